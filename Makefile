@@ -1,0 +1,127 @@
+# theta: the build, the tests and the demo.
+#
+#   make          build/theta, with both devices where nvcc is found and with cpu alone where it is not
+#   make demo     build, then the whole pipeline on real images: runs/demo.toml
+#   make test     build and run every test, the CUDA kernels in the emulator of tests/simt among them
+#   make deps     fetch the header libraries and the data set into .deps/ (no root needed)
+#   make check    layout of the code, direction of the includes
+#   make format   lay the code out with clang-format
+#   make bundle   theta-bundle.tar.gz: sources, .deps and data for a box that reaches no registry
+#   make clean
+#
+# CUDA=0 leaves CUDA out; CUDA_ARCH="90a" compiles for one architecture; MARCH=x86-64-v3 for another processor.
+
+SHELL := /bin/bash
+CXX ?= g++
+MARCH ?= native
+CUDA_HOME ?= $(shell dirname $$(dirname $$(readlink -f $$(command -v nvcc || echo /usr/local/cuda/bin/nvcc))))
+NVCC := $(wildcard $(CUDA_HOME)/bin/nvcc)
+CUDA ?= $(if $(NVCC),1,0)
+CCACHE := $(shell command -v ccache)
+MULTIARCH := $(shell $(CXX) -dumpmachine)
+
+# cuBLASLt comes with the toolkit or, on boxes whose toolkit is trimmed, with Python's nvidia-cublas package.
+ifeq ($(CUDA),1)
+anywhere = $(shell find / -name '$1' -not -path '/proc/*' 2>/dev/null | head -n 1)
+CUBLAS_HEADER := $(firstword $(wildcard $(CUDA_HOME)/include/cublasLt.h))
+CUBLAS_HEADER := $(if $(CUBLAS_HEADER),$(CUBLAS_HEADER),$(call anywhere,cublasLt.h))
+CUBLAS_LIBRARY := $(firstword $(wildcard $(CUDA_HOME)/lib64/libcublasLt.so $(CUDA_HOME)/lib64/libcublasLt.so.*))
+CUBLAS_LIBRARY := $(if $(CUBLAS_LIBRARY),$(CUBLAS_LIBRARY),$(call anywhere,libcublasLt.so*))
+endif
+
+INCLUDES := -I. -isystem .deps/usr/include -isystem .deps/usr/include/eigen3 -isystem .deps/usr/include/$(MULTIARCH) \
+  -isystem /usr/include/eigen3
+# -Wno-restrict: GCC 12 sees overlaps in std::string that are not there.
+WARNINGS := -Wall -Wextra -Werror -Wno-missing-field-initializers -Wno-restrict
+COMMON := -std=c++20 -fopenmp $(INCLUDES) -MMD -MP -DFMT_HEADER_ONLY
+CXXFLAGS := $(COMMON) $(WARNINGS) -O3 -march=$(MARCH) -g1 -DTHETA_CUDA=$(CUDA) -DTHETA_SIMT=0
+# The emulator's build: kernels/*.cu compiled by g++, everything under AddressSanitizer and UBSan.
+SIMTFLAGS := $(COMMON) $(WARNINGS) -Wno-unknown-pragmas -O1 -march=$(MARCH) -g1 -fno-omit-frame-pointer \
+  -fsanitize=address,undefined -fno-sanitize-recover=all -Itests/simt -DTHETA_CUDA=1 -DTHETA_SIMT=1
+
+CUDA_ARCH ?= 80 90a
+ARCH_FLAGS := $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) \
+  -gencode arch=compute_$(firstword $(CUDA_ARCH)),code=compute_$(firstword $(CUDA_ARCH))
+NVCCFLAGS := -std=c++20 -O3 --extended-lambda --expt-relaxed-constexpr $(ARCH_FLAGS) $(INCLUDES) -I$(dir $(CUBLAS_HEADER)) \
+  -MMD -MP -DTHETA_CUDA=1 -DTHETA_SIMT=0 -Xcompiler -Wall,-Wextra,-Werror,-Wno-missing-field-initializers,-fopenmp,-march=$(MARCH) -Werror all-warnings
+
+ENGINE_SOURCES := $(wildcard kernels/*.cpp data/*.cpp engine/*/*.cpp)
+CUDA_SOURCES := $(wildcard kernels/*.cu)
+TEST_SOURCES := $(wildcard tests/*.cpp tests/kernels/*.cpp tests/data/*.cpp tests/engine/*.cpp)
+PROGRAM_SOURCES := $(wildcard tools/*.cpp)
+
+# One folder of objects a variant, so that switching CUDA on or off mixes nothing.
+NATIVE := build/$(if $(filter 1,$(CUDA)),cuda,cpu)
+SIMT := build/simt
+LIBRARY := $(ENGINE_SOURCES:%=$(NATIVE)/%.o) $(if $(filter 1,$(CUDA)),$(CUDA_SOURCES:%=$(NATIVE)/%.o))
+PROGRAM := $(PROGRAM_SOURCES:%=$(NATIVE)/%.o)
+TESTS := $(TEST_SOURCES:%=$(NATIVE)/%.o)
+EMULATED := $(filter-out kernels/device.cu kernels/gemm_cublaslt.cu,$(CUDA_SOURCES))
+SIMT_OBJECTS := $(ENGINE_SOURCES:%=$(SIMT)/%.o) $(EMULATED:%=$(SIMT)/%.o) $(TEST_SOURCES:%=$(SIMT)/%.o) \
+  $(patsubst %,$(SIMT)/%.o,$(wildcard tests/simt/*.cpp))
+
+LIBS := -L.deps/usr/lib/$(MULTIARCH) -l:libz.a -lpthread
+ifeq ($(CUDA),1)
+LIBS += -L$(CUDA_HOME)/lib64 -lcudart_static $(CUBLAS_LIBRARY) -Wl,-rpath,$(dir $(CUBLAS_LIBRARY)) -lrt -ldl
+endif
+
+.PHONY: all deps demo test check format bundle clean
+.SECONDARY:
+all: build/theta
+
+# The program and the tests are linked per variant and then given their name.
+build/theta: $(NATIVE)/theta
+	@ln -sf $(NATIVE:build/%=%)/theta $@
+$(NATIVE)/theta: $(PROGRAM) $(LIBRARY)
+	@echo 'link $@'; $(CXX) -fopenmp $^ $(LIBS) -o $@
+$(NATIVE)/run-tests: $(TESTS) $(LIBRARY)
+	@echo 'link $@'; $(CXX) -fopenmp $^ $(LIBS) -o $@
+$(SIMT)/run-tests: $(SIMT_OBJECTS)
+	@echo 'link $@'; $(CXX) -fopenmp -fsanitize=address,undefined -rdynamic $^ -L.deps/usr/lib/$(MULTIARCH) -l:libz.a -ldl -o $@
+
+$(NATIVE)/%.cpp.o: %.cpp .deps/ready $(NATIVE)/flags
+	@mkdir -p $(@D)
+	@echo 'c++  $<'; $(CCACHE) $(CXX) $(CXXFLAGS) -c $< -o $@
+$(NATIVE)/%.cu.o: %.cu .deps/ready $(NATIVE)/flags
+	@mkdir -p $(@D)
+	@echo 'nvcc $<'; $(CCACHE) $(NVCC) $(NVCCFLAGS) -c $< -o $@
+$(SIMT)/%.cpp.o: %.cpp .deps/ready $(SIMT)/flags
+	@mkdir -p $(@D)
+	@echo 'simt $<'; $(CCACHE) $(CXX) $(SIMTFLAGS) -c $< -o $@
+$(SIMT)/%.cu.o: %.cu .deps/ready $(SIMT)/flags
+	@mkdir -p $(@D)
+	@echo 'simt $<'; $(CCACHE) $(CXX) $(SIMTFLAGS) -x c++ -c $< -o $@
+
+# Objects are made anew when the flags change.
+$(NATIVE)/flags: FORCE
+	@mkdir -p $(@D); echo '$(CXXFLAGS) $(NVCCFLAGS)' | cmp -s - $@ || echo '$(CXXFLAGS) $(NVCCFLAGS)' > $@
+$(SIMT)/flags: FORCE
+	@mkdir -p $(@D); echo '$(SIMTFLAGS)' | cmp -s - $@ || echo '$(SIMTFLAGS)' > $@
+.PHONY: FORCE
+FORCE:
+
+deps .deps/ready: tools/deps.sh
+	@tools/deps.sh
+	@touch .deps/ready
+
+demo: build/theta
+	./build/theta run runs/demo.toml
+
+test: build/theta $(NATIVE)/run-tests $(SIMT)/run-tests
+	@tests/run $(NATIVE) $(SIMT)
+
+check:
+	@tests/layout.sh
+
+format:
+	clang-format -i $$(git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
+
+bundle:
+	@tools/deps.sh --all
+	@tar czf theta-bundle.tar.gz --transform 's|^|theta/|' --exclude='.deps/fetch.*' .deps $$(git ls-files)
+	@ls -sh theta-bundle.tar.gz
+
+clean:
+	rm -rf build
+
+-include $(wildcard $(NATIVE)/*/*.d $(NATIVE)/*/*/*.d $(SIMT)/*/*.d $(SIMT)/*/*/*.d)

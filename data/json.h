@@ -1,0 +1,32 @@
+// JSON from files that may be damaged or hostile: parsed with limits, and fields fetched with clear errors.
+// Included by .cpp files only: the library's header is large.
+#pragma once
+#include "kernels/error.h"
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace theta {
+
+using Json = nlohmann::ordered_json;
+
+// Parses `text`. Throws InputError, naming `where`, for malformed JSON, a repeated key, or nesting deeper than 32.
+Json parse_json(std::string_view text, const std::string &where);
+
+// object[key] as a T. Throws InputError, naming `where` and the key, where it is missing or of another type.
+template <class T> T field(const Json &object, const char *key, const std::string &where) {
+  const auto found = object.is_object() ? object.find(key) : object.end();
+  if (!object.is_object() || found == object.end())
+    throw InputError(where, ": field '", key, "' is missing");
+  try {
+    if constexpr (std::is_unsigned_v<T>)
+      if (!found->is_number_unsigned())
+        throw InputError(where, ": field '", key, "': found ", found->dump(),
+                         ", expected a number that is not negative");
+    return found->template get<T>();
+  } catch (const nlohmann::json::exception &) {
+    throw InputError(where, ": field '", key, "' is of another type: ", found->dump());
+  }
+}
+
+} // namespace theta

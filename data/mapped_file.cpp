@@ -1,0 +1,38 @@
+#include "mapped_file.h"
+#include "kernels/error.h"
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+namespace theta {
+
+MappedFile::MappedFile(std::filesystem::path path) : path_(std::move(path)) {
+  const int file = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0)
+    throw InputError(path_.string(), ": cannot be read: ", std::strerror(errno));
+  struct stat facts {};
+  const bool plain = fstat(file, &facts) == 0 && S_ISREG(facts.st_mode);
+  size_ = plain ? std::size_t(facts.st_size) : 0;
+  void *mapped = size_ ? mmap(nullptr, size_, PROT_READ, MAP_SHARED, file, 0) : nullptr;
+  const int failure = errno;
+  close(file);
+  if (!plain)
+    throw InputError(path_.string(), ": is not a plain file");
+  if (mapped == MAP_FAILED)
+    throw InputError(path_.string(), ": ", size_, " bytes cannot be mapped: ", std::strerror(failure));
+  data_ = static_cast<const std::byte *>(mapped);
+}
+
+MappedFile::~MappedFile() {
+  if (data_)
+    munmap(const_cast<std::byte *>(data_), size_);
+}
+
+MappedFile::MappedFile(MappedFile &&other) noexcept
+    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+} // namespace theta

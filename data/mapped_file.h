@@ -1,0 +1,26 @@
+// A whole file, mapped read-only into memory.
+#pragma once
+#include <cstddef>
+#include <filesystem>
+#include <span>
+
+namespace theta {
+
+class MappedFile {
+public:
+  // Throws InputError when the file is missing, is not a plain file or cannot be mapped.
+  explicit MappedFile(std::filesystem::path path);
+  ~MappedFile();
+  MappedFile(MappedFile &&other) noexcept;
+  MappedFile &operator=(MappedFile &&) = delete;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  const std::filesystem::path &path() const { return path_; }
+
+private:
+  std::filesystem::path path_;
+  const std::byte *data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+} // namespace theta

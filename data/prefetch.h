@@ -1,0 +1,39 @@
+// Batches of networks, read ahead of their use: a thread copies rows of a mapped zoo into staging buffers, so that the
+// disk works while the device computes.
+#pragma once
+#include "zoo.h"
+#include <condition_variable>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace theta {
+
+class Prefetch {
+public:
+  // Batch i holds the rows that rows_of(i) names, each V floats, for i = first, first + 1, ...; `staging` is the given
+  // number of buffers of batch·V floats (host memory, owned by the caller), of which one is with the caller.
+  Prefetch(const ZooReader &zoo, std::vector<float *> staging, std::uint64_t first,
+           std::function<std::vector<std::size_t>(std::uint64_t)> rows_of);
+  ~Prefetch();
+  Prefetch(const Prefetch &) = delete;
+  Prefetch &operator=(const Prefetch &) = delete;
+
+  // The next batch. Valid until the next call. Throws what the reading thread threw.
+  const float *next();
+
+private:
+  void read_ahead();
+  const ZooReader &zoo_;
+  const std::vector<float *> staging_;
+  const std::function<std::vector<std::size_t>(std::uint64_t)> rows_of_;
+  std::uint64_t produced_, taken_, released_; // batches read, handed out, and given back
+  bool stop_ = false;
+  std::exception_ptr failure_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::thread thread_;
+};
+
+} // namespace theta

@@ -1,0 +1,54 @@
+// A convolution or transposed convolution of sequences, with batch normalisation and an activation after it:
+//   pre = conv(x),  out = act(norm(pre));  without a norm, out = pre.
+// x [batch, in_channels, in_length] -> out [batch, out_channels, out_length].
+#pragma once
+#include "engine/memory/arena.h"
+#include "engine/weights/layout.h"
+#include "kernels/batchnorm.h"
+#include "kernels/conv1d.h"
+#include "parameters.h"
+
+namespace theta {
+
+struct ConvBlockShape {
+  int in_channels, out_channels, in_length;
+  int kernel = 7, stride = 1;
+  bool transposed = false; // doubles the length where stride is 2, instead of halving it
+  Activation act = Activation::none;
+};
+
+template <class T> class ConvBlock {
+public:
+  // Adds conv.weight and conv.bias; unless `norm` is empty, norm.weight and norm.bias to the parameters, and
+  // norm.running_mean and norm.running_var to the buffers.
+  ConvBlock(Layout &parameters, Layout &buffers, const std::string &conv, const std::string &norm,
+            const ConvBlockShape &);
+
+  int out_channels() const { return shape_.out_channels; }
+  int out_length() const;
+  std::size_t workspace(Backend, int batch) const; // elements
+
+  // Rehearses forward: in training, `pre` and the batch statistics stay until plan_backward; `out` is the caller's.
+  void plan_forward(MemoryPlan &, const std::string &name, int batch, Mode);
+  void plan_backward_done(MemoryPlan &);
+  void bind(const Arena &, T *workspace);
+
+  // out written; x must live until backward.
+  void forward(Stream &, const Parameters<T> &, T *out, const T *x, Mode) const;
+
+  // d_pre [like out] is scratch (it may be d_out); dx written unless it is null; gradients added to.
+  void backward(Stream &, const Parameters<T> &, T *dx, T *d_pre, const T *d_out, const T *x) const;
+
+private:
+  Conv1d conv() const; // the convolution that this block is, or is the transpose of
+  BatchNorm norm() const;
+
+  ConvBlockShape shape_;
+  bool has_norm_;
+  std::size_t weight_, bias_, gamma_ = 0, beta_ = 0, running_mean_ = 0, running_var_ = 0;
+  int batch_ = 0;
+  Slot pre_slot_, mean_slot_, rstd_slot_;
+  T *pre_ = nullptr, *mean_ = nullptr, *rstd_ = nullptr, *workspace_ = nullptr;
+};
+
+} // namespace theta

@@ -1,0 +1,139 @@
+#include "mlp.h"
+#include "kernels/gemm.h"
+#include <array>
+#include <cmath>
+
+namespace theta {
+
+namespace {
+constexpr std::array initialisation_names{"pytorch", "he", "xavier"};
+}
+
+Initialisation initialisation_named(std::string_view name) {
+  for (std::size_t i = 0; i < initialisation_names.size(); ++i)
+    if (name == initialisation_names[i])
+      return Initialisation(i);
+  throw InputError("initialisation: found '", name, "', expected pytorch, he or xavier");
+}
+
+const char *name_of(Initialisation i) { return initialisation_names[std::size_t(i)]; }
+
+Layout layout_of(const MlpShape &shape) {
+  if (shape.widths.size() < 2)
+    throw InputError("mlp: found ", shape.widths.size(), " widths, expected inputs, hidden widths and outputs");
+  Layout layout;
+  for (std::size_t l = 0; l + 1 < shape.widths.size(); ++l) {
+    const int in = shape.widths[l], out = shape.widths[l + 1];
+    if (in < 1 || out < 1)
+      throw InputError("mlp: found a width of ", std::min(in, out), ", expected at least 1");
+    Start weight = default_start(in), bias = weight;
+    if (shape.initialisation != Initialisation::pytorch) {
+      weight.bound = std::sqrt(6.0 / (shape.initialisation == Initialisation::he ? in : in + out));
+      bias.bound = 0;
+    }
+    layout.add(text(2 * l, ".weight"), {out, in}, weight);
+    layout.add(text(2 * l, ".bias"), {out}, bias);
+  }
+  return layout;
+}
+
+template <class T> BiasAct Mlp<T>::bias_act(int l) const {
+  return {networks_, batch_, out(l), layout_.size(), l + 1 < layers() ? shape_.act : Activation::none};
+}
+
+template <class T> void Mlp<T>::plan(MemoryPlan &plan, bool training, int networks, int batch) {
+  training_ = training, networks_ = networks, batch_ = batch;
+  pre_slots_.assign(std::size_t(layers()), {}), out_slots_ = gradient_slots_ = pre_slots_;
+  const auto reserve = [&](const std::string &name, int l) {
+    return plan.reserve<T>(name, MemoryClass::activations, {networks, batch, out(l)},
+                           training ? "zoo.wave" : "eval.wave");
+  };
+  for (int l = 0; l < layers(); ++l) {
+    if (training)
+      pre_slots_[l] = reserve(text("mlp.pre.", l), l);
+    out_slots_[l] = reserve(text("mlp.out.", l), l);
+    if (!training && l > 0)
+      plan.release(out_slots_[l - 1]);
+  }
+  if (!training)
+    return;
+  for (int l = layers(); l-- > 0;) { // a layer's gradient is made by the layer above, from the caller's for the last
+    gradient_slots_[l] = reserve(text("mlp.d.", l), l);
+    if (l + 1 < layers())
+      plan.release(gradient_slots_[l + 1]);
+  }
+}
+
+template <class T> void Mlp<T>::bind(const Arena &arena) {
+  pre_.clear(), out_.clear(), gradient_.clear();
+  for (int l = 0; l < layers(); ++l) {
+    pre_.push_back(pre_slots_[l] ? arena.at<T>(pre_slots_[l]) : nullptr);
+    out_.push_back(arena.at<T>(out_slots_[l]));
+    gradient_.push_back(gradient_slots_[l] ? arena.at<T>(gradient_slots_[l]) : nullptr);
+  }
+}
+
+template <class T> T *Mlp<T>::forward(Stream &s, const T *theta, const T *x) {
+  for (int l = 0; l < layers(); ++l) {
+    const std::size_t rows = std::size_t(batch_);
+    gemm<T>(s, pre_[l], l > 0 ? out_[l - 1] : x, theta + weight(l),
+            {.m = batch_,
+             .n = out(l),
+             .k = in(l),
+             .transpose_b = true,
+             .batch = networks_,
+             .stride_a = rows * in(l),
+             .stride_b = layout_.size(),
+             .stride_c = rows * out(l)});
+    bias_act_forward<T>(s, out_[l], pre_[l], theta + bias(l), bias_act(l));
+  }
+  return out_.back();
+}
+
+template <class T> void Mlp<T>::backward(Stream &s, const T *theta, T *gradient, const T *d_logits, const T *x) {
+  for (int l = layers(); l-- > 0;) {
+    const std::size_t rows = std::size_t(batch_);
+    const T *d_out = l + 1 < layers() ? gradient_[l] : d_logits;
+    bias_act_backward<T>(s, gradient_[l], gradient + bias(l), d_out, pre_[l], theta + bias(l), bias_act(l));
+    gemm<T>(s, gradient + weight(l), gradient_[l], l > 0 ? out_[l - 1] : x,
+            {.m = out(l),
+             .n = in(l),
+             .k = batch_,
+             .transpose_a = true,
+             .accumulate = true,
+             .batch = networks_,
+             .stride_a = rows * out(l),
+             .stride_b = rows * in(l),
+             .stride_c = layout_.size()});
+    if (l > 0)
+      gemm<T>(s, gradient_[l - 1], gradient_[l], theta + weight(l),
+              {.m = batch_,
+               .n = in(l),
+               .k = out(l),
+               .batch = networks_,
+               .stride_a = rows * out(l),
+               .stride_b = layout_.size(),
+               .stride_c = rows * in(l)});
+  }
+}
+
+template <class T> T *Mlp<T>::infer(Stream &s, const T *theta, const T *x, int networks, int rows) {
+  for (int l = 0; l < layers(); ++l)
+    gemm<T>(s, out_[l], l > 0 ? out_[l - 1] : x, theta + weight(l),
+            {.m = rows,
+             .n = out(l),
+             .k = in(l),
+             .transpose_b = true,
+             .batch = networks,
+             .stride_a = l > 0 ? std::size_t(rows) * in(l) : 0,
+             .stride_b = layout_.size(),
+             .stride_c = std::size_t(rows) * out(l),
+             .stride_bias = layout_.size()},
+            theta + bias(l), l + 1 < layers() ? shape_.act : Activation::none);
+  return out_.back();
+}
+
+template class Mlp<float>;
+template class Mlp<double>;
+
+} // namespace theta

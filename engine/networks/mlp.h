@@ -1,0 +1,66 @@
+// N multilayer perceptrons of one architecture at once. Network i is row i of theta [N, V], in PyTorch's order and
+// orientation: nn.Sequential(Linear, act, Linear, act, ..., Linear), so "0.weight" [out, in], "0.bias", "2.weight", ...
+#pragma once
+#include "engine/memory/arena.h"
+#include "engine/weights/layout.h"
+#include "kernels/activation.h"
+
+namespace theta {
+
+enum class Initialisation {
+  pytorch,
+  he,
+  xavier
+}; // ±1/√in for weight and bias; ±√(6/in), ±√(6/(in + out)) and zero biases
+Initialisation initialisation_named(std::string_view name); // throws InputError
+const char *name_of(Initialisation);
+
+struct MlpShape {
+  std::vector<int> widths; // inputs, hidden ..., outputs
+  Activation act = Activation::relu;
+  Initialisation initialisation = Initialisation::pytorch;
+};
+
+Layout layout_of(const MlpShape &); // throws InputError for fewer than two widths, or a width below 1
+
+template <class T> class Mlp {
+public:
+  explicit Mlp(MlpShape shape) : shape_(std::move(shape)), layout_(layout_of(shape_)) {}
+
+  const MlpShape &shape() const { return shape_; }
+  const Layout &layout() const { return layout_; }
+  int inputs() const { return shape_.widths.front(); }
+  int outputs() const { return shape_.widths.back(); }
+
+  // Rehearses a training step (forward, backward) or inference of `networks` networks on `batch` rows each.
+  void plan(MemoryPlan &, bool training, int networks, int batch);
+  void bind(const Arena &);
+
+  // x [networks, batch, inputs] -> logits [networks, batch, outputs]. Keeps what backward needs.
+  T *forward(Stream &, const T *theta, const T *x);
+  // gradient [N, V] is added to; d_logits [networks, batch, outputs] is the gradient of the losses (it may be the
+  // logits).
+  void backward(Stream &, const T *theta, T *gradient, const T *d_logits, const T *x);
+
+  // Inference of `networks` networks (at most as many as planned) on the same x [rows, inputs], rows <= batch:
+  // logits [networks, rows, outputs].
+  T *infer(Stream &, const T *theta, const T *x, int networks, int rows);
+
+private:
+  int layers() const { return int(shape_.widths.size()) - 1; }
+  int in(int l) const { return shape_.widths[std::size_t(l)]; }
+  int out(int l) const { return shape_.widths[std::size_t(l) + 1]; }
+  std::size_t weight(int l) const { return layout_.places()[std::size_t(2 * l)].offset; }
+  std::size_t bias(int l) const { return layout_.places()[std::size_t(2 * l + 1)].offset; }
+  BiasAct bias_act(int l) const;
+
+  MlpShape shape_;
+  Layout layout_;
+  bool training_ = false;
+  int networks_ = 0, batch_ = 0;
+  std::vector<Slot> pre_slots_, out_slots_,
+      gradient_slots_; // one a layer: before bias and activation, after, its gradient
+  std::vector<T *> pre_, out_, gradient_;
+};
+
+} // namespace theta

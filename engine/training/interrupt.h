@@ -1,0 +1,10 @@
+// Ctrl-C, noticed at the next step: the work saves what it has and throws Interrupted.
+#pragma once
+
+namespace theta {
+
+// From here on SIGINT and SIGTERM ask the work to stop; a second one ends the process at once.
+void watch_for_interrupts();
+bool interrupted();
+
+} // namespace theta

@@ -1,0 +1,83 @@
+#include "trainable.h"
+#include "kernels/reduce.h"
+
+namespace theta {
+
+void Trainable::plan(MemoryPlan &plan) {
+  const auto n = std::int64_t(parameters_->size()), b = std::int64_t(std::max<std::size_t>(1, buffers_->size()));
+  const auto reserve = [&](const char *what, MemoryClass kind, std::int64_t size) {
+    return plan.reserve<float>(name_ + "." + what, kind, {size}, "channels or latent");
+  };
+  value_slot_ = reserve("value", MemoryClass::weights, n);
+  buffer_slot_ = reserve("buffer", MemoryClass::weights, b);
+  gradient_slot_ = reserve("gradient", MemoryClass::gradients, n);
+  moment1_slot_ = reserve("moment1", MemoryClass::optimizer, n);
+  moment2_slot_ = reserve("moment2", MemoryClass::optimizer, n);
+  if (keep_ema_)
+    ema_slot_ = reserve("ema", MemoryClass::optimizer, n);
+  norm_slot_ = reserve("norm", MemoryClass::workspace, 1);
+  partials_slot_ = reserve("partials", MemoryClass::workspace, std::int64_t(partial_sums));
+}
+
+void Trainable::bind(const Arena &arena) {
+  value_ = arena.at<float>(value_slot_), gradient_ = arena.at<float>(gradient_slot_);
+  moment1_ = arena.at<float>(moment1_slot_), moment2_ = arena.at<float>(moment2_slot_);
+  buffer_ = arena.at<float>(buffer_slot_), norm_ = arena.at<float>(norm_slot_),
+  partials_ = arena.at<float>(partials_slot_);
+  ema_ = keep_ema_ ? arena.at<float>(ema_slot_) : nullptr;
+}
+
+void Trainable::initialise(Stream &s, std::uint64_t seed, std::uint32_t stream) {
+  const auto values = parameters_->initial_values(seed, stream), buffers = buffers_->constants();
+  const std::size_t bytes = values.size() * sizeof(float);
+  copy(s, value_, values.data(), bytes);
+  if (ema_)
+    copy(s, ema_, values.data(), bytes);
+  copy(s, buffer_, buffers.data(), buffers.size() * sizeof(float));
+  for (float *zero : {gradient_, moment1_, moment2_})
+    fill_zero(s, zero, bytes);
+  s.synchronize();
+}
+
+void Trainable::step(Stream &s, Adam options, double max_norm) {
+  const std::size_t n = parameters_->size();
+  if (max_norm > 0) {
+    global_norm<float>(s, norm_, gradient_, n, partials_);
+    options.clip = {norm_, max_norm};
+  }
+  adam_step<float>(s, value_, moment1_, moment2_, ema_, gradient_, n, options);
+}
+
+std::map<std::string, std::pair<float *, std::size_t>> Trainable::vectors() const {
+  const std::size_t n = parameters_->size();
+  std::map<std::string, std::pair<float *, std::size_t>> all{{name_ + ".value", {value_, n}},
+                                                             {name_ + ".moment1", {moment1_, n}},
+                                                             {name_ + ".moment2", {moment2_, n}},
+                                                             {name_ + ".buffer", {buffer_, buffers_->size()}}};
+  if (ema_)
+    all[name_ + ".ema"] = {ema_, n};
+  return all;
+}
+
+void Trainable::save(Stream &s, HostTensors &to) const {
+  for (const auto &[name, vector] : vectors())
+    to[name] = to_host(s, vector.first, vector.second);
+}
+
+void Trainable::load(Stream &s, const HostTensors &from) {
+  for (const auto &[name, vector] : vectors()) {
+    const auto found = from.find(name);
+    if (found == from.end() || found->second.size() != vector.second)
+      throw InputError("training state: '", name, "': found ", found == from.end() ? 0 : found->second.size(),
+                       " values, expected ", vector.second);
+    copy(s, vector.first, found->second.data(), vector.second * sizeof(float));
+  }
+  fill_zero(s, gradient_, parameters_->size() * sizeof(float));
+  s.synchronize();
+}
+
+std::vector<float> Trainable::result(Stream &s) const { return to_host(s, ema_ ? ema_ : value_, parameters_->size()); }
+
+std::vector<float> Trainable::buffers(Stream &s) const { return to_host(s, buffer_, buffers_->size()); }
+
+} // namespace theta

@@ -1,0 +1,49 @@
+// The flat vectors of one model in training: parameters, gradient, AdamW's moments, an optional moving average, and
+// running statistics. They are planned, bound, stepped, saved and loaded as one.
+#pragma once
+#include "engine/layers/parameters.h"
+#include "engine/memory/arena.h"
+#include "engine/weights/layout.h"
+#include "kernels/optimizer.h"
+#include <map>
+
+namespace theta {
+
+// Named host vectors: what a checkpoint of training holds.
+using HostTensors = std::map<std::string, std::vector<float>>;
+
+class Trainable {
+public:
+  Trainable(std::string name, const Layout &parameters, const Layout &buffers, bool keep_ema)
+      : name_(std::move(name)), parameters_(&parameters), buffers_(&buffers), keep_ema_(keep_ema) {}
+
+  void plan(MemoryPlan &);
+  void bind(const Arena &);
+
+  // Fresh initial values (PyTorch's defaults) of stream `stream`; moments zero.
+  void initialise(Stream &, std::uint64_t seed, std::uint32_t stream);
+
+  Parameters<float> parameters() const { return {value_, gradient_, buffer_}; }
+
+  // AdamW, clipped to `max_norm` where that is above 0; clears the gradient.
+  void step(Stream &, Adam options, double max_norm);
+
+  // NAME.value, NAME.moment1, NAME.moment2, NAME.buffer, NAME.ema.
+  void save(Stream &, HostTensors &) const;
+  void load(Stream &, const HostTensors &); // throws InputError where one is missing or of another size
+
+  // What the trained model is: the average where one is kept, else the parameters; and the running statistics.
+  std::vector<float> result(Stream &) const;
+  std::vector<float> buffers(Stream &) const;
+
+private:
+  std::map<std::string, std::pair<float *, std::size_t>> vectors() const;
+  std::string name_;
+  const Layout *parameters_, *buffers_;
+  bool keep_ema_;
+  Slot value_slot_, gradient_slot_, moment1_slot_, moment2_slot_, ema_slot_, buffer_slot_, norm_slot_, partials_slot_;
+  float *value_ = nullptr, *gradient_ = nullptr, *moment1_ = nullptr, *moment2_ = nullptr, *ema_ = nullptr,
+        *buffer_ = nullptr, *norm_ = nullptr, *partials_ = nullptr;
+};
+
+} // namespace theta

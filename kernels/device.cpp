@@ -1,0 +1,134 @@
+// The cpu device, and the choice between it and cuda.
+#include "device.h"
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <new>
+#include <omp.h>
+#include <unistd.h>
+
+namespace theta {
+
+namespace {
+
+constexpr std::size_t cpu_alignment = 4096;
+
+DeviceFacts cpu_facts() {
+  std::string model = "unknown processor";
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.rfind("model name", 0) == 0 && line.find(':') != std::string::npos) {
+      model = line.substr(line.find(':') + 2);
+      break;
+    }
+  const auto bytes = std::size_t(sysconf(_SC_PHYS_PAGES)) * std::size_t(sysconf(_SC_PAGE_SIZE));
+#if defined(__AVX512F__)
+  const char *capability = "avx512";
+#elif defined(__AVX2__)
+  const char *capability = "avx2";
+#else
+  const char *capability = "baseline";
+#endif
+  return {Device{}, model, bytes, omp_get_max_threads(), capability};
+}
+
+std::vector<DeviceFacts> gpus() {
+  if constexpr (built_with_cuda)
+    return cuda::devices();
+  else
+    return {};
+}
+
+} // namespace
+
+Device Device::parse(std::string_view name) {
+  const auto found = gpus();
+  if (name == "cpu")
+    return {};
+  if (name == "auto")
+    return found.empty() ? Device{} : found.front().device;
+  if (name == "cuda" || name.substr(0, 5) == "cuda:") {
+    const std::string digits(name.size() > 5 ? name.substr(5) : name == "cuda" ? "0" : "");
+    if (!digits.empty() && digits.size() < 4 && digits.find_first_not_of("0123456789") == std::string::npos) {
+      const auto index = std::size_t(std::stoi(digits));
+      if (index < found.size())
+        return found[index].device;
+      throw InputError("device ", name, ": ", found.size(), " GPUs answer here",
+                       built_with_cuda ? "" : " (this build has no CUDA kernels)",
+                       "; expected cpu or a GPU that answers");
+    }
+  }
+  throw InputError("device: found '", name, "', expected auto, cpu, cuda or cuda:N");
+}
+
+std::string Device::name() const { return backend == Backend::cpu ? "cpu" : text("cuda:", index); }
+
+std::vector<DeviceFacts> devices() {
+  std::vector<DeviceFacts> all{cpu_facts()};
+  for (auto &gpu : gpus())
+    all.push_back(gpu);
+  return all;
+}
+
+Stream::Stream(Device device) : device_(device) {
+  if constexpr (built_with_cuda)
+    if (is_cuda())
+      cuda_ = cuda::make_stream(device.index);
+}
+
+Stream::~Stream() {
+  if constexpr (built_with_cuda)
+    if (is_cuda())
+      cuda::free_stream(cuda_);
+}
+
+void Stream::synchronize() {
+  if constexpr (built_with_cuda)
+    if (is_cuda())
+      cuda::synchronize(cuda_);
+}
+
+Memory::Memory(Device device, std::size_t bytes, Kind kind) : device_(device), kind_(kind), bytes_(bytes) {
+  if (bytes == 0)
+    return;
+  if constexpr (built_with_cuda)
+    if (device.backend == Backend::cuda) {
+      data_ = static_cast<std::byte *>(cuda::allocate(device.index, bytes, kind));
+      return;
+    }
+  const std::size_t rounded = (bytes + cpu_alignment - 1) / cpu_alignment * cpu_alignment;
+  data_ = static_cast<std::byte *>(std::aligned_alloc(cpu_alignment, rounded));
+  if (!data_)
+    throw Error("cpu: no ", bytes, " bytes of memory left");
+}
+
+Memory::~Memory() {
+  if (!data_)
+    return;
+  if constexpr (built_with_cuda)
+    if (device_.backend == Backend::cuda) {
+      cuda::release(data_, kind_);
+      return;
+    }
+  std::free(data_);
+}
+
+void copy(Stream &s, void *dst, const void *src, std::size_t bytes) {
+  if (bytes == 0)
+    return;
+  if constexpr (built_with_cuda)
+    if (s.is_cuda())
+      return cuda::copy(&s.cuda(), dst, src, bytes);
+  std::memcpy(dst, src, bytes);
+}
+
+void fill_zero(Stream &s, void *dst, std::size_t bytes) {
+  if (bytes == 0)
+    return;
+  if constexpr (built_with_cuda)
+    if (s.is_cuda())
+      return cuda::fill_zero(&s.cuda(), dst, bytes);
+  std::memset(dst, 0, bytes);
+}
+
+} // namespace theta

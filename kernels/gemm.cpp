@@ -1,0 +1,89 @@
+#include "gemm.h"
+#define EIGEN_DONT_PARALLELIZE
+#include <Eigen/Core>
+
+namespace theta {
+
+namespace cuda {
+decltype(theta::gemm<float>) gemm;
+}
+
+namespace {
+
+template <class T> using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <class T> using Rows = Eigen::Map<Matrix<T>, 0, Eigen::OuterStride<>>;
+template <class T> using ConstRows = Eigen::Map<const Matrix<T>, 0, Eigen::OuterStride<>>;
+
+// A tile of C: rows [row, row + rows) and columns [column, column + columns).
+struct Tile {
+  int row, rows, column, columns;
+};
+
+template <class T, class A, class B> void multiply(Rows<T> &c, const A &a, const B &b, bool accumulate) {
+  if (accumulate)
+    c.noalias() += a * b;
+  else
+    c.noalias() = a * b;
+}
+
+template <class T> void multiply_tile(T *c, const T *a, const T *b, const Gemm &p, const Tile &t) {
+  Rows<T> out(c + std::size_t(t.row) * p.row_c() + t.column, t.rows, t.columns, Eigen::OuterStride<>(p.row_c()));
+  const Eigen::OuterStride<> step_a(p.row_a()), step_b(p.row_b());
+  const std::size_t row_a = p.row_a(), row_b = p.row_b();
+  const ConstRows<T> a_plain(a + t.row * row_a, t.rows, p.k, step_a), a_stored(a + t.row, p.k, t.rows, step_a);
+  const ConstRows<T> b_plain(b + t.column, p.k, t.columns, step_b),
+      b_stored(b + t.column * row_b, t.columns, p.k, step_b);
+  if (p.transpose_a && p.transpose_b)
+    multiply(out, a_stored.transpose(), b_stored.transpose(), p.accumulate);
+  else if (p.transpose_a)
+    multiply(out, a_stored.transpose(), b_plain, p.accumulate);
+  else if (p.transpose_b)
+    multiply(out, a_plain, b_stored.transpose(), p.accumulate);
+  else
+    multiply(out, a_plain, b_plain, p.accumulate);
+}
+
+template <class T> void finish_tile(T *c, const Gemm &p, const Tile &t, const T *bias, Activation act) {
+  if (!bias && act == Activation::none)
+    return;
+  for (int i = t.row; i < t.row + t.rows; ++i)
+    for (int j = t.column; j < t.column + t.columns; ++j) {
+      T &x = c[std::size_t(i) * p.row_c() + j];
+      x = activate(act, bias ? x + bias[j] : x);
+    }
+}
+
+// How many pieces the longer side of C is cut into: by the size of the product alone, never by the number of threads.
+int pieces(const Gemm &p) {
+  constexpr double worth_a_piece = 1 << 20; // multiply-adds
+  const double work = double(p.m) * p.n * p.k / worth_a_piece;
+  const int most = std::max(1, std::max(p.m, p.n) / 64);
+  return std::clamp(int(work), 1, std::min(most, 16));
+}
+
+} // namespace
+
+template <class T> void gemm(Stream &s, T *c, const T *a, const T *b, const Gemm &p, const T *bias, Activation act) {
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::gemm(s, c, a, b, p, bias, act);
+  const int parts = pieces(p);
+  const bool by_rows = p.m >= p.n;
+  const int side = by_rows ? p.m : p.n, step = (side + parts - 1) / parts;
+#pragma omp parallel for collapse(2)
+  for (int i = 0; i < p.batch; ++i)
+    for (int part = 0; part < parts; ++part) {
+      const int begin = std::min(side, part * step), size = std::min(step, side - begin);
+      if (size == 0)
+        continue;
+      const Tile tile = by_rows ? Tile{begin, size, 0, p.n} : Tile{0, p.m, begin, size};
+      T *ci = c + i * p.stride_c;
+      multiply_tile(ci, a + i * p.stride_a, b + i * p.stride_b, p, tile);
+      finish_tile(ci, p, tile, bias ? bias + i * p.stride_bias : nullptr, act);
+    }
+}
+
+template void gemm(Stream &, float *, const float *, const float *, const Gemm &, const float *, Activation);
+template void gemm(Stream &, double *, const double *, const double *, const Gemm &, const double *, Activation);
+
+} // namespace theta

@@ -1,0 +1,186 @@
+#include "bound.h"
+#include "engine/generators/cnn1d.h"
+#include "engine/generators/conv_vae.h"
+#include "kernels/reduce.h"
+
+using namespace theta;
+using namespace theta::test;
+
+namespace {
+
+// One training step of the autoencoder: loss against `target`, gradients into `vectors`.
+template <class T>
+std::pair<T, std::vector<T>> vae_step(Stream &s, ConvVae<T> &vae, const Vectors<T> &vectors, const Arena &arena,
+                                      int batch, const std::vector<T> &v, const std::vector<T> &noise,
+                                      const std::vector<T> &target) {
+  vae.bind(arena);
+  const Buffer<T> input(s, v), latent_noise(s, noise), clean(s, target), loss(s, std::size_t(1)),
+      workspace(s, partial_sums);
+  const T *out = vae.forward(s, vectors.parameters(), input, latent_noise);
+  const auto output = to_host(s, out, v.size());
+  mean_squared_error<T>(s, loss, vae.d_out(), out, clean, v.size(), workspace);
+  vae.backward(s, vectors.parameters(), input);
+  (void)batch;
+  return {loss.host()[0], output};
+}
+
+} // namespace
+
+TEST_CASE("conv_vae agrees with PyTorch: output, loss, every gradient, running statistics") {
+  const Golden golden("pdiff_vae");
+  in_every_precision([&]<class T>(T, Stream &s) {
+    const int batch = golden.side("v", 0), length = golden.side("v", 1);
+    ConvVae<T> vae({length, {4, 6, 8, 8, 4}, 7, 8});
+    const Vectors<T> vectors(s, flat<T>(golden, vae.parameters(), "param."), cast<T>(vae.buffers().constants()));
+    MemoryPlan plan("test");
+    vae.plan(plan, s.device().backend, ConvVae<T>::Use::train, batch);
+    plan.place();
+    const Arena arena(s.device(), plan);
+    auto v = golden.get<T>("v");
+    const auto clean = v, noise = golden.get<T>("input_noise");
+    for (std::size_t i = 0; i < v.size(); ++i)
+      v[i] += noise[i];
+    const auto [loss, output] = vae_step<T>(s, vae, vectors, arena, batch, v, golden.get<T>("latent_noise"), clean);
+    // Thirteen layers, each within golden_tolerance of its own golden in float, on the way to a gradient.
+    const double tolerance = (std::is_same_v<T, double> ? 1 : 10) * golden_tolerance<T>;
+    CHECK(double(loss) == doctest::Approx(golden.get<T>("loss")[0]).epsilon(golden_tolerance<T>));
+    CHECK(relative_error(output, golden.get<T>("output")) <= tolerance);
+    const auto gradient = vectors.gradient.host();
+    // The bias before a batch norm has gradient zero; what remains is rounding, so it is held against the weights'
+    // scale.
+    for (const auto &place : vae.parameters().places()) {
+      CAPTURE(place.name);
+      const auto expected = golden.get<T>("grad." + place.name);
+      const std::vector<T> found(gradient.begin() + std::ptrdiff_t(place.offset),
+                                 gradient.begin() + std::ptrdiff_t(place.offset + elements_of(place)));
+      const bool before_norm = place.name.ends_with(".0.bias");
+      if (before_norm)
+        for (const T g : found)
+          CHECK(std::abs(g) <= tolerance);
+      else
+        CHECK(relative_error(found, expected) <= tolerance);
+    }
+    check_tensors(vectors.buffer.host(), golden, vae.buffers(), "buffer_after.", tolerance);
+  });
+}
+
+TEST_CASE("cnn1d agrees with PyTorch: output, loss, every gradient, running statistics") {
+  const Golden golden("pdiff_denoiser");
+  in_every_precision([&]<class T>(T, Stream &s) {
+    const int batch = golden.side("z", 0), latent = golden.side("z", 1);
+    Cnn1d<T> denoiser({latent, {1, 4, 6, 8, 12, 8, 6, 4, 1}, 7, golden.side("time_embedding", 1)});
+    const Vectors<T> vectors(s, flat<T>(golden, denoiser.parameters(), "param."),
+                             cast<T>(denoiser.buffers().constants()));
+    MemoryPlan plan("test");
+    denoiser.plan(plan, s.device().backend, Mode::train, batch);
+    plan.place();
+    const Arena arena(s.device(), plan);
+    denoiser.bind(arena);
+    const Buffer<T> z(s, golden.get<T>("z")), e(s, golden.get<T>("time_embedding")), eps(s, golden.get<T>("eps")),
+        loss(s, std::size_t(1)), workspace(s, partial_sums);
+    const T *out = denoiser.forward(s, vectors.parameters(), z, e, Mode::train);
+    const double tolerance = (std::is_same_v<T, double> ? 1 : 10) * golden_tolerance<T>;
+    CHECK(relative_error(to_host(s, out, z.size()), golden.get<T>("output")) <= tolerance);
+    mean_squared_error<T>(s, loss, denoiser.d_out(), out, eps, z.size(), workspace);
+    CHECK(double(loss.host()[0]) == doctest::Approx(golden.get<T>("loss")[0]).epsilon(golden_tolerance<T>));
+    denoiser.backward(s, vectors.parameters(), e);
+    const auto gradient = vectors.gradient.host();
+    for (const auto &place : denoiser.parameters().places()) {
+      CAPTURE(place.name);
+      const std::vector<T> found(gradient.begin() + std::ptrdiff_t(place.offset),
+                                 gradient.begin() + std::ptrdiff_t(place.offset + elements_of(place)));
+      if (place.name.starts_with("conv.") && place.name.ends_with(".bias") && place.name != "conv.7.bias")
+        for (const T g : found) // before a batch norm: zero but for rounding
+          CHECK(std::abs(g) <= tolerance);
+      else
+        CHECK(relative_error(found, golden.get<T>("grad." + place.name)) <= tolerance);
+    }
+    check_tensors(vectors.buffer.host(), golden, denoiser.buffers(), "buffer_after.", tolerance);
+  });
+}
+
+TEST_CASE("conv_vae: gradients agree with central differences in double, on other shapes") {
+  Stream s{Device{}};
+  for (const ConvVaeShape &shape : {ConvVaeShape{24, {3, 2}, 5, 3}, ConvVaeShape{40, {2, 5, 3}, 7, 4}}) {
+    const int batch = 3;
+    ConvVae<double> vae(shape);
+    const auto start = cast<double>(vae.parameters().initial_values(1, 0)),
+               buffers = cast<double>(vae.buffers().constants());
+    const auto v = random_values<double>(std::size_t(batch * shape.length), 1),
+               noise = random_values<double>(std::size_t(batch * shape.latent), 2, 0.1);
+    MemoryPlan plan("test");
+    vae.plan(plan, Backend::cpu, ConvVae<double>::Use::train, batch);
+    plan.place();
+    const Arena arena(Device{}, plan);
+    const Vectors<double> vectors(s, start, buffers);
+    vae_step<double>(s, vae, vectors, arena, batch, v, noise, v);
+    check_gradient(start, vectors.gradient.host(), [&](const std::vector<double> &values) {
+      return vae_step<double>(s, vae, Vectors<double>(s, values, buffers), arena, batch, v, noise, v).first;
+    });
+  }
+}
+
+TEST_CASE("cnn1d: gradients agree with central differences in double, on other shapes") {
+  Stream s{Device{}};
+  for (const Cnn1dShape &shape : {Cnn1dShape{9, {1, 3, 1}, 3, 4}, Cnn1dShape{12, {1, 2, 4, 2, 1}, 5, 6}}) {
+    const int batch = 4;
+    const std::size_t n = std::size_t(batch * shape.latent);
+    Cnn1d<double> denoiser(shape);
+    MemoryPlan plan("test");
+    denoiser.plan(plan, Backend::cpu, Mode::train, batch);
+    plan.place();
+    const Arena arena(Device{}, plan);
+    denoiser.bind(arena);
+    const auto start = cast<double>(denoiser.parameters().initial_values(1, 0)),
+               buffers = cast<double>(denoiser.buffers().constants());
+    const Buffer<double> z(s, random_values<double>(n, 1)),
+        e(s, random_values<double>(std::size_t(batch * shape.time_width), 2)), eps(s, random_values<double>(n, 3)),
+        loss(s, std::size_t(1)), workspace(s, partial_sums);
+    const auto run = [&](const Vectors<double> &vectors) {
+      const double *out = denoiser.forward(s, vectors.parameters(), z, e, Mode::train);
+      mean_squared_error<double>(s, loss, denoiser.d_out(), out, eps, n, workspace);
+      return loss.host()[0];
+    };
+    const Vectors<double> vectors(s, start, buffers);
+    run(vectors);
+    denoiser.backward(s, vectors.parameters(), e);
+    check_gradient(start, vectors.gradient.host(),
+                   [&](const std::vector<double> &values) { return run(Vectors<double>(s, values, buffers)); });
+  }
+}
+
+TEST_CASE("generators: inference uses running statistics, and needs less memory than training") {
+  Stream s{Device{}};
+  ConvVae<float> vae({64, {4, 6}, 7, 8});
+  const auto bytes = [&](ConvVae<float>::Use use) {
+    MemoryPlan plan("test");
+    vae.plan(plan, Backend::cpu, use, 5);
+    plan.place();
+    return plan.device_bytes();
+  };
+  const auto training = bytes(ConvVae<float>::Use::train), decoding = bytes(ConvVae<float>::Use::decode);
+  CHECK(decoding < training);
+  const Vectors<float> vectors(s, vae.parameters().initial_values(1, 0), vae.buffers().constants());
+  MemoryPlan plan("test");
+  vae.plan(plan, Backend::cpu, ConvVae<float>::Use::decode, 5);
+  plan.place();
+  const Arena arena(Device{}, plan);
+  vae.bind(arena);
+  const auto z = random_values<float>(5 * 8, 1);
+  const Buffer<float> all(s, z), last(s, std::vector<float>(z.end() - 8, z.end()));
+  const auto together = to_host(s, vae.decode(s, vectors.parameters(), all), 5 * 64);
+  ConvVae<float> one({64, {4, 6}, 7, 8});
+  MemoryPlan plan_one("test");
+  one.plan(plan_one, Backend::cpu, ConvVae<float>::Use::decode, 1);
+  plan_one.place();
+  const Arena arena_one(Device{}, plan_one);
+  one.bind(arena_one);
+  const auto alone = to_host(s, one.decode(s, vectors.parameters(), last), 64);
+  CHECK(relative_error(std::vector<float>(together.end() - 64, together.end()), alone) < 1e-5);
+}
+
+TEST_CASE("generators refuse shapes that cannot be") {
+  CHECK_THROWS_AS(ConvVae<float>({30, {4, 6}, 7, 8}), InputError);
+  CHECK_THROWS_AS(Cnn1d<float>({8, {1, 4, 6, 1}, 7, 16}), InputError);
+  CHECK_THROWS_AS(Cnn1d<float>({8, {1, 4, 1}, 7, 15}), InputError);
+}

@@ -1,0 +1,105 @@
+#include "kernels/gemm.h"
+#include "kernels/reduce.h"
+#include "tests/check.h"
+
+using namespace theta;
+using namespace theta::test;
+
+TEST_CASE("linear agrees with PyTorch") {
+  const Golden golden("linear");
+  in_every_precision([&]<class T>(T, Stream &s) {
+    const int rows = golden.side("x", 0), in = golden.side("x", 1), out = golden.side("w", 0);
+    const Buffer<T> x(s, golden.get<T>("x")), w(s, golden.get<T>("w")), b(s, golden.get<T>("b")),
+        dy(s, golden.get<T>("dy"));
+    const Buffer<T> y(s, std::size_t(rows) * out), dx(s, x.size());
+    const Buffer<T> dw(s, std::vector<T>(w.size())), db(s, std::vector<T>(b.size()));
+    linear_forward<T>(s, y, x, w, b, rows, in, out);
+    linear_backward<T>(s, dx, dw, dy, x, w, rows, in, out);
+    channel_sum<T>(s, db, dy, rows, out, 1);
+    CHECK(relative_error(y.host(), golden.get<T>("y")) <= golden_tolerance<T>);
+    CHECK(relative_error(dx.host(), golden.get<T>("dx")) <= golden_tolerance<T>);
+    CHECK(relative_error(dw.host(), golden.get<T>("dw")) <= golden_tolerance<T>);
+    CHECK(relative_error(db.host(), golden.get<T>("db")) <= golden_tolerance<T>);
+  });
+}
+
+namespace {
+
+// The product by its definition, in double.
+std::vector<double> by_definition(const Gemm &p, const std::vector<float> &a, const std::vector<float> &b,
+                                  std::vector<float> c, const std::vector<float> &bias, Activation act) {
+  std::vector<double> out(c.begin(), c.end());
+  for (int n = 0; n < p.batch; ++n)
+    for (int i = 0; i < p.m; ++i)
+      for (int j = 0; j < p.n; ++j) {
+        const std::size_t at = n * p.stride_c + std::size_t(i) * p.row_c() + j;
+        double sum = p.accumulate ? c[at] : 0;
+        for (int k = 0; k < p.k; ++k)
+          sum += double(a[n * p.stride_a +
+                          (p.transpose_a ? std::size_t(k) * p.row_a() + i : std::size_t(i) * p.row_a() + k)]) *
+                 b[n * p.stride_b + (p.transpose_b ? std::size_t(j) * p.row_b() + k : std::size_t(k) * p.row_b() + j)];
+        out[at] = activate(act, sum + (bias.empty() ? 0 : bias[n * p.stride_bias + j]));
+      }
+  return out;
+}
+
+} // namespace
+
+TEST_CASE("gemm agrees with its definition on odd sizes, in every layout") {
+  const Gemm cases[] = {
+      {.m = 1, .n = 1, .k = 1},
+      {.m = 7, .n = 67, .k = 33},
+      {.m = 65, .n = 3, .k = 17, .transpose_a = true},
+      {.m = 13, .n = 11, .k = 31, .transpose_b = true, .accumulate = true},
+      {.m = 5, .n = 70, .k = 9, .transpose_a = true, .transpose_b = true},
+      {.m = 6, .n = 5, .k = 7, .lda = 10, .ldb = 9, .ldc = 8},
+      {.m = 9,
+       .n = 4,
+       .k = 12,
+       .transpose_b = true,
+       .batch = 3,
+       .stride_a = 0,
+       .stride_b = 100,
+       .stride_c = 50,
+       .stride_bias = 7},
+  };
+  int salt = 0;
+  for (const Gemm &p : cases)
+    for (const auto act : {Activation::none, Activation::relu, Activation::silu})
+      for (const bool with_bias : {false, true}) {
+        CAPTURE(p.m);
+        CAPTURE(p.n);
+        CAPTURE(p.k);
+        CAPTURE(int(act));
+        CAPTURE(with_bias);
+        const auto span = [](int rows, int row, int columns) { return std::size_t(rows - 1) * row + columns; };
+        const std::size_t last = std::size_t(p.batch - 1);
+        const auto a = random_values<float>(
+            last * p.stride_a + span(p.transpose_a ? p.k : p.m, p.row_a(), p.transpose_a ? p.m : p.k), ++salt);
+        const auto b = random_values<float>(
+            last * p.stride_b + span(p.transpose_b ? p.n : p.k, p.row_b(), p.transpose_b ? p.k : p.n), ++salt);
+        const auto c = random_values<float>(last * p.stride_c + span(p.m, p.row_c(), p.n), ++salt);
+        const auto bias = random_values<float>(with_bias ? last * p.stride_bias + p.n : 0, ++salt);
+        const auto expected = by_definition(p, a, b, c, bias, act);
+        for (const auto device : all_devices()) {
+          CAPTURE(device.name());
+          Stream s(device);
+          const Buffer<float> da(s, a), db(s, b), dc(s, c), dbias(s, bias);
+          gemm<float>(s, dc, da, db, p, with_bias ? dbias.get() : nullptr, act);
+          CHECK(relative_error(dc.host(), expected) <= 1e-5); // 33 products of fp32
+        }
+      }
+}
+
+TEST_CASE("gemm: a matrix of a batch does not depend on how many are beside it") {
+  const Gemm one{.m = 33, .n = 20, .k = 45, .batch = 1, .stride_a = 33 * 45, .stride_b = 45 * 20, .stride_c = 33 * 20};
+  Gemm three = one;
+  three.batch = 3;
+  const auto a = random_values<float>(3 * one.stride_a, 1), b = random_values<float>(3 * one.stride_b, 2);
+  Stream s{Device{}};
+  const Buffer<float> da(s, a), db(s, b), together(s, 3 * one.stride_c), alone(s, one.stride_c);
+  gemm<float>(s, together, da, db, three);
+  gemm<float>(s, alone, da + 2 * one.stride_a, db + 2 * one.stride_b, one);
+  const auto all = together.host();
+  CHECK(std::vector<float>(all.begin() + std::ptrdiff_t(2 * one.stride_c), all.end()) == alone.host());
+}
