@@ -1,10 +1,9 @@
 #include "dataset.h"
+#include "hash.h"
 #include "idx.h"
 #include "kernels/error.h"
 #include <algorithm>
 #include <cmath>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 namespace theta {
 
@@ -93,13 +92,11 @@ Dataset load_fashion_mnist(int pool, std::size_t validation, const fs::path &fol
   const double n = double(set.train.pixels.size()), mean = double(sum) / n;
   set.mean = mean / 255, set.std = std::sqrt(double(squares) / n - mean * mean) / 255;
 
-  std::uint64_t hash = 0;
+  Hasher hash;
   for (const auto *part : {&set.train, &set.validation, &set.test})
     for (const auto *bytes : {&part->pixels, &part->labels})
-      hash = XXH3_64bits_withSeed(bytes->data(), bytes->size(), hash);
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
-  set.fingerprint = text;
+      hash.add(bytes->data(), bytes->size());
+  set.fingerprint = hex(hash.value());
   return set;
 }
 

@@ -1,10 +1,9 @@
 #include "zoo.h"
 #include "atomic_file.h"
+#include "hash.h"
 #include "json.h"
 #include <algorithm>
 #include <cstring>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 namespace theta {
 
@@ -20,28 +19,6 @@ std::string shard_name(std::size_t i) {
   std::string digits = std::to_string(i);
   return "shard-" + std::string(digits.size() < 5 ? 5 - digits.size() : 0, '0') + digits + ".safetensors";
 }
-
-std::string hex(std::uint64_t x) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(x));
-  return text;
-}
-
-std::string hash_of(std::span<const std::byte> bytes) { return hex(XXH3_64bits(bytes.data(), bytes.size())); }
-
-// xxh3 of a network's parameters as stored, followed by its column values as stored.
-class RowHash {
-public:
-  RowHash() : state_(XXH3_createState()) { XXH3_64bits_reset(state_); }
-  ~RowHash() { XXH3_freeState(state_); }
-  RowHash(const RowHash &) = delete;
-  RowHash &operator=(const RowHash &) = delete;
-  void add(const void *data, std::size_t bytes) { XXH3_64bits_update(state_, data, bytes); }
-  std::uint64_t value() const { return XXH3_64bits_digest(state_); }
-
-private:
-  XXH3_state_t *state_;
-};
 
 // The tensors of a shard of `rows` networks, in the order of their bytes.
 std::vector<TensorInfo> tensors_of(const ZooFormat &format, std::size_t rows) {
@@ -213,7 +190,7 @@ void ZooWriter::append(const float *theta, const std::vector<ColumnValue> &value
     stored = s.rounded.data();
   }
   s.file->write(s.data_start + s.rows_in_shard * s.row_bytes(), stored, s.row_bytes());
-  RowHash hash;
+  Hasher hash; // the parameters as stored, then the column values as stored
   hash.add(stored, s.row_bytes());
   const auto put = [&](std::size_t c, auto value) {
     const auto bytes = std::as_bytes(std::span(&value, 1));
@@ -328,7 +305,7 @@ std::vector<std::size_t> ZooReader::corrupt_rows() const {
   for (const auto &shard : shards_) {
     const auto checksums = shard.file.read<std::uint64_t>(checksum_name);
     for (std::size_t row = 0; row < shard.rows; ++row) {
-      RowHash hash;
+      Hasher hash; // the parameters as stored, then the column values as stored
       for (const auto &tensor : shard.file.tensors())
         if (tensor.name != checksum_name) {
           const std::size_t bytes = (tensor.end - tensor.begin) / shard.rows;

@@ -1,5 +1,6 @@
 // A zoo: a directory of shards, each a safetensors file of K networks flattened to V parameters.
-//   theta [K, V] first, 4096-aligned; then one column per fact about a network; last `checksum` U64.
+//   theta [K, V] first, 4096-aligned; then one column per fact about a network; last `checksum` U64,
+//   the xxh3 of the row: its parameters as stored, followed by its column values.
 // A shard is published whole or not at all. index.json, written last, names the shards and marks the zoo complete.
 #pragma once
 #include "safetensors.h"

@@ -57,10 +57,13 @@ template <class T> void Mlp<T>::plan(MemoryPlan &plan, bool training, int networ
   }
   if (!training)
     return;
-  for (int l = layers(); l-- > 0;) { // a layer's gradient is made by the layer above, from the caller's for the last
-    gradient_slots_[l] = reserve(text("mlp.d.", l), l);
-    if (l + 1 < layers())
-      plan.release(gradient_slots_[l + 1]);
+  gradient_slots_.back() = reserve(text("mlp.d.", layers() - 1), layers() - 1);
+  for (int l = layers();
+       l-- > 0;) { // the layer writes the gradient of the one below; then nobody needs its own tensors
+    if (l > 0)
+      gradient_slots_[l - 1] = reserve(text("mlp.d.", l - 1), l - 1);
+    for (const Slot done : {pre_slots_[l], out_slots_[l], gradient_slots_[l]})
+      plan.release(done);
   }
 }
 

@@ -1,0 +1,116 @@
+#include "novelty.h"
+#include "kernels/counting.h"
+#include "kernels/row_l2.h"
+#include <algorithm>
+#include <limits>
+
+namespace theta {
+
+NoveltyJudge::NoveltyJudge(const MlpShape &shape, std::size_t images, int pixels, int wave, std::size_t references,
+                           std::size_t largest_group)
+    : references_(references), largest_group_(largest_group), parameters_(layout_of(shape).size()),
+      evaluator_(shape, images, pixels, wave) {
+  const auto n = std::int64_t(references), g = std::int64_t(largest_group), v = std::int64_t(parameters_);
+  const auto words = std::int64_t(evaluator_.words());
+  training_slot_ = plan_.reserve<float>("eval.training", MemoryClass::data, {n, v}, "eval.references");
+  held_out_slot_ = plan_.reserve<float>("eval.held_out", MemoryClass::data, {n, v}, "eval.references");
+  reference_wrong_slot_ = plan_.reserve<std::uint32_t>("eval.reference_wrong", MemoryClass::data, {n, words});
+  group_slot_ = plan_.reserve<float>("eval.group", MemoryClass::activations, {g, v}, "eval.networks");
+  wrong_slot_ = plan_.reserve<std::uint32_t>("eval.group_wrong", MemoryClass::activations, {g, words});
+  distance_slot_ = plan_.reserve<float>("eval.distance", MemoryClass::workspace, {g, n});
+  iou_slot_ = plan_.reserve<float>("eval.iou", MemoryClass::workspace, {g, n});
+  workspace_slot_ = plan_.reserve<float>("eval.squares", MemoryClass::workspace, {g + n});
+  evaluator_.plan(plan_);
+  plan_.place();
+}
+
+void NoveltyJudge::start(Device device, const Dataset &data, const Images &part, NetworkSet training,
+                         NetworkSet held_out) {
+  if (training.count != references_ || held_out.count != references_)
+    throw InputError("eval: found ", training.count, " training and ", held_out.count, " held-out networks, expected ",
+                     references_, " of each");
+  training_ = std::move(training), held_out_ = std::move(held_out);
+  stream_ = std::make_unique<Stream>(device);
+  arena_ = std::make_unique<Arena>(device, plan_);
+  Stream &s = *stream_;
+  evaluator_.bind(*arena_);
+  evaluator_.upload(s, data, part);
+  const Scores scores = evaluator_.score_all(s, training_.theta.data(), references_);
+  copy(s, arena_->at<std::uint32_t>(reference_wrong_slot_), scores.wrong.data(),
+       scores.wrong.size() * sizeof(std::uint32_t));
+
+  std::vector<double> sum(parameters_);
+  for (std::size_t i = 0; i < references_; ++i)
+    for (std::size_t c = 0; c < parameters_; ++c)
+      sum[c] += training_.theta[i * parameters_ + c];
+  for (const double total : sum)
+    centre_.push_back(float(total / double(references_)));
+  for (auto [set, slot] : {std::pair{&training_, training_slot_}, {&held_out_, held_out_slot_}}) {
+    for (std::size_t i = 0; i < set->theta.size(); ++i)
+      set->theta[i] -= centre_[i % parameters_];
+    copy(s, arena_->at<float>(slot), set->theta.data(), set->theta.size() * sizeof(float));
+    s.synchronize();
+    set->theta = {};
+  }
+}
+
+// Distances of the group on the device to n references, [networks, n].
+std::vector<float> NoveltyJudge::distances(const float *references, std::size_t n, std::size_t networks) {
+  float *d = arena_->at<float>(distance_slot_);
+  row_l2(*stream_, d, arena_->at<float>(group_slot_), references, int(networks), int(n), parameters_,
+         arena_->at<float>(workspace_slot_));
+  return to_host(*stream_, d, networks * n);
+}
+
+GroupReport NoveltyJudge::judge(const std::string &name, const NetworkSet &group) {
+  if (group.count > largest_group_)
+    throw Error("eval: a group of ", group.count, " networks, planned for ", largest_group_);
+  Stream &s = *stream_;
+  const std::size_t n = references_, networks = group.count;
+  Scores scores = evaluator_.score_all(s, group.theta.data(), networks);
+  copy(s, arena_->at<std::uint32_t>(wrong_slot_), scores.wrong.data(), scores.wrong.size() * sizeof(std::uint32_t));
+  iou_matrix(s, arena_->at<float>(iou_slot_), arena_->at<std::uint32_t>(wrong_slot_),
+             arena_->at<std::uint32_t>(reference_wrong_slot_), int(networks), int(n), evaluator_.words());
+  const auto iou = to_host(s, arena_->at<float>(iou_slot_), networks * n);
+
+  auto centred = group.theta;
+  for (std::size_t i = 0; i < centred.size(); ++i)
+    centred[i] -= centre_[i % parameters_];
+  copy(s, arena_->at<float>(group_slot_), centred.data(), centred.size() * sizeof(float));
+  s.synchronize();
+  const auto to_training = distances(arena_->at<float>(training_slot_), n, networks);
+  const auto to_held_out = distances(arena_->at<float>(held_out_slot_), n, networks);
+
+  GroupReport report{
+      .name = name, .networks = networks, .accuracy = std::move(scores.accuracy), .loss = std::move(scores.loss)};
+  double nearer = 0;
+  for (std::size_t i = 0; i < networks; ++i) {
+    // Where this network is a reference itself: left out, and the other set gives up its last.
+    const auto itself = [&](const NetworkSet &set) {
+      const auto found =
+          group.source.empty() ? set.source.end() : std::find(set.source.begin(), set.source.end(), group.source[i]);
+      return found == set.source.end() ? n : std::size_t(found - set.source.begin());
+    };
+    const std::size_t in_training = itself(training_), in_held_out = itself(held_out_);
+    const auto nearest = [&](const std::vector<float> &d, std::size_t left_out, bool one_less) {
+      float best = std::numeric_limits<float>::infinity();
+      for (std::size_t j = 0; j < n - (one_less ? 1 : 0); ++j)
+        if (j != left_out)
+          best = std::min(best, d[i * n + j]);
+      return best;
+    };
+    const float training = nearest(to_training, in_training, in_held_out < n);
+    const float held_out = nearest(to_held_out, in_held_out, in_training < n);
+    nearer += training < held_out ? 1 : training == held_out ? 0.5 : 0;
+    report.nearest_l2.push_back(training);
+    float largest = 0;
+    for (std::size_t j = 0; j < n; ++j)
+      if (j != in_training)
+        largest = std::max(largest, iou[i * n + j]);
+    report.max_iou.push_back(largest);
+  }
+  report.memorised = share_of(nearer, networks);
+  return report;
+}
+
+} // namespace theta

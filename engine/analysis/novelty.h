@@ -1,0 +1,49 @@
+// Is a network good, and is it new? A group of networks, measured against n training networks and n held-out ones.
+#pragma once
+#include "baselines.h"
+#include "engine/zoo/evaluator.h"
+#include "statistics.h"
+
+namespace theta {
+
+struct GroupReport {
+  std::string name;
+  std::size_t networks = 0;
+  std::vector<float> accuracy, loss, max_iou, nearest_l2; // one value a network
+  Share memorised;
+};
+
+// Measures groups against one choice of n training and n held-out networks.
+//   max_iou     the largest IoU of a network's wrong test predictions with those of a training network (p-diff)
+//   nearest_l2  the distance of its flattened weights to the nearest training network
+//   memorised   the share of the group whose nearest neighbour among the training networks is nearer than among as many
+//               held-out ones: 0.5 without memory, because both were drawn alike and the generator saw only one of
+//               them.
+// A network that is itself in a reference set is left out of it, and the other set then gives up one network too.
+class NoveltyJudge {
+public:
+  // Groups of at most `largest_group` networks of V parameters; `references` is n.
+  NoveltyJudge(const MlpShape &, std::size_t images, int pixels, int wave, std::size_t references,
+               std::size_t largest_group);
+
+  const MemoryPlan &plan() const { return plan_; }
+
+  // Binds memory, uploads `part` and the reference sets, and scores the training references. Call it once.
+  void start(Device, const Dataset &, const Images &part, NetworkSet training, NetworkSet held_out);
+  GroupReport judge(const std::string &name, const NetworkSet &group);
+
+private:
+  std::vector<float> distances(const float *references, std::size_t n, std::size_t networks);
+
+  std::size_t references_, largest_group_, parameters_;
+  Evaluator evaluator_;
+  MemoryPlan plan_{"eval"};
+  Slot training_slot_, held_out_slot_, group_slot_, distance_slot_, workspace_slot_, wrong_slot_, reference_wrong_slot_,
+      iou_slot_;
+  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<Arena> arena_;
+  NetworkSet training_, held_out_;
+  std::vector<float> centre_; // the mean of the training references: distances do not change, their rounding does
+};
+
+} // namespace theta

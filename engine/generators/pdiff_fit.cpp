@@ -1,0 +1,286 @@
+#include "pdiff_fit.h"
+#include "data/prefetch.h"
+#include "engine/training/state_file.h"
+#include "engine/training/step_loop.h"
+#include "kernels/add.h"
+#include "kernels/gather.h"
+#include "kernels/random.h"
+#include "kernels/reduce.h"
+#include "kernels/standardise.h"
+#include <cmath>
+
+namespace theta {
+
+namespace {
+
+// Streams of initial values and batch orders: one a network.
+constexpr std::uint32_t autoencoder_stream = 0, denoiser_stream = 1;
+constexpr int staged_batches = 3;
+
+Adam options_of(const FitRecipe &r, long step) {
+  return {.lr = r.lr * LrSchedule{r.schedule, r.steps}.at(step),
+          .weight_decay = r.weight_decay,
+          .step = step + 1,
+          .ema_decay = r.ema_decay};
+}
+
+} // namespace
+
+PDiffFit::PDiffFit(PDiffConfig config, std::size_t parameters, std::size_t rows, std::uint64_t seed, Backend backend)
+    : config_(std::move(config)), parameters_(parameters), rows_(rows), seed_(seed),
+      padded_(config_.padded(parameters)), autoencoder_(config_.autoencoder_shape(parameters)),
+      encoder_(config_.autoencoder_shape(parameters)), denoiser_(config_.denoiser_shape()),
+      autoencoder_weights_("autoencoder", autoencoder_.parameters(), autoencoder_.buffers(),
+                           config_.autoencoder.ema_decay > 0),
+      denoiser_weights_("denoiser", denoiser_.parameters(), denoiser_.buffers(), config_.denoiser.ema_decay > 0) {
+  if (rows < 2)
+    throw InputError("fit: found ", rows, " networks to train on, expected at least 2");
+  plan_autoencoder(backend), plan_encode(backend), plan_denoiser(backend);
+}
+
+PDiffFit::Input PDiffFit::plan_input(MemoryPlan &plan, int batch, int staged) const {
+  Input in;
+  const auto v = std::int64_t(parameters_);
+  for (int i = 0; i < staged; ++i)
+    in.staging.push_back(
+        plan.reserve<float>(text("fit.staging.", i), MemoryClass::staging, {batch, v}, "fit.autoencoder.batch"));
+  in.mean = plan.reserve<float>("normalizer.mean", MemoryClass::data, {v});
+  in.std = plan.reserve<float>("normalizer.std", MemoryClass::data, {v});
+  in.theta = plan.reserve<float>("fit.theta", MemoryClass::activations, {batch, v}, "fit.autoencoder.batch");
+  in.v = plan.reserve<float>("fit.v", MemoryClass::activations, {batch, padded_}, "fit.autoencoder.batch");
+  plan.release(in.theta);
+  return in;
+}
+
+void PDiffFit::plan_autoencoder(Backend backend) {
+  MemoryPlan &plan = autoencoder_plan_;
+  const int batch = config_.autoencoder.batch;
+  autoencoder_weights_.plan(plan);
+  fit_input_ = plan_input(plan, batch, staged_batches);
+  noisy_ = plan.reserve<float>("fit.noisy", MemoryClass::activations, {batch, padded_}, "fit.autoencoder.batch");
+  input_noise_ =
+      plan.reserve<float>("fit.input_noise", MemoryClass::activations, {batch, padded_}, "fit.autoencoder.batch");
+  plan.release(input_noise_);
+  latent_noise_ = plan.reserve<float>("fit.latent_noise", MemoryClass::activations, {batch, config_.latent});
+  loss_ = plan.reserve<float>("fit.loss", MemoryClass::workspace, {1});
+  partials_ = plan.reserve<float>("fit.partials", MemoryClass::workspace, {std::int64_t(partial_sums)});
+  autoencoder_.plan(plan, backend, ConvVae<float>::Use::train, batch);
+  plan.place();
+}
+
+void PDiffFit::plan_encode(Backend backend) {
+  MemoryPlan &plan = encode_plan_;
+  const int batch = config_.autoencoder.batch;
+  encode_values_ = plan.reserve<float>("autoencoder.value", MemoryClass::weights,
+                                       {std::int64_t(encoder_.parameters().size())}, "fit.latent");
+  encode_buffers_ =
+      plan.reserve<float>("autoencoder.buffer", MemoryClass::weights, {std::int64_t(encoder_.buffers().size())});
+  encode_input_ = plan_input(plan, batch, 1);
+  encoder_.plan(plan, backend, ConvVae<float>::Use::encode, batch);
+  plan.place();
+}
+
+void PDiffFit::plan_denoiser(Backend backend) {
+  MemoryPlan &plan = denoiser_plan_;
+  const std::int64_t batch = config_.denoiser.batch, latent = config_.latent;
+  denoiser_weights_.plan(plan);
+  d_.latents = plan.reserve<float>("fit.latents", MemoryClass::data, {std::int64_t(rows_), latent}, "fit.latent");
+  d_.alpha_bar = plan.reserve<float>("fit.alpha_bar", MemoryClass::data, {config_.diffusion_steps});
+  const auto activation = [&](const char *name, std::int64_t width) {
+    return plan.reserve<float>(name, MemoryClass::activations, {batch, width}, "fit.denoiser.batch");
+  };
+  d_.z0 = activation("fit.z0", latent), d_.zt = activation("fit.zt", latent), d_.eps = activation("fit.eps", latent);
+  d_.embedding = activation("fit.embedding", config_.time_width);
+  d_.t = plan.reserve<std::int32_t>("fit.t", MemoryClass::activations, {batch});
+  d_.loss = plan.reserve<float>("fit.loss", MemoryClass::workspace, {1});
+  d_.partials = plan.reserve<float>("fit.partials", MemoryClass::workspace, {std::int64_t(partial_sums)});
+  denoiser_.plan(plan, backend, Mode::train, config_.denoiser.batch);
+  plan.place();
+}
+
+void PDiffFit::upload_normalizer(Stream &s, const Arena &a, const Input &in, const PDiff &p) const {
+  copy(s, a.at<float>(in.mean), p.normalizer.mean.data(), parameters_ * sizeof(float));
+  copy(s, a.at<float>(in.std), p.normalizer.std.data(), parameters_ * sizeof(float));
+}
+
+void PDiffFit::standardise_batch(Stream &s, const Arena &a, const Input &in, const float *staged, int batch) const {
+  copy(s, a.at<float>(in.theta), staged, std::size_t(batch) * parameters_ * sizeof(float));
+  standardise<float>(s, a.at<float>(in.v), a.at<float>(in.theta), a.at<float>(in.mean), a.at<float>(in.std), batch,
+                     parameters_, std::size_t(padded_));
+}
+
+void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::vector<std::size_t> &rows, PDiff &p,
+                               const HostTensors &saved, long first, const std::function<void(long, HostTensors)> &save,
+                               Journal &journal) {
+  const FitRecipe &r = config_.autoencoder;
+  Stream s(device);
+  const Arena arena(device, autoencoder_plan_);
+  autoencoder_.bind(arena);
+  autoencoder_weights_.bind(arena);
+  autoencoder_weights_.initialise(s, seed_, autoencoder_stream);
+  if (first > 0)
+    autoencoder_weights_.load(s, saved);
+  upload_normalizer(s, arena, fit_input_, p);
+
+  std::vector<float *> staging;
+  for (const Slot slot : fit_input_.staging)
+    staging.push_back(arena.at<float>(slot));
+  Prefetch batches(zoo, staging, std::uint64_t(first), [&](std::uint64_t step) {
+    const BatchOrder order{1, r.batch, std::uint32_t(rows.size()), seed_, autoencoder_stream, step};
+    std::vector<std::size_t> chosen;
+    for (int b = 0; b < r.batch; ++b)
+      chosen.push_back(rows[order.example(0, b)]);
+    return chosen;
+  });
+  const std::size_t n = std::size_t(r.batch) * std::size_t(padded_);
+  float *v = arena.at<float>(fit_input_.v), *noisy = arena.at<float>(noisy_), *loss = arena.at<float>(loss_);
+  const auto step = [&](long i, bool report) {
+    s.synchronize(); // the copy from the staging buffer that next() gives back
+    standardise_batch(s, arena, fit_input_, batches.next(), r.batch);
+    const auto stream = std::uint32_t(i * r.batch);
+    fill_normal<float>(s, arena.at<float>(input_noise_), r.batch, std::size_t(padded_), config_.input_noise,
+                       {seed_, Purpose::input_noise, stream});
+    fill_normal<float>(s, arena.at<float>(latent_noise_), r.batch, std::size_t(config_.latent), config_.latent_noise,
+                       {seed_, Purpose::latent_noise, stream});
+    add_scaled<float>(s, noisy, v, arena.at<float>(input_noise_), 1, n);
+    const auto parameters = autoencoder_weights_.parameters();
+    const float *out = autoencoder_.forward(s, parameters, noisy, arena.at<float>(latent_noise_));
+    mean_squared_error<float>(s, loss, autoencoder_.d_out(), out, v, n, arena.at<float>(partials_));
+    autoencoder_.backward(s, parameters, noisy);
+    autoencoder_weights_.step(s, options_of(r, i), r.max_norm);
+    std::vector<std::pair<std::string, double>> metrics;
+    if (report)
+      metrics = {{"mse", to_host(s, loss, 1)[0]}, {"lr", options_of(r, i).lr}};
+    return metrics;
+  };
+  StepLoop{journal, "fit.autoencoder", r.steps}.run(first, step, [&](long done) {
+    HostTensors tensors;
+    autoencoder_weights_.save(s, tensors);
+    save(done, std::move(tensors));
+  });
+  p.autoencoder = autoencoder_weights_.result(s);
+  p.autoencoder_buffers = autoencoder_weights_.buffers(s);
+}
+
+// The latents of all training networks, [rows, latent].
+std::vector<float> PDiffFit::encode(Device device, const ZooReader &zoo, const std::vector<std::size_t> &rows,
+                                    const PDiff &p) {
+  const int batch = config_.autoencoder.batch;
+  const std::size_t latent = std::size_t(config_.latent);
+  Stream s(device);
+  const Arena arena(device, encode_plan_);
+  encoder_.bind(arena);
+  copy(s, arena.at<float>(encode_values_), p.autoencoder.data(), p.autoencoder.size() * sizeof(float));
+  copy(s, arena.at<float>(encode_buffers_), p.autoencoder_buffers.data(), p.autoencoder_buffers.size() * sizeof(float));
+  upload_normalizer(s, arena, encode_input_, p);
+  const Parameters<float> parameters{arena.at<float>(encode_values_), nullptr, arena.at<float>(encode_buffers_)};
+  float *staging = arena.at<float>(encode_input_.staging[0]);
+  std::vector<float> latents;
+  for (std::size_t first = 0; first < rows.size(); first += std::size_t(batch)) {
+    s.synchronize();
+    for (std::size_t b = 0; b < std::size_t(batch); ++b) // the last batch is filled up with its last network
+      zoo.theta(rows[std::min(first + b, rows.size() - 1)], staging + b * parameters_);
+    standardise_batch(s, arena, encode_input_, staging, batch);
+    const float *code = encoder_.encode(s, parameters, arena.at<float>(encode_input_.v));
+    const std::size_t count = std::min(std::size_t(batch), rows.size() - first);
+    const auto part = to_host(s, code, count * latent);
+    latents.insert(latents.end(), part.begin(), part.end());
+  }
+  return latents;
+}
+
+void PDiffFit::fit_denoiser(Device device, const std::vector<float> &latents, PDiff &p, const HostTensors &saved,
+                            long first, const std::function<void(long, HostTensors)> &save, Journal &journal) {
+  const FitRecipe &r = config_.denoiser;
+  const std::size_t latent = std::size_t(config_.latent), n = std::size_t(r.batch) * latent;
+  Stream s(device);
+  const Arena arena(device, denoiser_plan_);
+  denoiser_.bind(arena);
+  denoiser_weights_.bind(arena);
+  denoiser_weights_.initialise(s, seed_, denoiser_stream);
+  if (first > 0)
+    denoiser_weights_.load(s, saved);
+  const auto schedule = linear_schedule(config_.diffusion_steps, config_.beta_first, config_.beta_last);
+  const std::vector<float> alpha_bar(schedule.alpha_bar.begin(), schedule.alpha_bar.end());
+  copy(s, arena.at<float>(d_.alpha_bar), alpha_bar.data(), alpha_bar.size() * sizeof(float));
+  copy(s, arena.at<float>(d_.latents), latents.data(), latents.size() * sizeof(float));
+  s.synchronize();
+
+  float *z0 = arena.at<float>(d_.z0), *zt = arena.at<float>(d_.zt), *eps = arena.at<float>(d_.eps);
+  float *embedding = arena.at<float>(d_.embedding), *loss = arena.at<float>(d_.loss);
+  std::int32_t *t = arena.at<std::int32_t>(d_.t);
+  const auto step = [&](long i, bool report) {
+    gather_rows<float>(s, z0, arena.at<float>(d_.latents), latent,
+                       {1, r.batch, std::uint32_t(rows_), seed_, denoiser_stream, std::uint64_t(i)});
+    fill_integers(s, t, r.batch, config_.diffusion_steps, {seed_, Purpose::diffusion_time, std::uint32_t(i)});
+    fill_normal<float>(s, eps, r.batch, latent, 1, {seed_, Purpose::diffusion_noise, std::uint32_t(i * r.batch)});
+    q_sample<float>(s, zt, z0, eps, t, arena.at<float>(d_.alpha_bar), r.batch, latent);
+    time_embedding<float>(s, embedding, t, r.batch, config_.time_width);
+    const auto parameters = denoiser_weights_.parameters();
+    const float *predicted = denoiser_.forward(s, parameters, zt, embedding, Mode::train);
+    mean_squared_error<float>(s, loss, denoiser_.d_out(), predicted, eps, n, arena.at<float>(d_.partials));
+    denoiser_.backward(s, parameters, embedding);
+    denoiser_weights_.step(s, options_of(r, i), r.max_norm);
+    std::vector<std::pair<std::string, double>> metrics;
+    if (report)
+      metrics = {{"mse", to_host(s, loss, 1)[0]}, {"lr", options_of(r, i).lr}};
+    return metrics;
+  };
+  StepLoop{journal, "fit.denoiser", r.steps}.run(first, step, [&](long done) {
+    HostTensors tensors;
+    denoiser_weights_.save(s, tensors);
+    save(done, std::move(tensors));
+  });
+  p.denoiser = denoiser_weights_.result(s);
+  p.denoiser_buffers = denoiser_weights_.buffers(s);
+}
+
+PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::size_t> &rows,
+                    const std::filesystem::path &state_path, const std::string &key, Journal &journal) {
+  if (rows.size() != rows_ || zoo.parameters() != parameters_)
+    throw InputError("fit: found ", rows.size(), " networks of ", zoo.parameters(), " parameters, expected ", rows_,
+                     " of ", parameters_);
+  const auto state = load_state(state_path, key);
+  const HostTensors saved = state ? state->tensors : HostTensors{};
+  const long phase = state ? state->count.at("phase") : 0, done = state ? state->count.at("step") : 0;
+  PDiff p{.config = config_, .networks = zoo.format()};
+  p.normalizer = fit_normalizer(config_.normalizer, zoo, rows);
+
+  if (phase == 0)
+    fit_autoencoder(
+        device, zoo, rows, p, saved, done,
+        [&](long step, HostTensors tensors) {
+          save_state(state_path, {key, {{"phase", 0}, {"step", step}}, std::move(tensors)});
+        },
+        journal);
+  else
+    p.autoencoder = saved.at("result"), p.autoencoder_buffers = saved.at("result_buffers");
+
+  // Standardised per dimension.
+  const std::size_t latent = std::size_t(config_.latent);
+  auto latents = encode(device, zoo, rows, p);
+  p.latent_mean.assign(latent, 0), p.latent_std.assign(latent, 1);
+  for (std::size_t i = 0; i < latent; ++i) {
+    double mean = 0, variance = 0;
+    for (std::size_t k = 0; k < rows_; ++k)
+      mean += latents[k * latent + i] / double(rows_);
+    for (std::size_t k = 0; k < rows_; ++k)
+      variance += std::pow(latents[k * latent + i] - mean, 2) / double(rows_);
+    p.latent_mean[i] = float(mean);
+    if (variance > 1e-12) // else the encoder ignores this dimension
+      p.latent_std[i] = float(std::sqrt(variance));
+    for (std::size_t k = 0; k < rows_; ++k)
+      latents[k * latent + i] = (latents[k * latent + i] - p.latent_mean[i]) / p.latent_std[i];
+  }
+
+  const auto save_denoiser = [&](long step, HostTensors tensors) {
+    tensors["result"] = p.autoencoder, tensors["result_buffers"] = p.autoencoder_buffers;
+    save_state(state_path, {key, {{"phase", 1}, {"step", step}}, std::move(tensors)});
+  };
+  if (phase == 0)
+    save_denoiser(0, {});
+  fit_denoiser(device, latents, p, saved, phase == 1 ? done : 0, save_denoiser, journal);
+  return p;
+}
+
+} // namespace theta

@@ -1,0 +1,59 @@
+// Trains a p-diff on the rows of a zoo: the autoencoder, then the latents of all training networks, then the denoiser.
+// Networks are read ahead from the mapped shards; each phase has its own plan and arena.
+#pragma once
+#include "engine/training/journal.h"
+#include "engine/training/trainable.h"
+#include "pdiff.h"
+#include <functional>
+
+namespace theta {
+
+class PDiffFit {
+public:
+  // For `rows` training networks of `parameters` parameters. Throws InputError for a configuration that cannot be.
+  PDiffFit(PDiffConfig, std::size_t parameters, std::size_t rows, std::uint64_t seed, Backend);
+  PDiffFit(const PDiffFit &) = delete;
+
+  std::vector<const MemoryPlan *> plans() const { return {&autoencoder_plan_, &encode_plan_, &denoiser_plan_}; }
+
+  // Continues from `state` if it belongs to `key`, and saves into it. Throws Interrupted when asked to stop.
+  PDiff run(Device, const ZooReader &, const std::vector<std::size_t> &rows, const std::filesystem::path &state,
+            const std::string &key, Journal &);
+
+private:
+  void plan_autoencoder(Backend);
+  void plan_encode(Backend);
+  void plan_denoiser(Backend);
+  void fit_autoencoder(Device, const ZooReader &, const std::vector<std::size_t> &rows, PDiff &,
+                       const HostTensors &saved, long first, const std::function<void(long, HostTensors)> &save,
+                       Journal &);
+  std::vector<float> encode(Device, const ZooReader &, const std::vector<std::size_t> &rows, const PDiff &);
+  void fit_denoiser(Device, const std::vector<float> &latents, PDiff &, const HostTensors &saved, long first,
+                    const std::function<void(long, HostTensors)> &save, Journal &);
+
+  PDiffConfig config_;
+  std::size_t parameters_, rows_;
+  std::uint64_t seed_;
+  int padded_;
+  ConvVae<float> autoencoder_, encoder_;
+  Cnn1d<float> denoiser_;
+  Trainable autoencoder_weights_, denoiser_weights_;
+  MemoryPlan autoencoder_plan_{"fit.autoencoder"}, encode_plan_{"fit.encode"}, denoiser_plan_{"fit.denoiser"};
+
+  // A batch of networks on its way in: staged on the host, on the device, standardised.
+  struct Input {
+    std::vector<Slot> staging;
+    Slot theta, mean, std, v;
+  };
+  Input plan_input(MemoryPlan &, int batch, int staged) const;
+  void upload_normalizer(Stream &, const Arena &, const Input &, const PDiff &) const;
+  void standardise_batch(Stream &, const Arena &, const Input &, const float *staged, int batch) const;
+  Input fit_input_, encode_input_;
+  Slot encode_values_, encode_buffers_;
+  Slot noisy_, input_noise_, latent_noise_, loss_, partials_;
+  struct {
+    Slot latents, z0, zt, eps, t, embedding, alpha_bar, loss, partials;
+  } d_;
+};
+
+} // namespace theta

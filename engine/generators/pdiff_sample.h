@@ -1,0 +1,39 @@
+// Generates networks with a trained p-diff: noise, denoised in latent space, decoded, and taken back to weights. Sample
+// i depends on the seed and i alone.
+#pragma once
+#include "pdiff.h"
+#include <functional>
+
+namespace theta {
+
+struct SampleOptions {
+  SamplerKind sampler = SamplerKind::ddpm;
+  int ddim_steps = 100;
+  double ddim_eta = 0;
+  int batch = 50;
+  std::uint64_t seed = 1;
+};
+
+class PDiffSampler {
+public:
+  PDiffSampler(const PDiffConfig &, std::size_t parameters, SampleOptions, Backend);
+  PDiffSampler(const PDiffSampler &) = delete;
+
+  const MemoryPlan &plan() const { return plan_; }
+
+  // Calls emit(first, count, theta [count, V] in host memory) for every batch of samples first..first+count−1.
+  void run(Device, const PDiff &, std::size_t samples,
+           const std::function<void(std::size_t, std::size_t, const float *)> &emit);
+
+private:
+  PDiffConfig config_;
+  std::size_t parameters_;
+  SampleOptions options_;
+  ConvVae<float> autoencoder_;
+  Cnn1d<float> denoiser_;
+  MemoryPlan plan_{"sample"};
+  Slot autoencoder_values_, autoencoder_buffers_, denoiser_values_, denoiser_buffers_, mean_, std_, latent_mean_,
+      latent_std_, z_, t_, embedding_, theta_;
+};
+
+} // namespace theta

@@ -1,0 +1,57 @@
+// A run's configuration: TOML in, checked structs out, and back.
+#pragma once
+#include "engine/generators/pdiff_sample.h"
+#include "engine/networks/mlp.h"
+#include "engine/zoo/recipe.h"
+#include <filesystem>
+
+namespace theta {
+
+struct DataConfig {
+  std::string name = "fashion-mnist";
+  std::string folder; // empty: .deps or the system's
+  int pool = 1, validation = 5000;
+};
+
+struct ZooConfig {
+  ZooRecipe recipe;
+  std::string storage = "f32"; // or bf16
+};
+
+struct SampleConfig {
+  int count = 100;
+  SampleOptions options;
+};
+
+struct EvalConfig {
+  int networks = 100, references = 100, wave = 64, average = 16;
+  std::string part = "test"; // or validation
+  std::vector<double> noise{0.01, 0.03, 0.1};
+};
+
+struct Config {
+  std::string name;
+  std::uint64_t seed = 1;
+  DataConfig data;
+  MlpShape network;
+  ZooConfig zoo;
+  PDiffConfig fit;
+  SampleConfig sample;
+  EvalConfig eval;
+};
+
+// Reads and checks a file, with `overrides` such as "zoo.steps=500" applied over it. The run's name is `name` in the
+// file, or else the file's. Throws InputError with the file, the key, what was found and what was expected; an unknown
+// key names the nearest known one.
+Config load_config(const std::filesystem::path &, const std::vector<std::string> &overrides = {});
+
+// The whole configuration as TOML: load_config gives the same back.
+std::string to_toml(const Config &);
+
+// The parts that a stage's result depends on, as text: what its key is a hash of.
+std::string zoo_text(const Config &);
+std::string fit_text(const Config &);
+std::string sample_text(const Config &);
+std::string eval_text(const Config &);
+
+} // namespace theta

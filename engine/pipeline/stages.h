@@ -1,0 +1,58 @@
+// The stages of a run, each from files to files: zoo -> fit -> sample -> eval -> report. A stage that has been done
+// with the same inputs is skipped: what it left carries a key, the hash of everything it depends on.
+#pragma once
+#include "config.h"
+#include "data/dataset.h"
+#include "engine/memory/plan.h"
+#include "engine/training/journal.h"
+
+namespace theta {
+
+struct Run {
+  Config config;
+  std::filesystem::path out; // runs/out/NAME
+  Device device;
+  std::optional<std::size_t> memory_budget; // bytes of device memory
+};
+
+// The memory plans of every stage, from the configuration and the headers of the data files alone.
+std::vector<MemoryPlan> plans_of(const Config &, Backend);
+
+class Stages {
+public:
+  // Creates the run's folder and writes config.toml into it, after checking every plan against the budget. Throws
+  // InputError where one does not fit.
+  explicit Stages(Run);
+
+  void zoo();
+  void fit();
+  void sample();
+  void eval();
+  void report();
+  void all();
+
+  std::filesystem::path zoo_path() const { return run_.out / "zoo"; }
+  std::filesystem::path generator_path() const { return run_.out / "generator.safetensors"; }
+  std::filesystem::path samples_path() const { return run_.out / "samples"; }
+  std::filesystem::path eval_path() const { return run_.out / "eval.json"; }
+
+private:
+  std::string zoo_key();
+  std::string fit_key();
+  std::string sample_key();
+  std::string eval_key();
+  const Dataset &data();
+  std::string facts_of(const std::string &key, const std::string &what);
+
+  Run run_;
+  Journal journal_;
+  std::optional<Dataset> data_;
+};
+
+// Rows of a zoo by whether generators may see them.
+struct Split {
+  std::vector<std::size_t> training, held_out;
+};
+Split split_of(const ZooReader &);
+
+} // namespace theta

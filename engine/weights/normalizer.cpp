@@ -1,0 +1,59 @@
+#include "normalizer.h"
+#include "kernels/error.h"
+#include "layout.h"
+#include <cmath>
+
+namespace theta {
+
+NormalizerKind normalizer_named(std::string_view name) {
+  if (name == "tensor")
+    return NormalizerKind::tensor;
+  if (name == "coordinate")
+    return NormalizerKind::coordinate;
+  throw InputError("normalizer: found '", name, "', expected tensor or coordinate");
+}
+
+const char *name_of(NormalizerKind kind) { return kind == NormalizerKind::tensor ? "tensor" : "coordinate"; }
+
+namespace {
+
+// Averages values over each tensor, in place.
+void average_over_tensors(std::vector<double> &values, const std::vector<TensorPlace> &layout) {
+  for (const auto &place : layout) {
+    const std::size_t n = elements_of(place);
+    double sum = 0;
+    for (std::size_t i = place.offset; i < place.offset + n; ++i)
+      sum += values[i];
+    for (std::size_t i = place.offset; i < place.offset + n; ++i)
+      values[i] = sum / double(n);
+  }
+}
+
+} // namespace
+
+Normalizer fit_normalizer(NormalizerKind kind, const ZooReader &zoo, const std::vector<std::size_t> &rows) {
+  const std::size_t v = zoo.parameters();
+  std::vector<double> mean(v), variance(v);
+  std::vector<float> row(v);
+  const auto &layout = zoo.format().layout;
+  for (const std::size_t r : rows) {
+    zoo.theta(r, row.data());
+    for (std::size_t i = 0; i < v; ++i)
+      mean[i] += row[i] / double(rows.size());
+  }
+  if (kind == NormalizerKind::tensor)
+    average_over_tensors(mean, layout);
+  for (const std::size_t r : rows) {
+    zoo.theta(r, row.data());
+    for (std::size_t i = 0; i < v; ++i)
+      variance[i] += (row[i] - mean[i]) * (row[i] - mean[i]) / double(rows.size());
+  }
+  if (kind == NormalizerKind::tensor)
+    average_over_tensors(variance, layout);
+  Normalizer fitted{{mean.begin(), mean.end()}, std::vector<float>(v)};
+  for (std::size_t i = 0; i < v; ++i)
+    fitted.std[i] = variance[i] > 0 ? float(std::sqrt(variance[i])) : 1.0f;
+  return fitted;
+}
+
+} // namespace theta

@@ -1,0 +1,21 @@
+// Standardisation of flattened networks before a generator sees them: a mean and a standard deviation for every
+// coordinate, either shared by all coordinates of a tensor (p-diff's) or each its own.
+#pragma once
+#include "data/zoo.h"
+#include <string_view>
+#include <vector>
+
+namespace theta {
+
+enum class NormalizerKind { tensor, coordinate };
+NormalizerKind normalizer_named(std::string_view name); // throws InputError
+const char *name_of(NormalizerKind);
+
+struct Normalizer {
+  std::vector<float> mean, std; // [V]; std is 1 where all networks agree
+};
+
+// Over the rows `rows` of the zoo, in two passes over the mapped file, in double.
+Normalizer fit_normalizer(NormalizerKind, const ZooReader &, const std::vector<std::size_t> &rows);
+
+} // namespace theta

@@ -1,0 +1,25 @@
+// theta run CONFIG, and its stages one by one: theta fit | sample | eval | report CONFIG.
+#include "options.h"
+
+namespace theta {
+
+void add_run_commands(CLI::App &app, Action &action) {
+  const auto add = [&](const char *name, const char *what, void (Stages::*stage)()) {
+    auto *command = app.add_subcommand(name, what);
+    auto options = std::make_shared<RunOptions>();
+    options->add_to(*command);
+    command->callback([&action, options, stage] {
+      action = [options, stage] {
+        Stages stages(options->run());
+        (stages.*stage)();
+      };
+    });
+  };
+  add("run", "the whole pipeline; finished stages are skipped", &Stages::all);
+  add("fit", "train the generator on the run's zoo", &Stages::fit);
+  add("sample", "generate networks with the run's generator", &Stages::sample);
+  add("eval", "how good and how new the generated networks are, beside all baselines", &Stages::eval);
+  add("report", "draw loss curves, accuracy histograms and first-layer weights as PNG", &Stages::report);
+}
+
+} // namespace theta

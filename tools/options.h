@@ -1,0 +1,47 @@
+// The command line of theta: options that several subcommands share.
+#pragma once
+#include "engine/pipeline/stages.h"
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace theta {
+
+// What a subcommand does, once the command line has been read.
+using Action = std::function<void()>;
+
+// Options of the commands that work on a run.
+struct RunOptions {
+  std::string config, out, device = "auto", memory_budget;
+  std::vector<std::string> set;
+
+  void add_to(CLI::App &command) {
+    command.add_option("CONFIG", config, "configuration, e.g. runs/demo.toml")->required();
+    command.add_option("--set", set, "override a key: --set zoo.steps=500 (repeatable)")
+        ->expected(1)
+        ->allow_extra_args(false)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command.add_option("--out", out, "folder of the run (default runs/out/NAME)");
+    command.add_option("--device", device, "auto, cpu, cuda or cuda:N");
+    command.add_option("--memory-budget", memory_budget, "refuse a plan above this, e.g. 2GiB");
+  }
+
+  Config load() const { return load_config(config, set); }
+
+  Run run() const {
+    Config c = load();
+    const std::filesystem::path folder =
+        out.empty() ? std::filesystem::path("runs/out") / c.name : std::filesystem::path(out);
+    return {std::move(c), folder, Device::parse(device), budget()};
+  }
+
+  std::optional<std::size_t> budget() const {
+    return memory_budget.empty() ? std::nullopt : std::optional(parse_bytes(memory_budget));
+  }
+};
+
+void add_run_commands(CLI::App &, Action &);   // run, fit, sample, eval, report
+void add_zoo_commands(CLI::App &, Action &);   // zoo train|info|verify
+void add_plan_command(CLI::App &, Action &);   // plan
+void add_device_command(CLI::App &, Action &); // device
+
+} // namespace theta

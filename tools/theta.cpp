@@ -1,0 +1,39 @@
+// The program `theta`. Exit status: 0 done, 1 failed, 2 bad usage or input, 130 interrupted (state saved).
+#include "engine/training/interrupt.h"
+#include "options.h"
+#include <iostream>
+
+using namespace theta;
+
+int main(int argc, char **argv) {
+  CLI::App app{
+      "theta: neural network diffusion. Trains zoos of small networks, learns their weights, generates new ones."};
+  app.require_subcommand(1);
+  Action action;
+  add_run_commands(app, action);
+  add_zoo_commands(app, action);
+  add_plan_command(app, action);
+  add_device_command(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp &e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError &e) {
+    std::cerr << "theta: " << e.what() << " (theta --help lists the commands)\n";
+    return 2;
+  }
+  try {
+    watch_for_interrupts();
+    action();
+    return 0;
+  } catch (const Interrupted &e) {
+    std::cerr << "theta: " << e.what() << '\n';
+    return 130;
+  } catch (const InputError &e) {
+    std::cerr << "theta: " << e.what() << '\n';
+    return 2;
+  } catch (const std::exception &e) {
+    std::cerr << "theta: " << e.what() << '\n';
+    return 1;
+  }
+}
