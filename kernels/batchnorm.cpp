@@ -10,13 +10,10 @@ decltype(theta::batchnorm_backward<float>) batchnorm_backward;
 
 namespace {
 
-// Calls f(i) for every element i of channel c.
-template <class F> void for_channel(const BatchNorm &p, int c, F f) {
-  for (int n = 0; n < p.batch; ++n) {
-    const std::size_t first = (std::size_t(n) * p.channels + c) * p.length;
-    for (std::size_t i = first; i < first + p.length; ++i)
-      f(i);
-  }
+// Calls f(first) for the first element of channel c in every sample: `length` elements from there on belong to it.
+template <class F> void for_rows(const BatchNorm &p, int c, F f) {
+  for (int n = 0; n < p.batch; ++n)
+    f((std::size_t(n) * p.channels + c) * p.length);
 }
 
 } // namespace
@@ -31,14 +28,29 @@ void batchnorm_forward(Stream &s, T *y, T *mean, T *rstd, T *running_mean, T *ru
 #pragma omp parallel for
   for (int c = 0; c < p.channels; ++c) {
     double sum = 0, squares = 0;
-    for_channel(p, c, [&](std::size_t i) { sum += x[i]; });
+    for_rows(p, c, [&](std::size_t first) {
+      double row = 0;
+#pragma omp simd reduction(+ : row)
+      for (std::size_t i = first; i < first + p.length; ++i)
+        row += x[i];
+      sum += row;
+    });
     const double m = sum / n;
-    for_channel(p, c, [&](std::size_t i) { squares += (x[i] - m) * (x[i] - m); });
+    for_rows(p, c, [&](std::size_t first) {
+      double row = 0;
+#pragma omp simd reduction(+ : row)
+      for (std::size_t i = first; i < first + p.length; ++i)
+        row += (x[i] - m) * (x[i] - m);
+      squares += row;
+    });
     mean[c] = T(m), rstd[c] = T(1 / std::sqrt(squares / n + p.eps));
     running_mean[c] += T(p.momentum * (m - running_mean[c]));
     running_var[c] += T(p.momentum * (squares / (n - 1) - running_var[c]));
     const T scale = gamma[c] * rstd[c], shift = beta[c] - mean[c] * scale;
-    for_channel(p, c, [&](std::size_t i) { y[i] = activate(p.act, x[i] * scale + shift); });
+    for_rows(p, c, [&](std::size_t first) {
+      for (std::size_t i = first; i < first + p.length; ++i)
+        y[i] = activate(p.act, x[i] * scale + shift);
+    });
   }
 }
 
@@ -51,7 +63,10 @@ void batchnorm_infer(Stream &s, T *y, const T *x, const T *running_mean, const T
 #pragma omp parallel for
   for (int c = 0; c < p.channels; ++c) {
     const T scale = gamma[c] / std::sqrt(running_var[c] + T(p.eps)), shift = beta[c] - running_mean[c] * scale;
-    for_channel(p, c, [&](std::size_t i) { y[i] = activate(p.act, x[i] * scale + shift); });
+    for_rows(p, c, [&](std::size_t first) {
+      for (std::size_t i = first; i < first + p.length; ++i)
+        y[i] = activate(p.act, x[i] * scale + shift);
+    });
   }
 }
 
@@ -65,15 +80,22 @@ void batchnorm_backward(Stream &s, T *dx, T *dgamma, T *dbeta, const T *dy, cons
 #pragma omp parallel for
   for (int c = 0; c < p.channels; ++c) {
     const T scale = gamma[c] * rstd[c];
-    const auto normalised = [&](std::size_t i) { return (x[i] - mean[c]) * rstd[c]; };
     double sum = 0, sum_normalised = 0;
-    for_channel(p, c, [&](std::size_t i) {
-      dx[i] = dy[i] * activation_slope(p.act, gamma[c] * normalised(i) + beta[c]);
-      sum += dx[i], sum_normalised += double(dx[i]) * normalised(i);
+    for_rows(p, c, [&](std::size_t first) {
+      for (std::size_t i = first; i < first + p.length; ++i)
+        dx[i] = dy[i] * activation_slope(p.act, gamma[c] * ((x[i] - mean[c]) * rstd[c]) + beta[c]);
+      double row = 0, row_normalised = 0;
+#pragma omp simd reduction(+ : row, row_normalised)
+      for (std::size_t i = first; i < first + p.length; ++i)
+        row += dx[i], row_normalised += double(dx[i]) * ((x[i] - mean[c]) * rstd[c]);
+      sum += row, sum_normalised += row_normalised;
     });
     dbeta[c] += T(sum), dgamma[c] += T(sum_normalised);
     const T average = T(sum / n), average_normalised = T(sum_normalised / n);
-    for_channel(p, c, [&](std::size_t i) { dx[i] = scale * (dx[i] - average - normalised(i) * average_normalised); });
+    for_rows(p, c, [&](std::size_t first) {
+      for (std::size_t i = first; i < first + p.length; ++i)
+        dx[i] = scale * (dx[i] - average - (x[i] - mean[c]) * rstd[c] * average_normalised);
+    });
   }
 }
 

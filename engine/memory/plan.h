@@ -2,6 +2,9 @@
 //
 // A plan is a rehearsal of the work: reserve() is called where the work would allocate, release() where it would free.
 // Slots whose lifetimes do not overlap may share bytes. Afterwards arena.h takes it all in one piece.
+//
+// The work is a loop and the rehearsal one pass through it. So only activations and workspace, which every pass writes
+// before it reads them, begin where they are reserved; all other classes hold what outlives a pass, and live from the start.
 #pragma once
 #include "data/dtype.h"
 #include "data/safetensors.h"
@@ -40,7 +43,7 @@ public:
   // `name` says what the work is: "zoo", "fit.autoencoder", ...
   explicit MemoryPlan(std::string name) : name_(std::move(name)) {}
 
-  // Opens a slot that lives from now until release(), or to the end. Throws Error where the bytes overflow.
+  // Opens a slot that lives from now (see above) until release(), or to the end. Throws Error where the bytes overflow.
   Slot reserve(std::string name, MemoryClass, Shape shape, Dtype dtype, std::string hint = "");
   template <class T> Slot reserve(std::string name, MemoryClass kind, Shape shape, std::string hint = "") {
     return reserve(std::move(name), kind, std::move(shape), dtype_of<T>, std::move(hint));

@@ -32,7 +32,7 @@ Canvas loss_curves(const fs::path &metrics) {
     if (!curve.x.empty())
       for (const double last = curve.x.back(); double &x : curve.x)
         x *= 100 / last;
-  return line_chart("losses", "% of each stage's steps", curves);
+  return line_chart("losses of the mini-batches", "% of each stage's steps", curves);
 }
 
 // The weights into the first hidden units of a few networks, one row a network.

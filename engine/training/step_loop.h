@@ -3,6 +3,7 @@
 #include "interrupt.h"
 #include "journal.h"
 #include "kernels/error.h"
+#include <algorithm>
 #include <fmt/core.h>
 
 namespace theta {
@@ -11,7 +12,6 @@ struct StepLoop {
   Journal &journal;
   std::string stage;
   long steps;
-  long report_every = 50; // steps between lines of metrics
   static constexpr double save_seconds = 10;
 
   // Runs step(i, report) for i = first..steps−1; it returns metrics when `report` asks for them. save(done) must leave
@@ -22,6 +22,7 @@ struct StepLoop {
     using Clock = std::chrono::steady_clock;
     auto saved = Clock::now();
     std::string detail;
+    const long report_every = std::clamp(steps / 100, 1L, 50L); // steps between lines of metrics
     for (long i = first; i < steps; ++i) {
       const bool report = (i + 1) % report_every == 0 || i + 1 == steps;
       const auto metrics = step(i, report);

@@ -1,0 +1,89 @@
+#include "data/dataset.h"
+#include "data/idx.h"
+#include "tests/scratch.h"
+#include <zlib.h>
+
+using namespace theta;
+using namespace theta::test;
+
+namespace fs = std::filesystem;
+
+namespace {
+
+void put_gzip(const fs::path &path, const std::string &bytes) {
+  gzFile file = gzopen(path.c_str(), "wb");
+  gzwrite(file, bytes.data(), unsigned(bytes.size()));
+  gzclose(file);
+}
+
+std::string idx_header(const std::vector<unsigned> &shape) {
+  std::string head{0, 0, 8, char(shape.size())};
+  for (const unsigned side : shape)
+    for (const int shift : {24, 16, 8, 0})
+      head += char(side >> shift & 255);
+  return head;
+}
+
+// A data set of 6 training and 2 test images in the format of Fashion-MNIST; pixel p of image n is (n + p) % 251.
+void put_small_set(const fs::path &folder) {
+  for (const auto &[part, count] : {std::pair{"train", 6u}, {"t10k", 2u}}) {
+    std::string pixels, labels;
+    for (unsigned n = 0; n < count; ++n) {
+      labels += char(n % 10);
+      for (unsigned p = 0; p < 28 * 28; ++p)
+        pixels += char((n + p) % 251);
+    }
+    put_gzip(folder / (std::string(part) + "-images-idx3-ubyte.gz"), idx_header({count, 28, 28}) + pixels);
+    put_gzip(folder / (std::string(part) + "-labels-idx1-ubyte.gz"), idx_header({count}) + labels);
+  }
+}
+
+} // namespace
+
+TEST_CASE("idx: shape and bytes are read; damage is refused") {
+  const Scratch folder;
+  const fs::path path = folder.path() / "x.gz";
+  put_gzip(path, idx_header({2, 3}) + "abcdef");
+  const Idx idx = read_idx(path);
+  CHECK(idx.shape == std::vector<std::int64_t>{2, 3});
+  CHECK(std::string(idx.bytes.begin(), idx.bytes.end()) == "abcdef");
+  CHECK(read_idx_shape(path) == idx.shape);
+  for (const std::string &bad :
+       {idx_header({2, 3}) + "abcde", idx_header({2, 3}) + "abcdefg", std::string("\0\0\x0d\1", 4),
+        idx_header({2, 3}).substr(0, 7), std::string(), idx_header({0xffffffff, 0xffffffff})}) {
+    put_gzip(path, bad);
+    CHECK_THROWS_AS(read_idx(path), InputError);
+  }
+  put_gzip(path, idx_header({2, 3}) + "abcdef");
+  const std::string whole = contents(path);
+  std::ofstream(path, std::ios::binary) << whole.substr(0, whole.size() - 9); // a truncated gzip stream
+  CHECK_THROWS_AS(read_idx(path), InputError);
+  CHECK_THROWS_AS(read_idx(folder.path() / "missing.gz"), InputError);
+}
+
+TEST_CASE("dataset: split, pooling and normalisation by their definitions") {
+  const Scratch folder;
+  put_small_set(folder.path());
+  const Dataset whole = load_fashion_mnist(1, 2, folder.path()), pooled = load_fashion_mnist(2, 2, folder.path());
+  CHECK(whole.train.size() == 4);
+  CHECK(whole.validation.size() == 2);
+  CHECK(whole.test.size() == 2);
+  CHECK(whole.validation.labels == std::vector<std::uint8_t>{4, 5}); // the last of the training file
+  CHECK(whole.validation.pixels[0] == 4);
+  CHECK(pooled.side == 14);
+  CHECK(int(pooled.train.pixels[0]) == (0 + 1 + 28 + 29 + 2) / 4); // of 2x2, rounding half up
+  double mean = 0, square = 0;
+  for (const double p : whole.train.pixels)
+    mean += p / 255 / (4 * 784), square += p * p / 255 / 255 / (4 * 784);
+  CHECK(whole.mean == doctest::Approx(mean));
+  CHECK(whole.std == doctest::Approx(std::sqrt(square - mean * mean)));
+  CHECK(255 * whole.mean * whole.scale() + whole.shift() == doctest::Approx(0));
+  CHECK(whole.fingerprint != pooled.fingerprint);
+  const DatasetSizes sizes = fashion_mnist_sizes(2, 2, folder.path());
+  CHECK(sizes.train == 4);
+  CHECK(sizes.test == 2);
+  CHECK(sizes.pixels == 196);
+  CHECK_THROWS_AS(load_fashion_mnist(3, 2, folder.path()), InputError);
+  CHECK_THROWS_AS(load_fashion_mnist(1, 6, folder.path()), InputError);
+  CHECK_THROWS_AS(load_fashion_mnist(1, 0, folder.path() / "nowhere"), InputError);
+}

@@ -1,0 +1,109 @@
+#include "engine/analysis/novelty.h"
+#include "small_data.h"
+
+using namespace theta;
+using namespace theta::test;
+
+TEST_CASE("statistics by their definitions") {
+  const Summary s = summarise({1, 2, 4});
+  CHECK(s.mean == doctest::Approx(7.0 / 3));
+  CHECK(s.std == doctest::Approx(std::sqrt(7.0 / 3)));
+  CHECK(s.min == 1);
+  CHECK(s.max == 4);
+  const Share half = share_of(50, 100); // Wilson's interval of 50 in 100: 0.4038 to 0.5962
+  CHECK(half.low == doctest::Approx(0.4038).epsilon(1e-3));
+  CHECK(half.high == doctest::Approx(0.5962).epsilon(1e-3));
+  CHECK(share_of(0, 10).low == 0);
+  CHECK(share_of(0, 10).high == doctest::Approx(0.2775).epsilon(1e-3));
+}
+
+namespace {
+
+// 40 networks from one distribution: even rows train, odd rows are held out.
+struct Setting {
+  Scratch folder;
+  Dataset data = small_data();
+  MlpShape shape{{16, 4, 3}, Activation::relu};
+  std::vector<std::size_t> training, held_out;
+  Setting() {
+    const Layout layout = layout_of(shape);
+    ZooWriter writer(folder.path(), {layout.places(), layout.size(), Dtype::f32, {}, "{}"}, 100);
+    for (std::uint32_t r = 0; r < 40; ++r) {
+      writer.append(layout.initial_values(3, r).data(), {});
+      (r % 2 ? held_out : training).push_back(r);
+    }
+    writer.finish();
+  }
+};
+
+} // namespace
+
+TEST_CASE("novelty: distances, IoU and memory by their definitions, on every device") {
+  const Setting setting;
+  const ZooReader zoo(setting.folder.path());
+  const std::size_t v = zoo.parameters();
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    NoveltyJudge judge(setting.shape, setting.data.test.size(), setting.data.pixels(), 8, 20, 20);
+    judge.start(device, setting.data, setting.data.test, choose(zoo, setting.training, 20, 1, 0),
+                choose(zoo, setting.held_out, 20, 1, 1));
+
+    const NetworkSet copies = noisy_copies(zoo, setting.training, 20, 1e-4, 1, 3);
+    const GroupReport copied = judge.judge("copies", copies);
+    CHECK(copied.memorised.share == 1);
+    CHECK(copied.max_iou[0] == doctest::Approx(1).epsilon(1e-6));
+    std::vector<float> row(v);
+    double nearest = 1e9;
+    for (const std::size_t r : setting.training) {
+      zoo.theta(r, row.data());
+      double sum = 0;
+      for (std::size_t i = 0; i < v; ++i)
+        sum += std::pow(double(row[i]) - copies.theta[i], 2);
+      nearest = std::min(nearest, std::sqrt(sum));
+    }
+    // Distances of 1e-3 between vectors of norm 2: the product's rounding, 1e-7·2·2², is 5e-4 of d².
+    CHECK(copied.nearest_l2[0] == doctest::Approx(nearest).epsilon(0.3));
+
+    const GroupReport held = judge.judge("held_out", choose(zoo, setting.held_out, 20, 1, 1));
+    const GroupReport own = judge.judge("training", choose(zoo, setting.training, 20, 1, 0));
+    for (const auto &report : {held, own}) { // drawn alike: no memory, and nobody is its own neighbour
+      CHECK(report.memorised.low < 0.5);
+      CHECK(report.memorised.high > 0.5);
+      for (const float d : report.nearest_l2)
+        CHECK(d > 0.5f);
+    }
+    NetworkSet held_copies = noisy_copies(zoo, setting.held_out, 20, 1e-4, 1, 4);
+    CHECK(judge.judge("copies of held-out", held_copies).memorised.share == 0);
+    CHECK(own.accuracy.size() == 20);
+  }
+}
+
+TEST_CASE("baselines: averages and Gaussians by their definitions") {
+  const Setting setting;
+  const ZooReader zoo(setting.folder.path());
+  const std::size_t v = zoo.parameters();
+  const NetworkSet all = averages(zoo, setting.training, 2, 20, 1); // of all twenty: the mean, twice
+  std::vector<float> mean(v), row(v);
+  for (const std::size_t r : setting.training) {
+    zoo.theta(r, row.data());
+    for (std::size_t i = 0; i < v; ++i)
+      mean[i] += row[i] / 20;
+  }
+  CHECK(relative_error(std::vector<float>(all.theta.begin(), all.theta.begin() + std::ptrdiff_t(v)), mean) <= 1e-5);
+  CHECK(relative_error(std::vector<float>(all.theta.begin() + std::ptrdiff_t(v), all.theta.end()), mean) <= 1e-5);
+  const NetworkSet fitted = gaussians(zoo, setting.training, 4000, 1);
+  double sum = 0, square = 0, expected = 0;
+  for (std::size_t i = 0; i < 4000; ++i)
+    sum += fitted.theta[i * v + 5] / 4000, square += std::pow(fitted.theta[i * v + 5], 2) / 4000;
+  for (const std::size_t r : setting.training) {
+    zoo.theta(r, row.data());
+    expected += std::pow(row[5] - mean[5], 2) / 20;
+  }
+  CHECK(std::abs(sum - mean[5]) < 5 * std::sqrt(expected / 4000)); // five standard errors
+  CHECK(std::abs(square - sum * sum - expected) < 5 * expected * std::sqrt(2.0 / 4000));
+  const NetworkSet chosen = choose(zoo, setting.training, 100, 1, 0);
+  CHECK(chosen.count == 20);
+  auto sources = chosen.source;
+  std::sort(sources.begin(), sources.end());
+  CHECK(sources == setting.training);
+}

@@ -1,0 +1,162 @@
+#include "small_data.h"
+
+using namespace theta;
+using namespace theta::test;
+
+namespace {
+
+Scores score(Device device, const ZooTask &task, const Dataset &data, const std::vector<float> &theta,
+             std::size_t networks) {
+  Evaluator evaluator(task.network, data.test.size(), data.pixels(), 2);
+  MemoryPlan plan("test");
+  evaluator.plan(plan);
+  plan.place();
+  Stream s(device);
+  const Arena arena(device, plan);
+  evaluator.bind(arena);
+  evaluator.upload(s, data, data.test);
+  return evaluator.score_all(s, theta.data(), networks);
+}
+
+std::vector<float> all_theta(const ZooReader &zoo) {
+  std::vector<float> theta(zoo.rows() * zoo.parameters());
+  for (std::size_t r = 0; r < zoo.rows(); ++r)
+    zoo.theta(r, theta.data() + r * zoo.parameters());
+  return theta;
+}
+
+std::vector<float> train(Device device, const ZooTask &task, const Dataset &data) {
+  Journal journal;
+  ZooTrainer(task, sizes_of(data)).run(device, data, journal);
+  return all_theta(ZooReader(task.directory));
+}
+
+} // namespace
+
+TEST_CASE("zoo trainer: rows, columns and held-out runs; the columns are what an evaluator says of the rows") {
+  const Dataset data = small_data();
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    const Scratch folder;
+    ZooTask task = small_task(folder.path() / "zoo");
+    const auto theta = train(device, task, data);
+    const ZooReader zoo(task.directory);
+    CHECK(zoo.rows() == 10);
+    CHECK(zoo.integers("run") == std::vector<std::int64_t>{0, 0, 1, 1, 2, 2, 3, 3, 4, 4});
+    CHECK(zoo.integers("step") == std::vector<std::int64_t>{10, 20, 10, 20, 10, 20, 10, 20, 10, 20});
+    CHECK(zoo.integers("held_out") == std::vector<std::int64_t>{0, 0, 1, 1, 0, 0, 1, 1, 0, 0});
+    CHECK(zoo.corrupt_rows().empty());
+    const Scores scores = score(device, task, data, theta, zoo.rows());
+    CHECK(scores.accuracy == zoo.floats("test_accuracy"));
+    CHECK(relative_error(scores.loss, zoo.floats("test_loss")) <= 1e-6);
+    const auto accuracy = zoo.floats("test_accuracy");
+    CHECK(*std::min_element(accuracy.begin(), accuracy.end()) > 0.5f); // stripes are easy; chance is a third
+  }
+}
+
+TEST_CASE("zoo trainer: the same weights on every device") {
+  const Dataset data = small_data();
+  std::vector<std::vector<float>> results;
+  for (const auto device : all_devices()) {
+    const Scratch folder;
+    results.push_back(train(device, small_task(folder.path() / "zoo"), data));
+    // Twenty steps of Adam: a gradient near zero turns a rounding error into a step of its own size, lr = 0.02 at worst
+    // for a few coordinates; the whole vector stays close.
+    CHECK(relative_error(results.back(), results.front()) <= 1e-3);
+  }
+}
+
+TEST_CASE("zoo trainer: a network does not depend on those beside it") {
+  const Dataset data = small_data();
+  std::vector<std::vector<float>> results;
+  for (const int wave : {1, 2, 5}) {
+    const Scratch folder;
+    ZooTask task = small_task(folder.path() / "zoo");
+    task.recipe.wave = wave;
+    results.push_back(train(Device{}, task, data));
+    CHECK(results.back() == results.front());
+  }
+}
+
+TEST_CASE("zoo trainer: every optimiser and checkpoint schedule learns") {
+  const Dataset data = small_data();
+  for (const auto optimizer : {OptimizerKind::sgd, OptimizerKind::adam, OptimizerKind::adamw})
+    for (const auto checkpoints : {CheckpointKind::every, CheckpointKind::last, CheckpointKind::random}) {
+      CAPTURE(name_of(optimizer));
+      CAPTURE(name_of(checkpoints));
+      const Scratch folder;
+      ZooTask task = small_task(folder.path() / "zoo");
+      task.recipe.optimizer = optimizer, task.recipe.checkpoints = checkpoints, task.recipe.count = 4;
+      task.recipe.schedule = LrKind::cosine, task.recipe.weight_decay = 1e-3;
+      train(Device{}, task, data);
+      const ZooReader zoo(task.directory);
+      const auto steps = zoo.integers("step");
+      const std::vector<std::int64_t> first_run(steps.begin(), steps.begin() + std::ptrdiff_t(zoo.rows() / 5));
+      if (checkpoints == CheckpointKind::every)
+        CHECK(first_run == std::vector<std::int64_t>{4, 8, 12, 16, 20});
+      if (checkpoints == CheckpointKind::last)
+        CHECK(first_run == std::vector<std::int64_t>{17, 18, 19, 20});
+      if (checkpoints == CheckpointKind::random) {
+        CHECK(first_run.size() == 6);
+        CHECK(first_run.front() == 0);
+        CHECK(first_run.back() == 20);
+        CHECK(std::adjacent_find(first_run.begin(), first_run.end()) == first_run.end());
+        CHECK(zoo.floats("test_loss")[5] < zoo.floats("test_loss")[0]);
+      }
+      CHECK(zoo.floats("train_loss").back() < 1.05f); // chance is ln 3 = 1.0986
+    }
+}
+
+TEST_CASE("zoo trainer: one run holds out every other checkpoint") {
+  const Dataset data = small_data();
+  const Scratch folder;
+  ZooTask task = small_task(folder.path() / "zoo");
+  task.recipe.networks = 1, task.recipe.checkpoints = CheckpointKind::last, task.recipe.count = 6;
+  train(Device{}, task, data);
+  CHECK(ZooReader(task.directory).integers("held_out") == std::vector<std::int64_t>{0, 1, 0, 1, 0, 1});
+}
+
+TEST_CASE("zoo trainer: runs that diverge are dropped whole, and counted") {
+  const Dataset data = small_data();
+  const Scratch folder;
+  ZooTask task = small_task(folder.path() / "zoo");
+  const auto theta = train(Device{}, task, data);
+  // A limit between the largest weights of the runs.
+  std::vector<float> largest(5);
+  const std::size_t v = theta.size() / 10;
+  for (std::size_t r = 0; r < 10; ++r)
+    for (std::size_t i = 0; i < v; ++i)
+      largest[r / 2] = std::max(largest[r / 2], std::abs(theta[r * v + i]));
+  auto sorted = largest;
+  std::sort(sorted.begin(), sorted.end());
+  task.recipe.divergence_limit = (sorted[2] + sorted[3]) / 2;
+  Journal journal;
+  const ZooOutcome outcome = ZooTrainer(task, sizes_of(data)).run(Device{}, data, journal);
+  CHECK(outcome.dropped == 2);
+  CHECK(outcome.rows == 6);
+  for (const auto run : ZooReader(task.directory).integers("run"))
+    CHECK(largest[std::size_t(run)] < task.recipe.divergence_limit);
+  task.recipe.divergence_limit = 1e-6;
+  CHECK_THROWS_AS(ZooTrainer(task, sizes_of(data)).run(Device{}, data, journal), Error);
+}
+
+TEST_CASE("zoo trainer: planned bytes are the arena's; a network that does not fit the data is refused") {
+  const Dataset data = small_data();
+  ZooTask task = small_task("unused");
+  const ZooTrainer trainer(task, sizes_of(data));
+  const Arena arena(Device{}, trainer.plan());
+  CHECK(arena.device_bytes() == trainer.plan().device_bytes());
+  CHECK(arena.host_bytes() == trainer.plan().host_bytes());
+  task.network.widths = {15, 5, 3};
+  CHECK_THROWS_AS(ZooTrainer(task, sizes_of(data)), InputError);
+}
+
+TEST_CASE("held-out shares are met at every prefix") {
+  for (const double share : {0.0, 0.1, 0.5, 0.9}) {
+    int held = 0;
+    for (long i = 0; i < 100; ++i) {
+      held += is_held_out(i, share);
+      CHECK(std::abs(held - double(i + 1) * share) < 1);
+    }
+  }
+}
