@@ -29,8 +29,8 @@ Slot MemoryPlan::reserve(std::string name, MemoryClass kind, Shape shape, Dtype 
     bytes *= std::size_t(side);
   }
   const bool from_the_start = kind != MemoryClass::activations && kind != MemoryClass::workspace;
-  entries_.push_back({std::move(name), kind, std::move(shape), dtype, std::move(hint), bytes, from_the_start ? 0 : clock_,
-                      std::numeric_limits<int>::max()});
+  entries_.push_back({std::move(name), kind, std::move(shape), dtype, std::move(hint), bytes,
+                      from_the_start ? 0 : clock_, std::numeric_limits<int>::max()});
   ++clock_;
   return {int(entries_.size()) - 1};
 }

@@ -4,7 +4,8 @@
 // Slots whose lifetimes do not overlap may share bytes. Afterwards arena.h takes it all in one piece.
 //
 // The work is a loop and the rehearsal one pass through it. So only activations and workspace, which every pass writes
-// before it reads them, begin where they are reserved; all other classes hold what outlives a pass, and live from the start.
+// before it reads them, begin where they are reserved; all other classes hold what outlives a pass, and live from the
+// start.
 #pragma once
 #include "data/dtype.h"
 #include "data/safetensors.h"

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Layout of the code: clang-format agrees, includes never point up, every folder explains itself, every kernel has its
+# reference beside it.
+set -u
+cd "$(dirname "$0")/.."
+failed=0
+fault() { echo "   $1"; failed=1; }
+
+
+# kernels <- data (error.h alone) <- engine <- tools
+upward() { grep -rnE "^#include \"(\.\./)*($2)/" "$1" --include='*.h' --include='*.cpp' --include='*.cu' --include='*.cuh'; }
+upward kernels 'data|engine|tools|tests' && fault "kernels/ includes something above it"
+upward data 'engine|tools|tests' && fault "data/ includes something above it"
+grep -rnE '^#include "kernels/' data --include='*.h' --include='*.cpp' | grep -v 'kernels/error.h' && fault "data/ includes more of kernels/ than error.h"
+upward engine 'tools|tests' && fault "engine/ includes something above it"
+upward tools 'tests' && fault "tools/ includes tests/"
+
+for kernel in kernels/*.cu; do
+  base=$(basename "$kernel" .cu)
+  [ "$base" = gemm_cublaslt ] || [ -e "kernels/$base.cpp" ] || fault "$kernel has no CPU reference beside it"
+done
+for folder in kernels data engine engine/* tools runs runs/records runs/studies tests tests/simt tests/golden; do
+  [ -d "$folder" ] && [ ! -e "$folder/README.md" ] && fault "$folder has no README.md"
+done
+
+if command -v clang-format >/dev/null; then
+  mapfile -t sources < <(find kernels data engine tools tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
+  wrong=$(clang-format --dry-run --Werror "${sources[@]}" 2>&1 | grep -E 'error:' | head -n 5)
+  [ -z "$wrong" ] || fault "$wrong"$'\n'"   clang-format: run 'make format'"
+else
+  echo "   (clang-format is not here: the layout of lines was not checked)"
+fi
+[ $failed -eq 0 ] && echo "   layout: fine"
+exit $failed

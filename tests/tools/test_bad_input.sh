@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Bad usage and bad input: one clear line, exit status 2, nothing left behind.
+source "$(dirname "$0")/common.sh"
+
+expect 2 "subcommand" "$theta"
+expect 2 "theta" "$theta" nonsense
+expect 2 "CONFIG" "$theta" run
+expect 2 "no such file" "$theta" run "$work/missing.toml"
+echo 'stepps = 3' >"$work/bad.toml"
+expect 2 "unknown key 'stepps'" "$theta" run "$work/bad.toml"
+expect 2 "did you mean 'zoo.steps'" "$theta" run "$work/small.toml" --set zoo.stpes=3
+expect 2 "found 'cuda:77x'" "$theta" run "$work/small.toml" --device cuda:77x
+expect 2 "GPUs answer" "$theta" run "$work/small.toml" --device cuda:77
+expect 2 "network.widths: found 50 inputs" "$theta" run "$work/small.toml" --out "$work/none" --set network.widths=[50,6,10]
+expect 2 "Largest: " "$theta" run "$work/small.toml" --out "$work/none" --memory-budget 100KiB
+expect 2 "smaller with less" "$theta" plan "$work/small.toml" --memory-budget 100KiB
+expect 2 "memory budget" "$theta" plan "$work/small.toml" --memory-budget lots
+expect 2 "data.folder" "$theta" plan "$work/small.toml" --set 'data.foldr="/x"'
+expect 2 "cannot be read" "$theta" plan "$work/small.toml" --set "data.folder=\"$work\""
+[ ! -e "$work/none" ] || fail "a refused run left its folder"
+expect 2 "not a complete zoo" "$theta" zoo info "$work"
+expect 2 "not a complete zoo" "$theta" fit "$work/small.toml" --out "$work/empty"
+
+"$theta" zoo train "$work/small.toml" --out "$work/run" 2>/dev/null || fail "zoo train failed"
+expect 0 "" "$theta" zoo verify "$work/run/zoo"
+shard=$work/run/zoo/shard-00000.safetensors
+cp "$shard" "$work/good"
+printf '\x41' | dd of="$shard" bs=1 seek=20000 conv=notrunc status=none
+expect 2 "do not match their checksums" "$theta" zoo verify "$work/run/zoo"
+cp "$work/good" "$shard"
+truncate -s 20000 "$shard"
+expect 2 "shard-00000.safetensors" "$theta" zoo verify "$work/run/zoo"
+expect 2 "shard-00000.safetensors" "$theta" fit "$work/small.toml" --out "$work/run"
+printf '\xff' | dd of="$work/good" bs=1 seek=3 conv=notrunc status=none
+cp "$work/good" "$shard"
+expect 2 "header" "$theta" zoo info "$work/run/zoo"
+finish

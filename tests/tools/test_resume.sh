@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Killed (kill -9) and interrupted (Ctrl-C) at any moment, then continued, a run ends with the same bytes.
+source "$(dirname "$0")/common.sh"
+
+# Long enough to be hit in every stage.
+long=(--set zoo.steps=4000 --set zoo.count=400 --set fit.autoencoder.steps=1500 --set fit.denoiser.steps=3000)
+start=$(date +%s%N)
+"$theta" run "$work/small.toml" --out "$work/whole" "${long[@]}" 2>/dev/null || fail "the undisturbed run failed"
+milliseconds=$((($(date +%s%N) - start) / 1000000))
+
+same() {
+  for file in generator.safetensors eval.json zoo samples; do
+    diff -rq "$work/whole/$file" "$1/$file" >/dev/null || fail "$2: $file differs from an undisturbed run"
+  done
+}
+
+# kill -9 at ten moments spread over the run; each continues what the last one left.
+for i in 1 2 3 4 5 6 7 8 9 10; do
+  "$theta" run "$work/small.toml" --out "$work/killed" "${long[@]}" 2>/dev/null &
+  pid=$!
+  pause=$(((RANDOM % 400 + 100) * milliseconds / 1000))
+  sleep "$((pause / 1000)).$(printf %03d $((pause % 1000)))"
+  kill -9 $pid 2>/dev/null
+  wait $pid 2>/dev/null
+done
+"$theta" run "$work/small.toml" --out "$work/killed" "${long[@]}" 2>/dev/null || fail "the killed run did not continue"
+same "$work/killed" "after kill -9"
+
+# Ctrl-C: saves at once, ends with 130, and continues from there.
+interrupted=0
+for i in 1 2 3 4 5 6; do
+  "$theta" run "$work/small.toml" --out "$work/stopped" "${long[@]}" 2>"$work/err" &
+  pid=$!
+  pause=$((milliseconds / 6 + RANDOM % 200))
+  sleep "$((pause / 1000)).$(printf %03d $((pause % 1000)))"
+  kill -INT $pid 2>/dev/null
+  wait $pid
+  status=$?
+  case $status in
+  130) interrupted=$((interrupted + 1)) ;;
+  0) break ;;
+  *) fail "Ctrl-C ended with $status: $(tail -n 1 "$work/err")" ;;
+  esac
+done
+[ $interrupted -ge 2 ] || fail "only $interrupted of the interrupted runs ended with 130"
+"$theta" run "$work/small.toml" --out "$work/stopped" "${long[@]}" 2>/dev/null || fail "the interrupted run did not continue"
+same "$work/stopped" "after Ctrl-C"
+finish

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# A whole small run: what it leaves, that finished stages are skipped, and that --json prints facts.
+source "$(dirname "$0")/common.sh"
+
+"$theta" run "$work/small.toml" --out "$work/run" >/dev/null 2>"$work/err" || fail "run failed: $(tail -n 1 "$work/err")"
+for left in config.toml metrics.jsonl log.txt zoo/index.json generator.safetensors samples/index.json eval.json \
+  report/loss_curves.png report/accuracy.png report/first_layer.png; do
+  [ -s "$work/run/$left" ] || fail "the run left no $left"
+done
+[ -z "$(find "$work/run" -name '.*' -type f)" ] || fail "the run left temporary files: $(find "$work/run" -name '.*' -type f)"
+"$theta" run "$work/small.toml" --out "$work/run" >/dev/null 2>"$work/err" || fail "the second run failed"
+[ "$(grep -c 'done before, skipped' "$work/err")" = 4 ] || fail "finished stages were not skipped"
+"$theta" run "$work/run/config.toml" --out "$work/run" >/dev/null 2>"$work/err" || fail "the resolved configuration does not run"
+[ "$(grep -c 'done before, skipped' "$work/err")" = 4 ] || fail "the resolved configuration is another run"
+"$theta" run "$work/small.toml" --out "$work/run" --set sample.count=13 >/dev/null 2>"$work/err" || fail "a changed run failed"
+[ "$(grep -c 'done before, skipped' "$work/err")" = 2 ] || fail "a changed sample stage did not keep zoo and fit alone"
+
+"$theta" plan "$work/small.toml" --json >"$work/plan.json" || fail "plan --json failed"
+"$theta" device --json >"$work/device.json" || fail "device --json failed"
+"$theta" zoo info "$work/run/zoo" --json >"$work/info.json" || fail "zoo info --json failed"
+python3 - "$work" <<'PYTHON' || fail "the JSON does not hold what it should"
+import json, sys
+work = sys.argv[1]
+plan = json.load(open(work + "/plan.json"))
+assert [p["name"] for p in plan["plans"]] == ["zoo", "fit.autoencoder", "fit.encode", "fit.denoiser", "sample", "eval"]
+assert plan["peak_device_bytes"] == max(p["device_bytes"] for p in plan["plans"])
+assert json.load(open(work + "/device.json"))["devices"][0]["name"] == "cpu"
+info = json.load(open(work + "/info.json"))
+assert info["rows"] == 60 and info["parameters"] == 49 * 6 + 6 + 60 + 10 and info["columns"]["run"]["distinct"] == 6
+groups = {g["name"]: g for g in json.load(open(work + "/run/eval.json"))["groups"]}
+assert list(groups) == ["training", "held_out", "generated", "noise_0.01", "noise_0.03", "noise_0.1", "average_16", "gaussian"]
+for g in groups.values():
+    assert set(g["memorised"]) == {"share", "low", "high", "n"} and g["memorised"]["n"] == g["networks"] == 10
+    for what in ("accuracy", "loss", "max_iou", "nearest_l2"):
+        assert set(g[what]) == {"mean", "std", "best"}
+for line in open(work + "/run/metrics.jsonl"):
+    assert {"stage", "step"} <= set(json.loads(line))
+steps = [json.loads(l)["step"] for l in open(work + "/run/metrics.jsonl") if json.loads(l)["stage"] == "fit.denoiser"]
+assert steps == sorted(set(steps)) and steps[-1] == 300
+PYTHON
+finish
