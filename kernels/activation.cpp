@@ -1,5 +1,5 @@
 #include "activation.h"
-#include <array>
+#include "names.h"
 
 namespace theta {
 
@@ -12,15 +12,7 @@ namespace {
 constexpr std::array names{"none", "relu", "leaky_relu", "elu", "silu", "gelu", "gelu_tanh", "tanh", "sine"};
 }
 
-Activation activation_named(std::string_view name) {
-  for (std::size_t i = 0; i < names.size(); ++i)
-    if (name == names[i])
-      return Activation(i);
-  std::string known;
-  for (const auto *n : names)
-    known += std::string(known.empty() ? "" : ", ") + n;
-  throw InputError("activation: found '", name, "', expected one of ", known);
-}
+Activation activation_named(std::string_view name) { return value_named<Activation>(name, names, "activation"); }
 
 const char *name_of(Activation act) { return names[std::size_t(act)]; }
 

@@ -30,9 +30,22 @@ template <class T> void set(const Description &d, cublasLtMatmulDescAttributes_t
   check(cublasLtMatmulDescSetAttribute(d.value, what, &value, sizeof value), "describe the product");
 }
 
+// The largest power of two up to 256 that divides an address. cuBLASLt assumes 256 unless it is told; tensors inside a
+// flat parameter vector are aligned to 4 alone.
+std::uint32_t alignment_of(const void *pointer) {
+  const auto address = reinterpret_cast<std::uintptr_t>(pointer) | 256;
+  return std::uint32_t(address & (~address + 1));
+}
+
+void set(const Preference &p, cublasLtMatmulPreferenceAttributes_t what, const auto &value) {
+  check(cublasLtMatmulPreferenceSetAttribute(p.value, what, &value, sizeof value), "set a preference");
+}
+
 } // namespace
 
 bool gemm_cublaslt(Stream &s, float *c, const float *a, const float *b, const Gemm &p, const float *bias, bool relu) {
+  if (bias && alignment_of(bias) < 16)
+    return false; // what its epilogues read bias by
   Description product;
   check(cublasLtMatmulDescCreate(&product.value, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describe the product");
   set(product, CUBLASLT_MATMUL_DESC_TRANSA, p.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
@@ -55,9 +68,11 @@ bool gemm_cublaslt(Stream &s, float *c, const float *a, const float *b, const Ge
   Preference preference;
   check(cublasLtMatmulPreferenceCreate(&preference.value), "set a preference");
   const std::size_t workspace = Stream::Cuda::workspace_bytes;
-  check(cublasLtMatmulPreferenceSetAttribute(preference.value, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
-                                             sizeof workspace),
-        "set a preference");
+  set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace);
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(b));
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(a));
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment_of(c));
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment_of(c));
   cublasLtMatmulHeuristicResult_t choice{};
   int found = 0;
   const Stream::Cuda &on = s.cuda();

@@ -1,18 +1,15 @@
 #include "sampler.h"
-#include "kernels/error.h"
+#include "kernels/names.h"
 #include <cmath>
 
 namespace theta {
 
-SamplerKind sampler_named(std::string_view name) {
-  if (name == "ddpm")
-    return SamplerKind::ddpm;
-  if (name == "ddim")
-    return SamplerKind::ddim;
-  throw InputError("sampler: found '", name, "', expected ddpm or ddim");
+namespace {
+constexpr std::array sampler_names{"ddpm", "ddim"};
 }
 
-const char *name_of(SamplerKind kind) { return kind == SamplerKind::ddpm ? "ddpm" : "ddim"; }
+SamplerKind sampler_named(std::string_view name) { return value_named<SamplerKind>(name, sampler_names, "sampler"); }
+const char *name_of(SamplerKind kind) { return sampler_names[std::size_t(kind)]; }
 
 SamplerStep ddpm_step(const Schedule &s, int t) {
   const double beta = s.beta[std::size_t(t)], kept = s.alpha_bar[std::size_t(t)];

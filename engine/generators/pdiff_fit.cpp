@@ -109,17 +109,35 @@ void PDiffFit::standardise_batch(Stream &s, const Arena &a, const Input &in, con
                      parameters_, std::size_t(padded_));
 }
 
+void PDiffFit::train(const std::string &stage, Stream &s, const FitRecipe &r, Trainable &weights, const float *loss,
+                     const std::function<void(long)> &forward_backward, const HostTensors &saved, long first,
+                     const Save &save, Journal &journal) {
+  if (first > 0)
+    weights.load(s, saved);
+  const auto step = [&](long i, bool report) {
+    forward_backward(i);
+    const Adam options = options_of(r, i);
+    weights.step(s, options, r.max_norm);
+    std::vector<std::pair<std::string, double>> metrics;
+    if (report)
+      metrics = {{"mse", to_host(s, loss, 1)[0]}, {"lr", options.lr}};
+    return metrics;
+  };
+  StepLoop{journal, stage, r.steps}.run(first, step, [&](long done) {
+    HostTensors tensors;
+    weights.save(s, tensors);
+    save(done, std::move(tensors));
+  });
+}
+
 void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::vector<std::size_t> &rows, PDiff &p,
-                               const HostTensors &saved, long first, const std::function<void(long, HostTensors)> &save,
-                               Journal &journal) {
+                               const HostTensors &saved, long first, const Save &save, Journal &journal) {
   const FitRecipe &r = config_.autoencoder;
   Stream s(device);
   const Arena arena(device, autoencoder_plan_);
   autoencoder_.bind(arena);
   autoencoder_weights_.bind(arena);
   autoencoder_weights_.initialise(s, seed_, autoencoder_stream);
-  if (first > 0)
-    autoencoder_weights_.load(s, saved);
   upload_normalizer(s, arena, fit_input_, p);
 
   std::vector<float *> staging;
@@ -134,7 +152,7 @@ void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::v
   });
   const std::size_t n = std::size_t(r.batch) * std::size_t(padded_);
   float *v = arena.at<float>(fit_input_.v), *noisy = arena.at<float>(noisy_), *loss = arena.at<float>(loss_);
-  const auto step = [&](long i, bool report) {
+  const auto forward_backward = [&](long i) {
     s.synchronize(); // the copy from the staging buffer that next() gives back
     standardise_batch(s, arena, fit_input_, batches.next(), r.batch);
     const auto stream = std::uint32_t(i * r.batch);
@@ -147,17 +165,8 @@ void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::v
     const float *out = autoencoder_.forward(s, parameters, noisy, arena.at<float>(latent_noise_));
     mean_squared_error<float>(s, loss, autoencoder_.d_out(), out, v, n, arena.at<float>(partials_));
     autoencoder_.backward(s, parameters, noisy);
-    autoencoder_weights_.step(s, options_of(r, i), r.max_norm);
-    std::vector<std::pair<std::string, double>> metrics;
-    if (report)
-      metrics = {{"mse", to_host(s, loss, 1)[0]}, {"lr", options_of(r, i).lr}};
-    return metrics;
   };
-  StepLoop{journal, "fit.autoencoder", r.steps}.run(first, step, [&](long done) {
-    HostTensors tensors;
-    autoencoder_weights_.save(s, tensors);
-    save(done, std::move(tensors));
-  });
+  train("fit.autoencoder", s, r, autoencoder_weights_, loss, forward_backward, saved, first, save, journal);
   p.autoencoder = autoencoder_weights_.result(s);
   p.autoencoder_buffers = autoencoder_weights_.buffers(s);
 }
@@ -190,7 +199,7 @@ std::vector<float> PDiffFit::encode(Device device, const ZooReader &zoo, const s
 }
 
 void PDiffFit::fit_denoiser(Device device, const std::vector<float> &latents, PDiff &p, const HostTensors &saved,
-                            long first, const std::function<void(long, HostTensors)> &save, Journal &journal) {
+                            long first, const Save &save, Journal &journal) {
   const FitRecipe &r = config_.denoiser;
   const std::size_t latent = std::size_t(config_.latent), n = std::size_t(r.batch) * latent;
   Stream s(device);
@@ -198,8 +207,6 @@ void PDiffFit::fit_denoiser(Device device, const std::vector<float> &latents, PD
   denoiser_.bind(arena);
   denoiser_weights_.bind(arena);
   denoiser_weights_.initialise(s, seed_, denoiser_stream);
-  if (first > 0)
-    denoiser_weights_.load(s, saved);
   const auto schedule = linear_schedule(config_.diffusion_steps, config_.beta_first, config_.beta_last);
   const std::vector<float> alpha_bar(schedule.alpha_bar.begin(), schedule.alpha_bar.end());
   copy(s, arena.at<float>(d_.alpha_bar), alpha_bar.data(), alpha_bar.size() * sizeof(float));
@@ -209,7 +216,7 @@ void PDiffFit::fit_denoiser(Device device, const std::vector<float> &latents, PD
   float *z0 = arena.at<float>(d_.z0), *zt = arena.at<float>(d_.zt), *eps = arena.at<float>(d_.eps);
   float *embedding = arena.at<float>(d_.embedding), *loss = arena.at<float>(d_.loss);
   std::int32_t *t = arena.at<std::int32_t>(d_.t);
-  const auto step = [&](long i, bool report) {
+  const auto forward_backward = [&](long i) {
     gather_rows<float>(s, z0, arena.at<float>(d_.latents), latent,
                        {1, r.batch, std::uint32_t(rows_), seed_, denoiser_stream, std::uint64_t(i)});
     fill_integers(s, t, r.batch, config_.diffusion_steps, {seed_, Purpose::diffusion_time, std::uint32_t(i)});
@@ -220,17 +227,8 @@ void PDiffFit::fit_denoiser(Device device, const std::vector<float> &latents, PD
     const float *predicted = denoiser_.forward(s, parameters, zt, embedding, Mode::train);
     mean_squared_error<float>(s, loss, denoiser_.d_out(), predicted, eps, n, arena.at<float>(d_.partials));
     denoiser_.backward(s, parameters, embedding);
-    denoiser_weights_.step(s, options_of(r, i), r.max_norm);
-    std::vector<std::pair<std::string, double>> metrics;
-    if (report)
-      metrics = {{"mse", to_host(s, loss, 1)[0]}, {"lr", options_of(r, i).lr}};
-    return metrics;
   };
-  StepLoop{journal, "fit.denoiser", r.steps}.run(first, step, [&](long done) {
-    HostTensors tensors;
-    denoiser_weights_.save(s, tensors);
-    save(done, std::move(tensors));
-  });
+  train("fit.denoiser", s, r, denoiser_weights_, loss, forward_backward, saved, first, save, journal);
   p.denoiser = denoiser_weights_.result(s);
   p.denoiser_buffers = denoiser_weights_.buffers(s);
 }

@@ -1,6 +1,6 @@
 #include "mlp.h"
 #include "kernels/gemm.h"
-#include <array>
+#include "kernels/names.h"
 #include <cmath>
 
 namespace theta {
@@ -10,10 +10,7 @@ constexpr std::array initialisation_names{"pytorch", "he", "xavier"};
 }
 
 Initialisation initialisation_named(std::string_view name) {
-  for (std::size_t i = 0; i < initialisation_names.size(); ++i)
-    if (name == initialisation_names[i])
-      return Initialisation(i);
-  throw InputError("initialisation: found '", name, "', expected pytorch, he or xavier");
+  return value_named<Initialisation>(name, initialisation_names, "initialisation");
 }
 
 const char *name_of(Initialisation i) { return initialisation_names[std::size_t(i)]; }

@@ -22,9 +22,9 @@ Journal::Journal(const fs::path &folder) : folder_(folder) {
 }
 
 void Journal::line(const std::string &text) {
-  fmt::print(stderr, "{}\n", text);
   if (!log_.is_open())
     return;
+  fmt::print(stderr, "{}\n", text);
   const std::time_t now = std::time(nullptr);
   char stamp[32];
   std::strftime(stamp, sizeof stamp, "%F %T", std::localtime(&now));
@@ -65,7 +65,7 @@ std::string text_of_seconds(double seconds) {
 
 Progress::Progress(Journal &journal, std::string what, std::string unit, double total, double done)
     : journal_(journal), what_(std::move(what)), unit_(std::move(unit)), total_(total), first_(done), done_(done),
-      terminal_(isatty(STDERR_FILENO)), start_(Clock::now()), last_(start_) {}
+      terminal_(journal.speaks() && isatty(STDERR_FILENO)), start_(Clock::now()), last_(start_) {}
 
 void Progress::update(double done, const std::string &detail) {
   done_ = done;

@@ -11,8 +11,9 @@ namespace theta {
 
 class Journal {
 public:
-  // Writes into `folder` (created), or to the terminal alone if it is empty.
+  // Writes into `folder` (created); without one it says nothing.
   explicit Journal(const std::filesystem::path &folder = {});
+  bool speaks() const { return log_.is_open(); }
 
   // A line for people: to standard error and, with the time of day, to log.txt.
   void line(const std::string &text);

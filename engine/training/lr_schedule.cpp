@@ -1,20 +1,16 @@
 #include "lr_schedule.h"
-#include "kernels/error.h"
+#include "kernels/names.h"
 #include <cmath>
 #include <numbers>
 
 namespace theta {
 
-LrKind lr_kind_named(std::string_view name) {
-  for (const auto kind : {LrKind::constant, LrKind::cosine, LrKind::step})
-    if (name == name_of(kind))
-      return kind;
-  throw InputError("schedule: found '", name, "', expected constant, cosine or step");
+namespace {
+constexpr std::array lr_names{"constant", "cosine", "step"};
 }
 
-const char *name_of(LrKind kind) {
-  return kind == LrKind::constant ? "constant" : kind == LrKind::cosine ? "cosine" : "step";
-}
+LrKind lr_kind_named(std::string_view name) { return value_named<LrKind>(name, lr_names, "schedule"); }
+const char *name_of(LrKind kind) { return lr_names[std::size_t(kind)]; }
 
 double LrSchedule::at(long step) const {
   switch (kind) {

@@ -1,19 +1,18 @@
 #include "normalizer.h"
-#include "kernels/error.h"
+#include "kernels/names.h"
 #include "layout.h"
 #include <cmath>
 
 namespace theta {
 
-NormalizerKind normalizer_named(std::string_view name) {
-  if (name == "tensor")
-    return NormalizerKind::tensor;
-  if (name == "coordinate")
-    return NormalizerKind::coordinate;
-  throw InputError("normalizer: found '", name, "', expected tensor or coordinate");
+namespace {
+constexpr std::array normalizer_names{"tensor", "coordinate"};
 }
 
-const char *name_of(NormalizerKind kind) { return kind == NormalizerKind::tensor ? "tensor" : "coordinate"; }
+NormalizerKind normalizer_named(std::string_view name) {
+  return value_named<NormalizerKind>(name, normalizer_names, "normalizer");
+}
+const char *name_of(NormalizerKind kind) { return normalizer_names[std::size_t(kind)]; }
 
 namespace {
 

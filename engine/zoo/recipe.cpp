@@ -1,32 +1,25 @@
 #include "recipe.h"
-#include "kernels/error.h"
+#include "kernels/names.h"
 #include "kernels/philox.h"
 #include <algorithm>
 #include <cmath>
 
 namespace theta {
 
-OptimizerKind optimizer_named(std::string_view name) {
-  for (const auto kind : {OptimizerKind::sgd, OptimizerKind::adam, OptimizerKind::adamw})
-    if (name == name_of(kind))
-      return kind;
-  throw InputError("optimizer: found '", name, "', expected sgd, adam or adamw");
-}
+namespace {
+constexpr std::array optimizer_names{"sgd", "adam", "adamw"};
+constexpr std::array checkpoint_names{"every", "last", "random"};
+} // namespace
 
-const char *name_of(OptimizerKind kind) {
-  return kind == OptimizerKind::sgd ? "sgd" : kind == OptimizerKind::adam ? "adam" : "adamw";
+OptimizerKind optimizer_named(std::string_view name) {
+  return value_named<OptimizerKind>(name, optimizer_names, "optimizer");
 }
+const char *name_of(OptimizerKind kind) { return optimizer_names[std::size_t(kind)]; }
 
 CheckpointKind checkpoints_named(std::string_view name) {
-  for (const auto kind : {CheckpointKind::every, CheckpointKind::last, CheckpointKind::random})
-    if (name == name_of(kind))
-      return kind;
-  throw InputError("checkpoints: found '", name, "', expected every, last or random");
+  return value_named<CheckpointKind>(name, checkpoint_names, "checkpoints");
 }
-
-const char *name_of(CheckpointKind kind) {
-  return kind == CheckpointKind::every ? "every" : kind == CheckpointKind::last ? "last" : "random";
-}
+const char *name_of(CheckpointKind kind) { return checkpoint_names[std::size_t(kind)]; }
 
 std::vector<long> checkpoint_steps(const ZooRecipe &r, std::uint64_t seed, int run) {
   std::vector<long> steps;

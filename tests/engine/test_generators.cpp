@@ -11,7 +11,7 @@ namespace {
 // One training step of the autoencoder: loss against `target`, gradients into `vectors`.
 template <class T>
 std::pair<T, std::vector<T>> vae_step(Stream &s, ConvVae<T> &vae, const Vectors<T> &vectors, const Arena &arena,
-                                      int batch, const std::vector<T> &v, const std::vector<T> &noise,
+                                      const std::vector<T> &v, const std::vector<T> &noise,
                                       const std::vector<T> &target) {
   vae.bind(arena);
   const Buffer<T> input(s, v), latent_noise(s, noise), clean(s, target), loss(s, std::size_t(1)),
@@ -20,7 +20,6 @@ std::pair<T, std::vector<T>> vae_step(Stream &s, ConvVae<T> &vae, const Vectors<
   const auto output = to_host(s, out, v.size());
   mean_squared_error<T>(s, loss, vae.d_out(), out, clean, v.size(), workspace);
   vae.backward(s, vectors.parameters(), input);
-  (void)batch;
   return {loss.host()[0], output};
 }
 
@@ -40,7 +39,7 @@ TEST_CASE("conv_vae agrees with PyTorch: output, loss, every gradient, running s
     const auto clean = v, noise = golden.get<T>("input_noise");
     for (std::size_t i = 0; i < v.size(); ++i)
       v[i] += noise[i];
-    const auto [loss, output] = vae_step<T>(s, vae, vectors, arena, batch, v, golden.get<T>("latent_noise"), clean);
+    const auto [loss, output] = vae_step<T>(s, vae, vectors, arena, v, golden.get<T>("latent_noise"), clean);
     // Thirteen layers, each within golden_tolerance of its own golden in float, on the way to a gradient.
     const double tolerance = (std::is_same_v<T, double> ? 1 : 10) * golden_tolerance<T>;
     CHECK(double(loss) == doctest::Approx(golden.get<T>("loss")[0]).epsilon(golden_tolerance<T>));
@@ -113,9 +112,9 @@ TEST_CASE("conv_vae: gradients agree with central differences in double, on othe
     plan.place();
     const Arena arena(Device{}, plan);
     const Vectors<double> vectors(s, start, buffers);
-    vae_step<double>(s, vae, vectors, arena, batch, v, noise, v);
+    vae_step<double>(s, vae, vectors, arena, v, noise, v);
     check_gradient(start, vectors.gradient.host(), [&](const std::vector<double> &values) {
-      return vae_step<double>(s, vae, Vectors<double>(s, values, buffers), arena, batch, v, noise, v).first;
+      return vae_step<double>(s, vae, Vectors<double>(s, values, buffers), arena, v, noise, v).first;
     });
   }
 }
