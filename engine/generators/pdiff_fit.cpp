@@ -240,7 +240,7 @@ PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::
                      " of ", parameters_);
   const auto state = load_state(state_path, key);
   const HostTensors saved = state ? state->tensors : HostTensors{};
-  const long phase = state ? state->count.at("phase") : 0, done = state ? state->count.at("step") : 0;
+  const long phase = state ? state->number("phase") : 0, done = state ? state->number("step") : 0;
   PDiff p{.config = config_, .networks = zoo.format()};
   p.normalizer = fit_normalizer(config_.normalizer, zoo, rows);
 
@@ -252,7 +252,7 @@ PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::
         },
         journal);
   else
-    p.autoencoder = saved.at("result"), p.autoencoder_buffers = saved.at("result_buffers");
+    p.autoencoder = state->tensor("result"), p.autoencoder_buffers = state->tensor("result_buffers");
 
   // Standardised per dimension.
   const std::size_t latent = std::size_t(config_.latent);

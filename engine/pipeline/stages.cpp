@@ -72,8 +72,12 @@ Split split_of(const ZooReader &zoo) {
 
 namespace {
 
-// Everything is refused before the run's folder is touched.
+// Everything is refused before the run's folder is touched. Without a budget, the device's memory is the budget.
 Run checked(Run run) {
+  if (!run.memory_budget)
+    for (const auto &facts : devices())
+      if (facts.device == run.device)
+        run.memory_budget = facts.memory;
   for (const auto &plan : plans_of(run.config, run.device.backend))
     check_budget(plan, run.memory_budget);
   return run;
@@ -199,7 +203,7 @@ void Stages::eval() {
   const std::string key = eval_key();
   if (eval_key_of(eval_path()) == key) {
     journal_.line("eval: done before, skipped");
-    return journal_.line(table_of(read_eval(eval_path())));
+    return journal_.result(table_of(read_eval(eval_path())));
   }
   const Config &c = run_.config;
   const EvalConfig &e = c.eval;
@@ -238,7 +242,7 @@ void Stages::eval() {
   add(fmt::format("average_{}", e.average), averages(zoo, split.training, group, std::size_t(e.average), c.seed));
   add("gaussian", gaussians(zoo, split.training, group, c.seed));
   write_eval(eval_path(), reports, key);
-  journal_.line(table_of(read_eval(eval_path())));
+  journal_.result(table_of(reports));
 }
 
 void Stages::report() {

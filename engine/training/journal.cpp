@@ -25,6 +25,18 @@ void Journal::line(const std::string &text) {
   if (!log_.is_open())
     return;
   fmt::print(stderr, "{}\n", text);
+  log(text);
+}
+
+void Journal::result(const std::string &text) {
+  if (!log_.is_open())
+    return;
+  fmt::print("{}\n", text);
+  std::fflush(stdout);
+  log(text);
+}
+
+void Journal::log(const std::string &text) {
   const std::time_t now = std::time(nullptr);
   char stamp[32];
   std::strftime(stamp, sizeof stamp, "%F %T", std::localtime(&now));

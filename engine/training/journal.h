@@ -18,6 +18,9 @@ public:
   // A line for people: to standard error and, with the time of day, to log.txt.
   void line(const std::string &text);
 
+  // The result of a stage: to standard output, and to log.txt.
+  void result(const std::string &text);
+
   // One object a line in metrics.jsonl: {"stage", "step", values...}.
   void metrics(const std::string &stage, long step, const std::vector<std::pair<std::string, double>> &values);
 
@@ -26,6 +29,7 @@ public:
   void rewind_metrics(const std::string &stage, long step);
 
 private:
+  void log(const std::string &text);
   std::filesystem::path folder_;
   std::ofstream log_, metrics_;
 };

@@ -3,6 +3,20 @@
 
 namespace theta {
 
+namespace {
+
+template <class Map> const auto &entry(const Map &map, const std::string &name) {
+  const auto found = map.find(name);
+  if (found == map.end())
+    throw InputError("training state: has no '", name, "'; delete the state file to start the stage again");
+  return found->second;
+}
+
+} // namespace
+
+long TrainingState::number(const std::string &name) const { return entry(count, name); }
+const std::vector<float> &TrainingState::tensor(const std::string &name) const { return entry(tensors, name); }
+
 void save_state(const std::filesystem::path &path, const TrainingState &state) {
   std::vector<TensorSource> tensors;
   for (const auto &[name, values] : state.tensors)

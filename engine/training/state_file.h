@@ -10,6 +10,10 @@ struct TrainingState {
   std::string key;                   // of the work that it belongs to
   std::map<std::string, long> count; // "step", "wave", ...
   HostTensors tensors;
+
+  // Throw InputError where there is none of that name.
+  long number(const std::string &name) const;
+  const std::vector<float> &tensor(const std::string &name) const;
 };
 
 // Atomic. Throws Error.

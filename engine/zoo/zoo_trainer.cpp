@@ -151,9 +151,14 @@ void ZooTrainer::record(Work &w, long step) const {
     for (std::size_t j = 0; j < count; ++j) {
       const auto [network, checkpoint] = due[first + j];
       const float *row = theta + std::size_t(network) * v;
+      float *kept = w.arena.at<float>(rows_) + (std::size_t(network) * checkpoints_ + checkpoint) * v;
+      copy(s, kept, row, v * sizeof(float));
+      if (task_.storage == Dtype::bf16) { // what is scored is what will be stored
+        s.synchronize();
+        std::transform(kept, kept + v, kept, [](float x) { return from_bf16(to_bf16(x)); });
+        row = kept;
+      }
       copy(s, w.evaluator.theta() + j * v, row, v * sizeof(float));
-      copy(s, w.arena.at<float>(rows_) + (std::size_t(network) * checkpoints_ + checkpoint) * v, row,
-           v * sizeof(float));
     }
     Scores scores;
     w.evaluator.score(s, int(count), scores);
@@ -205,9 +210,9 @@ void ZooTrainer::save(Work &w, long step, std::size_t shards, int dropped) const
 
 // Restores the wave that `state` was saved in. Returns how many steps it has done.
 long ZooTrainer::load(Work &w, const TrainingState &state) const {
-  start_wave(w, int(state.count.at("wave")));
+  start_wave(w, int(state.number("wave")));
   const auto onto_device = [&](const char *name, Slot slot) {
-    const auto &values = state.tensors.at(name);
+    const auto &values = state.tensor(name);
     if (values.size() * sizeof(float) != plan_[slot].bytes)
       throw InputError((task_.directory / state_name).string(), ": '", name, "' has ", values.size(), " values");
     copy(w.stream, w.arena.at<float>(slot), values.data(), values.size() * sizeof(float));
@@ -215,10 +220,10 @@ long ZooTrainer::load(Work &w, const TrainingState &state) const {
   onto_device("theta", theta_), onto_device("moment1", moment1_), onto_device("rows", rows_);
   if (moment2_)
     onto_device("moment2", moment2_);
-  w.train_loss = state.tensors.at("train_loss"), w.test_loss = state.tensors.at("test_loss");
-  w.test_accuracy = state.tensors.at("test_accuracy"), w.diverged = state.tensors.at("diverged");
+  w.train_loss = state.tensor("train_loss"), w.test_loss = state.tensor("test_loss");
+  w.test_accuracy = state.tensor("test_accuracy"), w.diverged = state.tensor("diverged");
   w.stream.synchronize();
-  return state.count.at("step");
+  return state.number("step");
 }
 
 ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal) {
@@ -242,12 +247,12 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
                     {"test_loss", Dtype::f32},
                     {"test_accuracy", Dtype::f32}},
                    task_.facts};
-  ZooWriter writer(task_.directory, format, std::size_t(1) << 40, state ? std::size_t(state->count.at("shards")) : 0);
-  ZooOutcome outcome{.dropped = state ? int(state->count.at("dropped")) : 0};
+  ZooWriter writer(task_.directory, format, std::size_t(1) << 40, state ? std::size_t(state->number("shards")) : 0);
+  ZooOutcome outcome{.dropped = state ? int(state->number("dropped")) : 0};
   const int waves = (r.networks + wave_ - 1) / wave_;
-  for (int wave = state ? int(state->count.at("wave")) : 0; wave < waves; ++wave) {
+  for (int wave = state ? int(state->number("wave")) : 0; wave < waves; ++wave) {
     long first = 0;
-    if (state && wave == int(state->count.at("wave")))
+    if (state && wave == int(state->number("wave")))
       first = load(w, *state);
     else
       start_wave(w, wave);
