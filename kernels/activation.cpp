@@ -1,5 +1,6 @@
 #include "activation.h"
 #include "names.h"
+#include "parallel.h"
 
 namespace theta {
 
@@ -20,7 +21,7 @@ template <class T> void bias_act_forward(Stream &s, T *y, const T *x, const T *b
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::bias_act_forward(s, y, x, bias, p);
-#pragma omp parallel for collapse(2)
+#pragma omp parallel for collapse(2) if (worth_threads(double(p.groups) * p.rows * p.cols))
   for (int g = 0; g < p.groups; ++g)
     for (int r = 0; r < p.rows; ++r) {
       const std::size_t row = (std::size_t(g) * p.rows + r) * p.cols;
@@ -34,7 +35,7 @@ void bias_act_backward(Stream &s, T *dx, T *dbias, const T *dy, const T *x, cons
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::bias_act_backward(s, dx, dbias, dy, x, bias, p);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(double(p.groups) * p.rows * p.cols))
   for (int g = 0; g < p.groups; ++g) {
     const T *b = bias + g * p.bias_stride;
     T *db = dbias + g * p.bias_stride;

@@ -1,4 +1,5 @@
 #include "add.h"
+#include "parallel.h"
 
 namespace theta {
 
@@ -12,7 +13,7 @@ template <class T> void add_scaled(Stream &s, T *y, const T *a, const T *b, doub
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::add_scaled(s, y, a, b, scale, n);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(double(n)))
   for (std::size_t i = 0; i < n; ++i)
     y[i] = a[i] + T(scale) * b[i];
 }
@@ -22,7 +23,7 @@ void add_over_channels(Stream &s, T *y, const T *x, const T *e, int batch, int c
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::add_over_channels(s, y, x, e, batch, channels, length);
-#pragma omp parallel for collapse(2)
+#pragma omp parallel for collapse(2) if (worth_threads(double(batch) * channels * length))
   for (int n = 0; n < batch; ++n)
     for (int c = 0; c < channels; ++c)
       for (int l = 0; l < length; ++l) {
@@ -36,7 +37,7 @@ void sum_over_channels_accumulate(Stream &s, T *de, const T *dy, int batch, int 
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::sum_over_channels_accumulate(s, de, dy, batch, channels, length);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(double(batch) * channels * length))
   for (int n = 0; n < batch; ++n)
     for (int c = 0; c < channels; ++c)
       for (int l = 0; l < length; ++l)

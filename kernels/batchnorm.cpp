@@ -1,4 +1,5 @@
 #include "batchnorm.h"
+#include "parallel.h"
 
 namespace theta {
 
@@ -25,7 +26,7 @@ void batchnorm_forward(Stream &s, T *y, T *mean, T *rstd, T *running_mean, T *ru
     if (s.is_cuda())
       return cuda::batchnorm_forward(s, y, mean, rstd, running_mean, running_var, x, gamma, beta, p);
   const double n = double(p.batch) * p.length;
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(double(p.batch) * p.channels * p.length))
   for (int c = 0; c < p.channels; ++c) {
     double sum = 0, squares = 0;
     for_rows(p, c, [&](std::size_t first) {
@@ -60,7 +61,7 @@ void batchnorm_infer(Stream &s, T *y, const T *x, const T *running_mean, const T
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::batchnorm_infer(s, y, x, running_mean, running_var, gamma, beta, p);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(double(p.batch) * p.channels * p.length))
   for (int c = 0; c < p.channels; ++c) {
     const T scale = gamma[c] / std::sqrt(running_var[c] + T(p.eps)), shift = beta[c] - running_mean[c] * scale;
     for_rows(p, c, [&](std::size_t first) {
@@ -77,7 +78,7 @@ void batchnorm_backward(Stream &s, T *dx, T *dgamma, T *dbeta, const T *dy, cons
     if (s.is_cuda())
       return cuda::batchnorm_backward(s, dx, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, p);
   const double n = double(p.batch) * p.length;
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(double(p.batch) * p.channels * p.length))
   for (int c = 0; c < p.channels; ++c) {
     const T scale = gamma[c] * rstd[c];
     double sum = 0, sum_normalised = 0;

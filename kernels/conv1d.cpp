@@ -1,4 +1,5 @@
 #include "conv1d.h"
+#include "parallel.h"
 #define EIGEN_DONT_PARALLELIZE
 #include <Eigen/Core>
 #include <omp.h>
@@ -81,7 +82,7 @@ void conv1d_forward(Stream &s, T *y, const T *x, const T *w, const T *bias, T *w
     if (s.is_cuda())
       return cuda::conv1d_forward(s, y, x, w, bias, workspace, p);
   const int taps = p.in_channels * p.kernel, length = p.out_length();
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(double(p.y_size()) * p.in_channels))
   for (int n = 0; n < p.batch; ++n) {
     T *column = workspace + omp_get_thread_num() * column_size(p);
     unfold(column, x + std::size_t(n) * p.in_channels * p.in_length, p.in_channels, p);
@@ -99,7 +100,7 @@ void conv1d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const T *bi
     if (s.is_cuda())
       return cuda::conv1d_backward_data(s, dx, dy, w, bias, workspace, p);
   const int taps = p.in_channels * p.kernel, length = p.out_length();
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(double(p.y_size()) * p.in_channels))
   for (int n = 0; n < p.batch; ++n) {
     T *column = workspace + omp_get_thread_num() * column_size(p);
     matrix(column, taps, length, length).noalias() =
@@ -121,7 +122,7 @@ void conv1d_backward_weight(Stream &s, T *dw, const T *dy, const T *x, T *worksp
   // Pieces of the input channels, each summed over the batch in order by one thread; where there are too few of them,
   // pieces of the output channels as well.
   const int in_pieces = std::min(p.in_channels, 8), out_pieces = in_pieces < 4 ? std::min(p.out_channels, 4) : 1;
-#pragma omp parallel for collapse(2)
+#pragma omp parallel for collapse(2) if (worth_threads(double(p.y_size()) * p.in_channels))
   for (int i = 0; i < in_pieces; ++i)
     for (int o = 0; o < out_pieces; ++o) {
       const int in_first = p.in_channels * i / in_pieces, in_count = p.in_channels * (i + 1) / in_pieces - in_first;

@@ -1,4 +1,5 @@
 #include "counting.h"
+#include "parallel.h"
 #include <bit>
 #include <cmath>
 
@@ -30,7 +31,7 @@ void wrong_masks(Stream &s, std::uint32_t *mask, const float *logits, const std:
   if constexpr (built_with_cuda)
     if (s.is_cuda())
       return cuda::wrong_masks(s, mask, logits, label, networks, rows, classes, first_row, words);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(double(networks) * rows * classes))
   for (int k = 0; k < networks; ++k)
     for (int first = 0; first < rows; first += 32) {
       std::uint32_t word = 0;
@@ -57,7 +58,7 @@ void iou_matrix(Stream &s, float *iou, const std::uint32_t *a, const std::uint32
   if constexpr (built_with_cuda)
     if (s.is_cuda())
       return cuda::iou_matrix(s, iou, a, b, na, nb, words);
-#pragma omp parallel for collapse(2)
+#pragma omp parallel for collapse(2) if (worth_threads(double(na) * nb * double(words)))
   for (int i = 0; i < na; ++i)
     for (int j = 0; j < nb; ++j) {
       int both = 0, either = 0;

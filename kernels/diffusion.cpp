@@ -1,4 +1,5 @@
 #include "diffusion.h"
+#include "parallel.h"
 
 namespace theta {
 
@@ -14,7 +15,7 @@ void q_sample(Stream &s, T *xt, const T *x0, const T *eps, const int *t, const T
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::q_sample(s, xt, x0, eps, t, alpha_bar, rows, cols);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(rows * double(cols)))
   for (int r = 0; r < rows; ++r) {
     const T signal = std::sqrt(alpha_bar[t[r]]), noise = std::sqrt(1 - alpha_bar[t[r]]);
     for (std::size_t i = r * cols; i < (r + 1) * cols; ++i)
@@ -40,7 +41,7 @@ void denoise_step(Stream &s, T *z, const T *eps, int rows, std::size_t cols, con
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::denoise_step(s, z, eps, rows, cols, p, d);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(rows * double(cols)))
   for (int r = 0; r < rows; ++r)
     for (std::size_t c = 0; c < cols; ++c) {
       const std::size_t i = r * cols + c;

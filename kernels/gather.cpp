@@ -1,4 +1,5 @@
 #include "gather.h"
+#include "parallel.h"
 #include <algorithm>
 
 namespace theta {
@@ -15,7 +16,7 @@ void gather_images(Stream &s, T *x, std::uint8_t *label_out, const std::uint8_t 
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::gather_images(s, x, label_out, image, label, pixels, scale, shift, p);
-#pragma omp parallel for collapse(2)
+#pragma omp parallel for collapse(2) if (worth_threads(double(p.networks) * p.batch * pixels))
   for (int n = 0; n < p.networks; ++n)
     for (int b = 0; b < p.batch; ++b) {
       const std::size_t to = std::size_t(n) * p.batch + b, from = p.example(n, b);
@@ -38,7 +39,7 @@ void normalise_images(Stream &s, T *x, const std::uint8_t *image, std::size_t n,
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::normalise_images(s, x, image, n, scale, shift);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(double(n)))
   for (std::size_t i = 0; i < n; ++i)
     x[i] = image[i] * T(scale) + T(shift);
 }

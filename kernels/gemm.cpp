@@ -1,4 +1,5 @@
 #include "gemm.h"
+#include "parallel.h"
 #define EIGEN_DONT_PARALLELIZE
 #include <Eigen/Core>
 
@@ -70,7 +71,7 @@ template <class T> void gemm(Stream &s, T *c, const T *a, const T *b, const Gemm
   const int parts = pieces(p);
   const bool by_rows = p.m >= p.n;
   const int side = by_rows ? p.m : p.n, step = (side + parts - 1) / parts;
-#pragma omp parallel for collapse(2)
+#pragma omp parallel for collapse(2) if (parts * p.batch > 1 && worth_threads(double(p.batch) * p.m * p.n * p.k / 16))
   for (int i = 0; i < p.batch; ++i)
     for (int part = 0; part < parts; ++part) {
       const int begin = std::min(side, part * step), size = std::min(step, side - begin);

@@ -1,4 +1,5 @@
 #include "optimizer.h"
+#include "parallel.h"
 
 namespace theta {
 
@@ -14,7 +15,7 @@ template <class T> void adam_step(Stream &s, T *p, T *m, T *v, T *ema, T *g, std
       return cuda::adam_step(s, p, m, v, ema, g, n, o);
   const AdamNumbers<T> numbers(o);
   const T factor = clip_factor<T>(o.clip);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(double(n)))
   for (std::size_t i = 0; i < n; ++i) {
     numbers.update(p[i], m[i], v[i], factor * g[i]);
     g[i] = 0;
@@ -29,7 +30,7 @@ template <class T> void sgd_step(Stream &s, T *p, T *u, T *g, std::size_t n, con
       return cuda::sgd_step(s, p, u, g, n, o);
   const SgdNumbers<T> numbers(o);
   const T factor = clip_factor<T>(o.clip);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(double(n)))
   for (std::size_t i = 0; i < n; ++i) {
     numbers.update(p[i], u[i], factor * g[i]);
     g[i] = 0;
@@ -41,7 +42,7 @@ template <class T> void clip_gradient(Stream &s, T *g, std::size_t n, const Clip
     if (s.is_cuda())
       return cuda::clip_gradient(s, g, n, clip);
   const T factor = clip_factor<T>(clip);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(double(n)))
   for (std::size_t i = 0; i < n; ++i)
     g[i] *= factor;
 }

@@ -1,4 +1,5 @@
 #include "random.h"
+#include "parallel.h"
 
 namespace theta {
 
@@ -12,7 +13,7 @@ template <class T> void fill_normal(Stream &s, T *x, int rows, std::size_t cols,
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::fill_normal(s, x, rows, cols, scale, d);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(8.0 * rows * double(cols)))
   for (int r = 0; r < rows; ++r)
     for (std::size_t c = 0; c < cols; ++c)
       x[r * cols + c] = T(scale) * normal(d.seed, d.purpose, d.first_stream + std::uint32_t(r), d.first_index + c);
@@ -22,7 +23,7 @@ template <class T> void fill_uniform(Stream &s, T *x, const T *bound, int rows, 
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::fill_uniform(s, x, bound, rows, cols, d);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(8.0 * rows * double(cols)))
   for (int r = 0; r < rows; ++r)
     for (std::size_t c = 0; c < cols; ++c) {
       const Bits4 bits = philox(d.seed, d.purpose, d.first_stream + std::uint32_t(r), d.first_index + c);

@@ -1,4 +1,5 @@
 #include "reduce.h"
+#include "parallel.h"
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -19,7 +20,7 @@ namespace {
 // Σ term(i) over n elements: one double a fixed stretch, then their sum, whatever the number of threads.
 template <class T, class F> double sum_in_stretches(std::size_t n, T *workspace, F term) {
   const std::size_t step = (n + partial_sums - 1) / partial_sums;
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(double(n)))
   for (std::size_t part = 0; part < partial_sums; ++part) {
     double sum = 0;
     for (std::size_t i = part * step; i < std::min(n, (part + 1) * step); ++i)
@@ -38,7 +39,7 @@ template <class T> void row_sum(Stream &s, T *out, const T *x, int rows, std::si
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::row_sum(s, out, x, rows, cols, scale);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(rows * double(cols)))
   for (int r = 0; r < rows; ++r) {
     double sum = 0;
     for (std::size_t c = 0; c < cols; ++c)
@@ -51,7 +52,7 @@ template <class T> void row_max_abs(Stream &s, T *out, const T *x, int rows, std
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::row_max_abs(s, out, x, rows, cols);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(rows * double(cols)))
   for (int r = 0; r < rows; ++r) {
     T largest = 0;
     for (std::size_t c = 0; c < cols; ++c) {
@@ -66,7 +67,7 @@ template <class T> void channel_sum(Stream &s, T *out, const T *x, int batch, in
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::channel_sum(s, out, x, batch, channels, length);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(double(batch) * channels * length))
   for (int c = 0; c < channels; ++c) {
     double sum = 0;
     for (int n = 0; n < batch; ++n)

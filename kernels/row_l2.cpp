@@ -1,5 +1,6 @@
 #include "row_l2.h"
 #include "gemm.h"
+#include "parallel.h"
 #include <algorithm>
 
 namespace theta {
@@ -15,7 +16,7 @@ void row_squares(Stream &s, float *out, const float *x, int rows, std::size_t co
   if constexpr (built_with_cuda)
     if (s.is_cuda())
       return cuda::row_squares(s, out, x, rows, cols);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(rows * double(cols)))
   for (int r = 0; r < rows; ++r) {
     double sum = 0;
     for (std::size_t c = 0; c < cols; ++c)

@@ -1,4 +1,5 @@
 #include "softmax_cross_entropy.h"
+#include "parallel.h"
 #include <algorithm>
 #include <cmath>
 
@@ -14,7 +15,7 @@ void softmax_cross_entropy(Stream &s, T *loss, T *dlogits, const T *logits, cons
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::softmax_cross_entropy(s, loss, dlogits, logits, label, p);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(4.0 * p.rows * p.classes))
   for (int r = 0; r < p.rows; ++r) {
     const T *x = logits + std::size_t(r) * p.classes;
     const int truth = label[r % p.label_rows];
