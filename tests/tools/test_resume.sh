@@ -5,7 +5,7 @@ source "$(dirname "$0")/common.sh"
 # Long enough to be hit in every stage.
 long=(--set zoo.steps=4000 --set zoo.count=400 --set fit.autoencoder.steps=1500 --set fit.denoiser.steps=3000)
 start=$(date +%s%N)
-"$theta" run "$work/small.toml" --out "$work/whole" "${long[@]}" 2>/dev/null || fail "the undisturbed run failed"
+"$theta" run "$work/small.toml" --out "$work/whole" "${long[@]}" >/dev/null 2>/dev/null || fail "the undisturbed run failed"
 milliseconds=$((($(date +%s%N) - start) / 1000000))
 
 same() {
@@ -16,20 +16,20 @@ same() {
 
 # kill -9 at ten moments spread over the run; each continues what the last one left.
 for i in 1 2 3 4 5 6 7 8 9 10; do
-  "$theta" run "$work/small.toml" --out "$work/killed" "${long[@]}" 2>/dev/null &
+  "$theta" run "$work/small.toml" --out "$work/killed" "${long[@]}" >/dev/null 2>/dev/null &
   pid=$!
   pause=$(((RANDOM % 400 + 100) * milliseconds / 1000))
   sleep "$((pause / 1000)).$(printf %03d $((pause % 1000)))"
   kill -9 $pid 2>/dev/null
   wait $pid 2>/dev/null
 done
-"$theta" run "$work/small.toml" --out "$work/killed" "${long[@]}" 2>/dev/null || fail "the killed run did not continue"
+"$theta" run "$work/small.toml" --out "$work/killed" "${long[@]}" >/dev/null 2>/dev/null || fail "the killed run did not continue"
 same "$work/killed" "after kill -9"
 
 # Ctrl-C: saves at once, ends with 130, and continues from there.
 interrupted=0
 for i in 1 2 3 4 5 6; do
-  "$theta" run "$work/small.toml" --out "$work/stopped" "${long[@]}" 2>"$work/err" &
+  "$theta" run "$work/small.toml" --out "$work/stopped" "${long[@]}" >/dev/null 2>"$work/err" &
   pid=$!
   pause=$((milliseconds / 6 + RANDOM % 200))
   sleep "$((pause / 1000)).$(printf %03d $((pause % 1000)))"
@@ -43,6 +43,6 @@ for i in 1 2 3 4 5 6; do
   esac
 done
 [ $interrupted -ge 2 ] || fail "only $interrupted of the interrupted runs ended with 130"
-"$theta" run "$work/small.toml" --out "$work/stopped" "${long[@]}" 2>/dev/null || fail "the interrupted run did not continue"
+"$theta" run "$work/small.toml" --out "$work/stopped" "${long[@]}" >/dev/null 2>/dev/null || fail "the interrupted run did not continue"
 same "$work/stopped" "after Ctrl-C"
 finish
