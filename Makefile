@@ -34,7 +34,8 @@ INCLUDES := -I. -isystem .deps/usr/include -isystem .deps/usr/include/eigen3 -is
 # -Wno-restrict: GCC 12 sees overlaps in std::string that are not there.
 WARNINGS := -Wall -Wextra -Werror -Wno-missing-field-initializers -Wno-restrict
 COMMON := -std=c++20 -fopenmp $(INCLUDES) -MMD -MP -DFMT_HEADER_ONLY
-CXXFLAGS := $(COMMON) $(WARNINGS) -O3 -march=$(MARCH) -g1 -DTHETA_CUDA=$(CUDA) -DTHETA_SIMT=0
+CXXFLAGS = $(COMMON) $(WARNINGS) $(OPTIMISE) -march=$(MARCH) -DTHETA_CUDA=$(CUDA) -DTHETA_SIMT=0
+OPTIMISE := -O3
 # The emulator's build: kernels/*.cu compiled by g++, everything under AddressSanitizer and UBSan.
 SIMTFLAGS := $(COMMON) $(WARNINGS) -Wno-unknown-pragmas -O1 -march=$(MARCH) -g1 -fno-omit-frame-pointer \
   -fsanitize=address,undefined -fno-sanitize-recover=all -Itests/simt -DTHETA_CUDA=1 -DTHETA_SIMT=1
@@ -54,7 +55,8 @@ PROGRAM_SOURCES := $(wildcard tools/*.cpp)
 NATIVE := build/$(if $(filter 1,$(CUDA)),cuda,cpu)
 SIMT := build/simt
 LIBRARY := $(ENGINE_SOURCES:%=$(NATIVE)/%.o) $(if $(filter 1,$(CUDA)),$(CUDA_SOURCES:%=$(NATIVE)/%.o))
-PROGRAM := $(PROGRAM_SOURCES:%=$(NATIVE)/%.o)
+# The subcommands share large headers, so they are compiled as one.
+PROGRAM := $(NATIVE)/program.cpp.o
 TESTS := $(TEST_SOURCES:%=$(NATIVE)/%.o)
 EMULATED := $(filter-out kernels/device.cu kernels/gemm_cublaslt.cu,$(CUDA_SOURCES))
 SIMT_OBJECTS := $(ENGINE_SOURCES:%=$(SIMT)/%.o) $(EMULATED:%=$(SIMT)/%.o) $(TEST_SOURCES:%=$(SIMT)/%.o) \
@@ -92,6 +94,13 @@ $(SIMT)/%.cu.o: %.cu .deps/ready $(SIMT)/flags
 	@mkdir -p $(@D)
 	@echo 'simt $<'; $(CCACHE) $(CXX) $(SIMTFLAGS) -x c++ -c $< -o $@
 
+$(NATIVE)/program.cpp.o: $(PROGRAM_SOURCES) tools/options.h .deps/ready $(NATIVE)/flags
+	@echo 'c++  $(PROGRAM_SOURCES)'; printf '#include "%s"\n' $(PROGRAM_SOURCES) > $(NATIVE)/program.cpp
+	@$(CCACHE) $(CXX) $(CXXFLAGS) -c $(NATIVE)/program.cpp -o $@
+
+# What only reads, writes and prints compiles faster without the optimiser.
+$(NATIVE)/program.cpp.o $(NATIVE)/data/%.o $(NATIVE)/engine/pipeline/%.o $(NATIVE)/engine/report/%.o: OPTIMISE := -O1
+
 # Objects are made anew when the flags change.
 $(NATIVE)/flags: FORCE
 	@mkdir -p $(@D); echo '$(CXXFLAGS) $(NVCCFLAGS)' | cmp -s - $@ || echo '$(CXXFLAGS) $(NVCCFLAGS)' > $@
@@ -124,4 +133,4 @@ bundle:
 clean:
 	rm -rf build
 
--include $(wildcard $(NATIVE)/*/*.d $(NATIVE)/*/*/*.d $(SIMT)/*/*.d $(SIMT)/*/*/*.d)
+-include $(wildcard $(NATIVE)/*.d $(NATIVE)/*/*.d $(NATIVE)/*/*/*.d $(SIMT)/*/*.d $(SIMT)/*/*/*.d)

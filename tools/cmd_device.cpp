@@ -1,6 +1,6 @@
 // theta device: what theta can run on here.
 #include "data/json.h"
-#include "options.h"
+#include "tools/options.h"
 #include <fmt/core.h>
 
 namespace theta {

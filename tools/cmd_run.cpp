@@ -1,5 +1,5 @@
 // theta run CONFIG, and its stages one by one: theta fit | sample | eval | report CONFIG.
-#include "options.h"
+#include "tools/options.h"
 
 namespace theta {
 

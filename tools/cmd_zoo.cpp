@@ -1,7 +1,7 @@
 // theta zoo train CONFIG | info ZOO | verify ZOO.
 #include "data/json.h"
 #include "engine/analysis/statistics.h"
-#include "options.h"
+#include "tools/options.h"
 #include <fmt/core.h>
 #include <set>
 

@@ -1,6 +1,6 @@
 // The program `theta`. Exit status: 0 done, 1 failed, 2 bad usage or input, 130 interrupted (state saved).
 #include "engine/training/interrupt.h"
-#include "options.h"
+#include "tools/options.h"
 #include <iostream>
 
 using namespace theta;
