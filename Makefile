@@ -12,6 +12,10 @@
 # CUDA=0 leaves CUDA out; CUDA_ARCH="90a" compiles for one architecture; MARCH=x86-64-v3 for another processor.
 
 SHELL := /bin/bash
+# As many jobs as processors, unless a -j says otherwise.
+ifeq ($(filter -j%,$(MAKEFLAGS))$(filter --jobs%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
 CXX ?= g++
 MARCH ?= native
 CUDA_HOME ?= $(shell dirname $$(dirname $$(readlink -f $$(command -v nvcc || echo /usr/local/cuda/bin/nvcc))))
