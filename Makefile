@@ -40,9 +40,13 @@ WARNINGS := -Wall -Wextra -Werror -Wno-missing-field-initializers -Wno-restrict
 COMMON := -std=c++20 -fopenmp $(INCLUDES) -MMD -MP -DFMT_HEADER_ONLY
 CXXFLAGS = $(COMMON) $(WARNINGS) $(OPTIMISE) -march=$(MARCH) -DTHETA_CUDA=$(CUDA) -DTHETA_SIMT=0
 OPTIMISE := -O3
-# The emulator's build: kernels/*.cu compiled by g++, everything under AddressSanitizer and UBSan.
-SIMTFLAGS := $(COMMON) $(WARNINGS) -Wno-unknown-pragmas -O1 -march=$(MARCH) -g1 -fno-omit-frame-pointer \
-  -fsanitize=address,undefined -fno-sanitize-recover=all -Itests/simt -DTHETA_CUDA=1 -DTHETA_SIMT=1
+# The emulator's build: kernels/*.cu compiled by g++ so that every access of a kernel is a call to tests/simt/memory.cpp,
+# everything else under AddressSanitizer; UBSan over all.
+SIMTFLAGS := $(COMMON) $(WARNINGS) -Wno-unknown-pragmas -march=$(MARCH) -g1 -fno-omit-frame-pointer -Itests/simt \
+  -DTHETA_CUDA=1 -DTHETA_SIMT=1
+SIMT_HOST := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+SIMT_KERNEL := -O1 -fsanitize=thread,undefined -fno-sanitize-recover=all --param tsan-instrument-func-entry-exit=0 \
+  -Wno-attributes
 
 CUDA_ARCH ?= 80 90a
 ARCH_FLAGS := $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) \
@@ -63,8 +67,8 @@ LIBRARY := $(ENGINE_SOURCES:%=$(NATIVE)/%.o) $(if $(filter 1,$(CUDA)),$(CUDA_SOU
 PROGRAM := $(NATIVE)/program.cpp.o
 TESTS := $(TEST_SOURCES:%=$(NATIVE)/%.o)
 EMULATED := $(filter-out kernels/device.cu kernels/gemm_cublaslt.cu,$(CUDA_SOURCES))
-SIMT_OBJECTS := $(ENGINE_SOURCES:%=$(SIMT)/%.o) $(EMULATED:%=$(SIMT)/%.o) $(TEST_SOURCES:%=$(SIMT)/%.o) \
-  $(patsubst %,$(SIMT)/%.o,$(wildcard tests/simt/*.cpp))
+SIMT_OBJECTS := $(patsubst %,$(SIMT)/%.o,$(ENGINE_SOURCES) $(TEST_SOURCES) $(wildcard tests/simt/*.cpp) $(EMULATED) \
+  $(wildcard tests/simt/*.cu))
 
 LIBS := -L.deps/usr/lib/$(MULTIARCH) -l:libz.a -lpthread
 ifeq ($(CUDA),1)
@@ -93,23 +97,24 @@ $(NATIVE)/%.cu.o: %.cu .deps/ready $(NATIVE)/flags
 	@echo 'nvcc $<'; $(CCACHE) $(NVCC) $(NVCCFLAGS) -c $< -o $@
 $(SIMT)/%.cpp.o: %.cpp .deps/ready $(SIMT)/flags
 	@mkdir -p $(@D)
-	@echo 'simt $<'; $(CCACHE) $(CXX) $(SIMTFLAGS) -c $< -o $@
+	@echo 'simt $<'; $(CCACHE) $(CXX) $(SIMTFLAGS) $(SIMT_HOST) -c $< -o $@
 $(SIMT)/%.cu.o: %.cu .deps/ready $(SIMT)/flags
 	@mkdir -p $(@D)
-	@echo 'simt $<'; $(CCACHE) $(CXX) $(SIMTFLAGS) -x c++ -c $< -o $@
+	@echo 'simt $<'; $(CCACHE) $(CXX) $(SIMTFLAGS) $(SIMT_KERNEL) -x c++ -c $< -o $@
+$(SIMT)/tests/simt/%.cpp.o: private SIMT_HOST := -O2
 
 $(NATIVE)/program.cpp.o: $(PROGRAM_SOURCES) tools/options.h .deps/ready $(NATIVE)/flags
 	@echo 'c++  $(PROGRAM_SOURCES)'; printf '#include "%s"\n' $(PROGRAM_SOURCES) > $(NATIVE)/program.cpp
 	@$(CCACHE) $(CXX) $(CXXFLAGS) -c $(NATIVE)/program.cpp -o $@
 
 # What only reads, writes and prints compiles faster without the optimiser.
-$(NATIVE)/program.cpp.o $(NATIVE)/data/%.o $(NATIVE)/engine/pipeline/%.o $(NATIVE)/engine/report/%.o: OPTIMISE := -O1
+$(NATIVE)/program.cpp.o $(NATIVE)/data/%.o $(NATIVE)/engine/pipeline/%.o $(NATIVE)/engine/report/%.o: private OPTIMISE := -O1
 
 # Objects are made anew when the flags change.
 $(NATIVE)/flags: FORCE
 	@mkdir -p $(@D); echo '$(CXXFLAGS) $(NVCCFLAGS)' | cmp -s - $@ || echo '$(CXXFLAGS) $(NVCCFLAGS)' > $@
 $(SIMT)/flags: FORCE
-	@mkdir -p $(@D); echo '$(SIMTFLAGS)' | cmp -s - $@ || echo '$(SIMTFLAGS)' > $@
+	@mkdir -p $(@D); echo '$(SIMTFLAGS) $(SIMT_HOST) $(SIMT_KERNEL)' | cmp -s - $@ || echo '$(SIMTFLAGS) $(SIMT_HOST) $(SIMT_KERNEL)' > $@
 .PHONY: FORCE
 FORCE:
 
