@@ -6,6 +6,8 @@
 #   make deps     fetch the header libraries and the data set into .deps/ (no root needed)
 #   make check    layout of the code, direction of the includes
 #   make format   lay the code out with clang-format
+#   make gpu-check  on a GPU box: every test on the GPU, the demo, the benchmark; one record in runs/records
+#   make kernel-report  registers, spills and stack of every CUDA kernel, as the compiler gives them
 #   make bundle   theta-bundle.tar.gz: sources, .deps and data for a box that reaches no registry
 #   make clean
 #
@@ -38,7 +40,8 @@ INCLUDES := -I. -isystem .deps/usr/include -isystem .deps/usr/include/eigen3 -is
 # -Wno-restrict: GCC 12 sees overlaps in std::string that are not there.
 WARNINGS := -Wall -Wextra -Werror -Wno-missing-field-initializers -Wno-restrict
 COMMON := -std=c++20 -fopenmp $(INCLUDES) -MMD -MP -DFMT_HEADER_ONLY
-CXXFLAGS = $(COMMON) $(WARNINGS) $(OPTIMISE) -march=$(MARCH) -DTHETA_CUDA=$(CUDA) -DTHETA_SIMT=0
+# Nobody reads errno after a square root; without it, square roots are computed several at a time.
+CXXFLAGS = $(COMMON) $(WARNINGS) $(OPTIMISE) -fno-math-errno -march=$(MARCH) -DTHETA_CUDA=$(CUDA) -DTHETA_SIMT=0
 OPTIMISE := -O3
 # The emulator's build: kernels/*.cu compiled by g++ so that every access of a kernel is a call to tests/simt/memory.cpp,
 # everything else under AddressSanitizer; UBSan over all.
@@ -75,7 +78,7 @@ ifeq ($(CUDA),1)
 LIBS += -L$(CUDA_HOME)/lib64 -lcudart_static $(CUBLAS_LIBRARY) -Wl,-rpath,$(dir $(CUBLAS_LIBRARY)) -lrt -ldl
 endif
 
-.PHONY: all deps demo test check format bundle clean
+.PHONY: all deps demo test check format bundle gpu-check kernel-report clean
 .SECONDARY:
 all: build/theta
 
@@ -88,6 +91,8 @@ $(NATIVE)/run-tests: $(TESTS) $(LIBRARY)
 	@echo 'link $@'; $(CXX) -fopenmp $^ $(LIBS) -o $@
 $(SIMT)/run-tests: $(SIMT_OBJECTS)
 	@echo 'link $@'; $(CXX) -fopenmp -fsanitize=address,undefined -rdynamic $^ -L.deps/usr/lib/$(MULTIARCH) -l:libz.a -ldl -o $@
+	@printf '%s\n' $^ > $(SIMT)/objects; echo '-L.deps/usr/lib/$(MULTIARCH) -l:libz.a' > $(SIMT)/libraries
+	@echo '$(CXX) $(filter-out -MMD -MP -fopenmp,$(SIMTFLAGS)) $(subst -O1,-O0,$(SIMT_KERNEL)) -w' > $(SIMT)/kernel-command
 
 $(NATIVE)/%.cpp.o: %.cpp .deps/ready $(NATIVE)/flags
 	@mkdir -p $(@D)
@@ -108,7 +113,7 @@ $(NATIVE)/program.cpp.o: $(PROGRAM_SOURCES) tools/options.h .deps/ready $(NATIVE
 	@$(CCACHE) $(CXX) $(CXXFLAGS) -c $(NATIVE)/program.cpp -o $@
 
 # What only reads, writes and prints compiles faster without the optimiser.
-$(NATIVE)/program.cpp.o $(NATIVE)/data/%.o $(NATIVE)/engine/pipeline/%.o $(NATIVE)/engine/report/%.o: private OPTIMISE := -O1
+$(NATIVE)/program.cpp.o $(NATIVE)/data/%.o $(NATIVE)/engine/pipeline/%.o $(NATIVE)/engine/report/%.o $(NATIVE)/engine/bench/%.o $(NATIVE)/tests/%.o: private OPTIMISE := -O1
 
 # Objects are made anew when the flags change.
 $(NATIVE)/flags: FORCE
@@ -134,9 +139,16 @@ check:
 format:
 	clang-format -i $$(git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
 
+gpu-check:
+	@tools/gpu_check.sh
+
+kernel-report: .deps/ready
+	@tools/kernel_report.sh $(NVCC) $(lastword $(CUDA_ARCH)) $(filter-out -MMD -MP $(ARCH_FLAGS),$(NVCCFLAGS))
+
 bundle:
 	@tools/deps.sh --all
-	@tar czf theta-bundle.tar.gz --transform 's|^|theta/|' --exclude='.deps/fetch.*' .deps $$(git ls-files)
+	@git rev-parse HEAD >COMMIT; tar czf theta-bundle.tar.gz --transform 's|^|theta/|' --exclude='.deps/fetch.*' \
+	  .deps COMMIT $$(git ls-files); rm COMMIT
 	@ls -sh theta-bundle.tar.gz
 
 clean:

@@ -26,13 +26,4 @@ bool dtype_named(std::string_view name, Dtype &dtype) {
   return false;
 }
 
-std::uint16_t to_bf16(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  if ((bits & 0x7FFFFFFFu) > 0x7F800000u)
-    return std::uint16_t(bits >> 16 | 0x40); // a NaN stays one
-  return std::uint16_t((bits + 0x7FFFu + (bits >> 16 & 1)) >> 16);
-}
-
-float from_bf16(std::uint16_t x) { return std::bit_cast<float>(std::uint32_t(x) << 16); }
-
 } // namespace theta

@@ -22,8 +22,4 @@ template <> struct DtypeOf<std::int64_t> { static constexpr Dtype value = Dtype:
 template <> struct DtypeOf<std::uint64_t> { static constexpr Dtype value = Dtype::u64; };
 template <class T> inline constexpr Dtype dtype_of = DtypeOf<T>::value;
 
-// bfloat16 is the upper half of a float; rounding is to nearest, ties to even.
-std::uint16_t to_bf16(float);
-float from_bf16(std::uint16_t);
-
 } // namespace theta

@@ -2,6 +2,7 @@
 #include "atomic_file.h"
 #include "hash.h"
 #include "json.h"
+#include "kernels/bf16.h"
 #include <algorithm>
 #include <cstring>
 
@@ -106,7 +107,7 @@ struct ZooWriter::State {
   std::map<std::string, std::string> metadata;
   std::unique_ptr<AtomicFile> file;
   std::vector<std::vector<std::byte>> columns; // of the open shard; the last one is the checksum
-  std::vector<std::uint16_t> rounded;          // one network in bf16
+  std::vector<bf16> rounded;                   // one network in bf16
   Json shards = Json::array();
 
   std::size_t row_bytes() const { return format.parameters * size_of(format.dtype); }
@@ -186,7 +187,7 @@ void ZooWriter::append(const float *theta, const std::vector<ColumnValue> &value
   const void *stored = theta;
   if (s.format.dtype == Dtype::bf16) {
     s.rounded.resize(s.format.parameters);
-    std::transform(theta, theta + s.format.parameters, s.rounded.begin(), to_bf16);
+    std::transform(theta, theta + s.format.parameters, s.rounded.begin(), [](float x) { return to_bf16(x); });
     stored = s.rounded.data();
   }
   s.file->write(s.data_start + s.rows_in_shard * s.row_bytes(), stored, s.row_bytes());
@@ -278,9 +279,9 @@ void ZooReader::theta(std::size_t row, float *out) const {
     return;
   }
   for (std::size_t i = 0; i < parameters(); ++i) {
-    std::uint16_t half;
+    bf16 half;
     std::memcpy(&half, stored + 2 * i, 2);
-    out[i] = from_bf16(half);
+    out[i] = to_float(half);
   }
 }
 

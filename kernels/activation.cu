@@ -1,53 +1,132 @@
 #include "activation.h"
-#include "each.cuh"
+#include "vectors.cuh"
 
 namespace theta::cuda {
 
 namespace {
 
-constexpr unsigned tile_columns = 32, tile_rows = 8;
-struct ColumnSums {
-  float sum[tile_rows][tile_columns];
-};
+// Forward: Width neighbouring elements a thread, in 32-bit arithmetic: the launch cuts the groups so that it suffices.
+template <int Width>
+__global__ void forward_kernel(float *y, const float *x, const float *bias, unsigned n, BiasAct p) {
+  const unsigned i = (blockIdx.x * blockDim.x + threadIdx.x) * Width;
+  if (i >= n)
+    return;
+  const unsigned row = i / unsigned(p.cols), column = i - row * unsigned(p.cols), group = row / unsigned(p.rows);
+  const float *b = bias + group * p.bias_stride + column;
+  float v[Width];
+  load<Width>(v, x + i);
+#pragma unroll
+  for (int e = 0; e < Width; ++e)
+    v[e] = activate(p.act, v[e] + b[e]);
+  store<Width>(y + i, v);
+}
 
-__global__ void backward_kernel(float *dx, float *dbias, const float *dy, const float *x, const float *bias,
-                                BiasAct p) {
-  auto &tile = shared<ColumnSums>();
-  const int column = int(blockIdx.x * tile_columns + threadIdx.x);
-  const std::size_t base = std::size_t(blockIdx.y) * p.rows * p.cols;
-  const std::size_t bias_at = blockIdx.y * p.bias_stride + column;
-  float sum = 0;
+constexpr unsigned lanes = 32, tile_rows = 8;
+template <int Width> struct ColumnSums { float sum[tile_rows][lanes][Width]; };
+
+// Backward: a block takes 32·Width columns of one group and the rows [part·part_rows, + part_rows) of it; its warps
+// walk down the rows. With one part the sums go to dbias, else to sums[part].
+template <int Width>
+__global__ void backward_kernel(float *dx, float *dbias, float *sums, const float *dy, const float *x,
+                                const float *bias, BiasAct p, int part_rows) {
+  auto &tile = shared<ColumnSums<Width>>();
+  const int column = int(blockIdx.x * lanes + threadIdx.x) * Width, part = int(blockIdx.y);
+  const std::size_t group = blockIdx.z, base = group * p.rows * p.cols, bias_at = group * p.bias_stride + column;
+  const int last = (part + 1) * part_rows < p.rows ? (part + 1) * part_rows : p.rows;
+  float sum[Width] = {};
   if (column < p.cols) {
-    const float b = bias[bias_at];
-    for (int row = int(threadIdx.y); row < p.rows; row += int(tile_rows)) {
+    float b[Width];
+#pragma unroll
+    for (int e = 0; e < Width; ++e)
+      b[e] = bias[bias_at + e];
+    for (int row = part * part_rows + int(threadIdx.y); row < last; row += int(tile_rows)) {
       const std::size_t i = base + std::size_t(row) * p.cols + column;
-      const float d = dy[i] * activation_slope(p.act, x[i] + b);
-      dx[i] = d;
-      sum += d;
+      float d[Width], v[Width];
+      load<Width>(d, dy + i);
+      load<Width>(v, x + i);
+#pragma unroll
+      for (int e = 0; e < Width; ++e) {
+        d[e] *= activation_slope(p.act, v[e] + b[e]);
+        sum[e] += d[e];
+      }
+      store<Width>(dx + i, d);
     }
   }
-  tile.sum[threadIdx.y][threadIdx.x] = sum;
+#pragma unroll
+  for (int e = 0; e < Width; ++e)
+    tile.sum[threadIdx.y][threadIdx.x][e] = sum[e];
   __syncthreads();
-  if (threadIdx.y == 0 && column < p.cols) {
+  if (threadIdx.y > 0 || column >= p.cols)
+    return;
+#pragma unroll
+  for (int e = 0; e < Width; ++e) {
     for (unsigned r = 1; r < tile_rows; ++r)
-      sum += tile.sum[r][threadIdx.x];
-    dbias[bias_at] += sum;
+      sum[e] += tile.sum[r][threadIdx.x][e];
+    if (gridDim.y == 1)
+      dbias[bias_at + e] += sum[e];
+    else
+      sums[(part * gridDim.z + group) * p.cols + column + e] = sum[e];
+  }
+}
+
+// dbias[g][c] += Σ_part sums[part][g][c].
+__global__ void add_sums_kernel(float *dbias, const float *sums, unsigned parts, unsigned n, int cols,
+                                std::size_t bias_stride) {
+  const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= n)
+    return;
+  float sum = 0;
+  for (unsigned part = 0; part < parts; ++part)
+    sum += sums[std::size_t(part) * n + i];
+  dbias[i / cols * bias_stride + i % cols] += sum;
+}
+
+template <int Width> void forward(Stream &s, float *y, const float *x, const float *bias, const BiasAct &p) {
+  const std::size_t group = std::size_t(p.rows) * p.cols;
+  const std::size_t groups = std::max<std::size_t>(1, (std::size_t(1) << 31) / group); // in one launch
+  for (std::size_t first = 0; first < std::size_t(p.groups); first += groups) {
+    const auto n = unsigned(std::min(groups, p.groups - first) * group);
+    launch(forward_kernel<Width>, blocks_for(n, 256 * Width), 256, 0, s, y + first * group, x + first * group,
+           bias + first * p.bias_stride, n, p);
+  }
+}
+
+template <int Width>
+void backward(Stream &s, float *dx, float *dbias, const float *dy, const float *x, const float *bias,
+              const BiasAct &p) {
+  const unsigned across = blocks_for(std::size_t(p.cols), lanes * Width);
+  // A grid's z side ends at 65,535 groups; few groups are cut along their rows, so that 1,024 blocks share the work.
+  for (int first = 0; first < p.groups; first += 65535) {
+    const int groups = std::min(65535, p.groups - first);
+    const std::size_t base = std::size_t(first) * p.rows * p.cols, bias_base = first * p.bias_stride;
+    const unsigned wanted = std::max(1u, 1024u / (across * unsigned(groups)));
+    const unsigned parts = std::min(wanted, blocks_for(std::size_t(p.rows), 8 * tile_rows));
+    const int part_rows = int(blocks_for(std::size_t(p.rows), parts));
+    float *sums = parts > 1 ? scratch<float>(s, std::size_t(parts) * groups * p.cols) : nullptr;
+    launch(backward_kernel<Width>, dim3(across, parts, unsigned(groups)), dim3(lanes, tile_rows),
+           sizeof(ColumnSums<Width>), s, dx + base, dbias + bias_base, sums, dy + base, x + base, bias + bias_base, p,
+           part_rows);
+    const auto n = unsigned(groups * p.cols);
+    if (parts > 1)
+      launch(add_sums_kernel, blocks_for(n, 256), 256, 0, s, dbias + bias_base, sums, parts, n, p.cols, p.bias_stride);
   }
 }
 
 } // namespace
 
 void bias_act_forward(Stream &s, float *y, const float *x, const float *bias, const BiasAct &p) {
-  each(s, std::size_t(p.groups) * p.rows * p.cols, [=] __device__(std::size_t i) {
-    const std::size_t group = i / (std::size_t(p.rows) * p.cols), column = i % p.cols;
-    y[i] = activate(p.act, x[i] + bias[group * p.bias_stride + column]);
-  });
+  if (p.cols % 4 == 0 && aligned16(y, x))
+    forward<4>(s, y, x, bias, p);
+  else
+    forward<1>(s, y, x, bias, p);
 }
 
 void bias_act_backward(Stream &s, float *dx, float *dbias, const float *dy, const float *x, const float *bias,
                        const BiasAct &p) {
-  const dim3 grid(blocks_for(std::size_t(p.cols), tile_columns), unsigned(p.groups));
-  launch(backward_kernel, grid, dim3(tile_columns, tile_rows), sizeof(ColumnSums), s, dx, dbias, dy, x, bias, p);
+  if (p.cols % 4 == 0 && p.cols >= 128 && aligned16(dx, dy, x))
+    backward<4>(s, dx, dbias, dy, x, bias, p);
+  else
+    backward<1>(s, dx, dbias, dy, x, bias, p);
 }
 
 } // namespace theta::cuda

@@ -1,91 +1,286 @@
 #include "batchnorm.h"
 #include "each.cuh"
+#include "vectors.cuh"
 #include "warp.cuh"
 
 namespace theta::cuda {
 
 namespace {
 
+// A channel with at most `resident` elements is read once and kept in the registers of one block. A longer one is
+// summed by up to most_parts blocks, whose partial sums every block of a second launch adds up for itself before it
+// writes its stretch: one more read of the input, for a grid that fills the device.
 constexpr unsigned threads = 512;
+constexpr int kept = 16;
+constexpr unsigned resident = threads * kept, stretch = 8192, most_parts = 64;
 
 struct Partials {
   float first[32], second[32];
 };
 
-// Walks the elements of channel blockIdx.x: thread t takes elements t, t + blockDim.x, ... of its batch·length.
-struct ChannelWalk {
-  const BatchNorm &p;
-  template <class F> __device__ void each(F f) const {
-    const std::size_t n = std::size_t(p.batch) * p.length;
-    for (std::size_t e = threadIdx.x; e < n; e += blockDim.x)
-      f((e / p.length * p.channels + blockIdx.x) * p.length + e % p.length);
+// Where the elements of a channel lie: e = 0..batch·length−1.
+struct Channel {
+  unsigned c, channels, length;
+  __device__ std::size_t operator()(unsigned e) const {
+    const unsigned sample = e / length;
+    return (std::size_t(sample) * channels + c) * length + (e - sample * length);
   }
 };
-
-__global__ void __launch_bounds__(threads)
-    forward_kernel(float *y, float *mean, float *rstd, float *running_mean, float *running_var, const float *x,
-                   const float *gamma, const float *beta, BatchNorm p) {
-  auto &partials = shared<Partials>();
-  const unsigned c = blockIdx.x;
-  const ChannelWalk walk{p};
-  const float n = float(p.batch) * float(p.length);
-  float sum = 0, squares = 0;
-  walk.each([&](std::size_t i) { sum += x[i]; });
-  const float m = block_reduce<Sum>(sum, partials.first) / n;
-  walk.each([&](std::size_t i) { squares += (x[i] - m) * (x[i] - m); });
-  squares = block_reduce<Sum>(squares, partials.second);
-  const float r = 1 / sqrtf(squares / n + float(p.eps));
-  const float scale = gamma[c] * r, shift = beta[c] - m * scale;
-  walk.each([&](std::size_t i) { y[i] = activate(p.act, x[i] * scale + shift); });
-  if (threadIdx.x == 0) {
-    mean[c] = m, rstd[c] = r;
-    running_mean[c] += float(p.momentum) * (m - running_mean[c]);
-    running_var[c] += float(p.momentum) * (squares / (n - 1) - running_var[c]);
-  }
+__device__ inline Channel channel_of(const BatchNorm &p) {
+  return {blockIdx.x, unsigned(p.channels), unsigned(p.length)};
 }
 
-__global__ void __launch_bounds__(threads)
-    backward_kernel(float *dx, float *dgamma, float *dbeta, const float *dy, const float *x, const float *mean,
-                    const float *rstd, const float *gamma, const float *beta, BatchNorm p) {
+struct Moments {
+  float mean, squares; // Σ (x − mean)²
+};
+
+__device__ inline void save_statistics(const Moments &of, unsigned c, float n, float *mean, float *rstd,
+                                       float *running_mean, float *running_var, const BatchNorm &p) {
+  mean[c] = of.mean, rstd[c] = 1 / sqrtf(of.squares / n + float(p.eps));
+  running_mean[c] += float(p.momentum) * (of.mean - running_mean[c]);
+  running_var[c] += float(p.momentum) * (of.squares / (n - 1) - running_var[c]);
+}
+
+__global__ void __launch_bounds__(threads, 2)
+    resident_forward_kernel(float *y, float *mean, float *rstd, float *running_mean, float *running_var, const float *x,
+                            const float *gamma, const float *beta, BatchNorm p) {
   auto &partials = shared<Partials>();
-  const unsigned c = blockIdx.x;
-  const ChannelWalk walk{p};
-  const float n = float(p.batch) * float(p.length), m = mean[c], r = rstd[c], g = gamma[c], b = beta[c];
+  const Channel at = channel_of(p);
+  const unsigned n = unsigned(p.batch) * unsigned(p.length);
+  float v[kept], sum = 0, squares = 0;
+#pragma unroll
+  for (int i = 0; i < kept; ++i) {
+    const unsigned e = threadIdx.x + unsigned(i) * threads;
+    v[i] = e < n ? x[at(e)] : 0.0f;
+    sum += v[i];
+  }
+  const float m = block_reduce<Sum>(sum, partials.first) / float(n);
+#pragma unroll
+  for (int i = 0; i < kept; ++i)
+    squares += threadIdx.x + unsigned(i) * threads < n ? (v[i] - m) * (v[i] - m) : 0.0f;
+  squares = block_reduce<Sum>(squares, partials.second);
+  const float scale = gamma[at.c] / sqrtf(squares / float(n) + float(p.eps)), shift = beta[at.c] - m * scale;
+#pragma unroll
+  for (int i = 0; i < kept; ++i) {
+    const unsigned e = threadIdx.x + unsigned(i) * threads;
+    if (e < n)
+      y[at(e)] = activate(p.act, v[i] * scale + shift);
+  }
+  if (threadIdx.x == 0)
+    save_statistics({m, squares}, at.c, float(n), mean, rstd, running_mean, running_var, p);
+}
+
+__global__ void __launch_bounds__(threads, 2)
+    resident_backward_kernel(float *dx, float *dgamma, float *dbeta, const float *dy, const float *x, const float *mean,
+                             const float *rstd, const float *gamma, const float *beta, BatchNorm p) {
+  auto &partials = shared<Partials>();
+  const Channel at = channel_of(p);
+  const unsigned n = unsigned(p.batch) * unsigned(p.length);
+  const float m = mean[at.c], r = rstd[at.c], g = gamma[at.c], b = beta[at.c];
+  float normalised[kept], d[kept], sum = 0, sum_normalised = 0;
+#pragma unroll
+  for (int i = 0; i < kept; ++i) {
+    const unsigned e = threadIdx.x + unsigned(i) * threads;
+    normalised[i] = 0, d[i] = 0;
+    if (e < n) {
+      const std::size_t here = at(e);
+      normalised[i] = (x[here] - m) * r;
+      d[i] = dy[here] * activation_slope(p.act, g * normalised[i] + b);
+    }
+    sum += d[i], sum_normalised += d[i] * normalised[i];
+  }
+  sum = block_reduce<Sum>(sum, partials.first);
+  sum_normalised = block_reduce<Sum>(sum_normalised, partials.second);
+  const float average = sum / float(n), average_normalised = sum_normalised / float(n);
+#pragma unroll
+  for (int i = 0; i < kept; ++i) {
+    const unsigned e = threadIdx.x + unsigned(i) * threads;
+    if (e < n)
+      dx[at(e)] = g * r * (d[i] - average - normalised[i] * average_normalised);
+  }
+  if (threadIdx.x == 0)
+    dbeta[at.c] += sum, dgamma[at.c] += sum_normalised;
+}
+
+// The part of a channel's elements that blockIdx.y of gridDim.y blocks walks, Width neighbours a thread and step.
+template <int Width, class F> __device__ inline void walk_part(unsigned n, F f) {
+  const unsigned step = (n / Width + gridDim.y - 1) / gridDim.y * Width, first = blockIdx.y * step;
+  const unsigned last = first + step < n ? first + step : n;
+  for (unsigned e = first + threadIdx.x * Width; e < last; e += threads * Width)
+    f(e);
+}
+
+// partial[c][part] = (Σ (x − x0), Σ (x − x0)²): about the channel's first element, so that little cancels.
+template <int Width>
+__global__ void __launch_bounds__(threads, 2) sums_kernel(float2 *partial, const float *x, BatchNorm p) {
+  auto &partials = shared<Partials>();
+  const Channel at = channel_of(p);
+  const float origin = x[at(0)];
+  float sum = 0, squares = 0;
+  walk_part<Width>(unsigned(p.batch) * unsigned(p.length), [&](unsigned e) {
+    float v[Width];
+    load<Width>(v, x + at(e));
+#pragma unroll
+    for (int i = 0; i < Width; ++i)
+      sum += v[i] - origin, squares += (v[i] - origin) * (v[i] - origin);
+  });
+  sum = block_reduce<Sum>(sum, partials.first);
+  squares = block_reduce<Sum>(squares, partials.second);
+  if (threadIdx.x == 0)
+    partial[at.c * gridDim.y + blockIdx.y] = make_float2(sum, squares);
+}
+
+template <int Width>
+__global__ void __launch_bounds__(threads, 2)
+    normalise_kernel(float *y, float *mean, float *rstd, float *running_mean, float *running_var, const float *x,
+                     const float *gamma, const float *beta, const float2 *partial, unsigned parts, BatchNorm p) {
+  const Channel at = channel_of(p);
+  const unsigned n = unsigned(p.batch) * unsigned(p.length);
+  double sum = 0, squares = 0;
+  for (unsigned part = 0; part < parts; ++part) {
+    const float2 of = partial[at.c * parts + part];
+    sum += of.x, squares += of.y;
+  }
+  const Moments moments{float(x[at(0)] + sum / n), float(squares - sum * sum / n)};
+  const float scale = gamma[at.c] / sqrtf(moments.squares / float(n) + float(p.eps));
+  const float shift = beta[at.c] - moments.mean * scale;
+  walk_part<Width>(n, [&](unsigned e) {
+    const std::size_t here = at(e);
+    float v[Width];
+    load<Width>(v, x + here);
+#pragma unroll
+    for (int i = 0; i < Width; ++i)
+      v[i] = activate(p.act, v[i] * scale + shift);
+    store<Width>(y + here, v);
+  });
+  if (threadIdx.x == 0 && blockIdx.y == 0)
+    save_statistics(moments, at.c, float(n), mean, rstd, running_mean, running_var, p);
+}
+
+// partial[c][part] = (Σ g, Σ g·x̂) with g = dy·act'.
+template <int Width>
+__global__ void __launch_bounds__(threads, 2)
+    gradient_sums_kernel(float2 *partial, const float *dy, const float *x, const float *mean, const float *rstd,
+                         const float *gamma, const float *beta, BatchNorm p) {
+  auto &partials = shared<Partials>();
+  const Channel at = channel_of(p);
+  const float m = mean[at.c], r = rstd[at.c], g = gamma[at.c], b = beta[at.c];
   float sum = 0, sum_normalised = 0;
-  walk.each([&](std::size_t i) {
-    const float normalised = (x[i] - m) * r, d = dy[i] * activation_slope(p.act, g * normalised + b);
-    dx[i] = d;
-    sum += d, sum_normalised += d * normalised;
+  walk_part<Width>(unsigned(p.batch) * unsigned(p.length), [&](unsigned e) {
+    const std::size_t here = at(e);
+    float v[Width], d[Width];
+    load<Width>(v, x + here);
+    load<Width>(d, dy + here);
+#pragma unroll
+    for (int i = 0; i < Width; ++i) {
+      v[i] = (v[i] - m) * r;
+      d[i] *= activation_slope(p.act, g * v[i] + b);
+      sum += d[i], sum_normalised += d[i] * v[i];
+    }
   });
   sum = block_reduce<Sum>(sum, partials.first);
   sum_normalised = block_reduce<Sum>(sum_normalised, partials.second);
-  walk.each([&](std::size_t i) { dx[i] = g * r * (dx[i] - sum / n - (x[i] - m) * r * (sum_normalised / n)); });
   if (threadIdx.x == 0)
-    dbeta[c] += sum, dgamma[c] += sum_normalised;
+    partial[at.c * gridDim.y + blockIdx.y] = make_float2(sum, sum_normalised);
+}
+
+template <int Width>
+__global__ void __launch_bounds__(threads, 2)
+    gradient_kernel(float *dx, float *dgamma, float *dbeta, const float *dy, const float *x, const float *mean,
+                    const float *rstd, const float *gamma, const float *beta, const float2 *partial, unsigned parts,
+                    BatchNorm p) {
+  const Channel at = channel_of(p);
+  const unsigned n = unsigned(p.batch) * unsigned(p.length);
+  const float m = mean[at.c], r = rstd[at.c], g = gamma[at.c], b = beta[at.c];
+  float sum = 0, sum_normalised = 0;
+  for (unsigned part = 0; part < parts; ++part) {
+    const float2 of = partial[at.c * parts + part];
+    sum += of.x, sum_normalised += of.y;
+  }
+  const float average = sum / float(n), average_normalised = sum_normalised / float(n);
+  walk_part<Width>(n, [&](unsigned e) {
+    const std::size_t here = at(e);
+    float v[Width], d[Width];
+    load<Width>(v, x + here);
+    load<Width>(d, dy + here);
+#pragma unroll
+    for (int i = 0; i < Width; ++i) {
+      v[i] = (v[i] - m) * r;
+      d[i] = g * r * (d[i] * activation_slope(p.act, g * v[i] + b) - average - v[i] * average_normalised);
+    }
+    store<Width>(dx + here, d);
+  });
+  if (threadIdx.x == 0 && blockIdx.y == 0)
+    dbeta[at.c] += sum, dgamma[at.c] += sum_normalised;
+}
+
+// The grids of the two launches for a long channel.
+struct Grids {
+  unsigned parts;
+  dim3 sums, write;
+};
+Grids grids_for(const BatchNorm &p) {
+  const unsigned blocks = blocks_for(std::size_t(p.batch) * p.length, stretch), c = unsigned(p.channels);
+  const unsigned parts = std::min(blocks, most_parts);
+  return {parts, dim3(c, parts), dim3(c, std::min(blocks, 65535u))};
+}
+
+bool is_resident(const BatchNorm &p) { return std::size_t(p.batch) * p.length <= resident; }
+
+template <int Width>
+void forward(Stream &s, float *y, float *mean, float *rstd, float *running_mean, float *running_var, const float *x,
+             const float *gamma, const float *beta, const BatchNorm &p) {
+  const Grids grids = grids_for(p);
+  auto *partial = scratch<float2>(s, std::size_t(p.channels) * grids.parts);
+  launch(sums_kernel<Width>, grids.sums, threads, sizeof(Partials), s, partial, x, p);
+  launch(normalise_kernel<Width>, grids.write, threads, 0, s, y, mean, rstd, running_mean, running_var, x, gamma, beta,
+         partial, grids.parts, p);
+}
+
+template <int Width>
+void backward(Stream &s, float *dx, float *dgamma, float *dbeta, const float *dy, const float *x, const float *mean,
+              const float *rstd, const float *gamma, const float *beta, const BatchNorm &p) {
+  const Grids grids = grids_for(p);
+  auto *partial = scratch<float2>(s, std::size_t(p.channels) * grids.parts);
+  launch(gradient_sums_kernel<Width>, grids.sums, threads, sizeof(Partials), s, partial, dy, x, mean, rstd, gamma, beta,
+         p);
+  launch(gradient_kernel<Width>, grids.write, threads, 0, s, dx, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, partial,
+         grids.parts, p);
 }
 
 } // namespace
 
 void batchnorm_forward(Stream &s, float *y, float *mean, float *rstd, float *running_mean, float *running_var,
                        const float *x, const float *gamma, const float *beta, const BatchNorm &p) {
-  launch(forward_kernel, unsigned(p.channels), threads, sizeof(Partials), s, y, mean, rstd, running_mean, running_var,
-         x, gamma, beta, p);
+  if (is_resident(p))
+    launch(resident_forward_kernel, unsigned(p.channels), threads, sizeof(Partials), s, y, mean, rstd, running_mean,
+           running_var, x, gamma, beta, p);
+  else if (p.length % 4 == 0 && aligned16(y, x))
+    forward<4>(s, y, mean, rstd, running_mean, running_var, x, gamma, beta, p);
+  else
+    forward<1>(s, y, mean, rstd, running_mean, running_var, x, gamma, beta, p);
 }
 
 void batchnorm_infer(Stream &s, float *y, const float *x, const float *running_mean, const float *running_var,
                      const float *gamma, const float *beta, const BatchNorm &p) {
+  const BatchNorm q = p;
   each(s, std::size_t(p.batch) * p.channels * p.length, [=] __device__(std::size_t i) {
-    const std::size_t c = i / p.length % p.channels;
-    const float scale = gamma[c] / sqrtf(running_var[c] + float(p.eps));
-    y[i] = activate(p.act, x[i] * scale + (beta[c] - running_mean[c] * scale));
+    const std::size_t c = i / q.length % q.channels;
+    const float scale = gamma[c] / sqrtf(running_var[c] + float(q.eps));
+    y[i] = activate(q.act, x[i] * scale + (beta[c] - running_mean[c] * scale));
   });
 }
 
 void batchnorm_backward(Stream &s, float *dx, float *dgamma, float *dbeta, const float *dy, const float *x,
                         const float *mean, const float *rstd, const float *gamma, const float *beta,
                         const BatchNorm &p) {
-  launch(backward_kernel, unsigned(p.channels), threads, sizeof(Partials), s, dx, dgamma, dbeta, dy, x, mean, rstd,
-         gamma, beta, p);
+  if (is_resident(p))
+    launch(resident_backward_kernel, unsigned(p.channels), threads, sizeof(Partials), s, dx, dgamma, dbeta, dy, x, mean,
+           rstd, gamma, beta, p);
+  else if (p.length % 4 == 0 && aligned16(dx, dy, x))
+    backward<4>(s, dx, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, p);
+  else
+    backward<1>(s, dx, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, p);
 }
 
 } // namespace theta::cuda

@@ -1,5 +1,5 @@
-#include "conv1d.h"
-#include "each.cuh"
+#include "conv1d_gather.h"
+#include "partials.cuh"
 #include "tile_gemm.cuh"
 
 namespace theta::cuda {
@@ -95,32 +95,46 @@ template <class Operands> void launch_data(Stream &s, const Operands &operands) 
 
 } // namespace
 
-std::size_t conv1d_workspace(const Conv1d &p) { return std::size_t(weight_parts(p)) * p.w_size(); }
-
-void conv1d_forward(Stream &s, float *y, const float *x, const float *w, const float *bias, float *, const Conv1d &p) {
-  const int length = p.out_length();
-  launch_data(s, ForwardOperands{y, x, w, bias, p, length, p.out_channels, p.batch * length, p.in_channels * p.kernel});
+std::size_t conv1d_workspace(const Conv1d &p) {
+  if (is_thin(p))
+    return thin_weight_workspace(p);
+  return is_for_tensor_cores(p) ? tensor_workspace(p) : std::size_t(weight_parts(p)) * p.w_size();
 }
 
-void conv1d_backward_data(Stream &s, float *dx, const float *dy, const float *w, const float *bias, float *,
+void conv1d_forward(Stream &s, float *y, const float *x, const float *w, const float *bias, float *workspace,
+                    const Conv1d &p) {
+  const int length = p.out_length();
+  if (is_thin(p))
+    thin_gather(s, forward_gather(p, y, x, w, bias));
+  else if (is_for_tensor_cores(p))
+    tensor_gather(s, forward_gather(p, y, x, w, bias), workspace);
+  else
+    launch_data(s,
+                ForwardOperands{y, x, w, bias, p, length, p.out_channels, p.batch * length, p.in_channels * p.kernel});
+}
+
+void conv1d_backward_data(Stream &s, float *dx, const float *dy, const float *w, const float *bias, float *workspace,
                           const Conv1d &p) {
-  launch_data(s, DataOperands{dx, dy, w, bias, p, p.out_length(), p.in_channels, p.batch * p.in_length,
-                              p.out_channels * p.kernel});
+  if (is_thin(p))
+    for_data_gathers(p, dx, dy, w, bias, [&](const Gather &g) { thin_gather(s, g); });
+  else if (is_for_tensor_cores(p))
+    for_data_gathers(p, dx, dy, w, bias, [&](const Gather &g) { tensor_gather(s, g, workspace); });
+  else
+    launch_data(s, DataOperands{dx, dy, w, bias, p, p.out_length(), p.in_channels, p.batch * p.in_length,
+                                p.out_channels * p.kernel});
 }
 
 void conv1d_backward_weight(Stream &s, float *dw, const float *dy, const float *x, float *workspace, const Conv1d &p) {
+  if (is_thin(p))
+    return thin_backward_weight(s, dw, dy, x, workspace, p);
+  if (is_for_tensor_cores(p))
+    return tensor_backward_weight(s, dw, dy, x, workspace, p);
   const int length = p.out_length(), depth = p.batch * length, columns = p.in_channels * p.kernel;
   const int part_depth = (depth + weight_parts(p) - 1) / weight_parts(p), parts = (depth + part_depth - 1) / part_depth;
   const WeightOperands operands{workspace, dy, x, p, length, 0, p.out_channels, columns, depth};
   launch(weight_kernel, dim3(tiles_along(p.out_channels) * tiles_along(columns), unsigned(parts)), tile_threads,
          sizeof(GemmTiles), s, operands, part_depth);
-  const std::size_t n = p.w_size();
-  each(s, n, [=] __device__(std::size_t i) {
-    float sum = 0;
-    for (int part = 0; part < parts; ++part)
-      sum += workspace[part * n + i];
-    dw[i] += sum;
-  });
+  add_partials(s, dw, workspace, parts, p.w_size());
 }
 
 } // namespace theta::cuda

@@ -1,6 +1,7 @@
 // One-dimensional convolution (cross-correlation, as PyTorch's Conv1d) and its transpose, forward and both backwards.
 //   y[n,o,l] = b[o] + Σ_{i,t} w[o,i,t] · x[n,i, l·stride + t − padding]
 #pragma once
+#include "arithmetic.h"
 #include "device.h"
 
 namespace theta {
@@ -9,6 +10,7 @@ namespace theta {
 struct Conv1d {
   int batch, in_channels, out_channels, in_length;
   int kernel = 7, stride = 1, padding = 3;
+  Arithmetic arithmetic = Arithmetic::fp32;
 
   int out_length() const { return (in_length + 2 * padding - kernel) / stride + 1; }
   std::size_t x_size() const { return std::size_t(batch) * in_channels * in_length; }
@@ -17,11 +19,13 @@ struct Conv1d {
 };
 
 // Elements of T that each of the three operations below needs as workspace. On the cpu: the unfolded input of one
-// sample for each thread. On cuda: partial sums of dw.
+// sample for each thread. On cuda: partial sums of dw, and weights packed for tensor cores.
 std::size_t conv1d_workspace(Backend, const Conv1d &);
 
-// FLOPs of each: 2·batch·out_channels·out_length·in_channels·kernel. Bytes: x, y and w once. On cuda each is one tiled
-// product (tile_gemm.cuh) whose operands are gathered while they are loaded; on the cpu, unfolding and Eigen.
+// FLOPs of each: 2·batch·out_channels·out_length·in_channels·kernel. Bytes: x, y and w once. On cuda one of three: with
+// one input or output channel a kernel bound by memory (conv1d_thin.cu); with bf16 arithmetic, kernel 7 and at least 16
+// channels on either side, tensor cores (conv1d_tensor.cu); otherwise a tiled fp32 product (tile_gemm.cuh) whose
+// operands are gathered while they are loaded. On the cpu, unfolding and Eigen.
 
 // y written; bias [out_channels] or null.
 template <class T>

@@ -6,6 +6,7 @@
 #include <new>
 #include <omp.h>
 #include <unistd.h>
+#include <utility>
 
 namespace theta {
 
@@ -129,6 +130,59 @@ void fill_zero(Stream &s, void *dst, std::size_t bytes) {
     if (s.is_cuda())
       return cuda::fill_zero(&s.cuda(), dst, bytes);
   std::memset(dst, 0, bytes);
+}
+
+Stopwatch::Stopwatch(Stream &s) : stream_(&s) {
+  if constexpr (built_with_cuda)
+    if (s.is_cuda())
+      begin_ = cuda::make_event(), end_ = cuda::make_event();
+}
+
+Stopwatch::~Stopwatch() {
+  if constexpr (built_with_cuda)
+    for (void *event : {begin_, end_})
+      if (event)
+        cuda::free_event(event);
+}
+
+void Stopwatch::start() {
+  if constexpr (built_with_cuda)
+    if (begin_)
+      return cuda::record_event(&stream_->cuda(), begin_);
+  started_ = omp_get_wtime();
+}
+
+double Stopwatch::stop() {
+  if constexpr (built_with_cuda)
+    if (end_) {
+      cuda::record_event(&stream_->cuda(), end_);
+      return cuda::seconds_between(begin_, end_);
+    }
+  return omp_get_wtime() - started_;
+}
+
+Graph::~Graph() {
+  if constexpr (built_with_cuda)
+    if (executable_)
+      cuda::free_graph(executable_);
+}
+
+Graph::Capture::Capture(Graph &g, Stream &s) : graph(g), stream(s), open(s.is_cuda()) {
+  if constexpr (built_with_cuda)
+    if (open)
+      cuda::begin_capture(&stream.cuda());
+}
+
+Graph::Capture::~Capture() {
+  if constexpr (built_with_cuda)
+    if (open)
+      cuda::abandon_capture(&stream.cuda());
+}
+
+void Graph::Capture::launch() {
+  if constexpr (built_with_cuda)
+    if (std::exchange(open, false))
+      graph.executable_ = cuda::launch_captured(&stream.cuda(), graph.executable_);
 }
 
 } // namespace theta

@@ -31,6 +31,7 @@ Stream::Cuda *make_stream(int device) {
 }
 
 void free_stream(Stream::Cuda *s) {
+  s->blas_choices.reset();
   cublasLtDestroy(s->blas);
   cudaFree(s->workspace);
   cudaStreamDestroy(s->stream);
@@ -60,5 +61,55 @@ void copy(Stream::Cuda *s, void *dst, const void *src, std::size_t bytes) {
 void fill_zero(Stream::Cuda *s, void *dst, std::size_t bytes) {
   check(cudaMemsetAsync(dst, 0, bytes, s->stream), "fill with zero");
 }
+
+void *make_event() {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreate(&event), "create an event");
+  return event;
+}
+
+void free_event(void *event) noexcept { cudaEventDestroy(static_cast<cudaEvent_t>(event)); }
+
+void record_event(Stream::Cuda *s, void *event) {
+  check(cudaEventRecord(static_cast<cudaEvent_t>(event), s->stream), "record an event");
+}
+
+double seconds_between(void *begin, void *end) {
+  float milliseconds = 0;
+  check(cudaEventSynchronize(static_cast<cudaEvent_t>(end)), "wait for an event");
+  check(cudaEventElapsedTime(&milliseconds, static_cast<cudaEvent_t>(begin), static_cast<cudaEvent_t>(end)),
+        "time between events");
+  return milliseconds * 1e-3;
+}
+
+void begin_capture(Stream::Cuda *s) {
+  check(cudaStreamBeginCapture(s->stream, cudaStreamCaptureModeThreadLocal), "begin a graph");
+}
+
+void abandon_capture(Stream::Cuda *s) noexcept {
+  cudaGraph_t graph = nullptr;
+  if (cudaStreamEndCapture(s->stream, &graph) == cudaSuccess && graph)
+    cudaGraphDestroy(graph);
+  cudaGetLastError(); // whatever threw says more
+}
+
+void *launch_captured(Stream::Cuda *s, void *old) {
+  cudaGraph_t graph = nullptr;
+  check(cudaStreamEndCapture(s->stream, &graph), "end a graph");
+  auto executable = static_cast<cudaGraphExec_t>(old);
+  cudaGraphExecUpdateResultInfo unused{};
+  if (!executable || cudaGraphExecUpdate(executable, graph, &unused) != cudaSuccess) {
+    cudaGetLastError(); // a graph of another shape is made anew
+    if (executable)
+      cudaGraphExecDestroy(executable);
+    executable = nullptr;
+    check(cudaGraphInstantiate(&executable, graph, 0), "make a graph");
+  }
+  cudaGraphDestroy(graph);
+  check(cudaGraphLaunch(executable, s->stream), "launch a graph");
+  return executable;
+}
+
+void free_graph(void *executable) noexcept { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(executable)); }
 
 } // namespace theta::cuda

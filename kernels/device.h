@@ -16,8 +16,9 @@ enum class Backend { cpu, cuda };
 // True in builds that hold the CUDA kernels (compiled by nvcc, or by the emulator of tests/simt).
 inline constexpr bool built_with_cuda = THETA_CUDA;
 
-// CUDA kernels are compiled for float; double lives on the cpu alone, where gradients are checked in it.
-template <class T> inline constexpr bool runs_on_cuda = built_with_cuda &&std::is_same_v<T, float>;
+// CUDA kernels are compiled for float and, where an operation offers it, bf16; double lives on the cpu alone, where
+// gradients are checked in it.
+template <class T> inline constexpr bool runs_on_cuda = built_with_cuda && !std::is_same_v<T, double>;
 
 struct Device {
   Backend backend = Backend::cpu;
@@ -99,6 +100,51 @@ void copy(Stream &s, void *dst, const void *src, std::size_t bytes);
 // Sets `bytes` at dst to zero, in stream order.
 void fill_zero(Stream &s, void *dst, std::size_t bytes);
 
+// Time between two points of a stream, by the device's own clock.
+class Stopwatch {
+public:
+  explicit Stopwatch(Stream &);
+  ~Stopwatch();
+  Stopwatch(const Stopwatch &) = delete;
+  Stopwatch &operator=(const Stopwatch &) = delete;
+  void start();
+  double stop(); // seconds since start(); waits for the stream
+
+private:
+  Stream *stream_;
+  void *begin_ = nullptr, *end_ = nullptr; // CUDA events
+  double started_ = 0;
+};
+
+// A step of many launches, started as one: on cuda what `body` launches is captured into a CUDA graph, which replaces
+// the arguments of the graph of the step before and is launched whole, so that the device never waits for the host
+// between two kernels. On the cpu, `body` simply runs. It may launch and copy between device memory; it may not
+// synchronise or touch host memory. One object a step, used on one stream.
+class Graph {
+public:
+  Graph() = default;
+  ~Graph();
+  Graph(const Graph &) = delete;
+  Graph &operator=(const Graph &) = delete;
+
+  template <class F> void run(Stream &s, F body) {
+    Capture capture(*this, s);
+    body();
+    capture.launch();
+  }
+
+private:
+  struct Capture { // ends the capture also where body throws
+    Graph &graph;
+    Stream &stream;
+    bool open;
+    Capture(Graph &, Stream &);
+    ~Capture();
+    void launch();
+  };
+  void *executable_ = nullptr;
+};
+
 // The n elements at `src` on the stream's device, brought to the host. Synchronises.
 template <class T> std::vector<T> to_host(Stream &s, const T *src, std::size_t n) {
   std::vector<T> host(n);
@@ -118,6 +164,14 @@ void *allocate(int device, std::size_t bytes, Memory::Kind kind);
 void release(void *, Memory::Kind kind) noexcept;
 void copy(Stream::Cuda *, void *dst, const void *src, std::size_t bytes);
 void fill_zero(Stream::Cuda *, void *dst, std::size_t bytes);
+void *make_event();
+void free_event(void *) noexcept;
+void record_event(Stream::Cuda *, void *event);
+double seconds_between(void *begin, void *end); // waits for `end`
+void begin_capture(Stream::Cuda *);
+void abandon_capture(Stream::Cuda *) noexcept;
+void *launch_captured(Stream::Cuda *, void *executable); // returns the executable graph to hand in the next time
+void free_graph(void *executable) noexcept;
 } // namespace cuda
 
 } // namespace theta

@@ -1,5 +1,6 @@
 #include "gemm.h"
 #include "parallel.h"
+#include <vector>
 #define EIGEN_DONT_PARALLELIZE
 #include <Eigen/Core>
 
@@ -7,7 +8,8 @@ namespace theta {
 
 namespace cuda {
 decltype(theta::gemm<float>) gemm;
-}
+decltype(theta::gemm<bf16>) gemm;
+} // namespace cuda
 
 namespace {
 
@@ -62,12 +64,7 @@ int pieces(const Gemm &p) {
   return std::clamp(int(work), 1, std::min(most, 16));
 }
 
-} // namespace
-
-template <class T> void gemm(Stream &s, T *c, const T *a, const T *b, const Gemm &p, const T *bias, Activation act) {
-  if constexpr (runs_on_cuda<T>)
-    if (s.is_cuda())
-      return cuda::gemm(s, c, a, b, p, bias, act);
+template <class T> void multiply_parts(T *c, const T *a, const T *b, const Gemm &p, const T *bias, Activation act) {
   const int parts = pieces(p);
   const bool by_rows = p.m >= p.n;
   const int side = by_rows ? p.m : p.n, step = (side + parts - 1) / parts;
@@ -84,7 +81,45 @@ template <class T> void gemm(Stream &s, T *c, const T *a, const T *b, const Gemm
     }
 }
 
+// Elements that a stored operand of `rows` rows spans, over the whole batch.
+std::size_t span(int rows, int step, int columns, const Gemm &p, std::size_t stride) {
+  return std::size_t(p.batch - 1) * stride + std::size_t(rows - 1) * step + columns;
+}
+
+void multiply_widened(Stream &s, bf16 *c, const bf16 *a, const bf16 *b, const Gemm &p, const float *bias,
+                      Activation act) {
+  const auto widened = [](const bf16 *from, std::size_t n) {
+    std::vector<float> to(n);
+    std::transform(from, from + n, to.begin(), [](bf16 x) { return to_float(x); });
+    return to;
+  };
+  const auto wide_a = widened(a, span(p.transpose_a ? p.k : p.m, p.row_a(), p.transpose_a ? p.m : p.k, p, p.stride_a));
+  const auto wide_b = widened(b, span(p.transpose_b ? p.n : p.k, p.row_b(), p.transpose_b ? p.k : p.n, p, p.stride_b));
+  auto wide_c = widened(c, span(p.m, p.row_c(), p.n, p, p.stride_c));
+  gemm(s, wide_c.data(), wide_a.data(), wide_b.data(), p, bias, act);
+  for (int i = 0; i < p.batch; ++i)
+    for (int row = 0; row < p.m; ++row)
+      for (int column = 0; column < p.n; ++column) {
+        const std::size_t at = i * p.stride_c + std::size_t(row) * p.row_c() + column;
+        c[at] = to_bf16(wide_c[at]);
+      }
+}
+
+} // namespace
+
+template <class T>
+void gemm(Stream &s, T *c, const T *a, const T *b, const Gemm &p, const Wide<T> *bias, Activation act) {
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::gemm(s, c, a, b, p, bias, act);
+  if constexpr (std::is_same_v<T, bf16>)
+    return multiply_widened(s, c, a, b, p, bias, act);
+  else
+    multiply_parts(c, a, b, p, bias, act);
+}
+
 template void gemm(Stream &, float *, const float *, const float *, const Gemm &, const float *, Activation);
+template void gemm(Stream &, bf16 *, const bf16 *, const bf16 *, const Gemm &, const float *, Activation);
 template void gemm(Stream &, double *, const double *, const double *, const Gemm &, const double *, Activation);
 
 } // namespace theta

@@ -1,6 +1,8 @@
 // Matrix products: C = op(A)·op(B) + beta·C, plain, batched with strides, and with a bias and activation at the end.
 #pragma once
 #include "activation.h"
+#include "arithmetic.h"
+#include "bf16.h"
 
 namespace theta {
 
@@ -14,6 +16,7 @@ struct Gemm {
   int lda = 0, ldb = 0, ldc = 0;
   int batch = 1;
   std::size_t stride_a = 0, stride_b = 0, stride_c = 0, stride_bias = 0;
+  Arithmetic arithmetic = Arithmetic::fp32; // of cuBLASLt's products; the tiled kernel is always fp32
 
   THETA_HOST_DEVICE int row_a() const { return lda ? lda : transpose_a ? m : k; }
   THETA_HOST_DEVICE int row_b() const { return ldb ? ldb : transpose_b ? k : n; }
@@ -21,24 +24,28 @@ struct Gemm {
 };
 
 // C = act(op(A)·op(B) + beta·C + bias), bias [n] or null, for each matrix of the batch.
-// FLOPs: 2·batch·m·n·k. On cuda one matrix alone goes to cuBLASLt (fp32 arithmetic), a batch to a tiled kernel whose
+// FLOPs: 2·batch·m·n·k. On cuda one matrix alone goes to cuBLASLt, a batch to a tiled kernel whose
 // result for one matrix does not depend on how many are beside it. On the cpu Eigen multiplies tiles of fixed size, so
 // the result does not depend on the number of threads.
+// T is float or bf16 (sums in fp32), double on the cpu.
 template <class T>
-void gemm(Stream &, T *c, const T *a, const T *b, const Gemm &, const T *bias = nullptr,
+void gemm(Stream &, T *c, const T *a, const T *b, const Gemm &, const Wide<T> *bias = nullptr,
           Activation act = Activation::none);
 
 // y = x·wᵀ + b.   y [rows, out], x [rows, in], w [out, in], b [out] or null.
-template <class T> void linear_forward(Stream &s, T *y, const T *x, const T *w, const T *b, int rows, int in, int out) {
-  gemm(s, y, x, w, {.m = rows, .n = out, .k = in, .transpose_b = true}, b);
+template <class T>
+void linear_forward(Stream &s, T *y, const T *x, const T *w, const T *b, int rows, int in, int out,
+                    Arithmetic arithmetic = Arithmetic::fp32) {
+  gemm(s, y, x, w, {.m = rows, .n = out, .k = in, .transpose_b = true, .arithmetic = arithmetic}, b);
 }
 
 // dx = dy·w, written, unless dx is null; dw += dyᵀ·x. The gradient of b is column_sum's (reduce.h).
 template <class T>
-void linear_backward(Stream &s, T *dx, T *dw, const T *dy, const T *x, const T *w, int rows, int in, int out) {
+void linear_backward(Stream &s, T *dx, T *dw, const T *dy, const T *x, const T *w, int rows, int in, int out,
+                     Arithmetic arithmetic = Arithmetic::fp32) {
   if (dx)
-    gemm(s, dx, dy, w, {.m = rows, .n = in, .k = out});
-  gemm(s, dw, dy, x, {.m = out, .n = in, .k = rows, .transpose_a = true, .accumulate = true});
+    gemm(s, dx, dy, w, {.m = rows, .n = in, .k = out, .arithmetic = arithmetic});
+  gemm(s, dw, dy, x, {.m = out, .n = in, .k = rows, .transpose_a = true, .accumulate = true, .arithmetic = arithmetic});
 }
 
 } // namespace theta

@@ -1,7 +1,9 @@
-// One fp32 matrix product through cuBLASLt, with bias and relu in its epilogue. cuBLASLt is column-major: our row-major
-// C = op(A)·op(B) is its Cᵀ = op(B)ᵀ·op(A)ᵀ, so the operands change places and the bias runs along its rows.
+// One matrix product of fp32 or bf16 tensors through cuBLASLt, with bias and relu in its epilogue. cuBLASLt is
+// column-major: our row-major C = op(A)·op(B) is its Cᵀ = op(B)ᵀ·op(A)ᵀ, so the operands change places and the bias
+// runs along its rows.
 #include "gemm.h"
 #include "stream_cuda.h"
+#include <map>
 
 namespace theta::cuda {
 
@@ -41,49 +43,100 @@ void set(const Preference &p, cublasLtMatmulPreferenceAttributes_t what, const a
   check(cublasLtMatmulPreferenceSetAttribute(p.value, what, &value, sizeof value), "set a preference");
 }
 
-} // namespace
+// Everything that a choice of algorithm depends on. Products of one shape come every step; cuBLASLt's search for an
+// algorithm takes longer than small products, so it is made once a stream and shape.
+struct Key {
+  int m, n, k, row_a, row_b, row_c;
+  bool transpose_a, transpose_b, accumulate, bias, relu, bf16_products, bf16_tensors;
+  std::uint32_t align_a, align_b, align_c;
+  auto operator<=>(const Key &) const = default;
+};
 
-bool gemm_cublaslt(Stream &s, float *c, const float *a, const float *b, const Gemm &p, const float *bias, bool relu) {
-  if (bias && alignment_of(bias) < 16)
-    return false; // what its epilogues read bias by
+struct Choice {
   Description product;
-  check(cublasLtMatmulDescCreate(&product.value, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describe the product");
-  set(product, CUBLASLT_MATMUL_DESC_TRANSA, p.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
-  set(product, CUBLASLT_MATMUL_DESC_TRANSB, p.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
-  set(product, CUBLASLT_MATMUL_DESC_EPILOGUE,
-      bias ? (relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS)
-           : (relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT));
-  if (bias)
-    set(product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
-
   Layout first, second, result;
-  const auto columns = [](Layout &layout, int rows, int cols, int leading) {
-    check(cublasLtMatrixLayoutCreate(&layout.value, CUDA_R_32F, std::uint64_t(rows), std::uint64_t(cols), leading),
+  cublasLtMatmulAlgo_t algorithm{};
+  bool found = false;
+};
+
+using Choices = std::map<Key, std::unique_ptr<Choice>>;
+
+std::unique_ptr<Choice> choose(const Stream::Cuda &on, const Key &key) {
+  auto choice = std::make_unique<Choice>();
+  check(cublasLtMatmulDescCreate(&choice->product.value,
+                                 key.bf16_products ? CUBLAS_COMPUTE_32F_FAST_16BF : CUBLAS_COMPUTE_32F, CUDA_R_32F),
+        "describe the product");
+  set(choice->product, CUBLASLT_MATMUL_DESC_TRANSA, key.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
+  set(choice->product, CUBLASLT_MATMUL_DESC_TRANSB, key.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
+  set(choice->product, CUBLASLT_MATMUL_DESC_EPILOGUE,
+      key.bias ? (key.relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS)
+               : (key.relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT));
+  set(choice->product, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, CUDA_R_32F);
+  const auto columns = [&](Layout &layout, int rows, int cols, int leading) {
+    check(cublasLtMatrixLayoutCreate(&layout.value, key.bf16_tensors ? CUDA_R_16BF : CUDA_R_32F, std::uint64_t(rows),
+                                     std::uint64_t(cols), leading),
           "describe a matrix");
   };
-  columns(first, p.transpose_b ? p.k : p.n, p.transpose_b ? p.n : p.k, p.row_b());
-  columns(second, p.transpose_a ? p.m : p.k, p.transpose_a ? p.k : p.m, p.row_a());
-  columns(result, p.n, p.m, p.row_c());
+  columns(choice->first, key.transpose_b ? key.k : key.n, key.transpose_b ? key.n : key.k, key.row_b);
+  columns(choice->second, key.transpose_a ? key.m : key.k, key.transpose_a ? key.k : key.m, key.row_a);
+  columns(choice->result, key.n, key.m, key.row_c);
 
   Preference preference;
   check(cublasLtMatmulPreferenceCreate(&preference.value), "set a preference");
   const std::size_t workspace = Stream::Cuda::workspace_bytes;
   set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace);
-  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(b));
-  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(a));
-  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment_of(c));
-  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment_of(c));
-  cublasLtMatmulHeuristicResult_t choice{};
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, key.align_b);
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, key.align_a);
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, key.align_c);
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, key.align_c);
+  cublasLtMatmulHeuristicResult_t heuristic{};
   int found = 0;
-  const Stream::Cuda &on = s.cuda();
-  const auto status = cublasLtMatmulAlgoGetHeuristic(on.blas, product.value, first.value, second.value, result.value,
-                                                     result.value, preference.value, 1, &choice, &found);
-  if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && found == 0))
+  const auto status = cublasLtMatmulAlgoGetHeuristic(on.blas, choice->product.value, choice->first.value,
+                                                     choice->second.value, choice->result.value, choice->result.value,
+                                                     preference.value, 1, &heuristic, &found);
+  if (status != CUBLAS_STATUS_NOT_SUPPORTED)
+    check(status, "choose an algorithm");
+  choice->found = status == CUBLAS_STATUS_SUCCESS && found > 0;
+  choice->algorithm = heuristic.algo;
+  return choice;
+}
+
+} // namespace
+
+bool gemm_cublaslt(Stream &s, void *c, const void *a, const void *b, const Gemm &p, const float *bias, bool relu,
+                   bool bf16_tensors) {
+  if (bias && alignment_of(bias) < 16)
+    return false; // what its epilogues read bias by
+  Stream::Cuda &on = s.cuda();
+  if (!on.blas_choices)
+    on.blas_choices = std::make_shared<Choices>();
+  const Key key{p.m,
+                p.n,
+                p.k,
+                p.row_a(),
+                p.row_b(),
+                p.row_c(),
+                p.transpose_a,
+                p.transpose_b,
+                p.accumulate,
+                bias != nullptr,
+                relu,
+                p.arithmetic == Arithmetic::bf16 && !bf16_tensors,
+                bf16_tensors,
+                alignment_of(a),
+                alignment_of(b),
+                alignment_of(c)};
+  auto &choice = (*std::static_pointer_cast<Choices>(on.blas_choices))[key];
+  if (!choice)
+    choice = choose(on, key);
+  if (!choice->found)
     return false;
-  check(status, "choose an algorithm");
+  if (bias)
+    set(choice->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
   const float alpha = 1, beta = p.accumulate ? 1 : 0;
-  check(cublasLtMatmul(on.blas, product.value, &alpha, b, first.value, a, second.value, &beta, c, result.value, c,
-                       result.value, &choice.algo, on.workspace, workspace, on.stream),
+  check(cublasLtMatmul(on.blas, choice->product.value, &alpha, b, choice->first.value, a, choice->second.value, &beta,
+                       c, choice->result.value, c, choice->result.value, &choice->algorithm, on.workspace,
+                       Stream::Cuda::workspace_bytes, on.stream),
         "multiply");
   return true;
 }

@@ -32,6 +32,14 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared_byte
 
 namespace theta {
 
+// n elements of the stream's own scratch memory: partial results that the next launch on the stream reads, and nothing
+// later. Throws Error when that is more than it has.
+template <class T> T *scratch(Stream &s, std::size_t n) {
+  if (n * sizeof(T) > Stream::Cuda::workspace_bytes)
+    throw Error("scratch: found ", n * sizeof(T), " bytes asked for, expected at most ", Stream::Cuda::workspace_bytes);
+  return static_cast<T *>(s.cuda().workspace);
+}
+
 // Blocks of `block` threads that cover n elements.
 inline unsigned blocks_for(std::size_t n, unsigned block) { return unsigned((n + block - 1) / block); }
 

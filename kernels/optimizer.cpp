@@ -9,10 +9,10 @@ decltype(theta::sgd_step<float>) sgd_step;
 decltype(theta::clip_gradient<float>) clip_gradient;
 } // namespace cuda
 
-template <class T> void adam_step(Stream &s, T *p, T *m, T *v, T *ema, T *g, std::size_t n, const Adam &o) {
+template <class T> void adam_step(Stream &s, T *p, T *m, T *v, T *ema, T *g, std::size_t n, const Adam &o, bf16 *copy) {
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
-      return cuda::adam_step(s, p, m, v, ema, g, n, o);
+      return cuda::adam_step(s, p, m, v, ema, g, n, o, copy);
   const AdamNumbers<T> numbers(o);
   const T factor = clip_factor<T>(o.clip);
 #pragma omp parallel for if (worth_threads(double(n)))
@@ -21,6 +21,8 @@ template <class T> void adam_step(Stream &s, T *p, T *m, T *v, T *ema, T *g, std
     g[i] = 0;
     if (ema)
       ema[i] = numbers.ema_decay * ema[i] + (1 - numbers.ema_decay) * p[i];
+    if (copy)
+      copy[i] = to_bf16(float(p[i]));
   }
 }
 
@@ -48,7 +50,7 @@ template <class T> void clip_gradient(Stream &s, T *g, std::size_t n, const Clip
 }
 
 #define THETA_INSTANTIATE(T)                                                                                           \
-  template void adam_step(Stream &, T *, T *, T *, T *, T *, std::size_t, const Adam &);                               \
+  template void adam_step(Stream &, T *, T *, T *, T *, T *, std::size_t, const Adam &, bf16 *);                       \
   template void sgd_step(Stream &, T *, T *, T *, std::size_t, const Sgd &);                                           \
   template void clip_gradient(Stream &, T *, std::size_t, const Clip &);
 THETA_INSTANTIATE(float)

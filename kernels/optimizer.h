@@ -1,6 +1,7 @@
 // Optimisers: one fused pass each over a whole flat parameter vector. Every pass clears the gradient it has used, ready
 // for the backward of the next step to add into.
 #pragma once
+#include "bf16.h"
 #include "device.h"
 #include "host_device.h"
 
@@ -24,8 +25,10 @@ struct Adam {
   Clip clip;
 };
 
-// p, m, v, g [n]; ema [n] or null. Bytes: 8·n·sizeof(T), 10 with an ema.
-template <class T> void adam_step(Stream &, T *p, T *m, T *v, T *ema, T *g, std::size_t n, const Adam &);
+// p, m, v, g [n]; ema [n] or null; copy [n] or null: the new parameters rounded to bf16, for products on tensor cores.
+// Bytes: 8·n·sizeof(T), 10 with an ema, and 2·n for the copy. On cuda four elements a thread.
+template <class T>
+void adam_step(Stream &, T *p, T *m, T *v, T *ema, T *g, std::size_t n, const Adam &, bf16 *copy = nullptr);
 
 // SGD with momentum as PyTorch's: g += weight_decay·p; u = momentum·u + g;
 // p −= lr·(g + momentum·u) with Nesterov, else lr·u. u starts at zero.

@@ -10,7 +10,8 @@ struct Stream::Cuda {
   int device = 0;
   cudaStream_t stream = nullptr;
   cublasLtHandle_t blas = nullptr;
-  void *workspace = nullptr; // for cuBLASLt
+  void *workspace = nullptr;          // for cuBLASLt and scratch()
+  std::shared_ptr<void> blas_choices; // gemm_cublaslt.cu's
   static constexpr std::size_t workspace_bytes = std::size_t(32) << 20;
 };
 

@@ -70,6 +70,16 @@ template <class A, class B> double relative_error(const std::vector<A> &a, const
   return largest > 0 ? difference / largest : difference;
 }
 
+// ‖a − b‖ / ‖b‖, the error that bf16 paths are held to.
+template <class A, class B> double norm_error(const std::vector<A> &a, const std::vector<B> &b) {
+  if (a.size() != b.size())
+    return std::numeric_limits<double>::quiet_NaN();
+  double difference = 0, whole = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    difference += std::pow(double(a[i]) - double(b[i]), 2), whole += double(b[i]) * double(b[i]);
+  return std::sqrt(difference / whole);
+}
+
 template <class T> inline constexpr double golden_tolerance = std::is_same_v<T, double> ? 1e-10 : 1e-5;
 
 // A file of tests/golden: doubles and integers that PyTorch, numpy and scipy computed.

@@ -7,17 +7,17 @@ failed=0
 fault() { echo "   $1"; failed=1; }
 
 
-# kernels <- data (error.h alone) <- engine <- tools
+# kernels <- data (error.h and bf16.h alone) <- engine <- tools
 upward() { grep -rnE "^#include \"(\.\./)*($2)/" "$1" --include='*.h' --include='*.cpp' --include='*.cu' --include='*.cuh'; }
 upward kernels 'data|engine|tools|tests' && fault "kernels/ includes something above it"
 upward data 'engine|tools|tests' && fault "data/ includes something above it"
-grep -rnE '^#include "kernels/' data --include='*.h' --include='*.cpp' | grep -v 'kernels/error.h' && fault "data/ includes more of kernels/ than error.h"
+grep -rnE '^#include "kernels/' data --include='*.h' --include='*.cpp' | grep -vE 'kernels/(error|bf16).h' && fault "data/ includes more of kernels/ than error.h and bf16.h"
 upward engine 'tools|tests' && fault "engine/ includes something above it"
 upward tools 'tests' && fault "tools/ includes tests/"
 
 for kernel in kernels/*.cu; do
-  base=$(basename "$kernel" .cu)
-  [ "$base" = gemm_cublaslt ] || [ -e "kernels/$base.cpp" ] || fault "$kernel has no CPU reference beside it"
+  base=$(basename "$kernel" .cu) # conv1d_tensor.cu is one more way to compute conv1d
+  [ -e "kernels/$base.cpp" ] || [ -e "kernels/${base%_*}.cpp" ] || fault "$kernel has no CPU reference beside it"
 done
 for folder in kernels data engine engine/* tools runs runs/records runs/studies tests tests/simt tests/golden; do
   [ -d "$folder" ] && [ ! -e "$folder/README.md" ] && fault "$folder has no README.md"

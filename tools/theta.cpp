@@ -13,6 +13,7 @@ int main(int argc, char **argv) {
   add_run_commands(app, action);
   add_zoo_commands(app, action);
   add_plan_command(app, action);
+  add_bench_command(app, action);
   add_device_command(app, action);
   try {
     app.parse(argc, argv);

@@ -17,12 +17,13 @@ template <class T> Cnn1d<T>::Cnn1d(const Cnn1dShape &shape) : shape_(shape) {
     throw InputError("cnn1d: time_width: found ", shape.time_width, ", expected an even number");
   time_weight_ = parameters_.add("t.0.weight", {shape.latent, shape.time_width}, default_start(shape.time_width));
   time_bias_ = parameters_.add("t.0.bias", {shape.latent}, default_start(shape.time_width));
-  time_out_.emplace(parameters_, "t.2", shape.latent, shape.latent);
+  time_out_.emplace(parameters_, "t.2", shape.latent, shape.latent, shape.arithmetic);
   for (int i = 0; i < n; ++i) {
     const bool last = i == n - 1;
     blocks_.emplace_back(parameters_, buffers_, text("conv.", i), last ? "" : text("bn.", i),
                          ConvBlockShape{channels[std::size_t(i)], channels[std::size_t(i + 1)], shape.latent,
-                                        shape.kernel, 1, false, last ? Activation::none : Activation::elu});
+                                        shape.kernel, 1, false, last ? Activation::none : Activation::elu,
+                                        shape.arithmetic});
   }
 }
 
@@ -100,7 +101,8 @@ template <class T> void Cnn1d<T>::bind(const Arena &arena) {
 template <class T> const T *Cnn1d<T>::forward(Stream &s, const Parameters<T> &p, const T *z, const T *e, Mode mode) {
   const int width = shape_.latent;
   const BiasAct silu{1, batch_, width, 0, Activation::silu};
-  linear_forward<T>(s, time_pre_, e, p.value + time_weight_, nullptr, batch_, shape_.time_width, width);
+  linear_forward<T>(s, time_pre_, e, p.value + time_weight_, nullptr, batch_, shape_.time_width, width,
+                    shape_.arithmetic);
   bias_act_forward<T>(s, time_act_, time_pre_, p.value + time_bias_, silu);
   time_out_->forward(s, p, time_, static_cast<const T *>(time_act_), batch_);
   const T *x = z;
@@ -130,7 +132,7 @@ template <class T> void Cnn1d<T>::backward(Stream &s, const Parameters<T> &p, co
   const BiasAct silu{1, batch_, width, 0, Activation::silu};
   bias_act_backward<T>(s, d_time_act_, p.gradient + time_bias_, d_time_act_, time_pre_, p.value + time_bias_, silu);
   linear_backward<T>(s, static_cast<T *>(nullptr), p.gradient + time_weight_, d_time_act_, e, p.value + time_weight_,
-                     batch_, shape_.time_width, width);
+                     batch_, shape_.time_width, width, shape_.arithmetic);
 }
 
 template class Cnn1d<float>;

@@ -13,6 +13,7 @@ struct Cnn1dShape {
   std::vector<int> channels{1, 64, 128, 256, 512, 256, 128, 64, 1}; // begins and ends with 1, mirrored
   int kernel = 7;
   int time_width = 256; // of the sinusoidal embedding e
+  Arithmetic arithmetic = Arithmetic::fp32;
 };
 
 template <class T> class Cnn1d {

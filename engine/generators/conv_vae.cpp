@@ -11,23 +11,29 @@ template <class T> ConvVae<T>::ConvVae(const ConvVaeShape &shape) : shape_(shape
   int channels = 1, length = shape.length;
   for (std::size_t i = 0; i < levels; ++i) {
     const std::string name = text("enc.", i);
-    encoder_.emplace_back(
-        parameters_, buffers_, name + ".0", name + ".1",
-        ConvBlockShape{channels, shape.channels[i], length, shape.kernel, 2, false, theta::Activation::leaky_relu});
+    encoder_.emplace_back(parameters_, buffers_, name + ".0", name + ".1",
+                          ConvBlockShape{channels, shape.channels[i], length, shape.kernel, 2, false,
+                                         theta::Activation::leaky_relu, shape.arithmetic});
     channels = shape.channels[i], length /= 2;
   }
   const int width = channels * length;
-  to_latent_.emplace(parameters_, "to_latent", width, shape.latent);
-  mu_.emplace(parameters_, "mu", shape.latent, shape.latent);
-  from_latent_.emplace(parameters_, "from_latent", shape.latent, width);
+  to_latent_.emplace(parameters_, "to_latent", width, shape.latent, shape.arithmetic);
+  mu_.emplace(parameters_, "mu", shape.latent, shape.latent, shape.arithmetic);
+  from_latent_.emplace(parameters_, "from_latent", shape.latent, width, shape.arithmetic);
   for (std::size_t i = 0; i < levels; ++i) { // mirrored, the widest resolution keeping the first encoder width
     const std::string name = text("dec.", i);
     const int out = i + 1 < levels ? shape.channels[levels - 2 - i] : shape.channels[0];
-    decoder_.emplace_back(parameters_, buffers_, name + ".0", name + ".1",
-                          ConvBlockShape{channels, out, length, shape.kernel, 2, true, theta::Activation::elu});
+    decoder_.emplace_back(
+        parameters_, buffers_, name + ".0", name + ".1",
+        ConvBlockShape{channels, out, length, shape.kernel, 2, true, theta::Activation::elu, shape.arithmetic});
     channels = out, length *= 2;
   }
-  decoder_.emplace_back(parameters_, buffers_, "last", "", ConvBlockShape{channels, 1, length, shape.kernel});
+  decoder_.emplace_back(parameters_, buffers_, "last", "",
+                        ConvBlockShape{.in_channels = channels,
+                                       .out_channels = 1,
+                                       .in_length = length,
+                                       .kernel = shape.kernel,
+                                       .arithmetic = shape.arithmetic});
 }
 
 template <class T>

@@ -12,6 +12,7 @@ struct ConvVaeShape {
   std::vector<int> channels{64, 128, 256, 256, 32}; // of the encoder; the decoder mirrors them
   int kernel = 7;
   int latent = 256;
+  Arithmetic arithmetic = Arithmetic::fp32;
 };
 
 template <class T> class ConvVae {

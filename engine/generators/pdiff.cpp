@@ -39,7 +39,8 @@ Json json_of(const PDiffConfig &c) {
           {"denoiser", json_of(c.denoiser)},
           {"diffusion_steps", c.diffusion_steps},
           {"beta_first", c.beta_first},
-          {"beta_last", c.beta_last}};
+          {"beta_last", c.beta_last},
+          {"arithmetic", name_of(c.arithmetic)}};
 }
 
 PDiffConfig config_of(const Json &j, const std::string &where) {
@@ -54,6 +55,7 @@ PDiffConfig config_of(const Json &j, const std::string &where) {
   c.denoiser = recipe_of(field<Json>(j, "denoiser", where), where);
   c.diffusion_steps = field<int>(j, "diffusion_steps", where);
   c.beta_first = field<double>(j, "beta_first", where), c.beta_last = field<double>(j, "beta_last", where);
+  c.arithmetic = arithmetic_named(field<std::string>(j, "arithmetic", where));
   const auto positive = [&](const char *name, int value, int most) {
     if (value < 1 || value > most)
       throw InputError(where, ": field '", name, "': found ", value, ", expected 1 to ", most);
@@ -95,10 +97,12 @@ int PDiffConfig::padded(std::size_t parameters) const {
 }
 
 ConvVaeShape PDiffConfig::autoencoder_shape(std::size_t parameters) const {
-  return {padded(parameters), autoencoder_channels, autoencoder_kernel, latent};
+  return {padded(parameters), autoencoder_channels, autoencoder_kernel, latent, arithmetic};
 }
 
-Cnn1dShape PDiffConfig::denoiser_shape() const { return {latent, denoiser_channels, denoiser_kernel, time_width}; }
+Cnn1dShape PDiffConfig::denoiser_shape() const {
+  return {latent, denoiser_channels, denoiser_kernel, time_width, arithmetic};
+}
 
 void save_pdiff(const std::filesystem::path &path, const PDiff &p, const std::string &key) {
   const Models models(p.config, p.networks.parameters);

@@ -110,14 +110,18 @@ void PDiffFit::standardise_batch(Stream &s, const Arena &a, const Input &in, con
 }
 
 void PDiffFit::train(const std::string &stage, Stream &s, const FitRecipe &r, Trainable &weights, const float *loss,
-                     const std::function<void(long)> &forward_backward, const HostTensors &saved, long first,
-                     const Save &save, Journal &journal) {
+                     const std::function<void(long)> &prepare, const std::function<void(long)> &forward_backward,
+                     const HostTensors &saved, long first, const Save &save, Journal &journal) {
   if (first > 0)
     weights.load(s, saved);
+  Graph graph;
   const auto step = [&](long i, bool report) {
-    forward_backward(i);
     const Adam options = options_of(r, i);
-    weights.step(s, options, r.max_norm);
+    prepare(i);
+    graph.run(s, [&] {
+      forward_backward(i);
+      weights.step(s, options, r.max_norm);
+    });
     std::vector<std::pair<std::string, double>> metrics;
     if (report)
       metrics = {{"mse", to_host(s, loss, 1)[0]}, {"lr", options.lr}};
@@ -152,9 +156,11 @@ void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::v
   });
   const std::size_t n = std::size_t(r.batch) * std::size_t(padded_);
   float *v = arena.at<float>(fit_input_.v), *noisy = arena.at<float>(noisy_), *loss = arena.at<float>(loss_);
-  const auto forward_backward = [&](long i) {
+  const auto prepare = [&](long) {
     s.synchronize(); // the copy from the staging buffer that next() gives back
     standardise_batch(s, arena, fit_input_, batches.next(), r.batch);
+  };
+  const auto forward_backward = [&](long i) {
     const auto stream = std::uint32_t(i * r.batch);
     fill_normal<float>(s, arena.at<float>(input_noise_), r.batch, std::size_t(padded_), config_.input_noise,
                        {seed_, Purpose::input_noise, stream});
@@ -166,7 +172,7 @@ void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::v
     mean_squared_error<float>(s, loss, autoencoder_.d_out(), out, v, n, arena.at<float>(partials_));
     autoencoder_.backward(s, parameters, noisy);
   };
-  train("fit.autoencoder", s, r, autoencoder_weights_, loss, forward_backward, saved, first, save, journal);
+  train("fit.autoencoder", s, r, autoencoder_weights_, loss, prepare, forward_backward, saved, first, save, journal);
   p.autoencoder = autoencoder_weights_.result(s);
   p.autoencoder_buffers = autoencoder_weights_.buffers(s);
 }
@@ -228,7 +234,8 @@ void PDiffFit::fit_denoiser(Device device, const std::vector<float> &latents, PD
     mean_squared_error<float>(s, loss, denoiser_.d_out(), predicted, eps, n, arena.at<float>(d_.partials));
     denoiser_.backward(s, parameters, embedding);
   };
-  train("fit.denoiser", s, r, denoiser_weights_, loss, forward_backward, saved, first, save, journal);
+  train(
+      "fit.denoiser", s, r, denoiser_weights_, loss, [](long) {}, forward_backward, saved, first, save, journal);
   p.denoiser = denoiser_weights_.result(s);
   p.denoiser_buffers = denoiser_weights_.buffers(s);
 }

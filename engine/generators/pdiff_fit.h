@@ -31,10 +31,11 @@ private:
   void fit_denoiser(Device, const std::vector<float> &latents, PDiff &, const HostTensors &saved, long first,
                     const Save &save, Journal &);
 
-  // The loop of either network: forward_backward(i) leaves gradients in `weights` and the loss at `loss`.
+  // The loop of either network: prepare(i) brings in what step i needs, then forward_backward(i), launched as one graph
+  // with the optimiser's pass, leaves gradients in `weights` and the loss at `loss`.
   void train(const std::string &stage, Stream &, const FitRecipe &, Trainable &weights, const float *loss,
-             const std::function<void(long)> &forward_backward, const HostTensors &saved, long first, const Save &save,
-             Journal &);
+             const std::function<void(long)> &prepare, const std::function<void(long)> &forward_backward,
+             const HostTensors &saved, long first, const Save &save, Journal &);
 
   PDiffConfig config_;
   std::size_t parameters_, rows_;

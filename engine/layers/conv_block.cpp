@@ -23,10 +23,11 @@ ConvBlock<T>::ConvBlock(Layout &parameters, Layout &buffers, const std::string &
 template <class T> Conv1d ConvBlock<T>::conv() const {
   const int padding = shape_.kernel / 2;
   if (!shape_.transposed)
-    return {batch_, shape_.in_channels, shape_.out_channels, shape_.in_length, shape_.kernel, shape_.stride, padding};
+    return {batch_,  shape_.in_channels, shape_.out_channels, shape_.in_length, shape_.kernel, shape_.stride,
+            padding, shape_.arithmetic};
   return {
-      batch_, shape_.out_channels, shape_.in_channels, shape_.in_length * shape_.stride, shape_.kernel, shape_.stride,
-      padding};
+      batch_,  shape_.out_channels, shape_.in_channels, shape_.in_length * shape_.stride, shape_.kernel, shape_.stride,
+      padding, shape_.arithmetic};
 }
 
 template <class T> int ConvBlock<T>::out_length() const {

@@ -15,6 +15,7 @@ struct ConvBlockShape {
   int kernel = 7, stride = 1;
   bool transposed = false; // doubles the length where stride is 2, instead of halving it
   Activation act = Activation::none;
+  Arithmetic arithmetic = Arithmetic::fp32;
 };
 
 template <class T> class ConvBlock {

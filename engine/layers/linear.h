@@ -10,25 +10,27 @@ namespace theta {
 class Linear {
 public:
   // Adds name.weight and name.bias to the layout.
-  Linear(Layout &layout, const std::string &name, int in, int out)
-      : in_(in), out_(out), weight_(layout.add(name + ".weight", {out, in}, default_start(in))),
+  Linear(Layout &layout, const std::string &name, int in, int out, Arithmetic arithmetic = Arithmetic::fp32)
+      : in_(in), out_(out), arithmetic_(arithmetic),
+        weight_(layout.add(name + ".weight", {out, in}, default_start(in))),
         bias_(layout.add(name + ".bias", {out}, default_start(in))) {}
 
   int in() const { return in_; }
   int out() const { return out_; }
 
   template <class T> void forward(Stream &s, const Parameters<T> &p, T *y, const T *x, int rows) const {
-    linear_forward<T>(s, y, x, p.value + weight_, p.value + bias_, rows, in_, out_);
+    linear_forward<T>(s, y, x, p.value + weight_, p.value + bias_, rows, in_, out_, arithmetic_);
   }
 
   // dx written, unless it is null; gradients added to.
   template <class T> void backward(Stream &s, const Parameters<T> &p, T *dx, const T *dy, const T *x, int rows) const {
-    linear_backward<T>(s, dx, p.gradient + weight_, dy, x, p.value + weight_, rows, in_, out_);
+    linear_backward<T>(s, dx, p.gradient + weight_, dy, x, p.value + weight_, rows, in_, out_, arithmetic_);
     channel_sum<T>(s, p.gradient + bias_, dy, rows, out_, 1);
   }
 
 private:
   int in_, out_;
+  Arithmetic arithmetic_;
   std::size_t weight_, bias_;
 };
 

@@ -60,6 +60,7 @@ template <class V> void visit(V &v, Config &c) {
   v("beta_last", c.fit.beta_last, Limits{1e-12, 0.999});
   v("input_noise", c.fit.input_noise, not_negative);
   v("latent_noise", c.fit.latent_noise, not_negative);
+  v("arithmetic", c.fit.arithmetic, arithmetic_named);
   const auto recipe = [&](FitRecipe &r) {
     v("steps", r.steps, positive);
     v("batch", r.batch, Limits{2, 1e6}); // batch norm needs two

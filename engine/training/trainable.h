@@ -24,6 +24,7 @@ public:
   void initialise(Stream &, std::uint64_t seed, std::uint32_t stream);
 
   Parameters<float> parameters() const { return {value_, gradient_, buffer_}; }
+  std::size_t parameters_size() const { return parameters_->size(); }
 
   // AdamW, clipped to `max_norm` where that is above 0; clears the gradient.
   void step(Stream &, Adam options, double max_norm);

@@ -155,7 +155,7 @@ void ZooTrainer::record(Work &w, long step) const {
       copy(s, kept, row, v * sizeof(float));
       if (task_.storage == Dtype::bf16) { // what is scored is what will be stored
         s.synchronize();
-        std::transform(kept, kept + v, kept, [](float x) { return from_bf16(to_bf16(x)); });
+        std::transform(kept, kept + v, kept, [](float x) { return to_float(to_bf16(x)); });
         row = kept;
       }
       copy(s, w.evaluator.theta() + j * v, row, v * sizeof(float));

@@ -32,7 +32,8 @@ TEST_CASE("activations agree with PyTorch") {
 
 TEST_CASE("bias and activation: every device, groups, odd sizes") {
   for (const BiasAct p : {BiasAct{1, 1, 1, 0, Activation::silu}, BiasAct{3, 7, 33, 40, Activation::elu},
-                          BiasAct{2, 37, 67, 67, Activation::gelu}, BiasAct{2, 130, 5, 5, Activation::tanh}})
+                          BiasAct{2, 37, 67, 67, Activation::gelu}, BiasAct{2, 130, 5, 5, Activation::tanh},
+                          BiasAct{1, 300, 132, 132, Activation::silu}, BiasAct{2, 70, 8, 12, Activation::relu}})
     same_on_every_device(1e-5, [&](Stream &s) {
       const std::size_t n = std::size_t(p.groups) * p.rows * p.cols, nb = (p.groups - 1) * p.bias_stride + p.cols;
       const Buffer<float> x(s, random_values<float>(n, 1)), dy(s, random_values<float>(n, 2)),

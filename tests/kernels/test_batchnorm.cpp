@@ -33,7 +33,8 @@ TEST_CASE("batchnorm1d agrees with PyTorch") {
 
 TEST_CASE("batchnorm1d with activation: every device, odd sizes, in place") {
   for (const BatchNorm p : {BatchNorm{2, 1, 1, Activation::none}, BatchNorm{3, 5, 7, Activation::elu},
-                            BatchNorm{11, 3, 67, Activation::leaky_relu}, BatchNorm{37, 66, 1, Activation::elu}})
+                            BatchNorm{11, 3, 67, Activation::leaky_relu}, BatchNorm{37, 66, 1, Activation::elu},
+                            BatchNorm{3, 2, 2737, Activation::elu}, BatchNorm{5, 2, 3404, Activation::leaky_relu}})
     same_on_every_device(1e-5, [&](Stream &s) {
       const std::size_t n = std::size_t(p.batch) * p.channels * p.length, c = std::size_t(p.channels);
       const Buffer<float> x(s, random_values<float>(n, 1)), gamma(s, random_values<float>(c, 2)),

@@ -103,3 +103,31 @@ TEST_CASE("gemm: a matrix of a batch does not depend on how many are beside it")
   const auto all = together.host();
   CHECK(std::vector<float>(all.begin() + std::ptrdiff_t(2 * one.stride_c), all.end()) == alone.host());
 }
+
+TEST_CASE("gemm of bf16 matrices: every device, transposes, batches, bias") {
+  for (const Gemm &p :
+       {Gemm{.m = 1, .n = 1, .k = 1}, Gemm{.m = 37, .n = 19, .k = 67, .transpose_b = true},
+        Gemm{.m = 20, .n = 33, .k = 45, .transpose_a = true, .accumulate = true},
+        Gemm{.m = 9, .n = 70, .k = 31, .batch = 3, .stride_a = 9 * 31, .stride_b = 0, .stride_c = 9 * 70}})
+    for (const bool with_bias : {false, true}) {
+      const auto narrowed = [](std::size_t n, int salt) {
+        std::vector<bf16> to;
+        for (const float v : random_values<float>(n, salt))
+          to.push_back(to_bf16(v));
+        return to;
+      };
+      const std::size_t batch = std::size_t(p.batch);
+      const auto a = narrowed(batch * p.m * p.k, 1), b = narrowed(batch * p.k * p.n, 2),
+                 c = narrowed(batch * p.m * p.n, 3);
+      // Sums are fp32 in some order; rounding them may fall on either side of a tie: one unit in the last place.
+      same_on_every_device(0x1p-7, [&](Stream &s) {
+        const Buffer<bf16> da(s, a), db(s, b), dc(s, c);
+        const Buffer<float> bias(s, random_values<float>(std::size_t(p.n), 4));
+        gemm<bf16>(s, dc, da, db, p, with_bias ? bias.get() : nullptr, Activation::silu);
+        std::vector<float> wide;
+        for (const bf16 v : dc.host())
+          wide.push_back(to_float(v));
+        return Results{wide};
+      });
+    }
+}

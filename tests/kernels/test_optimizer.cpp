@@ -87,3 +87,20 @@ TEST_CASE("clipping inside the optimiser is clipping before it; the ema follows 
     return results;
   });
 }
+
+TEST_CASE("AdamW with average and rounded copy: every device, aligned and not") {
+  for (const std::size_t shift : {0, 1})
+    same_on_every_device(1e-6, [&](Stream &s) {
+      const std::size_t n = 1039;
+      const Buffer<float> p(s, random_values<float>(n, 1)), m(s, random_values<float>(n, 2)),
+          v(s, std::vector<float>(n, 0.3f)), g(s, random_values<float>(n, 3)), ema(s, random_values<float>(n, 4));
+      const Buffer<bf16> copy(s, std::vector<bf16>(n));
+      adam_step<float>(s, p + shift, m + shift, v + shift, ema + shift, g + shift, n - shift,
+                       {.lr = 0.1, .weight_decay = 0.01, .step = 3, .ema_decay = 0.9}, copy.get() + shift);
+      const auto now = p.host();
+      const auto narrow = copy.host();
+      for (std::size_t i = shift; i < n; ++i)
+        CHECK(narrow[i].bits == to_bf16(now[i]).bits);
+      return Results{now, m.host(), v.host(), ema.host(), g.host()};
+    });
+}

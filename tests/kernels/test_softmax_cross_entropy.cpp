@@ -32,3 +32,16 @@ TEST_CASE("softmax cross-entropy: shared labels, large logits, no gradient") {
     return Results{loss.host()};
   });
 }
+
+TEST_CASE("softmax cross-entropy: every device, few and many classes, in place") {
+  for (const auto &[rows, classes] : {std::pair{1, 1}, {129, 10}, {67, 64}, {300, 65}, {5, 1000}})
+    same_on_every_device(1e-5, [rows = rows, classes = classes](Stream &s) {
+      std::vector<std::uint8_t> labels(std::size_t(rows), 0);
+      for (std::size_t i = 0; i < labels.size(); ++i)
+        labels[i] = std::uint8_t(i * 7 % std::size_t(std::min(classes, 256)));
+      const Buffer<std::uint8_t> label(s, labels);
+      const Buffer<float> x(s, random_values<float>(std::size_t(rows) * classes, 1, 3)), loss(s, std::size_t(rows));
+      softmax_cross_entropy<float>(s, loss, x, x, label, {rows, classes, rows, 0.1, 0.5});
+      return Results{loss.host(), x.host()};
+    });
+}

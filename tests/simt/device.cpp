@@ -1,5 +1,6 @@
 // The cuda device of the emulator: its memory is memory.h's, its streams run everything at once.
 #include "simt.h"
+#include <chrono>
 #include <cstdlib>
 
 namespace theta::cuda {
@@ -25,5 +26,22 @@ void release(void *data, Memory::Kind kind) noexcept {
 }
 void copy(Stream::Cuda *, void *dst, const void *src, std::size_t bytes) { simt::raw_copy(dst, src, bytes); }
 void fill_zero(Stream::Cuda *, void *dst, std::size_t bytes) { simt::raw_fill(dst, 0, bytes); }
+
+// Events are points in the host's time: everything has run when a call returns.
+using Clock = std::chrono::steady_clock;
+void *make_event() { return new Clock::time_point; }
+void free_event(void *event) noexcept { delete static_cast<Clock::time_point *>(event); }
+void record_event(Stream::Cuda *, void *event) { *static_cast<Clock::time_point *>(event) = Clock::now(); }
+double seconds_between(void *begin, void *end) {
+  return std::chrono::duration<double>(*static_cast<Clock::time_point *>(end) -
+                                       *static_cast<Clock::time_point *>(begin))
+      .count();
+}
+
+// A graph's launches simply run.
+void begin_capture(Stream::Cuda *) {}
+void abandon_capture(Stream::Cuda *) noexcept {}
+void *launch_captured(Stream::Cuda *, void *executable) { return executable; }
+void free_graph(void *) noexcept {}
 
 } // namespace theta::cuda

@@ -16,7 +16,7 @@ namespace simt {
 
 namespace {
 
-// One access to the bytes `mask` of a word of four.
+// One access to the bytes `mask` of a word of four. Of accesses to different bytes of a word the last is remembered.
 struct Access {
   std::uint32_t time = 0; // 0: never
   std::uint32_t code = 0; // offset of the instruction from the start of the program
@@ -148,8 +148,8 @@ void touch(Word &word, std::uint8_t mask, Kind kind, std::uint32_t code, bool sh
     const bool same = word.write.time == now && word.write.thread == thread;
     word.write = {now, code, thread, std::uint8_t(mask | (same ? word.write.mask : 0)), atomic, false};
     word.written |= mask;
-  } else if (word.read.mask && word.read.thread != thread && !ordered_before_me(word.read)) {
-    word.read.time = now, word.read.mask |= mask, word.read.several = true;
+  } else if ((word.read.mask & mask) && word.read.thread != thread && !ordered_before_me(word.read)) {
+    word.read.time = now, word.read.mask &= mask, word.read.several = true;
   } else {
     const bool same = word.read.time == now && word.read.thread == thread;
     word.read = {now, code, thread, std::uint8_t(mask | (same ? word.read.mask : 0)), false, word.read.several && same};

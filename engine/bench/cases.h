@@ -1,0 +1,10 @@
+// The two lists of cases that bench_cases joins.
+#pragma once
+#include "bench.h"
+
+namespace theta {
+
+std::vector<BenchCase> operation_cases(bool gpu); // operations.cpp
+std::vector<BenchCase> step_cases(bool gpu);      // steps.cpp
+
+} // namespace theta

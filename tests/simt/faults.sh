@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Injects faults into copies of the real kernels and asserts that the emulator's tests catch each: a missing barrier, a
+# missing tail guard, a divergent collective, too little shared memory, a read of what nothing wrote, a missing wait.
+#   tests/simt/faults.sh SIMT_BUILD           the faults listed below
+#   tests/simt/faults.sh SIMT_BUILD --sweep   besides, every single __syncthreads() of every kernel removed in turn
+set -u
+cd "$(dirname "$0")/../.."
+build=$1 sweep=${2:-}
+command=$(cat "$build/kernel-command") # how the emulator's build compiles a kernel
+work=$build/faults
+rm -rf "$work"
+mkdir -p "$work"
+
+# name | file to change | kernel to compile | tests | what is replaced | by what | what the report must say
+faults='
+no barrier after the partial sums | warp.cuh | reduce.cu | test_reduce | 1:__syncthreads(); | | race|nothing has written
+no barrier before partial sums are reused | warp.cuh | conv1d_thin.cu | test_conv1d | 2:__syncthreads(); | | race
+no barrier between loading and multiplying a tile | tile_gemm.cuh | gemm.cu | test_gemm | 1:__syncthreads(); | | race|nothing has written
+no barrier before a tile is loaded anew | tile_gemm.cuh | gemm.cu | test_gemm | 2:__syncthreads(); | | race
+no tail guard of element-wise kernels | each.cuh | add.cu | test_add | if (i < n) | if (true) | of a device buffer
+no tail guard of a column | partials.cuh | layernorm.cu | test_layernorm | threadIdx.y > 0 \|\| i >= n | threadIdx.y > 0 | of a device buffer
+a lane leaves before a collective | counting.cu | counting.cu | test_counting | bool wrong = false; | bool wrong = false; if (row >= rows) return; | divergence
+half the shared memory | batchnorm.cu | batchnorm.cu | test_batchnorm | threads, sizeof(Partials), | threads, sizeof(Partials) / 2, | bytes of shared memory
+a row of a tile is never written | softmax_cross_entropy.cu | softmax_cross_entropy.cu | test_softmax | e < count * p.classes | e < (count - 1) * p.classes | nothing has written
+no wait for an asynchronous copy | conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | async_wait<stages - 2>(); | | nothing has written|race
+no barrier in the pipeline of copies | conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | 1:__syncthreads(); | | nothing has written|race
+no tail guard of positions | conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | if (j < g.count) | if (true) | race|of a device buffer
+'
+
+# change FILE WHAT BY: replaces the first occurrence of WHAT ("N:WHAT": the Nth); fails where there is none.
+change() {
+  awk -v what="$2" -v by="$3" '
+    BEGIN { nth = 1; if (match(what, /^[0-9]+:/)) { nth = substr(what, 1, RLENGTH - 1); what = substr(what, RLENGTH + 1) } }
+    { at = index($0, what)
+      if (at && !done && ++seen == nth) { $0 = substr($0, 1, at - 1) by substr($0, at + length(what)); done = 1 }
+      print }
+    END { exit !done }' "$1" >"$1.new" && mv "$1.new" "$1"
+}
+
+# inject NUMBER NAME FILE KERNEL TESTS WHAT BY SAYS: leaves its verdict in $work/NUMBER.verdict.
+inject() {
+  local dir=$work/$1 name=$2 says=$8 object=$build/kernels/$4.o
+  mkdir -p "$dir"
+  cp -r kernels "$dir/kernels"
+  {
+    change "$dir/kernels/$3" "$6" "$7" || { echo "   $name: '$6' is not in kernels/$3"; return; }
+    # The copy comes first among the include folders, so that every header is the copy's.
+    ${command/ -I. / -I$dir -I. } -x c++ -c "$dir/kernels/$4" -o "$dir/kernel.o" 2>"$dir/log" &&
+      g++ -fopenmp -fsanitize=address,undefined -rdynamic "$dir/kernel.o" $(grep -v "^$object$" "$build/objects") \
+        $(cat "$build/libraries") -ldl -o "$dir/run-tests" 2>>"$dir/log" ||
+      { echo "   $name: does not build: $(head -n 2 "$dir/log")"; return; }
+    ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0 timeout 300 "$dir/run-tests" -sf="*$5*" >"$dir/log" 2>&1
+    if [ $? -eq 0 ]; then
+      echo "   $name: NOT CAUGHT (kernels/$3)"
+    elif ! grep -qE "simt: .*($says)" "$dir/log"; then
+      echo "   $name: failed, but did not report '$says' (kernels/$3): $(grep -m1 -E 'simt:|ERROR' "$dir/log")"
+    else
+      echo "caught: $name"
+    fi
+  } >"$work/$1.verdict"
+  rm -rf "$dir"
+}
+
+all=()
+while IFS= read -r line; do [ -n "$line" ] && all+=("$line"); done <<<"$faults"
+if [ "$sweep" = --sweep ]; then
+  for file in kernels/*.cu kernels/*.cuh; do
+    name=$(basename "$file")
+    case $name in
+    warp.cuh) kernel=conv1d_thin.cu tests=test_conv1d ;;
+    tile_gemm.cuh) kernel=gemm.cu tests=test_gemm ;;
+    partials.cuh) kernel=layernorm.cu tests=test_layernorm ;;
+    conv1d_*.cu) kernel=$name tests=test_conv1d ;;
+    softmax*.cu) kernel=$name tests=test_softmax ;;
+    *) kernel=$name tests=test_$(basename "$name" .cu) ;;
+    esac
+    for nth in $(seq "$(grep -c '^ *__syncthreads();' "$file")"); do
+      all+=("barrier $nth of $name | $name | $kernel | $tests | $nth:__syncthreads(); | | race|nothing has written")
+    done
+  done
+fi
+
+number=0
+for line in "${all[@]}"; do
+  # "\|" is a bar within a field; the last field may hold bars.
+  IFS=$'\x1f' read -r name file kernel tests what by says <<<"$(sed -E 's/\\\|/\x1e/g; s/ \| ?/\x1f/; s/ \| ?/\x1f/; s/ \| ?/\x1f/; s/ \| ?/\x1f/; s/ \| ?/\x1f/; s/ ?\| ?/\x1f/; s/\x1e/|/g' <<<"$line")"
+  number=$((number + 1))
+  inject "$number" "$name" "$file" "$kernel" "$tests" "$what" "$by" "$says" &
+  while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+done
+wait
+caught=$(cat "$work"/*.verdict | grep -c '^caught: ')
+cat "$work"/*.verdict | grep -v '^caught: '
+[ "$sweep" = --sweep ] && cat "$work"/*.verdict | grep '^caught: '
+echo "   $caught of $number faults caught"
+[ "$caught" -eq "$number" ]
