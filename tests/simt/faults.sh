@@ -2,7 +2,7 @@
 # Injects faults into copies of the real kernels and asserts that the emulator's tests catch each: a missing barrier, a
 # missing tail guard, a divergent collective, too little shared memory, a read of what nothing wrote, a missing wait.
 #   tests/simt/faults.sh SIMT_BUILD           the faults listed below
-#   tests/simt/faults.sh SIMT_BUILD --sweep   besides, every single __syncthreads() of every kernel removed in turn
+#   tests/simt/faults.sh SIMT_BUILD --sweep   besides, every __syncthreads() of every kernel and most tail guards, in turn
 set -u
 cd "$(dirname "$0")/../.."
 build=$1 sweep=${2:-}
@@ -25,6 +25,45 @@ a row of a tile is never written | softmax_cross_entropy.cu | softmax_cross_entr
 no wait for an asynchronous copy | conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | async_wait<stages - 2>(); | | nothing has written|race
 no barrier in the pipeline of copies | conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | 1:__syncthreads(); | | nothing has written|race
 no tail guard of positions | conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | if (j < g.count) | if (true) | race|of a device buffer
+'
+
+# Tail guards, for the sweep: file | kernel | tests | what is replaced | by what
+guards='
+activation.cu | activation.cu | test_activation | 1:if (i >= n) | if (false)
+activation.cu | activation.cu | test_activation | if (column < p.cols) { | if (true) {
+activation.cu | activation.cu | test_activation | threadIdx.y > 0 \|\| column >= p.cols | threadIdx.y > 0
+activation.cu | activation.cu | test_activation | 2:if (i >= n) | if (false)
+optimizer.cu | optimizer.cu | test_optimizer | if (thread >= n) | if (false)
+batchnorm.cu | batchnorm.cu | test_batchnorm | e < n ? x[at(e)] : 0.0f | x[at(e)]
+batchnorm.cu | batchnorm.cu | test_batchnorm | 1:if (e < n) | if (true)
+batchnorm.cu | batchnorm.cu | test_batchnorm | 2:if (e < n) | if (true)
+batchnorm.cu | batchnorm.cu | test_batchnorm | 3:if (e < n) | if (true)
+batchnorm.cu | batchnorm.cu | test_batchnorm | e < last; e += threads | e < last + 4; e += threads
+counting.cu | counting.cu | test_counting | if (row < rows) { | if (true) {
+counting.cu | counting.cu | test_counting | if (k >= networks) | if (false)
+counting.cu | counting.cu | test_counting | if (pair >= pairs) | if (false)
+conv1d_thin.cu | conv1d_thin.cu | test_conv1d | 1:if (j >= g.count) | if (false)
+conv1d_thin.cu | conv1d_thin.cu | test_conv1d | 2:if (j >= g.count) | if (false)
+conv1d_thin.cu | conv1d_thin.cu | test_conv1d | at >= 0 && at < g.in_length ? | true ?
+conv1d_thin.cu | conv1d_thin.cu | test_conv1d | at >= 0 && at < p.in_length) | true)
+conv1d.cu | conv1d.cu | test_conv1d | from >= 0 && from < p.in_length ? | true ?
+conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | if (o >= g.out_channels) | if (false)
+conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | const bool inside = at >= 0 && at < length; | const bool inside = true;
+conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | inside && channel < channel_count | inside
+conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | if (place.row < rows) | if (true)
+conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | if (q < places && place.row < rows) | if (true)
+conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | const bool inside = first_output + o < p.out_channels; | const bool inside = true;
+conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | if (o < p.out_channels && i < p.in_channels) | if (true)
+tile_gemm.cuh | gemm.cu | test_gemm | first_row + i < operands.rows && | true &&
+tile_gemm.cuh | gemm.cu | test_gemm | first_column + j < operands.columns && | true &&
+tile_gemm.cuh | gemm.cu | test_gemm | if (first_row + row + i < operands.rows && first_column + column + j < operands.columns) | if (true)
+softmax_cross_entropy.cu | softmax_cross_entropy.cu | test_softmax | if (int(threadIdx.x) < count) { | if (true) {
+layernorm.cu | layernorm.cu | test_layernorm | if (row >= rows) | if (false)
+layernorm.cu | layernorm.cu | test_layernorm | 1:if (column < cols) | if (true)
+layernorm.cu | layernorm.cu | test_layernorm | 2:if (column < cols) | if (true)
+layernorm.cu | layernorm.cu | test_layernorm | 3:if (column < cols) | if (true)
+layernorm.cu | layernorm.cu | test_layernorm | 4:if (column < cols) | if (true)
+reduce.cu | reduce.cu | test_reduce | first + step < n ? first + step : n | first + step
 '
 
 # change FILE WHAT BY: replaces the first occurrence of WHAT ("N:WHAT": the Nth); fails where there is none.
@@ -52,7 +91,7 @@ inject() {
     ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0 timeout 300 "$dir/run-tests" -sf="*$5*" >"$dir/log" 2>&1
     if [ $? -eq 0 ]; then
       echo "   $name: NOT CAUGHT (kernels/$3)"
-    elif ! grep -qE "simt: .*($says)" "$dir/log"; then
+    elif [ -n "$says" ] && ! grep -qE "simt: .*($says)" "$dir/log"; then
       echo "   $name: failed, but did not report '$says' (kernels/$3): $(grep -m1 -E 'simt:|ERROR' "$dir/log")"
     else
       echo "caught: $name"
@@ -78,6 +117,12 @@ if [ "$sweep" = --sweep ]; then
       all+=("barrier $nth of $name | $name | $kernel | $tests | $nth:__syncthreads(); | | race|nothing has written")
     done
   done
+fi
+
+if [ "$sweep" = --sweep ]; then
+  while IFS= read -r line; do
+    [ -n "$line" ] && all+=("guard $((${#all[@]} + 1)) of the sweep | $line | ")
+  done <<<"$guards"
 fi
 
 number=0
