@@ -107,6 +107,8 @@ $(SIMT)/%.cu.o: %.cu .deps/ready $(SIMT)/flags
 	@mkdir -p $(@D)
 	@echo 'simt $<'; $(CCACHE) $(CXX) $(SIMTFLAGS) $(SIMT_KERNEL) -x c++ -c $< -o $@
 $(SIMT)/tests/simt/%.cpp.o: private SIMT_HOST := -O2
+# What only calls operations compiles faster without the optimiser.
+$(SIMT)/engine/%.o $(SIMT)/tests/%.cpp.o: private SIMT_HOST := $(subst -O1,-O0,$(SIMT_HOST))
 
 $(NATIVE)/program.cpp.o: $(PROGRAM_SOURCES) tools/options.h .deps/ready $(NATIVE)/flags
 	@echo 'c++  $(PROGRAM_SOURCES)'; printf '#include "%s"\n' $(PROGRAM_SOURCES) > $(NATIVE)/program.cpp

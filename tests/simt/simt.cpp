@@ -2,6 +2,7 @@
 #include "simt.h"
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <deque>
 #include <limits>
 #include <numeric>
@@ -98,7 +99,11 @@ std::string failure;
 void *scheduler_stack_pointer, *scheduler_fake_stack;
 const void *scheduler_stack_bottom;
 std::size_t scheduler_stack_size;
-std::mt19937_64 schedule{1};
+// The order of threads; THETA_SIMT_SEED chooses another for a whole run.
+std::mt19937_64 schedule = [] {
+  const char *seed = std::getenv("THETA_SIMT_SEED");
+  return std::mt19937_64(seed ? std::strtoull(seed, nullptr, 10) : 1);
+}();
 
 Fiber &self() { return const_cast<Fiber &>(static_cast<const Fiber &>(*current)); }
 

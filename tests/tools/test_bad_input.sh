@@ -21,6 +21,9 @@ expect 2 "cannot be read" "$theta" plan "$work/small.toml" --set "data.folder=\"
 expect 2 "not a complete zoo" "$theta" zoo info "$work"
 expect 2 "not a complete zoo" "$theta" fit "$work/small.toml" --out "$work/empty"
 
+expect 2 "fits no case" "$theta" bench --device cpu --only nonsense
+expect 2 "expected a regular expression" "$theta" bench --device cpu --only '('
+
 "$theta" zoo train "$work/small.toml" --out "$work/run" 2>/dev/null || fail "zoo train failed"
 expect 0 "" "$theta" zoo verify "$work/run/zoo"
 shard=$work/run/zoo/shard-00000.safetensors

@@ -38,4 +38,7 @@ for line in open(work + "/run/metrics.jsonl"):
 steps = [json.loads(l)["step"] for l in open(work + "/run/metrics.jsonl") if json.loads(l)["stage"] == "fit.denoiser"]
 assert steps == sorted(set(steps)) and steps[-1] == 300
 PYTHON
+expect 0 "" "$theta" bench --device cpu --only '^softmax_xent|^sgd' --json "$work/bench.json"
+grep -q '"name": "softmax_xent_200000x10"' "$work/bench.json" || fail "the benchmark's record lacks a case"
+grep -q '"copy_GB_per_s"' "$work/bench.json" || fail "the benchmark's record lacks the ceilings"
 finish
