@@ -19,7 +19,7 @@ template <class T> T field(const Json &object, const char *key, const std::strin
   if (!object.is_object() || found == object.end())
     throw InputError(where, ": field '", key, "' is missing");
   try {
-    if constexpr (std::is_unsigned_v<T>)
+    if constexpr (std::is_unsigned_v<T> && !std::is_same_v<T, bool>)
       if (!found->is_number_unsigned())
         throw InputError(where, ": field '", key, "': found ", found->dump(),
                          ", expected a number that is not negative");

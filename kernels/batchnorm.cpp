@@ -6,6 +6,7 @@ namespace theta {
 namespace cuda {
 decltype(theta::batchnorm_forward<float>) batchnorm_forward;
 decltype(theta::batchnorm_infer<float>) batchnorm_infer;
+decltype(theta::batchnorm_again<float>) batchnorm_again;
 decltype(theta::batchnorm_backward<float>) batchnorm_backward;
 } // namespace cuda
 
@@ -47,6 +48,22 @@ void batchnorm_forward(Stream &s, T *y, T *mean, T *rstd, T *running_mean, T *ru
     mean[c] = T(m), rstd[c] = T(1 / std::sqrt(squares / n + p.eps));
     running_mean[c] += T(p.momentum * (m - running_mean[c]));
     running_var[c] += T(p.momentum * (squares / (n - 1) - running_var[c]));
+    const T scale = gamma[c] * rstd[c], shift = beta[c] - mean[c] * scale;
+    for_rows(p, c, [&](std::size_t first) {
+      for (std::size_t i = first; i < first + p.length; ++i)
+        y[i] = activate(p.act, x[i] * scale + shift);
+    });
+  }
+}
+
+template <class T>
+void batchnorm_again(Stream &s, T *y, const T *x, const T *mean, const T *rstd, const T *gamma, const T *beta,
+                     const BatchNorm &p) {
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::batchnorm_again(s, y, x, mean, rstd, gamma, beta, p);
+#pragma omp parallel for if (worth_threads(double(p.batch) * p.channels * p.length))
+  for (int c = 0; c < p.channels; ++c) {
     const T scale = gamma[c] * rstd[c], shift = beta[c] - mean[c] * scale;
     for_rows(p, c, [&](std::size_t first) {
       for (std::size_t i = first; i < first + p.length; ++i)
@@ -103,6 +120,8 @@ void batchnorm_backward(Stream &s, T *dx, T *dgamma, T *dbeta, const T *dy, cons
 #define THETA_INSTANTIATE(T)                                                                                           \
   template void batchnorm_forward(Stream &, T *, T *, T *, T *, T *, const T *, const T *, const T *,                  \
                                   const BatchNorm &);                                                                  \
+  template void batchnorm_again(Stream &, T *, const T *, const T *, const T *, const T *, const T *,                  \
+                                const BatchNorm &);                                                                    \
   template void batchnorm_infer(Stream &, T *, const T *, const T *, const T *, const T *, const T *,                  \
                                 const BatchNorm &);                                                                    \
   template void batchnorm_backward(Stream &, T *, T *, T *, const T *, const T *, const T *, const T *, const T *,     \

@@ -1,5 +1,4 @@
 #include "batchnorm.h"
-#include "each.cuh"
 #include "vectors.cuh"
 #include "warp.cuh"
 
@@ -30,15 +29,28 @@ __device__ inline Channel channel_of(const BatchNorm &p) {
   return {blockIdx.x, unsigned(p.channels), unsigned(p.length)};
 }
 
+// y = scale·x + shift: written one way, so that the same statistics give the same bits everywhere.
+struct Affine {
+  float scale, shift;
+  __device__ float operator()(float x) const { return fmaf(x, scale, shift); }
+};
+__device__ inline Affine affine_of(float mean, float rstd, float gamma, float beta) {
+  const float scale = gamma * rstd;
+  return {scale, fmaf(-mean, scale, beta)};
+}
+__device__ inline float rstd_of(float squares, unsigned n, const BatchNorm &p) {
+  return 1 / sqrtf(squares / float(n) + float(p.eps));
+}
+
 struct Moments {
   float mean, squares; // Σ (x − mean)²
 };
 
-__device__ inline void save_statistics(const Moments &of, unsigned c, float n, float *mean, float *rstd,
+__device__ inline void save_statistics(const Moments &of, unsigned c, unsigned n, float *mean, float *rstd,
                                        float *running_mean, float *running_var, const BatchNorm &p) {
-  mean[c] = of.mean, rstd[c] = 1 / sqrtf(of.squares / n + float(p.eps));
+  mean[c] = of.mean, rstd[c] = rstd_of(of.squares, n, p);
   running_mean[c] += float(p.momentum) * (of.mean - running_mean[c]);
-  running_var[c] += float(p.momentum) * (of.squares / (n - 1) - running_var[c]);
+  running_var[c] += float(p.momentum) * (of.squares / (float(n) - 1) - running_var[c]);
 }
 
 __global__ void __launch_bounds__(threads, 2)
@@ -59,15 +71,15 @@ __global__ void __launch_bounds__(threads, 2)
   for (int i = 0; i < kept; ++i)
     squares += threadIdx.x + unsigned(i) * threads < n ? (v[i] - m) * (v[i] - m) : 0.0f;
   squares = block_reduce<Sum>(squares, partials.second);
-  const float scale = gamma[at.c] / sqrtf(squares / float(n) + float(p.eps)), shift = beta[at.c] - m * scale;
+  const Affine affine = affine_of(m, rstd_of(squares, n, p), gamma[at.c], beta[at.c]);
 #pragma unroll
   for (int i = 0; i < kept; ++i) {
     const unsigned e = threadIdx.x + unsigned(i) * threads;
     if (e < n)
-      y[at(e)] = activate(p.act, v[i] * scale + shift);
+      y[at(e)] = activate(p.act, affine(v[i]));
   }
   if (threadIdx.x == 0)
-    save_statistics({m, squares}, at.c, float(n), mean, rstd, running_mean, running_var, p);
+    save_statistics({m, squares}, at.c, n, mean, rstd, running_mean, running_var, p);
 }
 
 __global__ void __launch_bounds__(threads, 2)
@@ -110,6 +122,21 @@ template <int Width, class F> __device__ inline void walk_part(unsigned n, F f) 
     f(e);
 }
 
+// y = act(affine(x)) over this block's part of the channel.
+template <int Width>
+__device__ inline void write_part(float *y, const float *x, const Channel &at, const Affine &affine,
+                                  const BatchNorm &p) {
+  walk_part<Width>(unsigned(p.batch) * unsigned(p.length), [&](unsigned e) {
+    const std::size_t here = at(e);
+    float v[Width];
+    load<Width>(v, x + here);
+#pragma unroll
+    for (int i = 0; i < Width; ++i)
+      v[i] = activate(p.act, affine(v[i]));
+    store<Width>(y + here, v);
+  });
+}
+
 // partial[c][part] = (Σ (x − x0), Σ (x − x0)²): about the channel's first element, so that little cancels.
 template <int Width>
 __global__ void __launch_bounds__(threads, 2) sums_kernel(float2 *partial, const float *x, BatchNorm p) {
@@ -142,19 +169,21 @@ __global__ void __launch_bounds__(threads, 2)
     sum += of.x, squares += of.y;
   }
   const Moments moments{float(x[at(0)] + sum / n), float(squares - sum * sum / n)};
-  const float scale = gamma[at.c] / sqrtf(moments.squares / float(n) + float(p.eps));
-  const float shift = beta[at.c] - moments.mean * scale;
-  walk_part<Width>(n, [&](unsigned e) {
-    const std::size_t here = at(e);
-    float v[Width];
-    load<Width>(v, x + here);
-#pragma unroll
-    for (int i = 0; i < Width; ++i)
-      v[i] = activate(p.act, v[i] * scale + shift);
-    store<Width>(y + here, v);
-  });
+  const Affine affine = affine_of(moments.mean, rstd_of(moments.squares, n, p), gamma[at.c], beta[at.c]);
+  write_part<Width>(y, x, at, affine, p);
   if (threadIdx.x == 0 && blockIdx.y == 0)
-    save_statistics(moments, at.c, float(n), mean, rstd, running_mean, running_var, p);
+    save_statistics(moments, at.c, n, mean, rstd, running_mean, running_var, p);
+}
+
+// With given statistics: `spread` is a variance or already its rstd.
+template <int Width, bool Variance>
+__global__ void __launch_bounds__(threads, 2)
+    apply_kernel(float *y, const float *x, const float *mean, const float *spread, const float *gamma,
+                 const float *beta, BatchNorm p) {
+  const Channel at = channel_of(p);
+  const float rstd = Variance ? 1 / sqrtf(spread[at.c] + float(p.eps)) : spread[at.c];
+  const Affine affine = affine_of(mean[at.c], rstd, gamma[at.c], beta[at.c]);
+  write_part<Width>(y, x, at, affine, p);
 }
 
 // partial[c][part] = (Σ g, Σ g·x̂) with g = dy·act'.
@@ -225,6 +254,15 @@ Grids grids_for(const BatchNorm &p) {
   return {parts, dim3(c, parts), dim3(c, std::min(blocks, 65535u))};
 }
 
+template <bool Variance>
+void apply(Stream &s, float *y, const float *x, const float *mean, const float *spread, const float *gamma,
+           const float *beta, const BatchNorm &p) {
+  if (p.length % 4 == 0 && aligned16(y, x))
+    launch(apply_kernel<4, Variance>, grids_for(p).write, threads, 0, s, y, x, mean, spread, gamma, beta, p);
+  else
+    launch(apply_kernel<1, Variance>, grids_for(p).write, threads, 0, s, y, x, mean, spread, gamma, beta, p);
+}
+
 bool is_resident(const BatchNorm &p) { return std::size_t(p.batch) * p.length <= resident; }
 
 template <int Width>
@@ -263,12 +301,12 @@ void batchnorm_forward(Stream &s, float *y, float *mean, float *rstd, float *run
 
 void batchnorm_infer(Stream &s, float *y, const float *x, const float *running_mean, const float *running_var,
                      const float *gamma, const float *beta, const BatchNorm &p) {
-  const BatchNorm q = p;
-  each(s, std::size_t(p.batch) * p.channels * p.length, [=] __device__(std::size_t i) {
-    const std::size_t c = i / q.length % q.channels;
-    const float scale = gamma[c] / sqrtf(running_var[c] + float(q.eps));
-    y[i] = activate(q.act, x[i] * scale + (beta[c] - running_mean[c] * scale));
-  });
+  apply<true>(s, y, x, running_mean, running_var, gamma, beta, p);
+}
+
+void batchnorm_again(Stream &s, float *y, const float *x, const float *mean, const float *rstd, const float *gamma,
+                     const float *beta, const BatchNorm &p) {
+  apply<false>(s, y, x, mean, rstd, gamma, beta, p);
 }
 
 void batchnorm_backward(Stream &s, float *dx, float *dgamma, float *dbeta, const float *dy, const float *x,

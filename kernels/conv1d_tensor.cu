@@ -37,19 +37,18 @@ template <int Step> struct InputTile {
   }
 };
 
-// The bf16 pair that place q of a tile's loading order holds: neighbouring lanes take 8 positions of 4 pairs of
-// channels, which are whole sectors of global memory and different banks of shared memory.
-struct Place {
-  int row, pair;
-  __device__ explicit Place(int q) : row((q & 7) | q >> 7 << 3), pair(q >> 3 & 15) {}
+// Where a thread loads: one pair of channels, and every rows_apart-th row from its first one on. Neighbouring lanes
+// take 8 rows of 4 pairs, which are whole sectors of global memory and different banks of shared memory.
+template <int Threads> struct Place {
+  static constexpr int rows_apart = Threads / 16;
+  int pair, row;
+  __device__ explicit Place(int thread) : pair(thread >> 3 & 15), row((thread & 7) | thread >> 7 << 3) {}
 };
 
-// Two channels of one position of a [channels, length] sample as bf16; zero outside.
-__device__ inline std::uint32_t fetch(const float *sample, int channel, int channel_count, int at, int length) {
+// Two channels of position `at` of a sample as bf16, zero outside: `from` is position 0 of the first channel.
+__device__ inline std::uint32_t fetch(const float *from, bool first, bool second, int at, int length) {
   const bool inside = at >= 0 && at < length;
-  const float *from = sample + std::size_t(channel) * length + at;
-  return pack_bf16(inside && channel < channel_count ? from[0] : 0.0f,
-                   inside && channel + 1 < channel_count ? from[length] : 0.0f);
+  return pack_bf16(inside && first ? from[at] : 0.0f, inside && second ? from[length + at] : 0.0f);
 }
 
 template <int Outputs, int Step> struct GatherTiles {
@@ -57,12 +56,10 @@ template <int Outputs, int Step> struct GatherTiles {
   bf16 x[2][InputTile<Step>::slots_of(positions)][pitch];
 };
 
-// Packed weights: [tap][block of 32 input channels][outputs rounded up][32].
+// Packed weights in the order of their use: [block of 32 input channels][tap][outputs rounded up][32].
 struct Packed {
   int blocks, outputs; // blocks of input channels; outputs rounded up to whole tiles
-  __host__ __device__ std::size_t at(int tap, int block, int o) const {
-    return ((std::size_t(tap) * blocks + block) * outputs + o) * channels;
-  }
+  std::size_t size(int taps) const { return std::size_t(blocks) * taps * outputs * channels; }
 };
 
 template <int Outputs, int Step>
@@ -72,75 +69,87 @@ __global__ void __launch_bounds__(Outputs * 2) gather_kernel(Gather g, const bf1
   auto &tiles = shared<GatherTiles<Outputs, Step>>();
   const int thread = int(threadIdx.x), lane = thread % 32, warp = thread / 32;
   const int first_position = int(blockIdx.x) * positions, first_output = int(blockIdx.y) * Outputs;
-  const float *sample = g.x + std::size_t(blockIdx.z) * g.in_channels * g.in_length;
-  const int first_input = first_position * Step + g.in_first;
-  const int rows = (positions - 1) * Step + g.taps, places = divided_up(rows, 8) * 8 * (channels / 2);
-  const int fetches = divided_up(places, threads * g.taps); // a thread and step
+  const int first_input = first_position * Step + g.in_first, rows = (positions - 1) * Step + g.taps;
+  const Place<threads> place(thread);
+  constexpr int apart = Place<threads>::rows_apart;
+  const int fetches = divided_up(divided_up(rows, apart), g.taps); // a thread and step
   const int steps = packed.blocks * g.taps;
+  const float *sample = g.x + (std::size_t(blockIdx.z) * g.in_channels + 2 * place.pair) * g.in_length;
 
-  const auto copy_weights = [&](int step) {
-    if (step < steps) {
-      const bf16 *from = w + packed.at(step % g.taps, step / g.taps, first_output);
+  // The weights of steps 0, 1, ... lie one after another.
+  const bf16 *next_weights = w + (std::size_t(first_output) * channels + thread * 8);
+  int copied = 0;
+  const auto copy_weights = [&] {
+    if (copied < steps) {
+      auto *to = &tiles.w[copied % stages][thread / 4][thread % 4 * 8];
 #pragma unroll
-      for (int e = thread; e < Outputs * channels / 8; e += threads)
-        async_copy16(&tiles.w[step % stages][e / 4][e % 4 * 8], from + e * 8);
+      for (int e = 0; e < Outputs * channels / 8 / threads; ++e)
+        async_copy16(to + e * (threads / 4) * pitch, next_weights + e * threads * 8);
+      next_weights += std::size_t(packed.outputs) * channels;
+      ++copied;
     }
     async_commit();
   };
-  const auto fetch_place = [&](int block, int q) {
-    const Place place(q);
-    const bool used = q < places && place.row < rows;
-    return used ? fetch(sample, block * channels + 2 * place.pair, g.in_channels, first_input + place.row, g.in_length)
-                : 0;
+  // Row `row` of the input tile of a block of channels: from global memory, and into shared memory.
+  const auto fetch_row = [&](int block, int row) {
+    const int channel = block * channels + 2 * place.pair;
+    return row < rows ? fetch(sample + std::size_t(block) * channels * g.in_length, channel < g.in_channels,
+                              channel + 1 < g.in_channels, first_input + row, g.in_length)
+                      : 0;
   };
-  const auto put_place = [&](int block, int q, std::uint32_t two) {
-    const Place place(q);
-    if (q < places && place.row < rows)
-      *reinterpret_cast<std::uint32_t *>(
-          &tiles.x[block % 2][Input::template slot<positions>(place.row)][2 * place.pair]) = two;
+  const auto put_row = [&](int block, int row, std::uint32_t two) {
+    if (row < rows)
+      *reinterpret_cast<std::uint32_t *>(&tiles.x[block % 2][Input::template slot<positions>(row)][2 * place.pair]) =
+          two;
   };
 
-  for (int step = 0; step < stages - 1; ++step)
-    copy_weights(step);
-  for (int q = thread; q < places; q += threads)
-    put_place(0, q, fetch_place(0, q));
+#pragma unroll
+  for (int stage = 0; stage < stages - 1; ++stage)
+    copy_weights();
+  for (int row = place.row; row < rows; row += apart)
+    put_row(0, row, fetch_row(0, row));
 
   float sum[4][4][4] = {};
   const int warp_output = warp / 4 * 64, warp_position = warp % 4 * 32;
-  for (int step = 0; step < steps; ++step) {
-    const int block = step / g.taps, tap = step - block * g.taps;
-    async_wait<stages - 2>();
-    __syncthreads();
-    copy_weights(step + stages - 1);
-    std::uint32_t fetched[most_fetches];
+  int stage = 0;
+  for (int block = 0; block < packed.blocks; ++block) {
     const bool fetching = block + 1 < packed.blocks;
+    int row = place.row; // of the next block's tile: each step brings in a slice of it
+    for (int tap = 0; tap < g.taps; ++tap) {
+      async_wait<stages - 2>();
+      __syncthreads();
+      copy_weights();
+      std::uint32_t fetched[most_fetches];
 #pragma unroll
-    for (int f = 0; f < most_fetches; ++f)
-      if (fetching && f < fetches)
-        fetched[f] = fetch_place(block + 1, (tap * fetches + f) * threads + thread);
+      for (int f = 0; f < most_fetches; ++f)
+        if (fetching && f < fetches)
+          fetched[f] = fetch_row(block + 1, row + f * apart);
 
 #pragma unroll
-    for (int k = 0; k < channels; k += 16) {
-      std::uint32_t a[4][4], b[2][4];
+      for (int k = 0; k < channels; k += 16) {
+        std::uint32_t a[4][4], b[2][4];
 #pragma unroll
-      for (int m = 0; m < 4; ++m)
-        load_matrices(a[m], &tiles.w[step % stages][warp_output + m * 16 + lane % 16][k + lane / 16 * 8]);
+        for (int m = 0; m < 4; ++m)
+          load_matrices(a[m], &tiles.w[stage][warp_output + m * 16 + lane % 16][k + lane / 16 * 8]);
 #pragma unroll
-      for (int n = 0; n < 2; ++n) {
-        const int position = warp_position + n * 16 + lane / 16 * 8 + lane % 8;
-        load_matrices(
-            b[n], &tiles.x[block % 2][Input::template slot<positions>(position * Step + tap)][k + lane / 8 % 2 * 8]);
+        for (int n = 0; n < 2; ++n) {
+          const int position = warp_position + n * 16 + lane / 16 * 8 + lane % 8;
+          load_matrices(
+              b[n], &tiles.x[block % 2][Input::template slot<positions>(position * Step + tap)][k + lane / 8 % 2 * 8]);
+        }
+#pragma unroll
+        for (int m = 0; m < 4; ++m)
+#pragma unroll
+          for (int n = 0; n < 4; ++n)
+            multiply_add(sum[m][n], a[m], {b[n / 2][n % 2 * 2], b[n / 2][n % 2 * 2 + 1]});
       }
 #pragma unroll
-      for (int m = 0; m < 4; ++m)
-#pragma unroll
-        for (int n = 0; n < 4; ++n)
-          multiply_add(sum[m][n], a[m], {b[n / 2][n % 2 * 2], b[n / 2][n % 2 * 2 + 1]});
+      for (int f = 0; f < most_fetches; ++f)
+        if (fetching && f < fetches)
+          put_row(block + 1, row + f * apart, fetched[f]);
+      row += fetches * apart;
+      stage = (stage + 1) % stages;
     }
-#pragma unroll
-    for (int f = 0; f < most_fetches; ++f)
-      if (fetching && f < fetches)
-        put_place(block + 1, (tap * fetches + f) * threads + thread, fetched[f]);
   }
   async_wait<0>();
 
@@ -187,13 +196,15 @@ __global__ void __launch_bounds__(weight_threads, 3)
   const int warp_output = warp / 2 * 32, warp_channel = warp % 2 * 16;
   const int a_sample = units_a_sample(length), units = p.batch * a_sample, first_unit = int(blockIdx.z) * part_units;
   const int last_unit = first_unit + part_units < units ? first_unit + part_units : units;
-  constexpr int rows = Input::rows_of(weight_positions), places = divided_up(rows, 8) * 8 * (channels / 2);
+  constexpr int rows = Input::rows_of(weight_positions);
+  const Place<weight_threads> place(thread);
+  const int channel = first_channel + 2 * place.pair;
 
   float sum[2][2][taps7][4] = {};
   for (int unit = first_unit; unit < last_unit; ++unit) {
     const int n = unit / a_sample, first_position = unit % a_sample * weight_positions;
     const float *d = dy + std::size_t(n) * p.out_channels * length;
-    const float *sample = x + std::size_t(n) * p.in_channels * p.in_length;
+    const float *sample = x + (std::size_t(n) * p.in_channels + channel) * p.in_length;
 #pragma unroll 2
     for (int e = thread; e < weight_outputs * weight_positions / 2; e += weight_threads) {
       const int o = e / (weight_positions / 2), l = e % (weight_positions / 2) * 2, at = first_position + l;
@@ -203,14 +214,10 @@ __global__ void __launch_bounds__(weight_threads, 3)
           pack_bf16(inside && at < length ? from[0] : 0.0f, inside && at + 1 < length ? from[1] : 0.0f);
     }
 #pragma unroll 2
-    for (int q = thread; q < places; q += weight_threads) {
-      const Place place(q);
-      if (place.row < rows)
-        *reinterpret_cast<std::uint32_t *>(
-            &tiles.x[Input::template slot<weight_positions>(place.row)][2 * place.pair]) =
-            fetch(sample, first_channel + 2 * place.pair, p.in_channels, first_position * Step - p.padding + place.row,
-                  p.in_length);
-    }
+    for (int row = place.row; row < rows; row += Place<weight_threads>::rows_apart)
+      *reinterpret_cast<std::uint32_t *>(&tiles.x[Input::template slot<weight_positions>(row)][2 * place.pair]) =
+          fetch(sample, channel < p.in_channels, channel + 1 < p.in_channels, first_position * Step - p.padding + row,
+                p.in_length);
     __syncthreads();
 #pragma unroll
     for (int k = 0; k < weight_positions; k += 16) {
@@ -263,7 +270,7 @@ Packed packed_for(int in_channels, int out_channels) {
   return {divided_up(in_channels, channels), divided_up(out_channels, tile) * tile};
 }
 std::size_t packed_floats(int in_channels, int out_channels) {
-  return packed_for(in_channels, out_channels).at(taps7, 0, 0) / 2;
+  return packed_for(in_channels, out_channels).size(taps7) / 2;
 }
 
 template <int Outputs, int Step> void launch_gather(Stream &s, const Gather &g, const bf16 *w, const Packed &packed) {
@@ -283,10 +290,10 @@ void tensor_gather(Stream &s, const Gather &g, float *workspace) {
   const Packed packed = packed_for(g.in_channels, g.out_channels);
   auto *w = reinterpret_cast<bf16 *>(workspace);
   const Gather gather = g;
-  each(s, packed.at(g.taps, 0, 0), [=] __device__(std::size_t at) {
+  each(s, packed.size(g.taps), [=] __device__(std::size_t at) {
     const int i = int(at % channels), o = int(at / channels % packed.outputs);
-    const int tap_block = int(at / channels / packed.outputs);
-    const int channel = tap_block % packed.blocks * channels + i, tap = tap_block / packed.blocks;
+    const int block_tap = int(at / channels / packed.outputs);
+    const int channel = block_tap / gather.taps * channels + i, tap = block_tap % gather.taps;
     const bool inside = o < gather.out_channels && channel < gather.in_channels;
     w[at] = to_bf16(inside ? gather.weight(o, channel, tap) : 0.0f);
   });

@@ -149,7 +149,11 @@ BenchCase denoiser(int batch, int latent, Arithmetic arithmetic, Backend backend
 }
 
 BenchCase autoencoder(int batch, int v, int latent, std::vector<int> channels, Arithmetic arithmetic, Backend backend) {
-  const ConvVaeShape shape{.length = v, .channels = std::move(channels), .latent = latent, .arithmetic = arithmetic};
+  const ConvVaeShape shape{.length = v,
+                           .channels = std::move(channels),
+                           .latent = latent,
+                           .arithmetic = arithmetic,
+                           .recompute = backend == Backend::cuda};
   const auto &c = shape.channels;
   double flops = 3.0 * 2.0 * batch * 2 * double(latent) * c.back() * (v >> c.size());
   int in = 1, length = v;

@@ -1,6 +1,7 @@
 #include "conv_vae.h"
 #include "kernels/add.h"
 #include <algorithm>
+#include <utility>
 
 namespace theta {
 
@@ -47,9 +48,31 @@ template <class T> void ConvVae<T>::reserve_gradient(MemoryPlan &plan, const std
 }
 
 template <class T> void ConvVae<T>::release(MemoryPlan &plan, Activation &a) const {
-  plan.release(a.slot);
+  if (!a.dropped)
+    plan.release(a.slot);
   if (a.gradient_slot)
     plan.release(a.gradient_slot);
+}
+
+template <class T> void ConvVae<T>::drop(MemoryPlan &plan, Activation &a) const {
+  if (std::exchange(a.dropped, shape_.recompute) != shape_.recompute)
+    plan.release(a.slot);
+}
+
+template <class T> void ConvVae<T>::plan_again(MemoryPlan &plan, const std::string &name, Activation &a) const {
+  if (shape_.recompute)
+    a.again_slot = plan.reserve<T>("vae." + name + ".again", MemoryClass::activations, plan[a.slot].shape, "batch");
+}
+
+template <class T> void ConvVae<T>::plan_again_done(MemoryPlan &plan, const Activation &a) const {
+  if (a.again_slot)
+    plan.release(a.again_slot);
+}
+
+template <class T>
+void ConvVae<T>::run_again(Stream &s, const Parameters<T> &p, const ConvBlock<T> &block, const Activation &a) const {
+  if (shape_.recompute)
+    block.again(s, p, a.again);
 }
 
 template <class T> void ConvVae<T>::bind(const Arena &arena, Activation &a) const {
@@ -57,6 +80,8 @@ template <class T> void ConvVae<T>::bind(const Arena &arena, Activation &a) cons
     a.value = arena.at<T>(a.slot);
   if (a.gradient_slot)
     a.gradient = arena.at<T>(a.gradient_slot);
+  if (a.again_slot)
+    a.again = arena.at<T>(a.again_slot);
 }
 
 template <class T> void ConvVae<T>::plan_encoder(MemoryPlan &plan, Mode mode) {
@@ -65,10 +90,12 @@ template <class T> void ConvVae<T>::plan_encoder(MemoryPlan &plan, Mode mode) {
     const std::string name = text("enc.", i);
     encoder_[i].plan_forward(plan, "vae." + name, batch_, mode);
     encoded_.push_back(reserve(plan, name, {batch_, encoder_[i].out_channels(), encoder_[i].out_length()}));
-    if (mode == Mode::infer && i > 0)
-      release(plan, encoded_[i - 1]);
+    if (i > 0)
+      mode == Mode::infer ? release(plan, encoded_[i - 1]) : drop(plan, encoded_[i - 1]);
   }
   hidden_ = reserve(plan, "hidden", {batch_, shape_.latent});
+  if (mode == Mode::train)
+    drop(plan, encoded_.back());
   code_ = reserve(plan, "code", {batch_, shape_.latent});
 }
 
@@ -81,6 +108,8 @@ template <class T> void ConvVae<T>::plan_decoder(MemoryPlan &plan, Mode mode) {
     decoded_.push_back(reserve(plan, name, {batch_, decoder_[i].out_channels(), decoder_[i].out_length()}));
     if (mode == Mode::infer)
       release(plan, i > 0 ? decoded_[i - 1] : unpacked_);
+    else if (i > 0)
+      drop(plan, decoded_[i - 1]);
   }
 }
 
@@ -91,6 +120,10 @@ template <class T> void ConvVae<T>::plan_backward(MemoryPlan &plan) {
   d_out_slot_ = decoded_.back().gradient_slot;
   for (std::size_t i = decoder_.size(); i-- > 0;) {
     reserve_gradient(plan, i > 0 ? text("dec.", i - 1) : "unpacked", i > 0 ? decoded_[i - 1] : unpacked_);
+    if (i > 0)
+      plan_again(plan, text("dec.", i - 1), decoded_[i - 1]);
+    if (i > 0)
+      plan_again_done(plan, decoded_[i - 1]);
     decoder_[i].plan_backward_done(plan);
     release(plan, decoded_[i]);
   }
@@ -100,10 +133,16 @@ template <class T> void ConvVae<T>::plan_backward(MemoryPlan &plan) {
   release(plan, noisy_code_);
   plan.release(code_.slot);
   reserve_gradient(plan, "enc", encoded_.back());
+  plan_again(plan, "enc", encoded_.back());
+  plan_again_done(plan, encoded_.back());
   release(plan, hidden_);
   for (std::size_t i = encoder_.size(); i-- > 0;) {
-    if (i > 0)
+    if (i > 0) {
       reserve_gradient(plan, text("enc.", i - 1), encoded_[i - 1]);
+      plan_again(plan, text("enc.", i - 1), encoded_[i - 1]);
+    }
+    if (i > 0)
+      plan_again_done(plan, encoded_[i - 1]);
     encoder_[i].plan_backward_done(plan);
     release(plan, encoded_[i]);
   }
@@ -165,16 +204,21 @@ template <class T> const T *ConvVae<T>::forward(Stream &s, const Parameters<T> &
 template <class T> void ConvVae<T>::backward(Stream &s, const Parameters<T> &p, const T *v) {
   for (std::size_t i = decoder_.size(); i-- > 0;) {
     const Activation &in = i > 0 ? decoded_[i - 1] : unpacked_;
-    decoder_[i].backward(s, p, in.gradient, decoded_[i].gradient, decoded_[i].gradient, in.value);
+    if (i > 0)
+      run_again(s, p, decoder_[i - 1], in);
+    decoder_[i].backward(s, p, in.gradient, decoded_[i].gradient, decoded_[i].gradient, in.input());
   }
-  const auto input = [](const Activation &a) -> const T * { return a.value; };
   const auto output_gradient = [](const Activation &a) -> const T * { return a.gradient; };
-  from_latent_->backward(s, p, noisy_code_.gradient, output_gradient(unpacked_), input(noisy_code_), batch_);
-  mu_->backward(s, p, hidden_.gradient, output_gradient(noisy_code_), input(hidden_), batch_);
-  to_latent_->backward(s, p, encoded_.back().gradient, output_gradient(hidden_), input(encoded_.back()), batch_);
-  for (std::size_t i = encoder_.size(); i-- > 0;)
+  from_latent_->backward(s, p, noisy_code_.gradient, output_gradient(unpacked_), noisy_code_.input(), batch_);
+  mu_->backward(s, p, hidden_.gradient, output_gradient(noisy_code_), hidden_.input(), batch_);
+  run_again(s, p, encoder_.back(), encoded_.back());
+  to_latent_->backward(s, p, encoded_.back().gradient, output_gradient(hidden_), encoded_.back().input(), batch_);
+  for (std::size_t i = encoder_.size(); i-- > 0;) {
+    if (i > 0)
+      run_again(s, p, encoder_[i - 1], encoded_[i - 1]);
     encoder_[i].backward(s, p, i > 0 ? encoded_[i - 1].gradient : nullptr, encoded_[i].gradient, encoded_[i].gradient,
-                         i > 0 ? encoded_[i - 1].value : v);
+                         i > 0 ? encoded_[i - 1].input() : v);
+  }
 }
 
 template <class T> const T *ConvVae<T>::encode(Stream &s, const Parameters<T> &p, const T *v) {

@@ -13,6 +13,7 @@ struct ConvVaeShape {
   int kernel = 7;
   int latent = 256;
   Arithmetic arithmetic = Arithmetic::fp32;
+  bool recompute = false; // outputs of blocks are computed again for the backward instead of kept: half the memory
 };
 
 template <class T> class ConvVae {
@@ -40,14 +41,22 @@ public:
   const T *decode(Stream &, const Parameters<T> &, const T *z);
 
 private:
-  // A tensor between two layers: its slot, its bytes, its gradient's.
+  // A tensor between two layers: its slot, its gradient's, and, where it is not kept, that of its second life.
   struct Activation {
-    Slot slot, gradient_slot;
-    T *value = nullptr, *gradient = nullptr;
+    Slot slot, gradient_slot, again_slot;
+    T *value = nullptr, *gradient = nullptr, *again = nullptr;
+    bool dropped = false; // after the forward
+    // What the backward reads.
+    const T *input() const { return again ? again : value; }
   };
   Activation reserve(MemoryPlan &, const std::string &name, Shape shape) const;
   void reserve_gradient(MemoryPlan &, const std::string &name, Activation &) const;
   void release(MemoryPlan &, Activation &) const;
+  // With recomputation: ends the first life of a block's output, and begins its second in the backward.
+  void drop(MemoryPlan &, Activation &) const;
+  void plan_again(MemoryPlan &, const std::string &name, Activation &) const;
+  void plan_again_done(MemoryPlan &, const Activation &) const;
+  void run_again(Stream &, const Parameters<T> &, const ConvBlock<T> &, const Activation &) const;
   void bind(const Arena &, Activation &) const;
   void plan_encoder(MemoryPlan &, Mode);
   void plan_decoder(MemoryPlan &, Mode);

@@ -81,6 +81,10 @@ template <class T> void ConvBlock<T>::forward(Stream &s, const Parameters<T> &p,
     batchnorm_infer<T>(s, out, pre, mean, var, p.value + gamma_, p.value + beta_, norm());
 }
 
+template <class T> void ConvBlock<T>::again(Stream &s, const Parameters<T> &p, T *out) const {
+  batchnorm_again<T>(s, out, pre_, mean_, rstd_, p.value + gamma_, p.value + beta_, norm());
+}
+
 template <class T>
 void ConvBlock<T>::backward(Stream &s, const Parameters<T> &p, T *dx, T *d_pre, const T *d_out, const T *x) const {
   const T *d = d_out;

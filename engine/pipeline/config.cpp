@@ -61,6 +61,7 @@ template <class V> void visit(V &v, Config &c) {
   v("input_noise", c.fit.input_noise, not_negative);
   v("latent_noise", c.fit.latent_noise, not_negative);
   v("arithmetic", c.fit.arithmetic, arithmetic_named);
+  v("recompute", c.fit.recompute);
   const auto recipe = [&](FitRecipe &r) {
     v("steps", r.steps, positive);
     v("batch", r.batch, Limits{2, 1e6}); // batch norm needs two
@@ -137,6 +138,8 @@ public:
       return;
     if constexpr (std::is_same_v<T, std::string>) {
       value = required<std::string>(*node, key, "a text");
+    } else if constexpr (std::is_same_v<T, bool>) {
+      value = required<bool>(*node, key, "true or false");
     } else if constexpr (std::is_floating_point_v<T>) {
       value = number(*node, key, limits);
     } else if constexpr (std::is_integral_v<T>) {

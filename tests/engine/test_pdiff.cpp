@@ -11,8 +11,8 @@ PDiffConfig small_config() {
   PDiffConfig c;
   c.autoencoder_channels = {3, 4}, c.latent = 6, c.denoiser_channels = {1, 4, 1}, c.time_width = 8,
   c.diffusion_steps = 20;
-  c.autoencoder.steps = 12, c.autoencoder.batch = 4, c.autoencoder.lr = 1e-2, c.autoencoder.max_norm = 1;
-  c.denoiser.steps = 12, c.denoiser.batch = 4, c.denoiser.lr = 1e-2, c.denoiser.ema_decay = 0.9;
+  c.autoencoder.steps = 12, c.autoencoder.batch = 4, c.autoencoder.lr = 1e-3, c.autoencoder.max_norm = 1;
+  c.denoiser.steps = 12, c.denoiser.batch = 4, c.denoiser.lr = 1e-3, c.denoiser.ema_decay = 0.9;
   return c;
 }
 
@@ -70,8 +70,10 @@ TEST_CASE("p-diff: the same generator on every device, saved and loaded to the b
     CHECK(loaded.networks.layout == zoo.format().layout);
     made.push_back(sample(device, loaded, 5, 2, SamplerKind::ddpm));
     CHECK(made.back().size() == 5 * zoo.parameters());
-    CHECK(relative_error(made.back(), made.front()) <=
-          1e-2); // 24 training steps with Adam, then 20 of sampling, in fp32
+    // A bias before a norm has gradient zero but for rounding, which Adam turns into steps of lr. It cancels in
+    // training; in sampling it shows as far as the running mean lags behind it: by 12 steps of 1e-3 beside values of
+    // size 1.
+    CHECK(relative_error(made.back(), made.front()) <= 1.2e-2);
   }
 }
 

@@ -49,9 +49,9 @@ conv1d_thin.cu | conv1d_thin.cu | test_conv1d | at >= 0 && at < p.in_length) | t
 conv1d.cu | conv1d.cu | test_conv1d | from >= 0 && from < p.in_length ? | true ?
 conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | if (o >= g.out_channels) | if (false)
 conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | const bool inside = at >= 0 && at < length; | const bool inside = true;
-conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | inside && channel < channel_count | inside
-conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | if (place.row < rows) | if (true)
-conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | if (q < places && place.row < rows) | if (true)
+conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | inside && first | inside
+conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | if (row < rows) | if (true)
+conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | row < rows ? fetch | true ? fetch
 conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | const bool inside = first_output + o < p.out_channels; | const bool inside = true;
 conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | if (o < p.out_channels && i < p.in_channels) | if (true)
 tile_gemm.cuh | gemm.cu | test_gemm | first_row + i < operands.rows && | true &&
