@@ -20,7 +20,7 @@ struct BenchCase {
 };
 
 struct BenchCeilings {
-  double copy = 0; // bytes/s read and written by a copy within the device
+  double copy = 0; // bytes/s read and written by a copy within the device; on the cpu by an update in place, if faster
   double fp32 = 0; // FLOP/s of a large fp32 product
   double bf16 = 0; // FLOP/s of a large bf16 product; on the cpu, which has none, as fp32
 };
