@@ -51,7 +51,6 @@ conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | if (o >= g.out_channels) | i
 conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | const bool inside = at >= 0 && at < length; | const bool inside = true;
 conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | inside && first | inside
 conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | if (row < rows) | if (true)
-conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | row < rows ? fetch | true ? fetch
 conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | const bool inside = first_output + o < p.out_channels; | const bool inside = true;
 conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | if (o < p.out_channels && i < p.in_channels) | if (true)
 tile_gemm.cuh | gemm.cu | test_gemm | first_row + i < operands.rows && | true &&
