@@ -6,7 +6,7 @@ set -u
 cd "$(dirname "$0")/.."
 begin=$SECONDS failed=0 lines=() checks=""
 
-# check NAME SECONDS RESULT DETAIL
+# note NAME SECONDS RESULT DETAIL: one line of the summary and of the record
 note() {
   lines+=("$(printf '%-34s %4ss  %-8s %s' "$1" "$2" "$3" "$4")")
   checks+="${checks:+, }\"$1\": {\"seconds\": $2, \"result\": \"$3\", \"detail\": \"${4//\"/}\"}"

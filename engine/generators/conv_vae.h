@@ -13,7 +13,7 @@ struct ConvVaeShape {
   int kernel = 7;
   int latent = 256;
   Arithmetic arithmetic = Arithmetic::fp32;
-  bool recompute = false; // outputs of blocks are computed again for the backward instead of kept: half the memory
+  bool recompute = false; // outputs of blocks are computed again for the backward instead of kept
 };
 
 template <class T> class ConvVae {

@@ -39,7 +39,6 @@ public:
 
   // `out` of the last forward in training once more, bit for bit. Only where there is a norm.
   void again(Stream &, const Parameters<T> &, T *out) const;
-  bool has_norm() const { return has_norm_; }
 
   // d_pre [like out] is scratch (it may be d_out); dx written unless it is null; gradients added to.
   void backward(Stream &, const Parameters<T> &, T *dx, T *d_pre, const T *d_out, const T *x) const;
