@@ -4,6 +4,7 @@
 #include "kernels/error.h"
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 namespace theta {
 
@@ -43,12 +44,42 @@ fs::path label_file(const fs::path &folder, const std::string &part) {
   return folder / (part + "-labels-idx1-ubyte.gz");
 }
 
-void check_options(int pool, std::size_t validation, std::size_t training_images) {
-  if (pool < 1 || raw_side % pool != 0)
-    throw InputError("data.pool: found ", pool, ", expected 1, 2, 4, 7, 14 or 28");
-  if (validation >= training_images)
-    throw InputError("data.validation: found ", validation, ", expected less than the ", training_images,
+void check_options(const DatasetOptions &o, std::size_t training_images) {
+  if (o.pool < 1 || raw_side % o.pool != 0)
+    throw InputError("data.pool: found ", o.pool, ", expected 1, 2, 4, 7, 14 or 28");
+  if (o.validation >= training_images)
+    throw InputError("data.validation: found ", o.validation, ", expected less than the ", training_images,
                      " training images");
+  for (std::size_t i = 0; i < o.labels.size(); ++i) {
+    if (o.labels[i] < 0 || o.labels[i] >= classes)
+      throw InputError("data.labels: found ", o.labels[i], ", expected 0 to ", classes - 1);
+    if (std::find(o.labels.begin(), o.labels.begin() + std::ptrdiff_t(i), o.labels[i]) !=
+        o.labels.begin() + std::ptrdiff_t(i))
+      throw InputError("data.labels: found ", o.labels[i], " twice");
+  }
+  if (o.labels.size() == 1)
+    throw InputError("data.labels: found one class, expected at least 2");
+}
+
+// The class that a label becomes, or none.
+std::optional<std::uint8_t> kept_as(std::uint8_t label, const std::vector<int> &labels) {
+  if (labels.empty())
+    return label;
+  const auto found = std::find(labels.begin(), labels.end(), int(label));
+  return found == labels.end() ? std::nullopt : std::optional(std::uint8_t(found - labels.begin()));
+}
+
+// Images first..last−1 of a part whose label is kept.
+Images kept(const Images &all, std::size_t first, std::size_t last, const std::vector<int> &labels) {
+  const std::size_t area = all.pixels.size() / all.size();
+  Images some;
+  for (std::size_t i = first; i < last; ++i)
+    if (const auto label = kept_as(all.labels[i], labels)) {
+      some.labels.push_back(*label);
+      const auto image = all.pixels.begin() + std::ptrdiff_t(i * area);
+      some.pixels.insert(some.pixels.end(), image, image + std::ptrdiff_t(area));
+    }
+  return some;
 }
 
 Images load_part(const fs::path &folder, const std::string &part, int pool) {
@@ -66,25 +97,34 @@ Images load_part(const fs::path &folder, const std::string &part, int pool) {
 
 } // namespace
 
-DatasetSizes fashion_mnist_sizes(int pool, std::size_t validation, const fs::path &folder) {
-  const fs::path from = find_folder(folder);
-  const auto count = [&](const char *part) { return std::size_t(read_idx_shape(label_file(from, part)).at(0)); };
-  const std::size_t all = count("train");
-  check_options(pool, validation, all);
-  return {all - validation, validation, count("t10k"), raw_side / pool * (raw_side / pool), classes};
+DatasetSizes fashion_mnist_sizes(const DatasetOptions &o) {
+  const fs::path from = find_folder(o.folder);
+  const auto all = std::size_t(read_idx_shape(label_file(from, "train")).at(0));
+  check_options(o, all);
+  const int side = raw_side / o.pool, pixels = side * side;
+  if (o.labels.empty())
+    return {all - o.validation, o.validation, std::size_t(read_idx_shape(label_file(from, "t10k")).at(0)), pixels,
+            classes};
+  const auto train = read_idx(label_file(from, "train")).bytes, test = read_idx(label_file(from, "t10k")).bytes;
+  const auto count = [&](auto first, auto last) {
+    return std::size_t(std::count_if(first, last, [&](std::uint8_t l) { return kept_as(l, o.labels).has_value(); }));
+  };
+  const auto middle = train.end() - std::ptrdiff_t(o.validation);
+  return {count(train.begin(), middle), count(middle, train.end()), count(test.begin(), test.end()), pixels,
+          int(o.labels.size())};
 }
 
-Dataset load_fashion_mnist(int pool, std::size_t validation, const fs::path &folder) {
-  const fs::path from = find_folder(folder);
-  check_options(pool, validation, std::size_t(read_idx_shape(label_file(from, "train")).at(0)));
-  Dataset set{.name = "fashion-mnist", .side = raw_side / pool, .classes = classes};
-  set.train = load_part(from, "train", pool);
-  set.test = load_part(from, "t10k", pool);
-
-  const std::size_t kept = set.train.size() - validation, area = std::size_t(set.pixels());
-  set.validation.labels.assign(set.train.labels.begin() + std::ptrdiff_t(kept), set.train.labels.end());
-  set.validation.pixels.assign(set.train.pixels.begin() + std::ptrdiff_t(kept * area), set.train.pixels.end());
-  set.train.labels.resize(kept), set.train.pixels.resize(kept * area);
+Dataset load_fashion_mnist(const DatasetOptions &o) {
+  const fs::path from = find_folder(o.folder);
+  check_options(o, std::size_t(read_idx_shape(label_file(from, "train")).at(0)));
+  Dataset set{
+      .name = "fashion-mnist", .side = raw_side / o.pool, .classes = o.labels.empty() ? classes : int(o.labels.size())};
+  const Images train = load_part(from, "train", o.pool), test = load_part(from, "t10k", o.pool);
+  const std::size_t middle = train.size() - o.validation;
+  set.train = kept(train, 0, middle, o.labels), set.validation = kept(train, middle, train.size(), o.labels);
+  set.test = kept(test, 0, test.size(), o.labels);
+  if (set.train.size() == 0 || set.test.size() == 0)
+    throw InputError("data.labels: found no image of them in ", from.string());
 
   std::uint64_t sum = 0, squares = 0;
   for (const std::uint64_t p : set.train.pixels)

@@ -31,12 +31,18 @@ struct DatasetSizes {
   int pixels, classes;
 };
 
-// What load_fashion_mnist would load, from the headers of the files alone. Throws as it does.
-DatasetSizes fashion_mnist_sizes(int pool, std::size_t validation, const std::filesystem::path &folder = {});
+// Which images to load, and how.
+struct DatasetOptions {
+  int pool = 1;                  // 2 averages 2x2 pixels to one (28x28 -> 14x14)
+  std::size_t validation = 5000; // the last so many images of the training file are kept from training
+  std::vector<int> labels;       // only images of these classes, which become classes 0, 1, ...; empty: all
+  std::filesystem::path folder;  // empty: Debian's package, under .deps/ or /usr
+};
 
-// Fashion-MNIST from Debian's package, under .deps/ or /usr, or from `folder` if one is given. pool = 2 averages 2x2
-// pixels to one (28x28 -> 14x14). The last `validation` images of the training file are kept from training.
-// Throws InputError when it is nowhere, or damaged, or smaller than `validation`.
-Dataset load_fashion_mnist(int pool, std::size_t validation, const std::filesystem::path &folder = {});
+// What load_fashion_mnist would load, from the headers of the files and their labels. Throws as it does.
+DatasetSizes fashion_mnist_sizes(const DatasetOptions &);
+
+// Fashion-MNIST. Throws InputError when it is nowhere, or damaged, or smaller than `validation`, or has no such label.
+Dataset load_fashion_mnist(const DatasetOptions &);
 
 } // namespace theta

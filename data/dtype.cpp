@@ -10,8 +10,8 @@ struct Facts {
   const char *name;
   std::size_t bytes;
 };
-constexpr std::array<Facts, 8> facts{
-    {{"F32", 4}, {"F64", 8}, {"BF16", 2}, {"U8", 1}, {"U32", 4}, {"I32", 4}, {"I64", 8}, {"U64", 8}}};
+constexpr std::array<Facts, 9> facts{
+    {{"F32", 4}, {"F64", 8}, {"BF16", 2}, {"F16", 2}, {"U8", 1}, {"U32", 4}, {"I32", 4}, {"I64", 8}, {"U64", 8}}};
 } // namespace
 
 std::size_t size_of(Dtype d) { return facts[std::size_t(d)].bytes; }

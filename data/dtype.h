@@ -6,7 +6,7 @@
 
 namespace theta {
 
-enum class Dtype { f32, f64, bf16, u8, u32, i32, i64, u64 };
+enum class Dtype { f32, f64, bf16, f16, u8, u32, i32, i64, u64 };
 
 std::size_t size_of(Dtype);
 const char *name_of(Dtype);                            // safetensors' name: "F32", "BF16", ...

@@ -1,4 +1,5 @@
 #include "optimizer.h"
+#include "names.h"
 #include "parallel.h"
 
 namespace theta {
@@ -8,6 +9,15 @@ decltype(theta::adam_step<float>) adam_step;
 decltype(theta::sgd_step<float>) sgd_step;
 decltype(theta::clip_gradient<float>) clip_gradient;
 } // namespace cuda
+
+namespace {
+constexpr std::array optimizer_names{"sgd", "adam", "adamw"};
+}
+
+OptimizerKind optimizer_named(std::string_view name) {
+  return value_named<OptimizerKind>(name, optimizer_names, "optimizer");
+}
+const char *name_of(OptimizerKind kind) { return optimizer_names[std::size_t(kind)]; }
 
 template <class T> void adam_step(Stream &s, T *p, T *m, T *v, T *ema, T *g, std::size_t n, const Adam &o, bf16 *copy) {
   if constexpr (runs_on_cuda<T>)

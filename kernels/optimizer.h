@@ -4,8 +4,13 @@
 #include "bf16.h"
 #include "device.h"
 #include "host_device.h"
+#include <string_view>
 
 namespace theta {
+
+enum class OptimizerKind { sgd, adam, adamw };        // adam: its weight decay joins the gradient; adamw: decoupled
+OptimizerKind optimizer_named(std::string_view name); // throws InputError
+const char *name_of(OptimizerKind);
 
 // Gradients are first scaled by min(1, max_norm / (norm[0] + 1e-6)), PyTorch's clip_grad_norm_, when norm is given.
 struct Clip {

@@ -24,6 +24,9 @@ enum class Purpose : std::uint32_t {
   gaussian_baseline,
   group_choice,
   test,
+  label_noise,
+  dropout,
+  hyper_parameters,
 };
 
 struct Bits4 {
@@ -58,29 +61,45 @@ THETA_HOST_DEVICE inline float normal(std::uint64_t seed, Purpose purpose, std::
   return radius * (index % 2 ? sinf(angle) : cosf(angle));
 }
 
-// Element `position` of a random order of 0..n-1, without storing the order: a six-round Feistel network on the
-// smallest even number of bits that holds n, walked until it lands below n. Position p of epoch e is p + e·n: each
-// epoch has an order of its own, and every element comes once an epoch.
-THETA_HOST_DEVICE inline std::uint32_t shuffled(std::uint64_t seed, Purpose purpose, std::uint32_t stream,
-                                                std::uint64_t position, std::uint32_t n) {
-  const std::uint64_t epoch = position / n;
-  auto at = std::uint32_t(position % n);
-  int half = 1;
-  while ((std::uint64_t(1) << (2 * half)) < n)
-    ++half;
-  const std::uint32_t mask = (1u << half) - 1;
-  const Bits4 keys = philox(seed, purpose, stream, epoch);
-  do {
-    std::uint32_t left = at >> half, right = at & mask;
+// A random order of 0..n-1, computed instead of stored: a six-round Feistel network on the smallest even number of bits
+// that holds n, walked until it lands below n.
+struct RandomOrder {
+  Bits4 keys;
+  std::uint32_t n, half = 1;
+
+  THETA_HOST_DEVICE RandomOrder(std::uint64_t seed, Purpose purpose, std::uint32_t stream, std::uint64_t index,
+                                std::uint32_t n_)
+      : keys(philox(seed, purpose, stream, index)), n(n_) {
+    while ((std::uint64_t(1) << (2 * half)) < n)
+      ++half;
+  }
+
+  // One walk through the network, of one number or of a pack of them.
+  template <class Word> THETA_HOST_DEVICE Word step(Word at) const {
+    const std::uint32_t mask = (1u << half) - 1;
+    Word left = at >> half, right = at & mask;
     for (int round = 0; round < 6; ++round) {
-      std::uint32_t mixed = ((right + 1) * 0x9E3779B1u) ^ (keys.word[round % 4] + std::uint32_t(round) * 0x7F4A7C15u);
+      Word mixed = ((right + 1) * 0x9E3779B1u) ^ (keys.word[round % 4] + std::uint32_t(round) * 0x7F4A7C15u);
       mixed ^= mixed >> 15, mixed *= 0x2C1B3C6Du, mixed ^= mixed >> 12, mixed *= 0x297A2D39u, mixed ^= mixed >> 15;
-      const std::uint32_t next = left ^ (mixed & mask);
+      const Word next = left ^ (mixed & mask);
       left = right, right = next;
     }
-    at = left << half | right;
-  } while (at >= n);
-  return at;
+    return left << half | right;
+  }
+
+  THETA_HOST_DEVICE std::uint32_t operator()(std::uint32_t at) const {
+    do
+      at = step(at);
+    while (at >= n);
+    return at;
+  }
+};
+
+// Element `position` of an endless sequence: position p of epoch e is p + e·n; each epoch has an order of its own, and
+// every element comes once an epoch.
+THETA_HOST_DEVICE inline std::uint32_t shuffled(std::uint64_t seed, Purpose purpose, std::uint32_t stream,
+                                                std::uint64_t position, std::uint32_t n) {
+  return RandomOrder(seed, purpose, stream, position / n, n)(std::uint32_t(position % n));
 }
 
 } // namespace theta

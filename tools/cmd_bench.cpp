@@ -50,8 +50,9 @@ void bench(const BenchOptions &o) {
       continue;
     }
     const BenchResult r = measure(s, one, c);
-    fmt::print("{:<52} {:>10.4f} {:>9.1f} {:>9.2f} {:>6.1f}%\n", r.name, r.seconds * 1e3, r.bytes / r.seconds * 1e-9,
-               r.flops / r.seconds * 1e-12, 100 * r.share);
+    fmt::print("{:<52} {:>10.4f} {:>9.1f} {:>9.2f} {:>6.1f}%{}\n", r.name, r.seconds * 1e3, r.bytes / r.seconds * 1e-9,
+               r.flops / r.seconds * 1e-12, 100 * r.share,
+               r.steps > 0 ? fmt::format("  {:.4g} network-steps/s", r.steps / r.seconds) : "");
     std::fflush(stdout);
     results.push_back(r);
   }

@@ -1,7 +1,11 @@
-// theta zoo train CONFIG | info ZOO | verify ZOO.
+// theta zoo train CONFIG | info ZOO | verify ZOO | import FOLDER ZOO | export ZOO FOLDER.
 #include "data/json.h"
 #include "engine/analysis/statistics.h"
+#include "engine/report/zoo_sheet.h"
+#include "engine/zoo/exchange.h"
 #include "tools/options.h"
+#include <algorithm>
+#include <array>
 #include <fmt/core.h>
 #include <set>
 
@@ -36,25 +40,73 @@ Json facts_of(const ZooReader &zoo) {
   return facts;
 }
 
+std::string indented(const std::string &text) {
+  std::string out;
+  for (const char c : text)
+    out += c == '\n' ? std::string("\n    ") : std::string(1, c);
+  while (out.ends_with(' ') || out.ends_with('\n'))
+    out.pop_back();
+  return out;
+}
+
+// Quantiles of the accuracies, and how many networks fall between them, as bars.
+void print_accuracies(std::vector<float> values) {
+  std::sort(values.begin(), values.end());
+  const auto quantile = [&](double q) { return 100 * values[std::size_t(q * double(values.size() - 1) + 0.5)]; };
+  fmt::print("  test accuracy, quantiles:");
+  for (const double q : {0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0})
+    fmt::print("  {:.0f} %: {:.2f}", 100 * q, quantile(q));
+  fmt::print("\n");
+  constexpr int bins = 12, width = 50;
+  const double low = values.front(), step = (double(values.back()) - low) / bins;
+  if (!(step > 0))
+    return;
+  std::array<std::size_t, bins> count{};
+  for (const float v : values)
+    ++count[std::size_t(std::clamp(int((v - low) / step), 0, bins - 1))];
+  const auto most = double(*std::max_element(count.begin(), count.end()));
+  for (int b = 0; b < bins; ++b)
+    fmt::print("    {:6.2f} to {:6.2f} % {:>7} {}\n", 100 * (low + b * step), 100 * (low + (b + 1) * step),
+               count[std::size_t(b)], std::string(std::size_t(width * double(count[std::size_t(b)]) / most), '#'));
+}
+
 void print_info(const ZooReader &zoo) {
   const Json j = facts_of(zoo);
+  const Json &facts = j["facts"];
   fmt::print("{}: {} networks of {} parameters, {}, {}\n", zoo.path().string(), zoo.rows(), zoo.parameters(),
              name_of(zoo.format().dtype), text_of_bytes(zoo.bytes()));
+  fmt::print("  architecture: {}\n", facts.contains("architecture") ? facts["architecture"].dump() : "unknown");
   for (const auto &place : zoo.format().layout)
-    fmt::print("  {:<12} {:<12} at {}\n", place.name, text_of(place.shape), place.offset);
-  for (const auto &[name, column] : j["columns"].items())
-    if (column.contains("mean"))
-      fmt::print("  {:<14} mean {:.4f}, std {:.4f}, {:.4f} to {:.4f}\n", name, column["mean"].get<double>(),
-                 column["std"].get<double>(), column["min"].get<double>(), column["max"].get<double>());
-    else
-      fmt::print("  {:<14} {} distinct, {} to {}\n", name, column["distinct"].get<std::size_t>(),
-                 column["min"].get<std::int64_t>(), column["max"].get<std::int64_t>());
-  const Json &facts = j["facts"];
+    fmt::print("    {:<14} {:<12} at {}\n", place.name, text_of(place.shape), place.offset);
   if (zoo.has_column("run") && facts.contains("networks")) {
     const auto kept = j["columns"]["run"]["distinct"].get<long>(), asked = facts["networks"].get<long>();
     fmt::print("  runs: {} trained, {} diverged and were dropped\n", asked, asked - kept);
   }
-  fmt::print("  facts: {}\n", facts.dump());
+  std::string same; // columns that say the same of every network
+  for (const auto &[name, column] : j["columns"].items()) {
+    const bool one = column["min"] == column["max"];
+    const bool named = facts.contains("names") && facts["names"].contains(name);
+    if (one && named)
+      same +=
+          fmt::format("  {} = {}", name, facts["names"][name].at(column["min"].get<std::size_t>()).get<std::string>());
+    else if (one)
+      same += fmt::format("  {} = {}", name, column["min"].dump());
+    else if (column.contains("mean"))
+      fmt::print("  {:<15} mean {:.4g}, std {:.4g}, {:.4g} to {:.4g}\n", name, column["mean"].get<double>(),
+                 column["std"].get<double>(), column["min"].get<double>(), column["max"].get<double>());
+    else
+      fmt::print("  {:<15} {} distinct, {} to {}\n", name, column["distinct"].get<std::size_t>(),
+                 column["min"].get<std::int64_t>(), column["max"].get<std::int64_t>());
+  }
+  if (!same.empty())
+    fmt::print("  the same for all:{}\n", same);
+  if (zoo.has_column("test_accuracy"))
+    print_accuracies(zoo.floats("test_accuracy"));
+  if (facts.contains("recipe"))
+    fmt::print("  recipe:\n    {}\n", indented(facts["recipe"].get<std::string>()));
+  for (const auto &[name, fact] : facts.items())
+    if (name != "recipe" && name != "names" && name != "architecture")
+      fmt::print("  {}: {}\n", name, fact.dump());
 }
 
 void verify(const ZooReader &zoo) {
@@ -65,6 +117,38 @@ void verify(const ZooReader &zoo) {
   fmt::print("{}: {} rows match their checksums\n", zoo.path().string(), zoo.rows());
 }
 
+void add_exchange_commands(CLI::App &zoo, Action &action) {
+  auto task = std::make_shared<ImportTask>();
+  auto storage = std::make_shared<std::string>("f32");
+  auto *take_in = zoo.add_subcommand("import", "make a zoo of safetensors files, one a network");
+  take_in->add_option("FOLDER", task->directory, "where the files are")->required();
+  take_in->add_option("ZOO", task->zoo, "folder of the zoo to write")->required();
+  take_in->add_option("--pattern", task->pattern, "names of the files, as a shell's pattern (default *.safetensors)");
+  take_in->add_option("--metrics", task->metrics, "CSV file: a header, then a line for each file with numbers");
+  take_in->add_option("--activation", task->activation, "of the hidden layers, where the networks are MLPs");
+  take_in->add_option("--held-out", task->held_out, "share of networks that generators never see (default 0.5)")
+      ->check(CLI::Range(0.0, 0.95));
+  take_in->add_option("--storage", *storage, "f32 or bf16")->check(CLI::IsMember({"f32", "bf16"}));
+  take_in->callback([&action, task, storage] {
+    action = [task, storage] {
+      task->storage = *storage == "bf16" ? Dtype::bf16 : Dtype::f32;
+      Journal journal({}, Journal::Without::terminal);
+      import_zoo(*task, journal);
+    };
+  });
+
+  auto path = std::make_shared<std::string>(), folder = std::make_shared<std::string>();
+  auto *give_out = zoo.add_subcommand("export", "write each network as a safetensors file with PyTorch's names");
+  give_out->add_option("ZOO", *path, "folder of a zoo")->required();
+  give_out->add_option("FOLDER", *folder, "where the files go")->required();
+  give_out->callback([&action, path, folder] {
+    action = [path, folder] {
+      Journal journal({}, Journal::Without::terminal);
+      export_zoo(ZooReader(*path), *folder, journal);
+    };
+  });
+}
+
 } // namespace
 
 void add_zoo_commands(CLI::App &app, Action &action) {
@@ -73,22 +157,41 @@ void add_zoo_commands(CLI::App &app, Action &action) {
   auto *train = zoo->add_subcommand("train", "train the zoo of a configuration");
   auto options = std::make_shared<RunOptions>();
   options->add_to(*train);
-  train->callback([&action, options] { action = [options] { Stages(options->run()).zoo(); }; });
+  auto networks = std::make_shared<double>(0);
+  train->add_option("--networks", *networks, "how many runs, for zoo.networks: 1e6")->check(CLI::Range(1.0, 1e9));
+  train->callback([&action, options, networks] {
+    action = [options, networks] {
+      if (*networks > 0)
+        options->set.push_back(fmt::format("zoo.networks={:.0f}", *networks));
+      Stages(options->run()).zoo();
+    };
+  });
 
   auto path = std::make_shared<std::string>();
   auto json = std::make_shared<bool>(false);
+  auto sheet = std::make_shared<std::string>();
   auto *info = zoo->add_subcommand("info", "what a zoo holds");
   info->add_option("ZOO", *path, "folder of a zoo")->required();
   info->add_flag("--json", *json, "print the same facts as JSON");
-  info->callback([&action, path, json] {
-    action = [path, json] {
+  info->add_option("--sheet", *sheet, "write a picture of the zoo here (default ZOO.png; with --json none)");
+  info->callback([&action, path, json, sheet] {
+    action = [path, json, sheet] {
       const ZooReader reader(*path);
       *json ? fmt::print("{}\n", facts_of(reader).dump(1)) : print_info(reader);
+      if (*json && sheet->empty())
+        return;
+      std::filesystem::path picture = *sheet;
+      if (picture.empty())
+        picture = (reader.path() / "").parent_path().string() + ".png";
+      draw_zoo_sheet(picture, reader);
+      if (!*json)
+        fmt::print("  picture: {}\n", picture.string());
     };
   });
   auto *check = zoo->add_subcommand("verify", "check every row against its checksum");
   check->add_option("ZOO", *path, "folder of a zoo")->required();
   check->callback([&action, path] { action = [path] { verify(ZooReader(*path)); }; });
+  add_exchange_commands(*zoo, action);
 }
 
 } // namespace theta

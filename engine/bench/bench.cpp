@@ -103,7 +103,7 @@ BenchCeilings measure_ceilings(Stream &s) {
 
 BenchResult measure(Stream &s, const BenchCase &c, const BenchCeilings &ceilings) {
   const auto run = c.prepare(s);
-  BenchResult r{c.name, median_seconds(s, run), c.bytes, c.flops, c.planned_bytes};
+  BenchResult r{c.name, median_seconds(s, run), c.bytes, c.flops, c.planned_bytes, c.steps};
   const double floor = std::max(c.bytes / ceilings.copy, c.flops / (c.half_products ? ceilings.bf16 : ceilings.fp32));
   r.share = floor / r.seconds;
   return r;
@@ -122,6 +122,8 @@ std::string bench_record(const DeviceFacts &device, const BenchCeilings &c, cons
                   {"TFLOP_per_s", r.flops / r.seconds * 1e-12}};
     if (r.planned_bytes > 0)
       entry["planned_bytes"] = r.planned_bytes;
+    if (r.steps > 0)
+      entry["network_steps_per_s"] = r.steps / r.seconds;
     all.push_back(entry);
   }
   return Json{{"device", device.description},

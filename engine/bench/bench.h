@@ -17,6 +17,7 @@ struct BenchCase {
   std::function<std::function<void(int)>(Stream &)> prepare;
   double planned_bytes = 0;   // of device memory, for whole steps
   bool half_products = false; // FLOPs are held against bf16 products; otherwise against fp32 ones
+  double steps = 0;           // network-steps of one run, for trainings of zoos
 };
 
 struct BenchCeilings {
@@ -28,7 +29,7 @@ struct BenchCeilings {
 struct BenchResult {
   std::string name;
   double seconds = 0; // median of a run
-  double bytes = 0, flops = 0, planned_bytes = 0;
+  double bytes = 0, flops = 0, planned_bytes = 0, steps = 0;
   double share = 0; // of the time that the ceilings allow: 1 is the floor itself
 };
 

@@ -1,4 +1,4 @@
-// The two lists of cases that bench_cases joins.
+// The lists of cases that bench_cases joins.
 #pragma once
 #include "bench.h"
 
@@ -6,5 +6,6 @@ namespace theta {
 
 std::vector<BenchCase> operation_cases(bool gpu); // operations.cpp
 std::vector<BenchCase> step_cases(bool gpu);      // steps.cpp
+std::vector<BenchCase> zoo_cases(bool gpu);       // zoos.cpp
 
 } // namespace theta

@@ -3,15 +3,13 @@
 #pragma once
 #include "engine/memory/arena.h"
 #include "engine/weights/layout.h"
-#include "kernels/activation.h"
+#include "kernels/mlp_training.h"
 
 namespace theta {
 
-enum class Initialisation {
-  pytorch,
-  he,
-  xavier
-}; // ±1/√in for weight and bias; ±√(6/in), ±√(6/(in + out)) and zero biases
+// pytorch: ±1/√in for weight and bias. he: ±√(6/in), xavier: ±√(6/(in + out)), with zero biases. siren (Sitzmann et
+// al., 2020): ±1/in in the first layer, ±√(6/in)/30 in the others, biases as pytorch.
+enum class Initialisation { pytorch, he, xavier, siren };
 Initialisation initialisation_named(std::string_view name); // throws InputError
 const char *name_of(Initialisation);
 
@@ -22,6 +20,9 @@ struct MlpShape {
 };
 
 Layout layout_of(const MlpShape &); // throws InputError for fewer than two widths, or a width below 1
+
+// The same as the operations that train whole runs take it. Throws InputError for more layers than they have.
+MlpTraining whole_runs_of(const MlpShape &, int batch);
 
 template <class T> class Mlp {
 public:

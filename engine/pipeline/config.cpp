@@ -28,10 +28,11 @@ template <class V> void visit(V &v, Config &c) {
   v("folder", c.data.folder);
   v("pool", c.data.pool, positive);
   v("validation", c.data.validation, not_negative);
+  v("labels", c.data.labels, not_negative);
   v.section("network");
   v("widths", c.network.widths, positive);
-  v("activation", c.network.act, activation_named);
-  v("initialisation", c.network.initialisation, initialisation_named);
+  v("activation", c.zoo.recipe.activation, activation_named);
+  v("initialisation", c.zoo.recipe.initialisation, initialisation_named);
   v.section("zoo");
   v("networks", c.zoo.recipe.networks, positive);
   v("wave", c.zoo.recipe.wave, positive);
@@ -40,18 +41,24 @@ template <class V> void visit(V &v, Config &c) {
   v("optimizer", c.zoo.recipe.optimizer, optimizer_named);
   v("lr", c.zoo.recipe.lr, rate);
   v("momentum", c.zoo.recipe.momentum, Limits{0, 0.9999});
+  v("draw", c.zoo.recipe.draw, draw_named);
   v("beta1", c.zoo.recipe.beta1, Limits{0, 0.9999999});
   v("beta2", c.zoo.recipe.beta2, Limits{0, 0.9999999});
   v("eps", c.zoo.recipe.eps, Limits{1e-30, 1});
   v("weight_decay", c.zoo.recipe.weight_decay, rate);
-  v("schedule", c.zoo.recipe.schedule, lr_kind_named);
-  v("schedule_every", c.zoo.recipe.schedule_every, positive);
-  v("schedule_gamma", c.zoo.recipe.schedule_gamma, Limits{0, 10});
+  v("label_smoothing", c.zoo.recipe.label_smoothing, share);
+  v("label_noise", c.zoo.recipe.label_noise, Limits{0, 1});
+  v("dropout", c.zoo.recipe.dropout, share);
+  v("schedule", c.zoo.recipe.schedule.kind, lr_kind_named);
+  v("schedule_every", c.zoo.recipe.schedule.every, positive);
+  v("schedule_gamma", c.zoo.recipe.schedule.gamma, Limits{0, 10});
+  v("warmup", c.zoo.recipe.schedule.warmup, not_negative);
   v("checkpoints", c.zoo.recipe.checkpoints, checkpoints_named);
   v("count", c.zoo.recipe.count, positive);
   v("held_out", c.zoo.recipe.held_out, share);
   v("divergence_limit", c.zoo.recipe.divergence_limit, Limits{1e-6, 1e30});
   v("storage", c.zoo.storage);
+  v("from", c.zoo.from);
   v.section("fit");
   v("normalizer", c.fit.normalizer, normalizer_named);
   v("latent", c.fit.latent, Limits{1, 1 << 20});
@@ -144,6 +151,8 @@ public:
       value = number(*node, key, limits);
     } else if constexpr (std::is_integral_v<T>) {
       value = T(integer(*node, key, limits));
+    } else if constexpr (std::is_same_v<T, Choice>) {
+      value = choice(*node, key, limits);
     } else { // a list of numbers
       const toml::array *list = node->as_array();
       if (!list)
@@ -158,14 +167,23 @@ public:
   }
 
   template <class E> void operator()(const char *key, E &value, E (*named)(std::string_view)) {
-    if (const toml::node *node = find(key)) {
-      const auto text = required<std::string>(*node, key, "a name");
-      try {
-        value = named(text);
-      } catch (const InputError &e) {
-        throw InputError(where_, ": ", path(key), ": ", e.what());
-      }
-    }
+    if (const toml::node *node = find(key))
+      value = name(*node, key, named);
+  }
+
+  // A name, or a list of them.
+  template <class E> void operator()(const char *key, std::vector<E> &values, E (*named)(std::string_view)) {
+    const toml::node *node = find(key);
+    if (!node)
+      return;
+    values.clear();
+    if (const toml::array *list = node->as_array())
+      for (const toml::node &item : *list)
+        values.push_back(name(item, key, named));
+    else
+      values.push_back(name(*node, key, named));
+    if (values.empty())
+      wrong(*node, key, "a name or a list of them");
   }
 
   // Every key of the file must have been asked for.
@@ -190,6 +208,43 @@ private:
     if (!value)
       wrong(node, key, expected);
     return *value;
+  }
+
+  template <class E> E name(const toml::node &node, const char *key, E (*named)(std::string_view)) const {
+    const auto text = required<std::string>(node, key, "a name");
+    try {
+      return named(text);
+    } catch (const InputError &e) {
+      throw InputError(where_, ": ", path(key), ": ", e.what());
+    }
+  }
+
+  // A number, a list of numbers, or {from = 1e-4, to = 1e-2, log = true, points = 5}.
+  Choice choice(const toml::node &node, const char *key, Limits limits) const {
+    if (const toml::array *list = node.as_array()) {
+      std::vector<double> values;
+      for (const toml::node &item : *list)
+        values.push_back(number(item, key, limits));
+      if (values.empty())
+        wrong(node, key, "a number, a list of numbers, or a range");
+      return values;
+    }
+    const toml::table *range = node.as_table();
+    if (!range)
+      return number(node, key, limits);
+    for (const auto &[part, value] : *range)
+      if (part != "from" && part != "to" && part != "log" && part != "points")
+        wrong(node, key, "a range {from, to, log, points}");
+    if (!range->contains("from") || !range->contains("to"))
+      wrong(node, key, "a range with from and to");
+    Range r{number(*range->get("from"), key, limits), number(*range->get("to"), key, limits)};
+    if (const toml::node *log = range->get("log"))
+      r.log = required<bool>(*log, key, "true or false for log");
+    if (const toml::node *points = range->get("points"))
+      r.points = int(integer(*points, key, Limits{1, 1e6}));
+    if (r.from > r.to || (r.log && r.from <= 0))
+      wrong(node, key, r.log ? "0 < from <= to" : "from <= to");
+    return r;
   }
 
   static std::string text_of(Limits l) {
@@ -219,7 +274,7 @@ private:
         });
         throw InputError(where_, ": unknown key '", name, "'; did you mean '", *nearest, "'?");
       }
-      if (const auto *inner = node.as_table())
+      if (const auto *inner = node.as_table(); inner && !inner->is_inline())
         check_unknown(*inner, name + ".");
     }
   }
@@ -242,6 +297,12 @@ public:
   template <class E> void operator()(const char *key, const E &value, E (*)(std::string_view)) {
     text_ += fmt::format("{} = \"{}\"\n", key, name_of(value));
   }
+  template <class E> void operator()(const char *key, const std::vector<E> &values, E (*)(std::string_view)) {
+    std::vector<std::string> names;
+    for (const E value : values)
+      names.emplace_back(name_of(value));
+    text_ += fmt::format("{} = {}\n", key, names.size() == 1 ? show(names[0]) : show(names));
+  }
   const std::string &text() const { return text_; }
 
 private:
@@ -253,6 +314,12 @@ private:
   static std::string show(double x) {
     std::string text = fmt::format("{}", x); // the shortest that reads back the same
     return text.find_first_of(".einf") == std::string::npos ? text + ".0" : text;
+  }
+  static std::string show(const Choice &c) {
+    if (c.range)
+      return fmt::format("{{from = {}, to = {}, log = {}{}}}", show(c.range->from), show(c.range->to), c.range->log,
+                         c.range->points > 0 ? fmt::format(", points = {}", c.range->points) : "");
+    return c.is_fixed() ? show(c.values[0]) : show(c.values);
   }
   template <class T> static std::string show(T x) { return fmt::format("{}", x); }
   template <class T> static std::string show(const std::vector<T> &list) {
@@ -277,9 +344,13 @@ void check(const Config &c, const std::string &where) {
   one_of("data.name", c.data.name, {"fashion-mnist"});
   one_of("zoo.storage", c.zoo.storage, {"f32", "bf16"});
   one_of("eval.part", c.eval.part, {"test", "validation"});
-  if (c.network.widths.size() < 2)
+  if (c.network.widths.size() < 2 && c.zoo.from.empty())
     throw InputError(where, ": network.widths: found ", c.network.widths.size(),
                      " widths, expected inputs, hidden widths, outputs");
+  check_choices(c.zoo.recipe);
+  if (c.zoo.recipe.schedule.warmup >= c.zoo.recipe.steps)
+    throw InputError(where, ": zoo.warmup: found ", c.zoo.recipe.schedule.warmup, ", expected fewer than zoo.steps, ",
+                     c.zoo.recipe.steps);
   if (c.fit.beta_first > c.fit.beta_last)
     throw InputError(where, ": fit.beta_first: found ", c.fit.beta_first, ", expected at most beta_last, ",
                      c.fit.beta_last);
@@ -357,6 +428,7 @@ Config load_config(const std::filesystem::path &path, const std::vector<std::str
   reader.check_unknown();
   check(config, where);
   config.sample.options.seed = config.seed;
+  config.network.act = config.zoo.recipe.activation.front();
   return config;
 }
 

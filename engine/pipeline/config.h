@@ -1,5 +1,6 @@
 // A run's configuration: TOML in, checked structs out, and back.
 #pragma once
+#include "data/dataset.h"
 #include "engine/generators/pdiff_sample.h"
 #include "engine/networks/mlp.h"
 #include "engine/zoo/recipe.h"
@@ -8,14 +9,16 @@
 namespace theta {
 
 struct DataConfig {
-  std::string name = "fashion-mnist";
-  std::string folder; // empty: .deps or the system's
+  std::string name = "fashion-mnist", folder;
   int pool = 1, validation = 5000;
+  std::vector<int> labels;
+  DatasetOptions options() const { return {pool, std::size_t(validation), labels, folder}; }
 };
 
 struct ZooConfig {
   ZooRecipe recipe;
   std::string storage = "f32"; // or bf16
+  std::string from;            // a zoo that is there already, in place of training one
 };
 
 struct SampleConfig {

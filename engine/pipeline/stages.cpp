@@ -2,17 +2,28 @@
 #include "data/atomic_file.h"
 #include "data/hash.h"
 #include "data/json.h"
+#include "data/mapped_file.h"
 #include "engine/analysis/novelty.h"
 #include "engine/generators/pdiff_fit.h"
 #include "engine/report/report.h"
 #include "engine/training/interrupt.h"
 #include "engine/zoo/zoo_trainer.h"
 #include "eval_file.h"
+#include <algorithm>
 #include <fmt/core.h>
+#include <functional>
 
 namespace theta {
 
 namespace fs = std::filesystem;
+
+Split split_of(const ZooReader &zoo) {
+  Split split;
+  const auto held_out = zoo.integers("held_out");
+  for (std::size_t row = 0; row < zoo.rows(); ++row)
+    (held_out[row] ? split.held_out : split.training).push_back(row);
+  return split;
+}
 
 namespace {
 
@@ -34,6 +45,40 @@ ZooTask task_of(const Config &c) {
           .storage = c.zoo.storage == "bf16" ? Dtype::bf16 : Dtype::f32};
 }
 
+// What a run learns from: the zoo that its configuration describes, or one that is there already.
+struct Source {
+  std::size_t parameters, training, held_out;
+  std::optional<MlpShape> network; // none: not an architecture that can be run on the data
+};
+Source source_of(const Config &c, const DatasetSizes &sizes) {
+  if (c.zoo.from.empty()) {
+    const auto [training, held_out] = expected_split(c.zoo.recipe, c.seed);
+    return {layout_of(c.network).size(), training, held_out, c.network};
+  }
+  const ZooReader zoo(c.zoo.from);
+  const Split split = split_of(zoo);
+  Source source{zoo.parameters(), split.training.size(), split.held_out.size(), {}};
+  const Json facts = parse_json(zoo.format().facts, c.zoo.from),
+             architecture = facts.value("architecture", Json::object());
+  if (architecture.value("kind", "") != "mlp")
+    return source;
+  const MlpShape shape{architecture.at("widths").get<std::vector<int>>(),
+                       activation_named(architecture.at("activation").get<std::string>())};
+  if (layout_of(shape).places() != zoo.format().layout)
+    throw InputError(c.zoo.from, ": its architecture is not that of its layout");
+  if (shape.widths.front() == sizes.pixels && shape.widths.back() == sizes.classes)
+    source.network = shape;
+  return source;
+}
+
+// What the numbers in a column of choices stand for.
+template <class E> std::vector<std::string> names_of(int count) {
+  std::vector<std::string> names;
+  for (int i = 0; i < count; ++i)
+    names.emplace_back(name_of(E(i)));
+  return names;
+}
+
 std::string key_of(const fs::path &zoo) {
   if (!fs::exists(zoo / "index.json"))
     return "";
@@ -45,29 +90,23 @@ std::string key_of(const fs::path &zoo) {
 } // namespace
 
 std::vector<MemoryPlan> plans_of(const Config &c, Backend backend) {
-  const DatasetSizes sizes = fashion_mnist_sizes(c.data.pool, std::size_t(c.data.validation), c.data.folder);
-  const ZooTrainer zoo(task_of(c), sizes);
-  const auto [training, held_out] = expected_split(c.zoo.recipe, c.seed);
-  const std::size_t parameters = layout_of(c.network).size();
-  const PDiffFit fit(c.fit, parameters, training, c.seed, backend);
-  const PDiffSampler sampler(c.fit, parameters, c.sample.options, backend);
-  const std::size_t references = std::min({std::size_t(c.eval.references), training, held_out});
-  const NoveltyJudge judge(c.network, c.eval.part == "test" ? sizes.test : sizes.validation, sizes.pixels, c.eval.wave,
-                           references, std::size_t(c.eval.networks));
-  std::vector<MemoryPlan> all{zoo.plan()};
+  const DatasetSizes sizes = fashion_mnist_sizes(c.data.options());
+  const Source source = source_of(c, sizes);
+  std::vector<MemoryPlan> all;
+  if (c.zoo.from.empty())
+    all.push_back(ZooTrainer(task_of(c), sizes, backend).plan());
+  const PDiffFit fit(c.fit, source.parameters, source.training, c.seed, backend);
   for (const auto *plan : fit.plans())
     all.push_back(*plan);
-  all.push_back(sampler.plan());
-  all.push_back(judge.plan());
+  all.push_back(PDiffSampler(c.fit, source.parameters, c.sample.options, backend).plan());
+  if (source.network) {
+    const std::size_t references = std::min({std::size_t(c.eval.references), source.training, source.held_out});
+    const std::size_t images = c.eval.part == "test" ? sizes.test : sizes.validation;
+    all.push_back(NoveltyJudge(*source.network, images, sizes.pixels, c.eval.wave, references,
+                               std::size_t(c.eval.networks), backend)
+                      .plan());
+  }
   return all;
-}
-
-Split split_of(const ZooReader &zoo) {
-  Split split;
-  const auto held_out = zoo.integers("held_out");
-  for (std::size_t row = 0; row < zoo.rows(); ++row)
-    (held_out[row] ? split.held_out : split.training).push_back(row);
-  return split;
 }
 
 namespace {
@@ -85,19 +124,29 @@ Run checked(Run run) {
 
 } // namespace
 
-Stages::Stages(Run run) : run_(checked(std::move(run))), journal_(run_.out) {
+Stages::Stages(Run run)
+    : run_(checked(std::move(run))),
+      network_(source_of(run_.config, fashion_mnist_sizes(run_.config.data.options())).network), journal_(run_.out) {
   write_file(run_.out / "config.toml", to_toml(run_.config));
 }
 
 const Dataset &Stages::data() {
   if (!data_)
-    data_ =
-        load_fashion_mnist(run_.config.data.pool, std::size_t(run_.config.data.validation), run_.config.data.folder);
+    data_ = load_fashion_mnist(run_.config.data.options());
   return *data_;
 }
 
+const MlpShape &Stages::network(const char *stage) const {
+  if (!network_)
+    throw InputError(stage, ": ", run_.config.zoo.from, " holds networks that cannot be run on ", run_.config.data.name,
+                     "; expected MLPs of its pixels and classes");
+  return *network_;
+}
+
 std::string Stages::zoo_key() {
-  return hash_of("zoo 1\n" + zoo_text(run_.config) + data().fingerprint +
+  if (!run_.config.zoo.from.empty())
+    return hash_of("zoo from\n" + hash_of(MappedFile(zoo_path() / "index.json").bytes()));
+  return hash_of("zoo 2\n" + zoo_text(run_.config) + data().fingerprint +
                  (run_.device.backend == Backend::cpu ? "cpu" : "cuda"));
 }
 std::string Stages::fit_key() { return hash_of("fit 1\n" + zoo_key() + fit_text(run_.config)); }
@@ -110,11 +159,14 @@ std::string Stages::facts_of(const std::string &key, const std::string &what) {
   const Json facts = {
       {"key", key},
       {"what", what},
-      {"architecture", {{"kind", "mlp"}, {"widths", c.network.widths}, {"activation", name_of(c.network.act)}}},
+      {"architecture", network_
+                           ? Json{{"kind", "mlp"}, {"widths", network_->widths}, {"activation", name_of(network_->act)}}
+                           : Json{{"kind", "unknown"}}},
       {"dataset",
        {{"name", d.name},
         {"side", d.side},
         {"classes", d.classes},
+        {"labels", c.data.labels},
         {"mean", d.mean},
         {"std", d.std},
         {"train", d.train.size()},
@@ -122,6 +174,10 @@ std::string Stages::facts_of(const std::string &key, const std::string &what) {
         {"test", d.test.size()},
         {"fingerprint", d.fingerprint}}},
       {"recipe", zoo_text(c)},
+      {"names",
+       {{"optimizer", names_of<OptimizerKind>(3)},
+        {"activation", names_of<Activation>(9)},
+        {"initialisation", names_of<Initialisation>(4)}}},
       {"networks", c.zoo.recipe.networks},
       {"seed", c.seed},
       {"device", run_.device.backend == Backend::cpu ? "cpu" : "cuda"}};
@@ -129,6 +185,8 @@ std::string Stages::facts_of(const std::string &key, const std::string &what) {
 }
 
 void Stages::zoo() {
+  if (!run_.config.zoo.from.empty())
+    return journal_.line("zoo: " + zoo_path().string() + " is there, nothing to train");
   const std::string key = zoo_key();
   if (key_of(zoo_path()) == key) {
     fs::remove(zoo_path() / ".state.safetensors");
@@ -137,7 +195,8 @@ void Stages::zoo() {
   const Dataset &d = data();
   ZooTask task = task_of(run_.config);
   task.directory = zoo_path(), task.facts = facts_of(key, "trained"), task.key = key;
-  ZooTrainer trainer(std::move(task), {d.train.size(), d.validation.size(), d.test.size(), d.pixels(), d.classes});
+  ZooTrainer trainer(std::move(task), {d.train.size(), d.validation.size(), d.test.size(), d.pixels(), d.classes},
+                     run_.device.backend);
   trainer.run(run_.device, d, journal_);
 }
 
@@ -149,6 +208,13 @@ void Stages::fit() {
     return journal_.line("fit: done before, skipped");
   }
   const ZooReader zoo(zoo_path());
+  if (zoo.has_column("activation")) {
+    const auto activation = zoo.integers("activation");
+    if (std::adjacent_find(activation.begin(), activation.end(), std::not_equal_to<>()) != activation.end())
+      throw InputError("fit: ", zoo_path().string(),
+                       " holds networks of several activations, expected one: "
+                       "p-diff does not know which a network has");
+  }
   const Split split = split_of(zoo);
   PDiffFit fit(run_.config.fit, zoo.parameters(), split.training.size(), run_.config.seed, run_.device.backend);
   const PDiff trained = fit.run(run_.device, zoo, split.training, state, key, journal_);
@@ -174,9 +240,34 @@ void Stages::sample() {
                   progress.update(double(first + count));
                 });
   }
+  ZooFormat format{generator.networks.layout,
+                   generator.networks.parameters,
+                   Dtype::f32,
+                   {{"sample", Dtype::i64}},
+                   facts_of(key, "generated")};
+  Scores scores;
+  std::string accuracy = "not scored";
+  if (network_) {
+    format.columns.push_back({"test_loss", Dtype::f32}), format.columns.push_back({"test_accuracy", Dtype::f32});
+    scores = score(samples, std::size_t(c.sample.count));
+    accuracy = fmt::format("mean test accuracy {:.2f} %", 100 * summarise(scores.accuracy).mean);
+  }
+  ZooWriter writer(samples_path(), format, std::size_t(1) << 40);
+  for (std::size_t i = 0; i < std::size_t(c.sample.count); ++i) {
+    std::vector<ColumnValue> values{std::int64_t(i)};
+    if (network_)
+      values.insert(values.end(), {double(scores.loss[i]), double(scores.accuracy[i])});
+    writer.append(samples.data() + i * format.parameters, values);
+  }
+  writer.finish();
+  journal_.line(fmt::format("sample: {} networks, {}, in {}", c.sample.count, accuracy, samples_path().string()));
+}
+
+// Losses and accuracies of networks in host memory on the test part.
+Scores Stages::score(const std::vector<float> &theta, std::size_t networks) {
   const Dataset &d = data();
   MemoryPlan plan("sample.scores");
-  Evaluator evaluator(c.network, d.test.size(), d.pixels(), c.eval.wave);
+  Evaluator evaluator(network("sample"), d.test.size(), d.pixels(), run_.config.eval.wave, run_.device.backend);
   evaluator.plan(plan);
   plan.place();
   check_budget(plan, run_.memory_budget);
@@ -184,19 +275,7 @@ void Stages::sample() {
   const Arena arena(run_.device, plan);
   evaluator.bind(arena);
   evaluator.upload(stream, d, d.test);
-  const Scores scores = evaluator.score_all(stream, samples.data(), std::size_t(c.sample.count));
-  ZooFormat format{generator.networks.layout,
-                   generator.networks.parameters,
-                   Dtype::f32,
-                   {{"sample", Dtype::i64}, {"test_loss", Dtype::f32}, {"test_accuracy", Dtype::f32}},
-                   facts_of(key, "generated")};
-  ZooWriter writer(samples_path(), format, std::size_t(1) << 40);
-  for (std::size_t i = 0; i < scores.loss.size(); ++i)
-    writer.append(samples.data() + i * format.parameters,
-                  {std::int64_t(i), double(scores.loss[i]), double(scores.accuracy[i])});
-  writer.finish();
-  journal_.line(fmt::format("sample: {} networks, mean test accuracy {:.2f} %, in {}", c.sample.count,
-                            100 * summarise(scores.accuracy).mean, samples_path().string()));
+  return evaluator.score_all(stream, theta.data(), networks);
 }
 
 void Stages::eval() {
@@ -207,6 +286,7 @@ void Stages::eval() {
   }
   const Config &c = run_.config;
   const EvalConfig &e = c.eval;
+  const MlpShape &shape = network("eval");
   const ZooReader zoo(zoo_path()), samples(samples_path());
   const Split split = split_of(zoo);
   const std::size_t references = std::min({std::size_t(e.references), split.training.size(), split.held_out.size()});
@@ -216,7 +296,7 @@ void Stages::eval() {
   const Dataset &d = data();
   const Images &part = e.part == "test" ? d.test : d.validation;
   const std::size_t group = std::size_t(e.networks);
-  NoveltyJudge judge(c.network, part.size(), d.pixels(), e.wave, references, group);
+  NoveltyJudge judge(shape, part.size(), d.pixels(), e.wave, references, group, run_.device.backend);
   judge.start(run_.device, d, part, choose(zoo, split.training, references, c.seed, 0),
               choose(zoo, split.held_out, references, c.seed, 1));
 
@@ -257,6 +337,8 @@ void Stages::all() {
   zoo();
   fit();
   sample();
+  if (!network_)
+    return journal_.line("eval, report: left out, these networks cannot be run on " + run_.config.data.name);
   eval();
   report();
 }

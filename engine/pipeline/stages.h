@@ -5,6 +5,7 @@
 #include "data/dataset.h"
 #include "engine/memory/plan.h"
 #include "engine/training/journal.h"
+#include "engine/zoo/evaluator.h"
 
 namespace theta {
 
@@ -31,7 +32,10 @@ public:
   void report();
   void all();
 
-  std::filesystem::path zoo_path() const { return run_.out / "zoo"; }
+  std::filesystem::path zoo_path() const {
+    const std::string &from = run_.config.zoo.from;
+    return from.empty() ? run_.out / "zoo" : std::filesystem::path(from);
+  }
   std::filesystem::path generator_path() const { return run_.out / "generator.safetensors"; }
   std::filesystem::path samples_path() const { return run_.out / "samples"; }
   std::filesystem::path eval_path() const { return run_.out / "eval.json"; }
@@ -41,10 +45,15 @@ private:
   std::string fit_key();
   std::string sample_key();
   std::string eval_key();
+  Scores score(const std::vector<float> &theta, std::size_t networks);
   const Dataset &data();
   std::string facts_of(const std::string &key, const std::string &what);
 
+  // The architecture of the zoo's networks; throws InputError where it is unknown, or not made for the data.
+  const MlpShape &network(const char *stage) const;
+
   Run run_;
+  std::optional<MlpShape> network_;
   Journal journal_;
   std::optional<Dataset> data_;
 };

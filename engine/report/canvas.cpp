@@ -25,6 +25,14 @@ void Canvas::pixel(int x, int y, Color c) {
   at[0] = c.r, at[1] = c.g, at[2] = c.b;
 }
 
+void Canvas::paste(int x0, int y0, const Canvas &other) {
+  for (int y = 0; y < other.height_; ++y)
+    for (int x = 0; x < other.width_; ++x) {
+      const std::uint8_t *c = &other.rgb_[(std::size_t(y) * std::size_t(other.width_) + std::size_t(x)) * 3];
+      pixel(x0 + x, y0 + y, {c[0], c[1], c[2]});
+    }
+}
+
 void Canvas::rectangle(int x, int y, int width, int height, Color c) {
   for (int j = y; j < y + height; ++j)
     for (int i = x; i < x + width; ++i)

@@ -21,6 +21,7 @@ public:
   void rectangle(int x, int y, int width, int height, Color);
   void line(double x0, double y0, double x1, double y1, Color, double thickness = 1.5);
   void text(int x, int y, const std::string &text, Color, int scale = 1); // upper left corner; 8·scale pixels a line
+  void paste(int x, int y, const Canvas &other);                          // its upper left corner at (x, y)
   static int text_width(const std::string &text, int scale = 1);
 
   // Atomic. Throws Error.

@@ -71,6 +71,8 @@ Canvas line_chart(const std::string &title, const std::string &x_label, const st
     for (std::size_t i = 1; i < curve.x.size(); ++i)
       if (std::isfinite(curve.y[i - 1]) && std::isfinite(curve.y[i]))
         canvas.line(px(curve.x[i - 1]), py(curve.y[i - 1]), px(curve.x[i]), py(curve.y[i]), color);
+    if (curve.name.empty())
+      continue;
     canvas.rectangle(left + width + 24, top + int(c) * 18, 12, 8, color);
     canvas.text(left + width + 42, top + int(c) * 18, curve.name, ink);
   }

@@ -6,7 +6,7 @@
 namespace theta {
 
 struct Curve {
-  std::string name;
+  std::string name; // in the legend, unless it is empty
   std::vector<double> x, y;
 };
 

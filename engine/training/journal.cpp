@@ -3,6 +3,7 @@
 #include "data/json.h"
 #include <cmath>
 #include <ctime>
+#include <exception>
 #include <fmt/core.h>
 #include <unistd.h>
 
@@ -10,7 +11,8 @@ namespace theta {
 
 namespace fs = std::filesystem;
 
-Journal::Journal(const fs::path &folder) : folder_(folder) {
+Journal::Journal(const fs::path &folder, Without without)
+    : folder_(folder), speaks_(!folder.empty() || without == Without::terminal) {
   if (folder.empty())
     return;
   std::error_code failed;
@@ -22,14 +24,14 @@ Journal::Journal(const fs::path &folder) : folder_(folder) {
 }
 
 void Journal::line(const std::string &text) {
-  if (!log_.is_open())
+  if (!speaks_)
     return;
   fmt::print(stderr, "{}\n", text);
   log(text);
 }
 
 void Journal::result(const std::string &text) {
-  if (!log_.is_open())
+  if (!speaks_)
     return;
   fmt::print("{}\n", text);
   std::fflush(stdout);
@@ -37,6 +39,8 @@ void Journal::result(const std::string &text) {
 }
 
 void Journal::log(const std::string &text) {
+  if (!log_.is_open())
+    return;
   const std::time_t now = std::time(nullptr);
   char stamp[32];
   std::strftime(stamp, sizeof stamp, "%F %T", std::localtime(&now));
@@ -99,7 +103,7 @@ Progress::~Progress() {
   const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
   if (terminal_)
     fmt::print(stderr, "\r\033[K");
-  if (done_ > first_)
+  if (done_ > first_ && std::uncaught_exceptions() == 0)
     journal_.line(fmt::format("{}: {:.0f} {} in {}, {:.4g} {}/s", what_, done_ - first_, unit_,
                               text_of_seconds(seconds), (done_ - first_) / std::max(seconds, 1e-9), unit_));
 }

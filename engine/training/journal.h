@@ -11,9 +11,10 @@ namespace theta {
 
 class Journal {
 public:
-  // Writes into `folder` (created); without one it says nothing.
-  explicit Journal(const std::filesystem::path &folder = {});
-  bool speaks() const { return log_.is_open(); }
+  // Writes into `folder` (created); without one it says nothing, or all on the terminal alone.
+  enum class Without { silent, terminal };
+  explicit Journal(const std::filesystem::path &folder = {}, Without = Without::silent);
+  bool speaks() const { return speaks_; }
 
   // A line for people: to standard error and, with the time of day, to log.txt.
   void line(const std::string &text);
@@ -31,6 +32,7 @@ public:
 private:
   void log(const std::string &text);
   std::filesystem::path folder_;
+  bool speaks_;
   std::ofstream log_, metrics_;
 };
 

@@ -7,14 +7,62 @@
 namespace theta {
 
 namespace {
-constexpr std::array optimizer_names{"sgd", "adam", "adamw"};
 constexpr std::array checkpoint_names{"every", "last", "random"};
+constexpr std::array draw_names{"random", "grid"};
+
+// Chooses for one run; every choice is asked for in the same order.
+class Chooser {
+public:
+  Chooser(DrawKind draw, std::uint64_t seed, int run) : draw_(draw), seed_(seed), run_(run), left_(std::size_t(run)) {}
+
+  float operator()(const Choice &c) {
+    return float(draw_ == DrawKind::grid ? c.on_grid(digit(c.grid_size())) : c.drawn(uniform()));
+  }
+  template <class E> E operator()(const std::vector<E> &list) {
+    return list[draw_ == DrawKind::grid ? digit(list.size()) : std::size_t(uniform() * double(list.size()))];
+  }
+
+private:
+  std::size_t digit(std::size_t size) {
+    const std::size_t d = left_ % size;
+    left_ /= size;
+    return d;
+  }
+  double uniform() {
+    return double(uniform01(philox(seed_, Purpose::hyper_parameters, std::uint32_t(run_), draws_++).word[0]));
+  }
+  DrawKind draw_;
+  std::uint64_t seed_, draws_ = 0;
+  int run_;
+  std::size_t left_;
+};
+
 } // namespace
 
-OptimizerKind optimizer_named(std::string_view name) {
-  return value_named<OptimizerKind>(name, optimizer_names, "optimizer");
+DrawKind draw_named(std::string_view name) { return value_named<DrawKind>(name, draw_names, "draw"); }
+const char *name_of(DrawKind kind) { return draw_names[std::size_t(kind)]; }
+
+RunChoice choice_of(const ZooRecipe &r, std::uint64_t seed, int run) {
+  Chooser choose(r.draw, seed, run);
+  RunChoice c;
+  c.recipe.optimizer = choose(r.optimizer), c.recipe.act = choose(r.activation);
+  c.initialisation = choose(r.initialisation);
+  c.recipe.lr = choose(r.lr), c.recipe.momentum = choose(r.momentum);
+  c.recipe.weight_decay = choose(r.weight_decay), c.recipe.label_smoothing = choose(r.label_smoothing);
+  c.recipe.label_noise = choose(r.label_noise), c.recipe.dropout = choose(r.dropout);
+  return c;
 }
-const char *name_of(OptimizerKind kind) { return optimizer_names[std::size_t(kind)]; }
+
+void check_choices(const ZooRecipe &r) {
+  for (const auto &[key, choice] : {std::pair{"zoo.lr", &r.lr},
+                                    {"zoo.momentum", &r.momentum},
+                                    {"zoo.weight_decay", &r.weight_decay},
+                                    {"zoo.label_smoothing", &r.label_smoothing},
+                                    {"zoo.label_noise", &r.label_noise},
+                                    {"zoo.dropout", &r.dropout}})
+    if (choice->range && r.draw == DrawKind::grid && choice->range->points < 1)
+      throw InputError(key, ": found a range without points, expected how many a grid has of it: points = 5");
+}
 
 CheckpointKind checkpoints_named(std::string_view name) {
   return value_named<CheckpointKind>(name, checkpoint_names, "checkpoints");

@@ -1,15 +1,11 @@
-// How a zoo is trained: the optimiser and its schedule, and which steps of which run become rows.
+// How a zoo is trained: what its runs share, what may differ between them, and which of their steps become rows.
 #pragma once
+#include "choice.h"
+#include "engine/networks/mlp.h"
 #include "engine/training/lr_schedule.h"
-#include <cstdint>
-#include <string_view>
-#include <vector>
+#include "kernels/training_run.h"
 
 namespace theta {
-
-enum class OptimizerKind { sgd, adam, adamw };
-OptimizerKind optimizer_named(std::string_view name); // throws InputError
-const char *name_of(OptimizerKind);
 
 // every: each n-th step. last: the last n consecutive steps (p-diff's recipe). random: n uniformly random steps, and
 // the first and the last (G.pt's recipe).
@@ -17,21 +13,40 @@ enum class CheckpointKind { every, last, random };
 CheckpointKind checkpoints_named(std::string_view name); // throws InputError
 const char *name_of(CheckpointKind);
 
+// How a run comes by what may differ: a combination of its own drawn at random, or run r the r-th point of the grid
+// that all lists and ranges span (again from its first after its last).
+enum class DrawKind { random, grid };
+DrawKind draw_named(std::string_view name); // throws InputError
+const char *name_of(DrawKind);
+
 struct ZooRecipe {
   int networks = 1;
   int wave = 256; // networks trained beside one another; results do not depend on it
   long steps = 1000;
   int batch = 128;
-  OptimizerKind optimizer = OptimizerKind::adam;
-  double lr = 1e-3, momentum = 0.9, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
-  LrKind schedule = LrKind::constant;
-  long schedule_every = 1000; // of the step schedule
-  double schedule_gamma = 0.1;
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  LrSchedule schedule; // its steps are the run's
   CheckpointKind checkpoints = CheckpointKind::last;
   long count = 1;                // n of the checkpoint schedule
   double held_out = 0.5;         // the share of runs (of checkpoints, where there is one run) that generators never see
   double divergence_limit = 1e3; // a run with a weight beyond this, or not finite, is dropped whole
+
+  DrawKind draw = DrawKind::random;
+  std::vector<OptimizerKind> optimizer{OptimizerKind::adam};
+  std::vector<Activation> activation{Activation::relu};
+  std::vector<Initialisation> initialisation{Initialisation::pytorch};
+  Choice lr = 1e-3, momentum = 0.9, weight_decay = 0.0, label_smoothing = 0.0, label_noise = 0.0, dropout = 0.0;
 };
+
+// What one run is trained with.
+struct RunChoice {
+  RunRecipe recipe;
+  Initialisation initialisation;
+};
+RunChoice choice_of(const ZooRecipe &, std::uint64_t seed, int run);
+
+// Throws InputError for a range that a grid has no points of.
+void check_choices(const ZooRecipe &);
 
 // The steps of run `run` that become rows, ascending: a checkpoint of step s has seen s updates.
 std::vector<long> checkpoint_steps(const ZooRecipe &, std::uint64_t seed, int run);

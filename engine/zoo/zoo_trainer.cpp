@@ -1,15 +1,13 @@
 #include "zoo_trainer.h"
-#include "data/zoo.h"
-#include "engine/training/step_loop.h"
-#include "kernels/gather.h"
-#include "kernels/optimizer.h"
-#include "kernels/random.h"
-#include "kernels/reduce.h"
-#include "kernels/softmax_cross_entropy.h"
+#include "engine/training/interrupt.h"
 #include <algorithm>
-#include <cmath>
+#include <fmt/core.h>
+#include <future>
+#include <numeric>
 
 namespace theta {
+
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -18,276 +16,248 @@ constexpr const char *state_name = ".state.safetensors";
 
 } // namespace
 
+// A wave after its last step: its rows in staging memory and what the columns say of them.
+struct ZooTrainer::Finished {
+  int wave = 0;
+  const float *rows = nullptr; // [networks, checkpoints, V]
+  std::vector<RunChoice> choices;
+  std::vector<std::int32_t> due, diverged;
+  std::vector<float> train_loss, test_loss, test_accuracy; // [networks, checkpoints]
+};
+
 struct ZooTrainer::Work {
   Stream stream;
   Arena arena;
-  const Dataset &data;
-  Mlp<float> mlp;
+  ImageSet images;
+  Wave open;
   Evaluator evaluator;
-  int wave = 0, networks = 0;
-  std::vector<std::vector<long>> due; // the checkpoint steps of each network of the wave
-  // One value a checkpoint, [networks, checkpoints]; a diverged network's are never written.
-  std::vector<float> train_loss, test_loss, test_accuracy;
-  std::vector<float> diverged; // 0 or 1 a network
+  ZooWriter writer;
+  int wave = 0, dropped = 0;
+  std::future<void> being_written{}; // the wave before
+
+  // Waits until the wave before is a shard. Throws what its writing threw.
+  void settle() {
+    if (being_written.valid())
+      being_written.get();
+  }
 };
 
-ZooTrainer::ZooTrainer(ZooTask task, const DatasetSizes &sizes)
+ZooTrainer::ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend backend)
     : task_(std::move(task)), sizes_(sizes), wave_(std::min(task_.recipe.wave, task_.recipe.networks)),
-      checkpoints_(checkpoint_steps(task_.recipe, task_.seed, 0).size()), mlp_(task_.network),
-      evaluator_(task_.network, sizes.test, sizes.pixels, std::min(wave_, evaluated_at_once)) {
-  if (mlp_.inputs() != sizes.pixels || mlp_.outputs() != sizes.classes)
-    throw InputError("network.widths: found ", mlp_.inputs(), " inputs and ", mlp_.outputs(),
+      open_(task_.recipe, task_.network, wave_, task_.seed, task_.storage == Dtype::bf16, trainer_for(backend)),
+      evaluator_(task_.network, sizes.test, sizes.pixels, std::min(wave_, evaluated_at_once), backend) {
+  const auto &widths = task_.network.widths;
+  if (widths.front() != sizes.pixels || widths.back() != sizes.classes)
+    throw InputError("network.widths: found ", widths.front(), " inputs and ", widths.back(),
                      " outputs, but the data has ", sizes.pixels, " pixels and ", sizes.classes, " classes");
-  if (checkpoints_ == 0)
-    throw InputError("zoo.count: found ", task_.recipe.count, ": no step of ", task_.recipe.steps, " would be kept");
-  make_plan();
-}
-
-void ZooTrainer::make_plan() {
-  const std::int64_t n = wave_, v = std::int64_t(mlp_.layout().size()), b = task_.recipe.batch;
   const auto train = std::int64_t(sizes_.train);
-  const auto vector = [&](const char *name, MemoryClass kind) {
-    return plan_.reserve<float>(name, kind, {n, v}, "zoo.wave");
-  };
   images_ = plan_.reserve<std::uint8_t>("zoo.images", MemoryClass::data, {train, sizes_.pixels}, "data.pool");
   labels_ = plan_.reserve<std::uint8_t>("zoo.labels", MemoryClass::data, {train});
-  bounds_ = plan_.reserve<float>("zoo.bounds", MemoryClass::workspace, {v});
-  theta_ = vector("zoo.theta", MemoryClass::weights);
-  gradient_ = vector("zoo.gradient", MemoryClass::gradients);
-  moment1_ = vector("zoo.moment1", MemoryClass::optimizer);
-  if (task_.recipe.optimizer != OptimizerKind::sgd)
-    moment2_ = vector("zoo.moment2", MemoryClass::optimizer);
-  loss_ = plan_.reserve<float>("zoo.loss", MemoryClass::workspace, {n});
-  largest_ = plan_.reserve<float>("zoo.largest", MemoryClass::workspace, {n});
-  rows_ = plan_.reserve<float>("zoo.rows", MemoryClass::staging, {n, std::int64_t(checkpoints_), v},
-                               "zoo.wave or zoo.count");
-  x_ = plan_.reserve<float>("zoo.x", MemoryClass::activations, {n, b, sizes_.pixels}, "zoo.wave or zoo.batch");
-  batch_labels_ = plan_.reserve<std::uint8_t>("zoo.batch_labels", MemoryClass::activations, {n, b});
-  row_loss_ = plan_.reserve<float>("zoo.row_loss", MemoryClass::activations, {n, b});
-  mlp_.plan(plan_, true, wave_, task_.recipe.batch);
-  for (const Slot slot : {x_, batch_labels_, row_loss_})
-    plan_.release(slot); // evaluation comes between steps
+  open_.plan(plan_, backend);
+  for (const int i : {0, 1})
+    staging_[std::size_t(i)] = plan_.reserve<float>(
+        fmt::format("zoo.staging.{}", i), MemoryClass::staging,
+        {wave_, std::int64_t(open_.checkpoints()), std::int64_t(open_.parameters())}, "zoo.wave or zoo.count");
   evaluator_.plan(plan_);
   plan_.place();
 }
 
-void ZooTrainer::start_wave(Work &w, int wave) const {
-  Stream &s = w.stream;
-  const std::size_t v = mlp_.layout().size(), rows = std::size_t(wave_) * checkpoints_;
-  w.wave = wave, w.networks = size_of(wave);
-  w.due.clear();
-  for (int i = 0; i < w.networks; ++i)
-    w.due.push_back(checkpoint_steps(task_.recipe, task_.seed, first_of(wave) + i));
-  w.train_loss.assign(rows, 0), w.test_loss = w.test_accuracy = w.train_loss;
-  w.diverged.assign(std::size_t(wave_), 0);
-  const auto bounds = mlp_.layout().bounds();
-  copy(s, w.arena.at<float>(bounds_), bounds.data(), v * sizeof(float));
-  fill_uniform<float>(s, w.arena.at<float>(theta_), w.arena.at<float>(bounds_), w.networks, v,
-                      {task_.seed, Purpose::initialisation, std::uint32_t(first_of(wave))});
-  for (const Slot zero : {gradient_, moment1_, moment2_})
-    if (zero)
-      fill_zero(s, w.arena.at<float>(zero), std::size_t(wave_) * v * sizeof(float));
-  fill_zero(s, w.arena.at<float>(loss_), std::size_t(wave_) * sizeof(float));
-  std::fill_n(w.arena.at<float>(rows_), rows * v, 0.0f);
-  s.synchronize();
+ZooFormat ZooTrainer::format() const {
+  ZooFormat format{open_.layout().places(), open_.parameters(), task_.storage, {}, task_.facts};
+  for (const char *name : {"run", "step", "held_out", "optimizer", "activation", "initialisation"})
+    format.columns.push_back({name, Dtype::i64});
+  for (const char *name : {"train_loss", "test_loss", "test_accuracy", "lr", "momentum", "weight_decay",
+                           "label_smoothing", "label_noise", "dropout"})
+    format.columns.push_back({name, Dtype::f32});
+  return format;
 }
 
-// The losses of the mini-batch of update `step` (counted from 1), and what backward needs.
-void ZooTrainer::compute_losses(Work &w, long step) const {
-  Stream &s = w.stream;
-  const Arena &a = w.arena;
-  const int batch = task_.recipe.batch;
-  const BatchOrder order{
-      wave_, batch, std::uint32_t(sizes_.train), task_.seed, std::uint32_t(first_of(w.wave)), std::uint64_t(step - 1)};
-  gather_images<float>(s, a.at<float>(x_), a.at<std::uint8_t>(batch_labels_), a.at<std::uint8_t>(images_),
-                       a.at<std::uint8_t>(labels_), sizes_.pixels, w.data.scale(), w.data.shift(), order);
-  float *logits = w.mlp.forward(s, a.at<float>(theta_), a.at<float>(x_));
-  softmax_cross_entropy<float>(s, a.at<float>(row_loss_), logits, logits, a.at<std::uint8_t>(batch_labels_),
-                               {wave_ * batch, mlp_.outputs(), wave_ * batch, 0, 1.0 / batch});
-  fill_zero(s, a.at<float>(loss_), std::size_t(wave_) * sizeof(float));
-  row_sum<float>(s, a.at<float>(loss_), a.at<float>(row_loss_), wave_, std::size_t(batch), 1.0 / batch);
-  w.mlp.backward(s, a.at<float>(theta_), a.at<float>(gradient_), logits, a.at<float>(x_));
+double ZooTrainer::row_bytes() const {
+  return double(open_.parameters()) * double(size_of(task_.storage)) + 16 * 8; // and at most so many columns
 }
 
-void ZooTrainer::train_step(Work &w, long step) const {
-  const ZooRecipe &r = task_.recipe;
-  compute_losses(w, step);
-  const double lr = r.lr * LrSchedule{r.schedule, r.steps, r.schedule_every, r.schedule_gamma}.at(step - 1);
-  const std::size_t n = std::size_t(wave_) * mlp_.layout().size();
-  float *theta = w.arena.at<float>(theta_), *gradient = w.arena.at<float>(gradient_),
-        *moment1 = w.arena.at<float>(moment1_);
-  if (r.optimizer == OptimizerKind::sgd)
-    sgd_step<float>(w.stream, theta, moment1, gradient, n, {lr, r.momentum, r.weight_decay});
-  else
-    adam_step<float>(w.stream, theta, moment1, w.arena.at<float>(moment2_), nullptr, gradient, n,
-                     {lr, r.beta1, r.beta2, r.eps, r.weight_decay, r.optimizer == OptimizerKind::adamw, step});
+// Room for the shards that are to come, and for a state beside the one it replaces.
+void ZooTrainer::check_disk(int first_wave) const {
+  const double rows = double(task_.recipe.networks - first_of(first_wave)) * double(open_.checkpoints());
+  const double state = 2.0 * wave_ * double(3 + open_.checkpoints()) * double(open_.parameters()) * sizeof(float);
+  const auto wanted = std::size_t(rows * row_bytes() + state),
+             found = std::size_t(fs::space(task_.directory).available);
+  if (found < wanted)
+    throw Error(task_.directory.string(), ": found ", text_of_bytes(found), " free on its disk, expected ",
+                text_of_bytes(wanted), " for the zoo that is to come");
 }
 
-// Makes rows of the networks whose checkpoint is due after `step` updates, and notices divergence.
-void ZooTrainer::record(Work &w, long step) const {
-  std::vector<std::pair<int, std::size_t>> due; // network of the wave, which of its checkpoints
-  for (int i = 0; i < w.networks; ++i) {
-    const auto &steps = w.due[std::size_t(i)];
-    const auto found = std::lower_bound(steps.begin(), steps.end(), step);
-    if (found != steps.end() && *found == step)
-      due.emplace_back(i, std::size_t(found - steps.begin()));
-  }
-  if (due.empty() && step != task_.recipe.steps)
-    return;
-  Stream &s = w.stream;
-  const std::size_t v = mlp_.layout().size();
-  const float *theta = w.arena.at<float>(theta_);
-  row_max_abs<float>(s, w.arena.at<float>(largest_), theta, wave_, v);
-  const auto largest = to_host(s, w.arena.at<float>(largest_), std::size_t(wave_));
-  const auto loss = to_host(s, w.arena.at<float>(loss_), std::size_t(wave_));
-  for (int i = 0; i < w.networks; ++i)
-    if (!(largest[std::size_t(i)] <= task_.recipe.divergence_limit) || !std::isfinite(loss[std::size_t(i)]))
-      w.diverged[std::size_t(i)] = 1;
-  std::erase_if(due, [&](const auto &d) { return w.diverged[std::size_t(d.first)] != 0; });
-
-  const std::size_t wave = std::size_t(w.evaluator.wave());
-  for (std::size_t first = 0; first < due.size(); first += wave) {
-    const std::size_t count = std::min(wave, due.size() - first);
+// Loss and accuracy of every row of the runs that did not diverge. Throws Interrupted when asked to stop.
+void ZooTrainer::score(Work &w, Finished &f) const {
+  const std::size_t v = open_.parameters(), checkpoints = open_.checkpoints();
+  std::vector<std::size_t> rows;
+  for (std::size_t row = 0; row < f.due.size(); ++row)
+    if (!f.diverged[row / checkpoints])
+      rows.push_back(row);
+  for (std::size_t first = 0; first < rows.size(); first += std::size_t(w.evaluator.wave())) {
+    if (interrupted()) {
+      save(w, task_.recipe.steps);
+      throw Interrupted("zoo: stopped while scoring wave ", w.wave + 1, "; the same command continues it");
+    }
+    const std::size_t count = std::min(std::size_t(w.evaluator.wave()), rows.size() - first);
+    std::vector<Activation> activations;
     for (std::size_t j = 0; j < count; ++j) {
-      const auto [network, checkpoint] = due[first + j];
-      const float *row = theta + std::size_t(network) * v;
-      float *kept = w.arena.at<float>(rows_) + (std::size_t(network) * checkpoints_ + checkpoint) * v;
-      copy(s, kept, row, v * sizeof(float));
-      if (task_.storage == Dtype::bf16) { // what is scored is what will be stored
-        s.synchronize();
-        std::transform(kept, kept + v, kept, [](float x) { return to_float(to_bf16(x)); });
-        row = kept;
-      }
-      copy(s, w.evaluator.theta() + j * v, row, v * sizeof(float));
+      const std::size_t row = rows[first + j];
+      copy(w.stream, w.evaluator.theta() + j * v, w.open.rows() + row * v, v * sizeof(float));
+      activations.push_back(f.choices[row / checkpoints].recipe.act);
     }
     Scores scores;
-    w.evaluator.score(s, int(count), scores);
-    for (std::size_t j = 0; j < count; ++j) {
-      const auto [network, checkpoint] = due[first + j];
-      const std::size_t at = std::size_t(network) * checkpoints_ + checkpoint;
-      w.train_loss[at] = loss[std::size_t(network)];
-      w.test_loss[at] = scores.loss[j], w.test_accuracy[at] = scores.accuracy[j];
-    }
+    w.evaluator.score(w.stream, int(count), scores, activations);
+    for (std::size_t j = 0; j < count; ++j)
+      f.test_loss[rows[first + j]] = scores.loss[j], f.test_accuracy[rows[first + j]] = scores.accuracy[j];
   }
 }
 
-// Writes the wave's rows as a shard, less the runs that diverged. Returns how many did.
-int ZooTrainer::publish(Work &w, ZooWriter &writer) const {
-  const std::size_t v = mlp_.layout().size();
-  int dropped = 0;
-  for (int i = 0; i < w.networks; ++i) {
-    if (w.diverged[std::size_t(i)] != 0) {
-      ++dropped;
+ZooTrainer::Finished ZooTrainer::finish_wave(Work &w) const {
+  const std::size_t rows = w.open.due().size();
+  Finished f{.wave = w.wave,
+             .choices = w.open.choices(),
+             .due = w.open.due(),
+             .diverged = w.open.diverged(w.stream),
+             .train_loss = w.open.row_losses(w.stream),
+             .test_loss = std::vector<float>(rows),
+             .test_accuracy = std::vector<float>(rows)};
+  score(w, f);
+  float *staging = w.arena.at<float>(staging_[std::size_t(w.wave) % 2]);
+  copy(w.stream, staging, w.open.rows(), rows * open_.parameters() * sizeof(float));
+  w.stream.synchronize();
+  f.rows = staging;
+  w.dropped += int(std::count(f.diverged.begin(), f.diverged.end(), 1));
+  return f;
+}
+
+// The wave's rows as a shard, less the runs that diverged.
+void ZooTrainer::write(const Finished &f, ZooWriter &writer) const {
+  for (std::size_t row = 0; row < f.due.size(); ++row) {
+    const std::size_t i = row / open_.checkpoints(), k = row % open_.checkpoints();
+    if (f.diverged[i])
       continue;
-    }
-    const int run = first_of(w.wave) + i;
-    for (std::size_t k = 0; k < checkpoints_; ++k) {
-      const std::size_t at = std::size_t(i) * checkpoints_ + k;
-      const bool held_out = is_held_out(task_.recipe.networks > 1 ? run : long(k), task_.recipe.held_out);
-      writer.append(w.arena.at<float>(rows_) + at * v,
-                    {std::int64_t(run), std::int64_t(w.due[std::size_t(i)][k]), std::int64_t(held_out),
-                     double(w.train_loss[at]), double(w.test_loss[at]), double(w.test_accuracy[at])});
-    }
+    const int run = first_of(f.wave) + int(i);
+    const bool held_out = is_held_out(task_.recipe.networks > 1 ? run : long(k), task_.recipe.held_out);
+    const RunRecipe &r = f.choices[i].recipe;
+    writer.append(f.rows + row * open_.parameters(),
+                  {std::int64_t(run), std::int64_t(f.due[row]), std::int64_t(held_out), std::int64_t(r.optimizer),
+                   std::int64_t(r.act), std::int64_t(f.choices[i].initialisation), double(f.train_loss[row]),
+                   double(f.test_loss[row]), double(f.test_accuracy[row]), double(r.lr), double(r.momentum),
+                   double(r.weight_decay), double(r.label_smoothing), double(r.label_noise), double(r.dropout)});
   }
   writer.publish_shard();
-  return dropped;
 }
 
-void ZooTrainer::save(Work &w, long step, std::size_t shards, int dropped) const {
-  const std::size_t n = std::size_t(wave_) * mlp_.layout().size();
-  TrainingState state{.key = task_.key,
-                      .count = {{"wave", w.wave}, {"step", step}, {"shards", long(shards)}, {"dropped", dropped}}};
-  const float *rows = w.arena.at<float>(rows_);
-  state.tensors["rows"] = {rows, rows + n * checkpoints_};
-  state.tensors["theta"] = to_host(w.stream, w.arena.at<float>(theta_), n);
-  state.tensors["moment1"] = to_host(w.stream, w.arena.at<float>(moment1_), n);
-  if (moment2_)
-    state.tensors["moment2"] = to_host(w.stream, w.arena.at<float>(moment2_), n);
-  state.tensors["train_loss"] = w.train_loss, state.tensors["test_loss"] = w.test_loss;
-  state.tensors["test_accuracy"] = w.test_accuracy, state.tensors["diverged"] = w.diverged;
-  save_state(task_.directory / state_name, state);
+// Leaves what a later run continues from: the open wave after `step` steps; all waves before it are shards by then.
+void ZooTrainer::save(Work &w, long step) const {
+  w.settle();
+  save_state(task_.directory / state_name,
+             {.key = task_.key,
+              .count = {{"wave", w.wave}, {"step", step}, {"shards", long(w.writer.shards())}, {"dropped", w.dropped}},
+              .tensors = w.open.save(w.stream, step)});
 }
 
-// Restores the wave that `state` was saved in. Returns how many steps it has done.
-long ZooTrainer::load(Work &w, const TrainingState &state) const {
-  start_wave(w, int(state.number("wave")));
-  const auto onto_device = [&](const char *name, Slot slot) {
-    const auto &values = state.tensor(name);
-    if (values.size() * sizeof(float) != plan_[slot].bytes)
-      throw InputError((task_.directory / state_name).string(), ": '", name, "' has ", values.size(), " values");
-    copy(w.stream, w.arena.at<float>(slot), values.data(), values.size() * sizeof(float));
-  };
-  onto_device("theta", theta_), onto_device("moment1", moment1_), onto_device("rows", rows_);
-  if (moment2_)
-    onto_device("moment2", moment2_);
-  w.train_loss = state.tensor("train_loss"), w.test_loss = state.tensor("test_loss");
-  w.test_accuracy = state.tensor("test_accuracy"), w.diverged = state.tensor("diverged");
-  w.stream.synchronize();
-  return state.number("step");
+// How far the zoo is and how fast, and when its state was saved last.
+struct ZooTrainer::Told {
+  using Clock = std::chrono::steady_clock;
+  Progress progress;
+  double first, steps; // network-steps that were there before; steps of a run
+  Clock::time_point start = Clock::now(), saved = start;
+  double save_every = 10;
+
+  static double since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+  void update(double done, double bytes) {
+    progress.update(
+        done, fmt::format("{:.4g} networks/s, {:.3g} GB written", (done - first) / steps / since(start), bytes / 1e9));
+  }
+  bool save_is_due() const { return since(saved) > save_every; }
+  template <class F> void time_of_saving(F save) {
+    const auto before = Clock::now();
+    save();
+    saved = Clock::now();
+    save_every = std::max(10.0, 50 * since(before)); // at most 2 % of the time
+  }
+};
+
+// Trains the open wave from `step` to its end. Throws Interrupted when asked to stop.
+void ZooTrainer::train(Work &w, long step, Journal &journal, Told &told) const {
+  const ZooRecipe &r = task_.recipe;
+  const long report_every = std::clamp(r.steps / 100, 1L, 50L); // steps between lines of metrics
+  while (step < r.steps) {
+    const long next = std::min({step + w.open.chunk(), r.steps, (step / report_every + 1) * report_every});
+    w.open.train(w.stream, w.images, step, next);
+    step = next;
+    if (step % report_every == 0 || step == r.steps) {
+      const auto losses = w.open.losses(w.stream);
+      journal.metrics("zoo", long(w.wave) * r.steps + step,
+                      {{"train_loss", std::accumulate(losses.begin(), losses.end(), 0.0) / double(losses.size())}});
+    }
+    told.update(steps_before(w.wave, step), double(first_of(w.wave)) * double(open_.checkpoints()) * row_bytes());
+    if (interrupted()) {
+      save(w, step);
+      throw Interrupted("zoo: stopped in wave ", w.wave + 1, " of ", waves(), " after step ", step, " of ", r.steps,
+                        "; the same command continues it");
+    }
+    if (told.save_is_due())
+      told.time_of_saving([&] { save(w, step); });
+  }
+}
+
+double ZooTrainer::steps_before(int wave, long step) const {
+  return double(first_of(wave)) * double(task_.recipe.steps) + double(networks_of(wave)) * double(step);
 }
 
 ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal) {
   const ZooRecipe &r = task_.recipe;
-  Work w{.stream = Stream(device), .arena = Arena(device, plan_), .data = data, .mlp = mlp_, .evaluator = evaluator_};
-  w.mlp.bind(w.arena);
+  fs::create_directories(task_.directory);
+  const auto state = load_state(task_.directory / state_name, task_.key);
+  const int first_wave = state ? int(state->number("wave")) : 0;
+  check_disk(first_wave);
+  Work w{.stream = Stream(device),
+         .arena = Arena(device, plan_),
+         .images = {},
+         .open = open_,
+         .evaluator = evaluator_,
+         .writer = ZooWriter(task_.directory, format(), std::size_t(1) << 40,
+                             state ? std::size_t(state->number("shards")) : 0)};
+  std::uint8_t *image = w.arena.at<std::uint8_t>(images_), *label = w.arena.at<std::uint8_t>(labels_);
+  copy(w.stream, image, data.train.pixels.data(), data.train.pixels.size());
+  copy(w.stream, label, data.train.labels.data(), data.train.labels.size());
+  w.images = {image, label, std::uint32_t(sizes_.train), sizes_.pixels, sizes_.classes, data.scale(), data.shift()};
+  w.open.bind(w.arena);
   w.evaluator.bind(w.arena);
   w.evaluator.upload(w.stream, data, data.test);
-  copy(w.stream, w.arena.at<std::uint8_t>(images_), data.train.pixels.data(), data.train.pixels.size());
-  copy(w.stream, w.arena.at<std::uint8_t>(labels_), data.train.labels.data(), data.train.labels.size());
 
-  std::filesystem::create_directories(task_.directory);
-  const auto state = load_state(task_.directory / state_name, task_.key);
-  ZooFormat format{mlp_.layout().places(),
-                   mlp_.layout().size(),
-                   task_.storage,
-                   {{"run", Dtype::i64},
-                    {"step", Dtype::i64},
-                    {"held_out", Dtype::i64},
-                    {"train_loss", Dtype::f32},
-                    {"test_loss", Dtype::f32},
-                    {"test_accuracy", Dtype::f32}},
-                   task_.facts};
-  ZooWriter writer(task_.directory, format, std::size_t(1) << 40, state ? std::size_t(state->number("shards")) : 0);
-  ZooOutcome outcome{.dropped = state ? int(state->number("dropped")) : 0};
-  const int waves = (r.networks + wave_ - 1) / wave_;
-  for (int wave = state ? int(state->number("wave")) : 0; wave < waves; ++wave) {
-    long first = 0;
-    if (state && wave == int(state->number("wave")))
-      first = load(w, *state);
-    else
-      start_wave(w, wave);
-    if (first == 0 && w.due[0].front() == 0) { // a row of what has seen no update: its loss is the first batch's
-      compute_losses(w, 1);
-      record(w, 0);
-      fill_zero(w.stream, w.arena.at<float>(gradient_), plan_[gradient_].bytes);
-    }
-    StepLoop loop{journal, waves == 1 ? "zoo" : fmt::format("zoo wave {}/{}", wave + 1, waves), r.steps};
-    loop.run(
-        first,
-        [&](long i, bool report) {
-          train_step(w, i + 1);
-          record(w, i + 1);
-          std::vector<std::pair<std::string, double>> metrics;
-          if (report) {
-            double sum = 0;
-            for (const float l : to_host(w.stream, w.arena.at<float>(loss_), std::size_t(w.networks)))
-              sum += l;
-            metrics = {{"train_loss", sum / w.networks}};
-          }
-          return metrics;
-        },
-        [&](long done) { save(w, done, writer.shards(), outcome.dropped); });
-    outcome.dropped += publish(w, writer);
-    if (wave + 1 < waves) {
-      start_wave(w, wave + 1);
-      save(w, 0, writer.shards(), outcome.dropped);
-    }
+  long step = 0;
+  const auto start_wave = [&](int wave) {
+    w.wave = wave, step = 0;
+    w.open.start(w.stream, first_of(wave), networks_of(wave));
+  };
+  start_wave(first_wave);
+  if (state) {
+    w.dropped = int(state->number("dropped")), step = state->number("step");
+    w.open.load(w.stream, state->tensors);
   }
-  if (writer.rows() == 0)
+  journal.rewind_metrics("zoo", long(first_wave) * r.steps + step);
+  const double done = steps_before(first_wave, step);
+  Told told{.progress = Progress(journal, "zoo", "network-steps", double(r.networks) * double(r.steps), done),
+            .first = done,
+            .steps = double(r.steps)};
+  for (int wave = first_wave; wave < waves(); ++wave) {
+    if (wave > first_wave)
+      start_wave(wave);
+    train(w, step, journal, told);
+    Finished finished = finish_wave(w);
+    w.settle();
+    w.being_written = std::async(std::launch::async, [this, &w, f = std::move(finished)] { write(f, w.writer); });
+  }
+  w.settle();
+  if (w.writer.rows() == 0)
     throw Error("zoo: all ", r.networks, " runs diverged; a smaller zoo.lr may help");
-  writer.finish();
-  std::filesystem::remove(task_.directory / state_name);
-  outcome.rows = writer.rows();
+  w.writer.finish();
+  fs::remove(task_.directory / state_name);
+  const ZooOutcome outcome{w.writer.rows(), w.dropped};
   journal.line(fmt::format("zoo: {} rows of {} runs ({} diverged and dropped) in {}", outcome.rows, r.networks,
                            outcome.dropped, task_.directory.string()));
   return outcome;

@@ -1,12 +1,15 @@
-// Trains a zoo: many networks of one architecture at once, each with its own initial weights and batch order, and
-// writes their checkpoints as a zoo. Rows are ordered by run, then step; their columns are
-//   run, step, held_out I64;  train_loss (of the mini-batch of that update), test_loss, test_accuracy F32.
+// Trains a zoo: many networks of one architecture, each with its own initial weights, batch order and, where the recipe
+// says so, hyper-parameters, and writes their checkpoints as a zoo. Rows are ordered by run, then step; their columns:
+//   run, step, held_out I64;  train_loss (of the mini-batch of that update), test_loss, test_accuracy F32;
+//   optimizer, activation, initialisation I64 (numbers of their names: the facts' "names");
+//   lr, momentum, weight_decay, label_smoothing, label_noise, dropout F32.
 #pragma once
 #include "data/dataset.h"
+#include "data/zoo.h"
 #include "engine/training/journal.h"
 #include "engine/training/state_file.h"
 #include "evaluator.h"
-#include "recipe.h"
+#include "wave.h"
 
 namespace theta {
 
@@ -27,37 +30,42 @@ struct ZooOutcome {
 
 class ZooTrainer {
 public:
-  ZooTrainer(ZooTask task, const DatasetSizes &sizes); // throws InputError for a network that does not fit the data
+  // Throws InputError for a network that does not fit the data, or choices that the device's trainer cannot make.
+  ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend);
 
   const MemoryPlan &plan() const { return plan_; }
-  std::size_t rows_wanted() const { return std::size_t(task_.recipe.networks) * checkpoints_; }
+  std::size_t rows_wanted() const { return std::size_t(task_.recipe.networks) * open_.checkpoints(); }
 
-  // Trains everything that is not there yet, wave by wave. Each finished wave is a shard; an unfinished one continues
-  // from the state saved beside them. Throws Interrupted when asked to stop.
+  // Trains everything that is not there yet, wave by wave; a finished wave is scored and becomes a shard, which is
+  // written while the next one trains. An unfinished wave continues from the state saved beside the shards. Throws
+  // Interrupted when asked to stop, Error where the disk has no room for the whole zoo.
   ZooOutcome run(Device, const Dataset &, Journal &);
 
 private:
-  struct Work; // device pointers and the open wave
+  struct Work;     // device memory and the open wave
+  struct Finished; // a wave on its way to the disk
+  struct Told;     // progress
   int first_of(int wave) const { return wave * wave_; }
-  int size_of(int wave) const { return std::min(wave_, task_.recipe.networks - first_of(wave)); }
-  void make_plan();
-  void start_wave(Work &, int wave) const;
-  void train_step(Work &, long step) const;
-  void compute_losses(Work &, long step) const;
-  void record(Work &, long step) const;
-  int publish(Work &, class ZooWriter &) const;
-  void save(Work &, long step, std::size_t shards, int dropped) const;
-  long load(Work &, const TrainingState &) const;
+  int networks_of(int wave) const { return std::min(wave_, task_.recipe.networks - first_of(wave)); }
+  int waves() const { return (task_.recipe.networks + wave_ - 1) / wave_; }
+  double steps_before(int wave, long step) const; // of all networks together
+  double row_bytes() const;
+  ZooFormat format() const;
+  void check_disk(int first_wave) const;
+  void train(Work &, long step, Journal &, Told &) const;
+  void score(Work &, Finished &) const;
+  Finished finish_wave(Work &) const;
+  void write(const Finished &, ZooWriter &) const;
+  void save(Work &, long step) const;
 
   ZooTask task_;
   DatasetSizes sizes_;
-  int wave_;                // networks beside one another
-  std::size_t checkpoints_; // rows a run
-  Mlp<float> mlp_;
+  int wave_;  // networks beside one another
+  Wave open_; // the wave in training
   Evaluator evaluator_;
   MemoryPlan plan_{"zoo"};
-  Slot images_, labels_, bounds_, theta_, gradient_, moment1_, moment2_, x_, batch_labels_, row_loss_, loss_, largest_,
-      rows_;
+  Slot images_, labels_;
+  std::array<Slot, 2> staging_; // a wave's rows: one is being filled while the other is being written
 };
 
 } // namespace theta

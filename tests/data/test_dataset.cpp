@@ -64,7 +64,8 @@ TEST_CASE("idx: shape and bytes are read; damage is refused") {
 TEST_CASE("dataset: split, pooling and normalisation by their definitions") {
   const Scratch folder;
   put_small_set(folder.path());
-  const Dataset whole = load_fashion_mnist(1, 2, folder.path()), pooled = load_fashion_mnist(2, 2, folder.path());
+  const Dataset whole = load_fashion_mnist({1, 2, {}, folder.path()}),
+                pooled = load_fashion_mnist({2, 2, {}, folder.path()});
   CHECK(whole.train.size() == 4);
   CHECK(whole.validation.size() == 2);
   CHECK(whole.test.size() == 2);
@@ -79,11 +80,22 @@ TEST_CASE("dataset: split, pooling and normalisation by their definitions") {
   CHECK(whole.std == doctest::Approx(std::sqrt(square - mean * mean)));
   CHECK(255 * whole.mean * whole.scale() + whole.shift() == doctest::Approx(0));
   CHECK(whole.fingerprint != pooled.fingerprint);
-  const DatasetSizes sizes = fashion_mnist_sizes(2, 2, folder.path());
+  const DatasetSizes sizes = fashion_mnist_sizes({2, 2, {}, folder.path()});
   CHECK(sizes.train == 4);
   CHECK(sizes.test == 2);
   CHECK(sizes.pixels == 196);
-  CHECK_THROWS_AS(load_fashion_mnist(3, 2, folder.path()), InputError);
-  CHECK_THROWS_AS(load_fashion_mnist(1, 6, folder.path()), InputError);
-  CHECK_THROWS_AS(load_fashion_mnist(1, 0, folder.path() / "nowhere"), InputError);
+  const Dataset two = load_fashion_mnist({1, 2, {3, 0}, folder.path()});
+  CHECK(two.classes == 2);
+  CHECK(two.train.labels == std::vector<std::uint8_t>{1, 0}); // 0 and 3 of 0, 1, 2, 3
+  CHECK(std::equal(two.train.pixels.begin() + 784, two.train.pixels.end(), whole.train.pixels.begin() + 3 * 784));
+  const DatasetSizes two_sizes = fashion_mnist_sizes({1, 2, {3, 0}, folder.path()});
+  CHECK(two_sizes.train == two.train.size());
+  CHECK(two_sizes.validation == two.validation.size());
+  CHECK(two_sizes.test == two.test.size());
+  CHECK(two_sizes.classes == 2);
+  for (const std::vector<int> &labels : {std::vector{3}, {3, 3}, {0, 10}, {8, 9}}) // 8 and 9 are nowhere
+    CHECK_THROWS_AS(load_fashion_mnist({1, 2, labels, folder.path()}), InputError);
+  CHECK_THROWS_AS(load_fashion_mnist({3, 2, {}, folder.path()}), InputError);
+  CHECK_THROWS_AS(load_fashion_mnist({1, 6, {}, folder.path()}), InputError);
+  CHECK_THROWS_AS(load_fashion_mnist({1, 0, {}, folder.path() / "nowhere"}), InputError);
 }

@@ -44,7 +44,7 @@ TEST_CASE("novelty: distances, IoU and memory by their definitions, on every dev
   const std::size_t v = zoo.parameters();
   for (const auto device : all_devices()) {
     CAPTURE(device.name());
-    NoveltyJudge judge(setting.shape, setting.data.test.size(), setting.data.pixels(), 8, 20, 20);
+    NoveltyJudge judge(setting.shape, setting.data.test.size(), setting.data.pixels(), 8, 20, 20, device.backend);
     judge.start(device, setting.data, setting.data.test, choose(zoo, setting.training, 20, 1, 0),
                 choose(zoo, setting.held_out, 20, 1, 1));
 

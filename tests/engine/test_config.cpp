@@ -2,6 +2,9 @@
 #include "engine/pipeline/stages.h"
 #include "tests/scratch.h"
 
+#include <algorithm>
+#include <tuple>
+
 using namespace theta;
 using namespace theta::test;
 
@@ -60,11 +63,71 @@ TEST_CASE("config: --set overrides numbers, words and lists; what is written rea
   const Config c = load_config(
       path, {"zoo.steps=77", "zoo.optimizer=sgd", "fit.autoencoder.channels=[4, 8]", "name=other", "eval.noise=[0.5]"});
   CHECK(c.zoo.recipe.steps == 77);
-  CHECK(c.zoo.recipe.optimizer == OptimizerKind::sgd);
+  CHECK(c.zoo.recipe.optimizer == std::vector{OptimizerKind::sgd});
   CHECK(c.fit.autoencoder_channels == std::vector<int>{4, 8});
   CHECK(c.name == "other");
   std::ofstream(again) << to_toml(c);
   CHECK(to_toml(load_config(again)) == to_toml(c));
+}
+
+TEST_CASE("config: what differs between runs is a value, a list or a range, and reads back the same") {
+  const Scratch folder;
+  const auto path = folder.path() / "x.toml", again = folder.path() / "again.toml";
+  std::ofstream(path) << "[network]\nwidths = [196, 8, 10]\nactivation = ['relu', 'tanh']\ninitialisation = 'he'\n"
+                         "[zoo]\noptimizer = ['adam', 'sgd']\nlr = {from = 1e-4, to = 1e-2, log = true, points = 3}\n"
+                         "weight_decay = [0.0, 0.01]\ndropout = 0.1\ndraw = 'grid'\nwarmup = 5\n";
+  const Config c = load_config(path);
+  CHECK(c.zoo.recipe.activation == std::vector{Activation::relu, Activation::tanh});
+  CHECK(c.network.act == Activation::relu);
+  CHECK(c.zoo.recipe.initialisation == std::vector{Initialisation::he});
+  CHECK(c.zoo.recipe.lr.range->log);
+  CHECK(c.zoo.recipe.weight_decay.values == std::vector{0.0, 0.01});
+  CHECK(c.zoo.recipe.dropout.is_fixed());
+  std::ofstream(again) << to_toml(c);
+  CHECK(to_toml(load_config(again)) == to_toml(c));
+
+  const auto refused = [&](const std::string &set) {
+    CAPTURE(set);
+    CHECK_THROWS_AS(load_config(path, {set}), InputError);
+  };
+  refused("zoo.lr={from = 1e-2, to = 1e-4}");
+  refused("zoo.lr={from = 0.0, to = 1e-4, log = true}");
+  refused("zoo.lr={from = 1e-4}");
+  refused("zoo.lr={from = 1e-4, to = 1e-2, step = 3}");
+  refused("zoo.lr={from = 1e-4, to = 1e-2}"); // a grid needs points
+  refused("zoo.lr=[]");
+  refused("zoo.lr=[1e-3, 'x']");
+  refused("zoo.dropout=1.5");
+  refused("network.activation=['relu', 'rule']");
+  refused("zoo.warmup=1000");
+}
+
+TEST_CASE("recipes: a grid visits every combination, a draw follows its range, and a run's draw is its own") {
+  ZooRecipe r{.draw = DrawKind::grid,
+              .activation = {Activation::relu, Activation::tanh},
+              .lr = Range{1e-4, 1e-2, true, 3},
+              .weight_decay = std::vector{0.0, 0.1}};
+  std::vector<std::tuple<Activation, float, float>> seen;
+  for (int run = 0; run < 12; ++run) {
+    const RunRecipe c = choice_of(r, 1, run).recipe;
+    seen.emplace_back(c.act, c.lr, c.weight_decay);
+    CHECK(choice_of(r, 1, run + 12).recipe.lr == c.lr);
+  }
+  std::sort(seen.begin(), seen.end());
+  CHECK(std::unique(seen.begin(), seen.end()) == seen.end());
+  CHECK(std::get<1>(seen[2]) == doctest::Approx(1e-3));
+
+  r.draw = DrawKind::random;
+  int below = 0, tanh = 0;
+  for (int run = 0; run < 1000; ++run) {
+    const RunRecipe c = choice_of(r, 1, run).recipe;
+    CHECK((c.lr >= 1e-4f && c.lr <= 1e-2f));
+    below += c.lr < 1e-3f, tanh += c.act == Activation::tanh;
+    CHECK(choice_of(r, 1, run).recipe.lr == c.lr);
+  }
+  CHECK(below == doctest::Approx(500).epsilon(0.13)); // 16 is one standard deviation
+  CHECK(tanh == doctest::Approx(500).epsilon(0.13));
+  CHECK(choice_of(r, 2, 0).recipe.lr != choice_of(r, 1, 0).recipe.lr);
 }
 
 TEST_CASE("every configuration of runs/ is planned, and its arenas take what was planned") {

@@ -2,6 +2,8 @@
 #include "engine/training/lr_schedule.h"
 #include "tests/check.h"
 
+#include <numbers>
+
 using namespace theta;
 using namespace theta::test;
 
@@ -76,4 +78,21 @@ TEST_CASE("cosine learning rate agrees with PyTorch; step and constant by defini
   CHECK(step.at(30) == 0.5);
   CHECK(step.at(99) == 0.125);
   CHECK(LrSchedule{}.at(77) == 1);
+}
+
+TEST_CASE("warm-up rises in a line; one cycle has the ends and the top of PyTorch's OneCycleLR") {
+  LrSchedule s{.kind = LrKind::cosine, .steps = 60, .warmup = 10};
+  CHECK(s.at(0) == doctest::Approx(0.1));
+  CHECK(s.at(9) == 1);
+  CHECK(s.at(10) == 1);
+  CHECK(s.at(35) == doctest::Approx(0.5)); // halfway through what is left
+  s = {.kind = LrKind::one_cycle, .steps = 100};
+  CHECK(s.at(0) == doctest::Approx(1 / 25.0));
+  CHECK(s.at(29) == doctest::Approx(1)); // 0.3·100 − 1
+  CHECK(s.at(99) == doctest::Approx(1 / 250000.0));
+  CHECK(s.at(64) == doctest::Approx((1 + 1 / 250000.0) / 2)); // halfway down: (29 + 99)/2
+  CHECK(s.at(10) == doctest::Approx(0.04 + 0.96 * 0.5 * (1 - std::cos(std::numbers::pi * 10 / 29))));
+  for (const long steps : {1, 2, 3, 4, 5}) // too short for a rise
+    for (long i = 0; i < steps; ++i)
+      CHECK(std::isfinite(LrSchedule{.kind = LrKind::one_cycle, .steps = steps}.at(i)));
 }

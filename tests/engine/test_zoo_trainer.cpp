@@ -7,7 +7,7 @@ namespace {
 
 Scores score(Device device, const ZooTask &task, const Dataset &data, const std::vector<float> &theta,
              std::size_t networks) {
-  Evaluator evaluator(task.network, data.test.size(), data.pixels(), 2);
+  Evaluator evaluator(task.network, data.test.size(), data.pixels(), 2, device.backend);
   MemoryPlan plan("test");
   evaluator.plan(plan);
   plan.place();
@@ -27,7 +27,7 @@ std::vector<float> all_theta(const ZooReader &zoo) {
 
 std::vector<float> train(Device device, const ZooTask &task, const Dataset &data) {
   Journal journal;
-  ZooTrainer(task, sizes_of(data)).run(device, data, journal);
+  ZooTrainer(task, sizes_of(data), device.backend).run(device, data, journal);
   return all_theta(ZooReader(task.directory));
 }
 
@@ -87,8 +87,8 @@ TEST_CASE("zoo trainer: every optimiser and checkpoint schedule learns") {
       CAPTURE(name_of(checkpoints));
       const Scratch folder;
       ZooTask task = small_task(folder.path() / "zoo");
-      task.recipe.optimizer = optimizer, task.recipe.checkpoints = checkpoints, task.recipe.count = 4;
-      task.recipe.schedule = LrKind::cosine, task.recipe.weight_decay = 1e-3;
+      task.recipe.optimizer = {optimizer}, task.recipe.checkpoints = checkpoints, task.recipe.count = 4;
+      task.recipe.schedule.kind = LrKind::cosine, task.recipe.weight_decay = 1e-3;
       train(Device{}, task, data);
       const ZooReader zoo(task.directory);
       const auto steps = zoo.integers("step");
@@ -106,6 +106,51 @@ TEST_CASE("zoo trainer: every optimiser and checkpoint schedule learns") {
       }
       CHECK(zoo.floats("train_loss").back() < 1.05f); // chance is ln 3 = 1.0986
     }
+}
+
+TEST_CASE("zoo trainer: every row carries what its run was trained with") {
+  const Dataset data = small_data();
+  const Scratch folder;
+  ZooTask task = small_task(folder.path() / "zoo");
+  task.recipe.activation = {Activation::relu, Activation::tanh, Activation::gelu};
+  task.recipe.initialisation = {Initialisation::he, Initialisation::siren};
+  task.recipe.optimizer = {OptimizerKind::sgd, OptimizerKind::adamw};
+  task.recipe.lr = Range{1e-3, 1e-1, true};
+  task.recipe.dropout = std::vector{0.0, 0.25};
+  const auto theta = train(Device{}, task, data);
+  const ZooReader zoo(task.directory);
+  const auto run = zoo.integers("run"), act = zoo.integers("activation"), start = zoo.integers("initialisation"),
+             optimizer = zoo.integers("optimizer");
+  const auto lr = zoo.floats("lr"), dropout = zoo.floats("dropout");
+  for (std::size_t row = 0; row < zoo.rows(); ++row) {
+    const RunChoice c = choice_of(task.recipe, task.seed, int(run[row]));
+    CHECK(act[row] == std::int64_t(c.recipe.act));
+    CHECK(optimizer[row] == std::int64_t(c.recipe.optimizer));
+    CHECK(start[row] == std::int64_t(c.initialisation));
+    CHECK(lr[row] == c.recipe.lr);
+    CHECK(dropout[row] == c.recipe.dropout);
+  }
+  // The columns are what an evaluator says, each network with its own activation.
+  for (std::size_t row = 0; row < zoo.rows(); ++row) {
+    ZooTask one = task;
+    one.network.act = Activation(act[row]);
+    const std::vector<float> network(theta.begin() + std::ptrdiff_t(row * zoo.parameters()),
+                                     theta.begin() + std::ptrdiff_t((row + 1) * zoo.parameters()));
+    CHECK(score(Device{}, one, data, network, 1).loss[0] == zoo.floats("test_loss")[row]);
+  }
+  for (const auto device : all_devices())
+    if (device.backend != Backend::cpu) // layer by layer, all runs are alike
+      CHECK_THROWS_AS(ZooTrainer(task, sizes_of(data), device.backend), InputError);
+}
+
+TEST_CASE("zoo trainer: a disk without room for the zoo is refused before any work") {
+  const Dataset data = small_data();
+  const Scratch folder;
+  ZooTask task = small_task(folder.path() / "zoo");
+  task.recipe.networks = 2'000'000'000, task.recipe.wave = 2; // 1.6 TB of rows
+  Journal journal;
+  CHECK_THROWS_AS(ZooTrainer(task, sizes_of(data), Backend::cpu).run(Device{}, data, journal), Error);
+  CHECK(!std::filesystem::exists(task.directory / "shard-00000.safetensors"));
 }
 
 TEST_CASE("zoo trainer: one run holds out every other checkpoint") {
@@ -132,24 +177,24 @@ TEST_CASE("zoo trainer: runs that diverge are dropped whole, and counted") {
   std::sort(sorted.begin(), sorted.end());
   task.recipe.divergence_limit = (sorted[2] + sorted[3]) / 2;
   Journal journal;
-  const ZooOutcome outcome = ZooTrainer(task, sizes_of(data)).run(Device{}, data, journal);
+  const ZooOutcome outcome = ZooTrainer(task, sizes_of(data), Backend::cpu).run(Device{}, data, journal);
   CHECK(outcome.dropped == 2);
   CHECK(outcome.rows == 6);
   for (const auto run : ZooReader(task.directory).integers("run"))
     CHECK(largest[std::size_t(run)] < task.recipe.divergence_limit);
   task.recipe.divergence_limit = 1e-6;
-  CHECK_THROWS_AS(ZooTrainer(task, sizes_of(data)).run(Device{}, data, journal), Error);
+  CHECK_THROWS_AS(ZooTrainer(task, sizes_of(data), Backend::cpu).run(Device{}, data, journal), Error);
 }
 
 TEST_CASE("zoo trainer: planned bytes are the arena's; a network that does not fit the data is refused") {
   const Dataset data = small_data();
   ZooTask task = small_task("unused");
-  const ZooTrainer trainer(task, sizes_of(data));
+  const ZooTrainer trainer(task, sizes_of(data), Backend::cpu);
   const Arena arena(Device{}, trainer.plan());
   CHECK(arena.device_bytes() == trainer.plan().device_bytes());
   CHECK(arena.host_bytes() == trainer.plan().host_bytes());
   task.network.widths = {15, 5, 3};
-  CHECK_THROWS_AS(ZooTrainer(task, sizes_of(data)), InputError);
+  CHECK_THROWS_AS(ZooTrainer(task, sizes_of(data), Backend::cpu), InputError);
 }
 
 TEST_CASE("held-out shares are met at every prefix") {

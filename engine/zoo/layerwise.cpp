@@ -1,0 +1,116 @@
+#include "layerwise.h"
+#include "kernels/bf16.h"
+#include "kernels/gather.h"
+#include "kernels/reduce.h"
+#include "kernels/softmax_cross_entropy.h"
+#include <algorithm>
+#include <cmath>
+
+namespace theta {
+
+Layerwise::Layerwise(const ZooRecipe &recipe, const MlpShape &shape)
+    : recipe_(recipe), each_(choice_of(recipe, 0, 0).recipe), mlp_({shape.widths, each_.act}) {
+  const auto only_one = [](const char *key, bool one) {
+    if (!one)
+      throw InputError(key, ": found several values, expected one: the layerwise trainer gives every run the same");
+  };
+  only_one("zoo.optimizer", recipe.optimizer.size() == 1);
+  only_one("network.activation", recipe.activation.size() == 1);
+  only_one("zoo.lr", recipe.lr.is_fixed());
+  only_one("zoo.momentum", recipe.momentum.is_fixed());
+  only_one("zoo.weight_decay", recipe.weight_decay.is_fixed());
+  for (const auto &[key, choice] : {std::pair{"zoo.label_smoothing", &recipe.label_smoothing},
+                                    {"zoo.label_noise", &recipe.label_noise},
+                                    {"zoo.dropout", &recipe.dropout}})
+    if (!choice->is_fixed() || choice->values[0] != 0)
+      throw InputError(key, ": the layerwise trainer has none, expected 0");
+}
+
+void Layerwise::plan(MemoryPlan &plan, int networks) {
+  const std::int64_t n = networks, b = recipe_.batch;
+  gradient_slot_ =
+      plan.reserve<float>("zoo.gradient", MemoryClass::gradients, {n, std::int64_t(mlp_.layout().size())}, "zoo.wave");
+  largest_slot_ = plan.reserve<float>("zoo.largest", MemoryClass::workspace, {n});
+  x_slot_ = plan.reserve<float>("zoo.x", MemoryClass::activations, {n, b, mlp_.inputs()}, "zoo.wave or zoo.batch");
+  label_slot_ = plan.reserve<std::uint8_t>("zoo.batch_labels", MemoryClass::activations, {n, b});
+  row_loss_slot_ = plan.reserve<float>("zoo.row_loss", MemoryClass::activations, {n, b});
+  mlp_.plan(plan, true, networks, recipe_.batch);
+  for (const Slot slot : {x_slot_, label_slot_, row_loss_slot_})
+    plan.release(slot); // evaluation comes between steps
+}
+
+void Layerwise::bind(const Arena &arena) {
+  mlp_.bind(arena);
+  gradient_ = arena.at<float>(gradient_slot_), largest_ = arena.at<float>(largest_slot_);
+  x_ = arena.at<float>(x_slot_), row_loss_ = arena.at<float>(row_loss_slot_);
+  label_ = arena.at<std::uint8_t>(label_slot_);
+}
+
+// The losses of the mini-batch of step `step` (0 for the first), and the gradient.
+void Layerwise::compute_losses(Stream &s, const TrainingRuns<float> &runs, const ImageSet &set, long step) {
+  const int n = runs.networks, batch = recipe_.batch;
+  gather_images<float>(s, x_, label_, set.image, set.label, set.pixels, set.scale, set.shift,
+                       {n, batch, set.examples, runs.seed, runs.first_run, std::uint64_t(step)});
+  float *logits = mlp_.forward(s, runs.theta, x_);
+  softmax_cross_entropy<float>(s, row_loss_, logits, logits, label_,
+                               {n * batch, mlp_.outputs(), n * batch, 0, 1.0 / batch});
+  fill_zero(s, runs.loss, std::size_t(n) * sizeof(float));
+  row_sum<float>(s, runs.loss, row_loss_, n, std::size_t(batch), 1.0 / batch);
+  fill_zero(s, gradient_, std::size_t(n) * runs.parameters * sizeof(float));
+  mlp_.backward(s, runs.theta, gradient_, logits, x_);
+}
+
+void Layerwise::update(Stream &s, const TrainingRuns<float> &runs, long step) const {
+  const std::size_t n = std::size_t(runs.networks) * runs.parameters;
+  const double lr = double(each_.lr) * recipe_.schedule.at(step);
+  if (each_.optimizer == OptimizerKind::sgd)
+    sgd_step<float>(s, runs.theta, runs.moment1, gradient_, n, {lr, each_.momentum, each_.weight_decay});
+  else
+    adam_step<float>(
+        s, runs.theta, runs.moment1, runs.moment2, nullptr, gradient_, n,
+        {lr, runs.beta1, runs.beta2, runs.eps, each_.weight_decay, each_.optimizer == OptimizerKind::adamw, step + 1});
+}
+
+// Makes rows of the networks whose checkpoint is due after `step` updates, and notices divergence.
+void Layerwise::record(Stream &s, const TrainingRuns<float> &runs, const std::vector<std::int32_t> &due, long step) {
+  const std::size_t n = std::size_t(runs.networks), k = std::size_t(runs.checkpoints), v = runs.parameters;
+  std::vector<std::size_t> rows; // of [networks, checkpoints]
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto *begin = due.data() + i * k, *found = std::lower_bound(begin, begin + k, step);
+    if (found != begin + k && *found == step)
+      rows.push_back(i * k + std::size_t(found - begin));
+  }
+  if (rows.empty())
+    return;
+  row_max_abs<float>(s, largest_, runs.theta, int(n), v);
+  const auto largest = to_host(s, largest_, n), loss = to_host(s, runs.loss, n);
+  auto diverged = to_host(s, runs.diverged, n);
+  for (const std::size_t row : rows) {
+    const std::size_t i = row / k;
+    if (!(double(largest[i]) <= runs.limit) || !std::isfinite(loss[i]))
+      diverged[i] = 1;
+    copy(s, runs.row + row * v, runs.theta + i * v, v * sizeof(float));
+    copy(s, runs.row_loss + row, runs.loss + i, sizeof(float));
+    if (runs.rows_are_bf16) {
+      auto rounded = to_host(s, runs.row + row * v, v);
+      std::transform(rounded.begin(), rounded.end(), rounded.begin(), [](float x) { return to_float(to_bf16(x)); });
+      copy(s, runs.row + row * v, rounded.data(), v * sizeof(float));
+      s.synchronize();
+    }
+  }
+  copy(s, runs.diverged, diverged.data(), n * sizeof(std::int32_t));
+  s.synchronize();
+}
+
+void Layerwise::train(Stream &s, const TrainingRuns<float> &runs, const ImageSet &set,
+                      const std::vector<std::int32_t> &due, long first, long last) {
+  for (long step = first; step < last; ++step) {
+    compute_losses(s, runs, set, step);
+    if (step == 0)
+      record(s, runs, due, 0); // what has seen no update: its loss is the first batch's
+    update(s, runs, step);
+    record(s, runs, due, step + 1);
+  }
+}
+
+} // namespace theta

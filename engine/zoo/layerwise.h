@@ -1,0 +1,36 @@
+// The trainer for every shape and device: the networks of a wave go through their layers side by side, one operation
+// after another. It takes runs that differ in nothing but their draws.
+#pragma once
+#include "engine/memory/arena.h"
+#include "engine/networks/mlp.h"
+#include "recipe.h"
+
+namespace theta {
+
+class Layerwise {
+public:
+  // Throws InputError for what only whole-run trainers do: choices that differ between runs, label smoothing and noise,
+  // dropout.
+  Layerwise(const ZooRecipe &, const MlpShape &);
+
+  void plan(MemoryPlan &, int networks);
+  void bind(const Arena &);
+
+  // As train_mlps (kernels/mlp_training.h); `due` is runs.due on the host.
+  void train(Stream &, const TrainingRuns<float> &runs, const ImageSet &, const std::vector<std::int32_t> &due,
+             long first, long last);
+
+private:
+  void compute_losses(Stream &, const TrainingRuns<float> &runs, const ImageSet &, long step);
+  void update(Stream &, const TrainingRuns<float> &runs, long step) const;
+  void record(Stream &, const TrainingRuns<float> &runs, const std::vector<std::int32_t> &due, long step);
+
+  ZooRecipe recipe_;
+  RunRecipe each_; // the recipe of every run
+  Mlp<float> mlp_;
+  Slot gradient_slot_, x_slot_, label_slot_, row_loss_slot_, largest_slot_;
+  float *gradient_ = nullptr, *x_ = nullptr, *row_loss_ = nullptr, *largest_ = nullptr;
+  std::uint8_t *label_ = nullptr;
+};
+
+} // namespace theta

@@ -1,0 +1,193 @@
+#include "wave.h"
+#include "kernels/random.h"
+#include <algorithm>
+#include <cmath>
+
+namespace theta {
+
+namespace {
+
+constexpr double work_of_a_call = 1e10; // FLOPs
+
+} // namespace
+
+TrainerKind trainer_for(Backend backend) {
+  return backend == Backend::cpu ? TrainerKind::whole_runs : TrainerKind::layer_by_layer;
+}
+
+Wave::Wave(const ZooRecipe &recipe, const MlpShape &shape, int networks, std::uint64_t seed, bool rows_are_bf16,
+           TrainerKind trainer)
+    : recipe_(recipe), shape_(shape), layout_(layout_of(shape)), capacity_(networks), seed_(seed),
+      rows_are_bf16_(rows_are_bf16), checkpoints_(checkpoint_steps(recipe, seed, 0).size()) {
+  recipe_.schedule.steps = recipe.steps;
+  if (checkpoints_ == 0)
+    throw InputError("zoo.count: found ", recipe.count, ": no step of ", recipe.steps, " would be kept");
+  check_choices(recipe);
+  if (trainer == TrainerKind::layer_by_layer)
+    layerwise_.emplace(recipe_, shape);
+  else
+    whole_runs_of(shape, recipe.batch);
+}
+
+long Wave::chunk() const {
+  const double a_step = 6.0 * capacity_ * recipe_.batch * double(layout_.size());
+  return std::clamp(long(work_of_a_call / a_step), 1L, std::clamp(recipe_.steps / 100, 1L, 50L));
+}
+
+void Wave::plan(MemoryPlan &plan, Backend backend) {
+  const std::int64_t n = capacity_, v = std::int64_t(layout_.size()), k = std::int64_t(checkpoints_);
+  const auto vector = [&](const char *name, MemoryClass kind) {
+    return plan.reserve<float>(name, kind, {n, v}, "zoo.wave");
+  };
+  const auto small = [&]<class T>(T, const char *name, Shape shape) {
+    return plan.reserve<T>(name, MemoryClass::workspace, std::move(shape));
+  };
+  theta_slot_ = vector("zoo.theta", MemoryClass::weights);
+  moment1_slot_ = vector("zoo.moment1", MemoryClass::optimizer);
+  if (recipe_.optimizer != std::vector{OptimizerKind::sgd})
+    moment2_slot_ = vector("zoo.moment2", MemoryClass::optimizer);
+  rows_slot_ = plan.reserve<float>("zoo.rows", MemoryClass::data, {n, k, v}, "zoo.wave or zoo.count");
+  bounds_slot_ = small(float{}, "zoo.bounds", {v});
+  loss_slot_ = small(float{}, "zoo.loss", {n});
+  row_loss_slot_ = small(float{}, "zoo.row_losses", {n, k});
+  due_slot_ = small(std::int32_t{}, "zoo.due", {n, k});
+  diverged_slot_ = small(std::int32_t{}, "zoo.diverged", {n});
+  recipe_slot_ = small(std::uint8_t{}, "zoo.recipes", {n, std::int64_t(sizeof(RunRecipe))});
+  schedule_slot_ = small(std::uint8_t{}, "zoo.schedule", {chunk(), std::int64_t(sizeof(ScheduledStep))});
+  if (layerwise_)
+    layerwise_->plan(plan, capacity_);
+  else
+    workspace_slot_ = small(std::uint8_t{}, "zoo.workspace",
+                            {std::int64_t(mlp_training_workspace(backend, whole_runs_of(shape_, recipe_.batch)))});
+}
+
+void Wave::bind(const Arena &a) {
+  if (layerwise_)
+    layerwise_->bind(a);
+  else
+    workspace_ = a.at<std::uint8_t>(workspace_slot_);
+  theta_ = a.at<float>(theta_slot_), moment1_ = a.at<float>(moment1_slot_);
+  moment2_ = moment2_slot_ ? a.at<float>(moment2_slot_) : nullptr;
+  rows_ = a.at<float>(rows_slot_), bounds_ = a.at<float>(bounds_slot_);
+  loss_ = a.at<float>(loss_slot_), row_loss_ = a.at<float>(row_loss_slot_);
+  due_there_ = a.at<std::int32_t>(due_slot_), diverged_ = a.at<std::int32_t>(diverged_slot_);
+  recipe_there_ = reinterpret_cast<RunRecipe *>(a.at<std::uint8_t>(recipe_slot_));
+  schedule_ = reinterpret_cast<ScheduledStep *>(a.at<std::uint8_t>(schedule_slot_));
+}
+
+void Wave::start(Stream &s, int first_run, int networks) {
+  const std::size_t v = layout_.size(), n = std::size_t(capacity_);
+  first_run_ = first_run, networks_ = networks;
+  choices_.clear(), due_.clear();
+  std::vector<RunRecipe> recipes;
+  for (int run = first_run; run < first_run + networks; ++run) {
+    choices_.push_back(choice_of(recipe_, seed_, run));
+    recipes.push_back(choices_.back().recipe);
+    for (const long step : checkpoint_steps(recipe_, seed_, run))
+      due_.push_back(std::int32_t(step));
+  }
+  copy(s, recipe_there_, recipes.data(), recipes.size() * sizeof(RunRecipe));
+  copy(s, due_there_, due_.data(), due_.size() * sizeof(std::int32_t));
+  for (int first = 0, last; first < networks; first = last) { // neighbours of one initialisation together
+    MlpShape shape = shape_;
+    shape.initialisation = choices_[std::size_t(first)].initialisation;
+    for (last = first; last < networks && choices_[std::size_t(last)].initialisation == shape.initialisation;)
+      ++last;
+    const auto bounds = layout_of(shape).bounds();
+    copy(s, bounds_, bounds.data(), v * sizeof(float));
+    fill_uniform<float>(s, theta_ + std::size_t(first) * v, bounds_, last - first, v,
+                        {seed_, Purpose::initialisation, std::uint32_t(first_run + first)});
+    s.synchronize();
+  }
+  fill_zero(s, moment1_, n * v * sizeof(float));
+  if (moment2_)
+    fill_zero(s, moment2_, n * v * sizeof(float));
+  fill_zero(s, rows_, n * checkpoints_ * v * sizeof(float));
+  fill_zero(s, loss_, n * sizeof(float));
+  fill_zero(s, row_loss_, n * checkpoints_ * sizeof(float));
+  fill_zero(s, diverged_, n * sizeof(std::int32_t));
+  s.synchronize();
+}
+
+TrainingRuns<float> Wave::runs() const {
+  return {.networks = networks_,
+          .parameters = layout_.size(),
+          .seed = seed_,
+          .first_run = std::uint32_t(first_run_),
+          .recipe = recipe_there_,
+          .beta1 = recipe_.beta1,
+          .beta2 = recipe_.beta2,
+          .eps = recipe_.eps,
+          .schedule = schedule_,
+          .theta = theta_,
+          .moment1 = moment1_,
+          .moment2 = moment2_,
+          .loss = loss_,
+          .checkpoints = int(checkpoints_),
+          .due = due_there_,
+          .row = rows_,
+          .row_loss = row_loss_,
+          .rows_are_bf16 = rows_are_bf16_,
+          .limit = recipe_.divergence_limit,
+          .diverged = diverged_};
+}
+
+void Wave::train(Stream &s, const ImageSet &set, long first, long last) {
+  std::vector<ScheduledStep> schedule;
+  for (long step = first; step < last; ++step)
+    schedule.push_back({recipe_.schedule.at(step), 1 / (1 - std::pow(recipe_.beta1, double(step + 1))),
+                        1 / std::sqrt(1 - std::pow(recipe_.beta2, double(step + 1)))});
+  copy(s, schedule_, schedule.data(), schedule.size() * sizeof(ScheduledStep));
+  s.synchronize();
+  if (layerwise_)
+    layerwise_->train(s, runs(), set, due_, first, last);
+  else
+    train_mlps<float>(s, runs(), set, whole_runs_of(shape_, recipe_.batch), first, last, workspace_);
+}
+
+std::vector<float> Wave::row_losses(Stream &s) const {
+  return to_host(s, row_loss_, std::size_t(networks_) * checkpoints_);
+}
+std::vector<float> Wave::losses(Stream &s) const { return to_host(s, loss_, std::size_t(networks_)); }
+std::vector<std::int32_t> Wave::diverged(Stream &s) const { return to_host(s, diverged_, std::size_t(networks_)); }
+
+std::vector<std::pair<const char *, std::pair<float *, std::size_t>>> Wave::vectors() const {
+  const std::size_t n = std::size_t(networks_), v = n * layout_.size();
+  std::vector<std::pair<const char *, std::pair<float *, std::size_t>>> all{
+      {"theta", {theta_, v}}, {"moment1", {moment1_, v}}, {"row_loss", {row_loss_, n * checkpoints_}}};
+  if (moment2_)
+    all.push_back({"moment2", {moment2_, v}});
+  return all;
+}
+
+HostTensors Wave::save(Stream &s, long step) const {
+  HostTensors tensors;
+  for (const auto &[name, vector] : vectors())
+    tensors[name] = to_host(s, vector.first, vector.second);
+  if (std::any_of(due_.begin(), due_.end(), [&](std::int32_t due) { return due <= step; }))
+    tensors["rows"] = to_host(s, rows_, due_.size() * layout_.size());
+  const auto marks = diverged(s);
+  tensors["diverged"] = {marks.begin(), marks.end()};
+  return tensors;
+}
+
+void Wave::load(Stream &s, const HostTensors &from) {
+  auto all = vectors();
+  if (from.contains("rows"))
+    all.push_back({"rows", {rows_, due_.size() * layout_.size()}});
+  for (const auto &[name, vector] : all) {
+    const auto found = from.find(name);
+    if (found == from.end() || found->second.size() != vector.second)
+      throw InputError("zoo state: '", name, "': found ", found == from.end() ? 0 : found->second.size(),
+                       " values, expected ", vector.second);
+    copy(s, vector.first, found->second.data(), vector.second * sizeof(float));
+  }
+  const auto &marks = from.at("diverged");
+  const std::vector<std::int32_t> diverged(marks.begin(), marks.end());
+  if (diverged.size() != std::size_t(networks_))
+    throw InputError("zoo state: 'diverged': found ", diverged.size(), " values, expected ", networks_);
+  copy(s, diverged_, diverged.data(), diverged.size() * sizeof(std::int32_t));
+  s.synchronize();
+}
+
+} // namespace theta

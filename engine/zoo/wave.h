@@ -1,0 +1,71 @@
+// A wave of a zoo: runs that are trained beside one another, each with its own initial weights, recipe and draws, and
+// the rows that they leave. What it makes of run r depends on the recipe, the seed and r alone.
+#pragma once
+#include "engine/memory/arena.h"
+#include "engine/training/trainable.h"
+#include "kernels/mlp_training.h"
+#include "layerwise.h"
+
+namespace theta {
+
+// whole_runs: each network has a worker of its own for all its steps (kernels/mlp_training.h). layer_by_layer: all
+// networks go through each layer together (layerwise.h).
+enum class TrainerKind { whole_runs, layer_by_layer };
+TrainerKind trainer_for(Backend);
+
+class Wave {
+public:
+  // Room for `networks` runs. Throws InputError for what the trainer cannot do.
+  Wave(const ZooRecipe &, const MlpShape &, int networks, std::uint64_t seed, bool rows_are_bf16, TrainerKind);
+
+  void plan(MemoryPlan &, Backend);
+  void bind(const Arena &);
+
+  std::size_t parameters() const { return layout_.size(); }
+  const Layout &layout() const { return layout_; }
+  std::size_t checkpoints() const { return checkpoints_; } // rows a run
+  // Steps that are best trained in one call: between two calls Ctrl-C is noticed.
+  long chunk() const;
+
+  // Fresh runs first_run..first_run+networks−1, none of their steps done.
+  void start(Stream &, int first_run, int networks);
+  // Trains all runs from step `first` to `last`, at most chunk() further.
+  void train(Stream &, const ImageSet &, long first, long last);
+
+  int networks() const { return networks_; } // of those there is room for
+  const std::vector<RunChoice> &choices() const { return choices_; }
+  const std::vector<std::int32_t> &due() const { return due_; } // [networks, checkpoints] steps
+  const float *theta() const { return theta_; }                 // [networks, V] on the device
+  const float *rows() const { return rows_; }                   // [networks, checkpoints, V] on the device
+  std::vector<float> row_losses(Stream &) const;                // [networks, checkpoints]
+  std::vector<float> losses(Stream &) const;                    // of the last step
+  std::vector<std::int32_t> diverged(Stream &) const;           // 0 or 1 a network
+
+  // Everything that start() with the same arguments does not make again, after `step` steps.
+  HostTensors save(Stream &, long step) const;
+  void load(Stream &, const HostTensors &); // throws InputError where one is missing or of another size
+
+private:
+  TrainingRuns<float> runs() const;
+  std::vector<std::pair<const char *, std::pair<float *, std::size_t>>> vectors() const; // what is saved always
+
+  ZooRecipe recipe_;
+  MlpShape shape_;
+  Layout layout_;
+  int capacity_, networks_ = 0, first_run_ = 0;
+  std::uint64_t seed_;
+  bool rows_are_bf16_;
+  std::size_t checkpoints_;
+  std::optional<Layerwise> layerwise_;
+  std::vector<RunChoice> choices_;
+  std::vector<std::int32_t> due_;
+  Slot bounds_slot_, theta_slot_, moment1_slot_, moment2_slot_, rows_slot_, loss_slot_, row_loss_slot_, due_slot_,
+      diverged_slot_, recipe_slot_, schedule_slot_, workspace_slot_;
+  float *bounds_ = nullptr, *theta_ = nullptr, *moment1_ = nullptr, *moment2_ = nullptr, *rows_ = nullptr,
+        *loss_ = nullptr, *row_loss_ = nullptr;
+  std::int32_t *due_there_ = nullptr, *diverged_ = nullptr;
+  RunRecipe *recipe_there_ = nullptr;
+  ScheduledStep *schedule_ = nullptr;
+  std::uint8_t *workspace_ = nullptr;
+};
+} // namespace theta

@@ -1,0 +1,180 @@
+#include "zoo_stream.h"
+#include "engine/training/interrupt.h"
+#include <chrono>
+#include <fmt/core.h>
+#include <omp.h>
+
+namespace theta {
+
+namespace {
+constexpr int evaluated_at_once = 64, barren_waves = 8;
+}
+
+ZooStream::ZooStream(const ZooRecipe &recipe, const MlpShape &shape, std::uint64_t seed, const DatasetSizes &sizes,
+                     Backend backend, int buffered)
+    : recipe_(recipe), sizes_(sizes), wave_(recipe, shape, recipe.wave, seed, false, trainer_for(backend)),
+      evaluator_(shape, sizes.test, sizes.pixels, std::min(recipe.wave, evaluated_at_once), backend), backend_(backend),
+      buffered_(buffered) {
+  if (shape.widths.front() != sizes.pixels || shape.widths.back() != sizes.classes)
+    throw InputError("network.widths: found ", shape.widths.front(), " inputs and ", shape.widths.back(),
+                     " outputs, but the data has ", sizes.pixels, " pixels and ", sizes.classes, " classes");
+}
+
+ZooStream::~ZooStream() {
+  if (!thread_.joinable())
+    return;
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void ZooStream::plan(MemoryPlan &plan) {
+  const auto train = std::int64_t(sizes_.train);
+  image_slot_ = plan.reserve<std::uint8_t>("stream.images", MemoryClass::data, {train, sizes_.pixels}, "data.pool");
+  label_slot_ = plan.reserve<std::uint8_t>("stream.labels", MemoryClass::data, {train});
+  wave_.plan(plan, backend_);
+  evaluator_.plan(plan);
+  for (int i = 0; i < buffered_; ++i)
+    row_slots_.push_back(plan.reserve<float>(
+        fmt::format("stream.rows.{}", i), MemoryClass::data,
+        {recipe_.wave, std::int64_t(wave_.checkpoints()), std::int64_t(wave_.parameters())}, "zoo.wave"));
+}
+
+void ZooStream::start(Device device, const Arena &arena, const Dataset &data, StreamPosition from, int threads) {
+  wave_.bind(arena), evaluator_.bind(arena);
+  for (int i = 0; i < buffered_; ++i) {
+    rows_.push_back(arena.at<float>(row_slots_[std::size_t(i)]));
+    free_.push_back(i);
+  }
+  images_ = {arena.at<std::uint8_t>(image_slot_),
+             arena.at<std::uint8_t>(label_slot_),
+             std::uint32_t(sizes_.train),
+             sizes_.pixels,
+             sizes_.classes,
+             data.scale(),
+             data.shift()};
+  position_ = from;
+  thread_ = std::thread([=, this, &data] { produce(device, data, from.wave, threads); });
+}
+
+std::optional<ZooStream::Ready> ZooStream::train_wave(Stream &s, long wave, int slot) {
+  const auto ending = [&] {
+    const std::lock_guard lock(mutex_);
+    return ending_;
+  };
+  wave_.start(s, int(wave * recipe_.wave), recipe_.wave);
+  for (long step = 0, next; step < recipe_.steps; step = next) {
+    if (ending())
+      return {};
+    next = std::min(recipe_.steps, step + wave_.chunk());
+    wave_.train(s, images_, step, next);
+  }
+  Ready ready{wave, slot, {}};
+  const auto diverged = wave_.diverged(s);
+  const auto losses = wave_.row_losses(s);
+  const std::size_t v = wave_.parameters(), checkpoints = wave_.checkpoints();
+  float *rows = rows_[std::size_t(slot)];
+  for (std::size_t row = 0; row < wave_.due().size(); ++row) {
+    const std::size_t i = row / checkpoints;
+    if (diverged[i])
+      continue;
+    copy(s, rows + ready.rows.size() * v, wave_.rows() + row * v, v * sizeof(float));
+    ready.rows.push_back(
+        {wave * recipe_.wave + std::int64_t(i), wave_.due()[row], wave_.choices()[i], losses[row], 0, 0});
+  }
+  for (std::size_t first = 0; first < ready.rows.size(); first += std::size_t(evaluator_.wave())) {
+    if (ending())
+      return {};
+    const std::size_t count = std::min(std::size_t(evaluator_.wave()), ready.rows.size() - first);
+    copy(s, evaluator_.theta(), rows + first * v, count * v * sizeof(float));
+    std::vector<Activation> activations;
+    for (std::size_t j = 0; j < count; ++j)
+      activations.push_back(ready.rows[first + j].choice.recipe.act);
+    Scores scores;
+    evaluator_.score(s, int(count), scores, activations);
+    for (std::size_t j = 0; j < count; ++j)
+      ready.rows[first + j].test_loss = scores.loss[j], ready.rows[first + j].test_accuracy = scores.accuracy[j];
+  }
+  s.synchronize();
+  return ready;
+}
+
+void ZooStream::produce(Device device, const Dataset &data, long first_wave, int threads) {
+  try {
+    if (threads > 0)
+      omp_set_num_threads(threads); // of this thread's loops
+    Stream s(device);
+    copy(s, const_cast<std::uint8_t *>(images_.image), data.train.pixels.data(), data.train.pixels.size());
+    copy(s, const_cast<std::uint8_t *>(images_.label), data.train.labels.data(), data.train.labels.size());
+    evaluator_.upload(s, data, data.test);
+    for (long wave = first_wave;; ++wave) {
+      int slot;
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return ending_ || !free_.empty(); });
+        if (ending_)
+          return;
+        slot = free_.back();
+        free_.pop_back();
+      }
+      auto ready = train_wave(s, wave, slot);
+      if (!ready)
+        return;
+      {
+        const std::lock_guard lock(mutex_);
+        ready_.push_back(std::move(*ready));
+      }
+      changed_.notify_all();
+    }
+  } catch (...) {
+    {
+      const std::lock_guard lock(mutex_);
+      failure_ = std::current_exception();
+    }
+    changed_.notify_all();
+  }
+}
+
+std::vector<ZooStream::Row> ZooStream::next(Stream &s, float *theta, std::size_t count) {
+  std::vector<Row> taken;
+  int barren = 0;
+  while (taken.size() < count) {
+    Ready *first = nullptr;
+    {
+      std::unique_lock lock(mutex_);
+      while (ready_.empty() && !failure_) {
+        changed_.wait_for(lock, std::chrono::milliseconds(100));
+        if (interrupted())
+          throw Interrupted("zoo stream: stopped while waiting for networks");
+      }
+      if (ready_.empty())
+        std::rethrow_exception(failure_);
+      first = &ready_.front(); // stays in its place: the other thread only adds behind it
+    }
+    const std::size_t v = wave_.parameters(), from = std::size_t(position_.row);
+    const std::size_t here = std::min(count - taken.size(), first->rows.size() - std::min(from, first->rows.size()));
+    copy(s, theta + taken.size() * v, rows_[std::size_t(first->slot)] + from * v, here * v * sizeof(float));
+    taken.insert(taken.end(), first->rows.begin() + std::ptrdiff_t(from),
+                 first->rows.begin() + std::ptrdiff_t(from + here));
+    position_.row += long(here);
+    if (std::size_t(position_.row) < first->rows.size())
+      continue;
+    s.synchronize(); // the copy out of the slot that is given back
+    barren = first->rows.empty() ? barren + 1 : 0;
+    if (barren == barren_waves)
+      throw Error("zoo stream: every run of ", barren, " waves diverged; a smaller zoo.lr may help");
+    position_ = {position_.wave + 1, 0};
+    {
+      const std::lock_guard lock(mutex_);
+      free_.push_back(first->slot);
+      ready_.pop_front();
+    }
+    changed_.notify_all();
+  }
+  return taken;
+}
+
+} // namespace theta

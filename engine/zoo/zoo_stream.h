@@ -1,0 +1,79 @@
+// A zoo without end: trains wave after wave in a thread of its own and hands the rows straight from device memory to
+// whoever trains on them, none of them twice and none to disk. Run r is what a ZooTrainer of the same recipe and seed
+// makes of run r; the order of rows is by run, then step, less the runs that diverged.
+#pragma once
+#include "data/dataset.h"
+#include "evaluator.h"
+#include "wave.h"
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+namespace theta {
+
+// Where the next row comes from: row `row` of wave `wave`.
+struct StreamPosition {
+  long wave = 0, row = 0;
+  bool operator==(const StreamPosition &) const = default;
+};
+
+class ZooStream {
+public:
+  // What is known of a row beside its weights.
+  struct Row {
+    std::int64_t run, step;
+    RunChoice choice;
+    float train_loss, test_loss, test_accuracy;
+  };
+
+  // Waves of recipe.wave runs (recipe.networks does not count); at most `buffered` of them wait to be taken. Throws
+  // InputError as ZooTrainer does.
+  ZooStream(const ZooRecipe &, const MlpShape &, std::uint64_t seed, const DatasetSizes &, Backend, int buffered = 2);
+  ~ZooStream(); // ends the thread after the steps that it is in
+
+  void plan(MemoryPlan &);
+  std::size_t parameters() const { return wave_.parameters(); }
+
+  // Starts the thread, on `threads` cores of the cpu (0: as many as there are). Call it once; arena and data must live
+  // as long as this.
+  void start(Device, const Arena &, const Dataset &, StreamPosition from = {}, int threads = 0);
+
+  // The next `count` rows: theta [count, V] on the stream's device, and what is known of them. Waits for them. Throws
+  // what the thread threw, Interrupted when asked to stop, Error after too many waves without a row.
+  std::vector<Row> next(Stream &, float *theta, std::size_t count);
+
+  StreamPosition position() const { return position_; } // of the row that next() will begin with
+
+private:
+  // A trained wave that waits in the buffer.
+  struct Ready {
+    long wave;
+    int slot;
+    std::vector<Row> rows;
+  };
+  void produce(Device, const Dataset &, long first_wave, int threads);
+  std::optional<Ready> train_wave(Stream &, long wave, int slot); // nothing: the stream is ending
+
+  ZooRecipe recipe_;
+  DatasetSizes sizes_;
+  Wave wave_;
+  Evaluator evaluator_;
+  Backend backend_;
+  int buffered_;
+  Slot image_slot_, label_slot_;
+  std::vector<Slot> row_slots_;
+  ImageSet images_{};
+  std::vector<float *> rows_; // [wave, checkpoints, V] each, rows packed together
+  StreamPosition position_;
+
+  std::thread thread_;
+  std::mutex mutex_; // guards what follows
+  std::condition_variable changed_;
+  std::deque<Ready> ready_;
+  std::vector<int> free_;
+  std::exception_ptr failure_;
+  bool ending_ = false;
+};
+
+} // namespace theta

@@ -1,0 +1,35 @@
+// Whole trainings of small multilayer perceptrons on images: a worker takes one network through many steps with its
+// weights and optimiser state beside it, and the optimiser is part of the product that makes the gradient. One step of
+// a run, for a batch of B images x that its own Philox stream draws:
+//   h_0 = x,  h_{l+1} = act(h_l·W_lᵀ + b_l)·dropout,  loss = mean cross-entropy of the last (without act and dropout)
+#pragma once
+#include "training_run.h"
+
+namespace theta {
+
+constexpr int most_mlp_layers = 7; // six hidden
+
+struct MlpTraining {
+  int layers; // products: widths has one more
+  int widths[most_mlp_layers + 1];
+  int batch;
+};
+
+// Bytes of workspace that the two operations need on a device.
+std::size_t mlp_training_workspace(Backend, const MlpTraining &);
+
+// Trains every run from step `first` (0: nothing done yet) to `last`. `runs.schedule` begins with step `first`. Results
+// do not depend on where a training is cut into calls, nor on which runs are beside one another.
+// FLOPs a step and network: 6·B·Σ in·out, less 2·B·in·out of the first layer. Bytes: B·pixels of images twice.
+template <class T>
+void train_mlps(Stream &, const TrainingRuns<T> &runs, const ImageSet &, const MlpTraining &, long first, long last,
+                void *workspace);
+
+// loss[k] = mean cross-entropy of network k over all images, and which of them it gets wrong (wrong_masks in
+// counting.h).   theta [networks, V]; act [networks]; loss [networks]; wrong [networks, words].
+// FLOPs: 2·networks·examples·Σ in·out.
+template <class T>
+void evaluate_mlps(Stream &, T *loss, std::uint32_t *wrong, const T *theta, const Activation *act, int networks,
+                   const ImageSet &, const MlpTraining &, void *workspace);
+
+} // namespace theta

@@ -1,0 +1,124 @@
+// The trainers of a zoo share recipe, initial values, batch order and random streams: what they make agrees.
+#include "engine/zoo/evaluator.h"
+#include "engine/zoo/wave.h"
+#include "small_data.h"
+#include "tests/check.h"
+
+using namespace theta;
+using namespace theta::test;
+
+namespace {
+
+struct Trained {
+  std::vector<float> theta, loss;
+  Scores scores;
+};
+
+// `steps` steps of the recipe's runs by either trainer, and their scores on the test part.
+Trained train(Device device, TrainerKind trainer, const ZooRecipe &recipe, const MlpShape &shape, const Dataset &data,
+              long steps) {
+  Wave wave(recipe, shape, recipe.networks, 1, false, trainer);
+  Evaluator evaluator(shape, data.test.size(), data.pixels(), recipe.networks, device.backend);
+  MemoryPlan plan("agreement");
+  const Slot image = plan.reserve<std::uint8_t>("image", MemoryClass::data, {std::int64_t(data.train.pixels.size())}),
+             label = plan.reserve<std::uint8_t>("label", MemoryClass::data, {std::int64_t(data.train.size())});
+  wave.plan(plan, device.backend), evaluator.plan(plan);
+  plan.place();
+  Stream s(device);
+  const Arena a(device, plan);
+  wave.bind(a), evaluator.bind(a);
+  const ImageSet set{a.at<std::uint8_t>(image),
+                     a.at<std::uint8_t>(label),
+                     std::uint32_t(data.train.size()),
+                     data.pixels(),
+                     data.classes,
+                     data.scale(),
+                     data.shift()};
+  copy(s, a.at<std::uint8_t>(image), data.train.pixels.data(), data.train.pixels.size());
+  copy(s, a.at<std::uint8_t>(label), data.train.labels.data(), data.train.labels.size());
+  wave.start(s, 0, recipe.networks);
+  for (long step = 0; step < steps; step += wave.chunk())
+    wave.train(s, set, step, std::min(steps, step + wave.chunk()));
+  Trained t{to_host(s, wave.theta(), std::size_t(recipe.networks) * wave.parameters()), wave.losses(s), {}};
+  evaluator.upload(s, data, data.test);
+  t.scores = evaluator.score_all(s, t.theta.data(), std::size_t(recipe.networks));
+  return t;
+}
+
+constexpr auto whole_runs = TrainerKind::whole_runs, layer_by_layer = TrainerKind::layer_by_layer;
+
+ZooRecipe small_recipe(OptimizerKind optimizer) {
+  ZooRecipe r{.networks = 3, .steps = 40, .batch = 9, .optimizer = {optimizer}, .lr = 0.05};
+  r.schedule = {.kind = LrKind::one_cycle, .warmup = 4};
+  r.weight_decay = 0.01, r.activation = {Activation::gelu};
+  return r;
+}
+
+} // namespace
+
+TEST_CASE("trainers agree: gradient of the first step, and weights after more, whole runs against layer by layer") {
+  const Dataset data = small_data();
+  const MlpShape shape{{16, 9, 5, 3}, Activation::gelu};
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    ZooRecipe recipe = small_recipe(OptimizerKind::sgd);
+    recipe.momentum = 0.0, recipe.weight_decay = 0.0, recipe.lr = 1.0;
+    recipe.schedule = {};
+    const Trained start = train(Device{}, whole_runs, recipe, shape, data, 0);
+    const auto gradient = [&](const Trained &t) {
+      std::vector<float> g;
+      for (std::size_t i = 0; i < t.theta.size(); ++i)
+        g.push_back(start.theta[i] - t.theta[i]);
+      return g;
+    };
+    const Trained whole = train(Device{}, whole_runs, recipe, shape, data, 1),
+                  layers = train(device, layer_by_layer, recipe, shape, data, 1);
+    CHECK(relative_error(gradient(whole), gradient(layers)) <= 1e-5);
+    CHECK(relative_error(whole.loss, layers.loss) <= 1e-6);
+    for (const auto optimizer : {OptimizerKind::sgd, OptimizerKind::adam, OptimizerKind::adamw}) {
+      CAPTURE(name_of(optimizer));
+      const Trained a = train(Device{}, whole_runs, small_recipe(optimizer), shape, data, 6),
+                    b = train(device, layer_by_layer, small_recipe(optimizer), shape, data, 6);
+      CHECK(relative_error(a.theta, b.theta) <= 1e-3); // a coordinate without gradient moves by lr for rounding's sake
+      CHECK(relative_error(a.loss, b.loss) <= 1e-4);
+      CHECK(relative_error(a.scores.loss, b.scores.loss) <= 1e-4);
+      if (device.backend != Backend::cpu)
+        CHECK(a.scores.accuracy == b.scores.accuracy);
+    }
+  }
+}
+
+#if !THETA_SIMT
+TEST_CASE("trainers agree: 256 networks trained to the end on images, in accuracy, spread and size of weights") {
+  const Dataset data = load_fashion_mnist({.pool = 4});
+  ZooRecipe recipe{.networks = 256, .steps = 400, .batch = 64, .optimizer = {OptimizerKind::adamw}, .lr = 0.02};
+  recipe.schedule.kind = LrKind::cosine;
+  recipe.weight_decay = 0.5;
+  const MlpShape shape{{49, 8, 10}, Activation::relu};
+  struct Facts {
+    double mean = 0, spread = 0, norm = 0;
+  };
+  const auto facts_of = [](const Trained &t) {
+    Facts f;
+    const double n = double(t.scores.accuracy.size());
+    for (const float a : t.scores.accuracy)
+      f.mean += a / n;
+    for (const float a : t.scores.accuracy)
+      f.spread += (a - f.mean) * (a - f.mean) / n;
+    f.spread = std::sqrt(f.spread);
+    for (const float w : t.theta)
+      f.norm += double(w) * w / n;
+    f.norm = std::sqrt(f.norm);
+    return f;
+  };
+  const Facts whole = facts_of(train(Device{}, whole_runs, recipe, shape, data, 400));
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    const Facts layers = facts_of(train(device, layer_by_layer, recipe, shape, data, 400));
+    CHECK(whole.mean > 0.7);
+    CHECK(std::abs(whole.mean - layers.mean) <= 0.003);
+    CHECK(whole.spread == doctest::Approx(layers.spread).epsilon(0.1)); // a standard deviation of 256 has 4 % of error
+    CHECK(whole.norm == doctest::Approx(layers.norm).epsilon(0.02));
+  }
+}
+#endif

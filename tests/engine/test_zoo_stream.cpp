@@ -1,0 +1,87 @@
+#include "engine/zoo/zoo_stream.h"
+#include "small_data.h"
+#include "tests/check.h"
+
+using namespace theta;
+using namespace theta::test;
+
+namespace {
+
+// A stream of small_task's networks, and the rows taken from it.
+struct Source {
+  Dataset data = small_data();
+  ZooTask task = small_task("unused");
+  Device device;
+  MemoryPlan plan{"stream"};
+  std::optional<Arena> arena;
+  ZooStream stream; // ends before its memory
+  Stream s;
+  std::vector<float> theta;
+  std::vector<ZooStream::Row> rows;
+
+  explicit Source(Device d, int wave = 3, double divergence_limit = 1e3)
+      : device(d), stream(recipe(wave, divergence_limit), task.network, task.seed, sizes_of(data), d.backend), s(d) {}
+  const ZooRecipe &recipe(int wave, double divergence_limit) {
+    task.recipe.wave = wave, task.recipe.divergence_limit = divergence_limit;
+    return task.recipe;
+  }
+  void start(StreamPosition from = {}) {
+    stream.plan(plan);
+    plan.place();
+    arena.emplace(device, plan);
+    stream.start(device, *arena, data, from, 1);
+  }
+  void take(std::size_t count) {
+    const Buffer<float> out(s, count * stream.parameters());
+    const auto more = stream.next(s, out, count);
+    const auto weights = out.host();
+    rows.insert(rows.end(), more.begin(), more.end());
+    theta.insert(theta.end(), weights.begin(), weights.end());
+  }
+};
+
+} // namespace
+
+TEST_CASE("zoo stream: hands out the networks that a zoo of the same seed holds, in its order") {
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    const Scratch folder;
+    Source source(device);
+    source.task.directory = folder.path() / "zoo", source.task.recipe.networks = 9;
+    Journal journal;
+    ZooTrainer(source.task, sizes_of(source.data), device.backend).run(device, source.data, journal);
+    const ZooReader zoo(source.task.directory);
+    source.start();
+    for (const std::size_t count : {1, 4, 6, 2, 5}) // waves of 3 runs with 2 rows each: 6
+      source.take(count);
+    std::vector<float> row(zoo.parameters());
+    for (std::size_t r = 0; r < 18; ++r) {
+      zoo.theta(r, row.data());
+      CHECK(std::equal(row.begin(), row.end(), source.theta.begin() + std::ptrdiff_t(r * row.size())));
+      CHECK(source.rows[r].run == zoo.integers("run")[r]);
+      CHECK(source.rows[r].step == zoo.integers("step")[r]);
+      CHECK(source.rows[r].train_loss == zoo.floats("train_loss")[r]);
+      CHECK(source.rows[r].test_loss == zoo.floats("test_loss")[r]);
+      CHECK(source.rows[r].test_accuracy == zoo.floats("test_accuracy")[r]);
+    }
+    CHECK(source.stream.position() == StreamPosition{3, 0});
+  }
+}
+
+TEST_CASE("zoo stream: goes on from a position with the same rows") {
+  Source whole(Device{}), before(Device{}), after(Device{});
+  whole.start();
+  whole.take(20);
+  before.start();
+  before.take(8);
+  after.start(before.stream.position());
+  after.take(12);
+  before.theta.insert(before.theta.end(), after.theta.begin(), after.theta.end());
+  CHECK(before.theta == whole.theta);
+}
+
+TEST_CASE("zoo stream: a recipe under which every run diverges is an error, not a wait without end") {
+  Source source(Device{}, 3, 1e-6);
+  source.start();
+  CHECK_THROWS_AS(source.take(1), Error);
+}

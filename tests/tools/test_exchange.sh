@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# A zoo exported to safetensors files and imported again has the same weights and columns; PyTorch loads the files and
+# finds the same accuracies and losses.
+source "$(dirname "$0")/common.sh"
+"$theta" zoo train "$work/small.toml" --out "$work/run" --set 'network.activation=["tanh","gelu"]' 2>/dev/null || fail "zoo train failed"
+"$theta" zoo export "$work/run/zoo" "$work/files" 2>/dev/null || fail "zoo export failed"
+[ "$(find "$work/files" -name '*.safetensors' | wc -l)" = 60 ] || fail "export wrote another number of files"
+"$theta" zoo import "$work/files" "$work/again" --metrics "$work/files/metrics.csv" --activation tanh 2>/dev/null || fail "zoo import failed"
+"$theta" zoo export "$work/again" "$work/twice" 2>/dev/null || fail "the second export failed"
+diff -rq "$work/files" "$work/twice" >/dev/null || fail "export, import and export again is not the same as export"
+"$theta" zoo verify "$work/again" >/dev/null || fail "the imported zoo does not match its checksums"
+
+expect 2 "found no file" "$theta" zoo import "$work/files" "$work/none" --pattern 'x*.safetensors'
+expect 2 "found a zoo there" "$theta" zoo import "$work/files" "$work/again"
+echo "file,loss" >"$work/short.csv"
+expect 2 "found no line for network-000000.safetensors" "$theta" zoo import "$work/files" "$work/short" --metrics "$work/short.csv"
+printf 'file,loss\nnetwork-000000.safetensors,x\n' >"$work/bad.csv"
+expect 2 "line 2: loss: found 'x'" "$theta" zoo import "$work/files" "$work/bad" --metrics "$work/bad.csv"
+"$theta" zoo train "$work/small.toml" --out "$work/other" --set network.widths=[49,5,10] --set zoo.networks=1 2>/dev/null
+"$theta" zoo export "$work/other/zoo" "$work/mixed" 2>/dev/null
+cp "$work/files/network-000003.safetensors" "$work/mixed/x.safetensors"
+expect 2 "found '0.weight' [6, 49], expected '0.weight' [5, 49]" "$theta" zoo import "$work/mixed" "$work/mixture"
+[ -e "$work/mixture/index.json" ] && fail "a refused import left a zoo"
+
+# A run may learn from an imported zoo: MLPs are scored, what theta cannot run is generated all the same.
+quick=(--set fit.autoencoder.steps=20 --set fit.denoiser.steps=20)
+"$theta" zoo import "$work/mixed" "$work/plain" --pattern 'network-*' --activation relu 2>/dev/null || fail "import without metrics failed"
+"$theta" run "$work/small.toml" --out "$work/from" "${quick[@]}" --set "zoo.from=$work/plain" >"$work/out" 2>/dev/null || fail "a run from an imported zoo failed"
+grep -q generated "$work/out" || fail "a run from an imported zoo judged nothing"
+"$theta" zoo import "$work/mixed" "$work/unknown" --pattern 'network-*' 2>/dev/null || fail "import of an unknown architecture failed"
+"$theta" run "$work/small.toml" --out "$work/blind" "${quick[@]}" --set "zoo.from=$work/unknown" 2>"$work/err" >/dev/null || fail "a run from an unknown architecture failed: $(tail -n 1 "$work/err")"
+"$theta" zoo info "$work/blind/samples" --json | grep -q '"rows": 12' || fail "an unknown architecture was not generated"
+expect 2 "cannot be run on" "$theta" eval "$work/small.toml" --out "$work/blind" "${quick[@]}" --set "zoo.from=$work/unknown"
+expect 2 "several activations" "$theta" fit "$work/small.toml" --out "$work/several" --set "zoo.from=$work/run/zoo"
+
+for python in python3 /usr/bin/python3; do
+  "$python" -c 'import torch' 2>/dev/null && break
+  python=""
+done
+[ -n "$python" ] || { [ $failures -eq 0 ] && echo "   skipped: no python3 with torch here" && exit 77; exit 1; }
+images=.deps/usr/share/datasets/fashion-mnist
+[ -e $images ] || images=/usr/share/datasets/fashion-mnist
+cat >"$work/check.py" <<PYTHON
+import csv, gzip, json, struct, sys
+import numpy as np, torch
+work, images = sys.argv[1:]
+
+def load(path):  # a safetensors file
+    data = open(path, "rb").read(); n = struct.unpack("<Q", data[:8])[0]; header = json.loads(data[8:8 + n])
+    return {k: torch.from_numpy(np.frombuffer(data[8 + n:][slice(*v["data_offsets"])], "<f4").reshape(v["shape"]).copy())
+            for k, v in header.items() if k != "__metadata__"}
+
+def idx(name):
+    return np.frombuffer(gzip.open(f"{images}/{name}").read(), np.uint8)
+
+def pooled(name):  # 28x28 -> 7x7, two roundings as the data set's
+    x = idx(name)[16:].reshape(-1, 28, 28).astype(np.int64)
+    return ((x.reshape(-1, 7, 4, 7, 4).sum((2, 4)) + 8) // 16).astype(np.float64)
+
+train, test = pooled("train-images-idx3-ubyte.gz")[:55000], pooled("t10k-images-idx3-ubyte.gz")
+labels = torch.from_numpy(idx("t10k-labels-idx1-ubyte.gz")[8:].astype(np.int64))
+x = torch.from_numpy(((test / 255 - (train / 255).mean()) / (train / 255).std()).reshape(-1, 49).astype(np.float32))
+activations = {7: torch.nn.Tanh(), 5: torch.nn.GELU()}
+rows = list(csv.DictReader(open(f"{work}/files/metrics.csv")))
+assert {int(r["activation"]) for r in rows} == set(activations)
+for row in rows:
+    net = torch.nn.Sequential(torch.nn.Linear(49, 6), activations[int(row["activation"])], torch.nn.Linear(6, 10))
+    net.load_state_dict(load(f"{work}/files/{row['file']}"))
+    with torch.no_grad():
+        logits = net(x)
+    accuracy = (logits.argmax(1) == labels).double().mean().item()
+    loss = torch.nn.functional.cross_entropy(logits, labels).item()
+    assert abs(accuracy - float(row["test_accuracy"])) <= 3e-4, (row, accuracy)  # three images between two classes
+    assert abs(loss - float(row["test_loss"])) <= 1e-5 * loss, (row, loss)
+PYTHON
+"$python" "$work/check.py" "$work" "$images" || fail "PyTorch finds other accuracies or losses"
+finish
