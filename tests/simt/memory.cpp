@@ -196,7 +196,7 @@ bool is_host_heap(std::uintptr_t at) {
   };
   static const Range program{reinterpret_cast<std::uintptr_t>(&__executable_start),
                              reinterpret_cast<std::uintptr_t>(&end)};
-  static const Range stack = [] {
+  static thread_local const Range stack = [] { // of the host thread that launched
     pthread_attr_t attributes;
     void *begin = nullptr;
     std::size_t size = 0;
@@ -230,7 +230,13 @@ void check(const void *address, std::size_t bytes, Kind kind, const void *return
 
 } // namespace
 
+std::recursive_mutex &machine() {
+  static std::recursive_mutex only;
+  return only;
+}
+
 void *allocate(std::size_t bytes) {
+  const std::lock_guard lock(machine());
   Region &r = region();
   const std::size_t whole = (bytes + page - 1) / page * page;
   if (r.used + whole + page > region_bytes)
@@ -248,6 +254,7 @@ void *allocate(std::size_t bytes) {
 }
 
 void release(void *data) noexcept {
+  const std::lock_guard lock(machine());
   Region &r = region();
   const auto begin = reinterpret_cast<std::uintptr_t>(data);
   const auto found =

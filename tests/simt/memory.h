@@ -13,9 +13,13 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <string>
 
 namespace simt {
+
+// There is one emulated GPU: a host thread holds this while it runs a kernel, makes a buffer or ends one.
+std::recursive_mutex &machine();
 
 // A device buffer of exactly `bytes`, filled with NaN. Addresses are never used twice. Throws theta::Error when there
 // is no more.

@@ -362,6 +362,7 @@ void load_matrices(std::uint32_t (&r)[4], const void *row, bool transposed) {
 }
 
 void run(const Launched &kernel, dim3 grid, dim3 block, std::size_t shared, const Body &kernel_body) {
+  const std::lock_guard lock(machine());
   launched = &kernel, body = kernel_body, grid_size = grid, block_size = block, block_index = {0, 0, 0};
   const std::size_t threads = std::size_t(block.x) * block.y * block.z;
   if (threads == 0 || threads > most_threads || grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7FFFFFFFu ||
