@@ -11,6 +11,11 @@
 
 namespace theta {
 
+namespace cuda {
+decltype(theta::train_mlps<float>) train_mlps;
+decltype(theta::evaluate_mlps<float>) evaluate_mlps;
+} // namespace cuda
+
 namespace {
 
 using namespace simd;
@@ -411,13 +416,25 @@ template <class T> std::size_t bytes_a_thread(const MlpTraining &p) {
 
 } // namespace
 
-std::size_t mlp_training_workspace(Backend, const MlpTraining &p) {
+bool mlp_training_fits(Backend backend, const MlpTraining &p) {
+  if constexpr (built_with_cuda)
+    if (backend == Backend::cuda)
+      return cuda::mlp_training_fits(p);
+  return true;
+}
+
+std::size_t mlp_training_workspace(Backend backend, const MlpTraining &p) {
+  if (backend == Backend::cuda)
+    return 1;
   return std::size_t(omp_get_max_threads()) * std::max(bytes_a_thread<float>(p), bytes_a_thread<double>(p));
 }
 
 template <class T>
-void train_mlps(Stream &, const TrainingRuns<T> &runs, const ImageSet &set, const MlpTraining &p, long first, long last,
-                void *workspace) {
+void train_mlps(Stream &s, const TrainingRuns<T> &runs, const ImageSet &set, const MlpTraining &p, long first,
+                long last, void *workspace) {
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::train_mlps(s, runs, set, p, first, last, workspace);
 #pragma omp parallel
   {
     Worker<T> worker(p, set, p.batch,
@@ -430,8 +447,11 @@ void train_mlps(Stream &, const TrainingRuns<T> &runs, const ImageSet &set, cons
 }
 
 template <class T>
-void evaluate_mlps(Stream &, T *loss, std::uint32_t *wrong, const T *theta, const Activation *act, int networks,
+void evaluate_mlps(Stream &s, T *loss, std::uint32_t *wrong, const T *theta, const Activation *act, int networks,
                    const ImageSet &set, const MlpTraining &p, void *workspace) {
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::evaluate_mlps(s, loss, wrong, theta, act, networks, set, p, workspace);
   const std::size_t words = mask_words(set.examples);
   std::size_t v = 0;
   for (int l = 0; l < p.layers; ++l)

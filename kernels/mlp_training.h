@@ -15,7 +15,11 @@ struct MlpTraining {
   int batch;
 };
 
-// Bytes of workspace that the two operations need on a device.
+// Whether the two operations can hold such a network: on cuda up to 128 wide, a batch up to 128, and all but the
+// optimiser's state within 160 KiB of shared memory; on the cpu always.
+bool mlp_training_fits(Backend, const MlpTraining &);
+
+// Bytes of workspace that they need on a device.
 std::size_t mlp_training_workspace(Backend, const MlpTraining &);
 
 // Trains every run from step `first` (0: nothing done yet) to `last`. `runs.schedule` begins with step `first`. Results
@@ -31,5 +35,9 @@ void train_mlps(Stream &, const TrainingRuns<T> &runs, const ImageSet &, const M
 template <class T>
 void evaluate_mlps(Stream &, T *loss, std::uint32_t *wrong, const T *theta, const Activation *act, int networks,
                    const ImageSet &, const MlpTraining &, void *workspace);
+
+namespace cuda {
+bool mlp_training_fits(const MlpTraining &);
+}
 
 } // namespace theta

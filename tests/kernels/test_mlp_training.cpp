@@ -207,6 +207,29 @@ TEST_CASE("whole-run training: label noise changes as many labels as it says; dr
   CHECK(seen_label(4, 10, 0, 3, 7, 1) == 4);
 }
 
+TEST_CASE("whole-run evaluation: the same on every device, to bf16's rounding") {
+  const Setting<float> setting({10, 7, 4}, 1, 3, {1}, {});
+  const std::vector<Activation> act{Activation::relu, Activation::tanh, Activation::gelu};
+  Results results;
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    Stream s(device);
+    const Buffer<std::uint8_t> image(s, setting.image), label(s, setting.label),
+        workspace(s, mlp_training_workspace(device.backend, setting.shape));
+    const Buffer<float> theta(s, setting.theta), loss(s, std::size_t(3));
+    const Buffer<std::uint32_t> wrong(s, std::size_t(3));
+    const Buffer<Activation> acts(s, act);
+    ImageSet set = setting.set();
+    set.image = image, set.label = label;
+    REQUIRE(mlp_training_fits(device.backend, setting.shape));
+    evaluate_mlps<float>(s, loss, wrong, theta, acts, 3, set, setting.shape, workspace.get());
+    results.push_back(loss.host());
+    CHECK(norm_error(results.back(), results.front()) <= 0.01);
+    for (const auto bits : wrong.host())
+      CHECK(int(bits >> setting.examples) == 0);
+  }
+}
+
 TEST_CASE("whole-run evaluation: loss and mistakes are those of the definition") {
   Setting<double> setting({10, 7, 4}, 1, 3, {1}, {});
   setting.examples = 150; // more than a batch of the evaluation

@@ -10,6 +10,7 @@
 #include <source_location>
 
 #define __global__
+#define __grid_constant__
 #define __device__ __attribute__((always_inline)) // see memory.h: no code of a kernel is shared with the host's
 #define __host__
 #define __forceinline__ inline
