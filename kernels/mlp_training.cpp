@@ -54,7 +54,7 @@ template <class T> std::size_t lay_out(Desk<T> &desk, const MlpTraining &p, int 
   std::size_t largest = 0;
   for (int l = 0; l < p.layers; ++l) {
     const int in = p.widths[l], out = p.widths[l + 1];
-    largest = std::max(largest, weights_size<T>(in, out) * (l > 0));
+    largest = std::max(largest, weights_size<T>(out, in) * (l > 0)); // with a row of zeros
     for (T **piece : {&desk.w[l], &desk.m[l], &desk.v[l]})
       *piece = pieces.take(weights_size<T>(in, out));
     desk.h[l] = l > 0 ? activations(in) : nullptr;
@@ -167,7 +167,7 @@ public:
         if (runs.rows_are_bf16)
           to[i] = T(to_float(to_bf16(float(to[i]))));
       }
-      runs.diverged[network] = !finite || largest > runs.limit;
+      runs.diverged[network] |= !finite || largest > runs.limit;
       ++next;
     };
     for (long step = first; step < last && !runs.diverged[network]; ++step) {

@@ -67,10 +67,12 @@ THETA_HOST_DEVICE inline int seen_label(int label, int classes, float label_nois
   return noisy ? (label + 1 + int(bits.word[1] % std::uint32_t(classes - 1))) % classes : label;
 }
 
-// What dropout multiplies unit `unit` of example `b` by: 0, or 1/(1 − rate). `layer` counts hidden layers.
+// What dropout multiplies unit `unit` (below 2^16) of example `b` (below 2^17) by: 0, or 1/(1 − rate). `layer` counts
+// hidden layers.
 THETA_HOST_DEVICE inline float dropout_factor(float rate, std::uint64_t seed, std::uint32_t run, long step, int layer,
                                               int b, int unit) {
-  const std::uint64_t index = (std::uint64_t(step) << 32) | std::uint64_t(layer) << 28 | std::uint64_t(b) << 8 | unit;
+  const std::uint64_t index =
+      std::uint64_t(step) << 36 | std::uint64_t(layer) << 33 | std::uint64_t(b) << 16 | std::uint64_t(unit);
   const std::uint32_t bits = philox(seed, Purpose::dropout, run, index / 4).word[index % 4];
   return uniform01(bits) < rate ? 0.0f : 1 / (1 - rate);
 }

@@ -36,7 +36,7 @@ void Layerwise::plan(MemoryPlan &plan, int networks) {
   row_loss_slot_ = plan.reserve<float>("zoo.row_loss", MemoryClass::activations, {n, b});
   mlp_.plan(plan, true, networks, recipe_.batch);
   for (const Slot slot : {x_slot_, label_slot_, row_loss_slot_})
-    plan.release(slot); // evaluation comes between steps
+    plan.release(slot); // of one step; networks are scored between steps
 }
 
 void Layerwise::bind(const Arena &arena) {

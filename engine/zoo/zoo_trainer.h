@@ -34,7 +34,6 @@ public:
   ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend);
 
   const MemoryPlan &plan() const { return plan_; }
-  std::size_t rows_wanted() const { return std::size_t(task_.recipe.networks) * open_.checkpoints(); }
 
   // Trains everything that is not there yet, wave by wave; a finished wave is scored and becomes a shard, which is
   // written while the next one trains. An unfinished wave continues from the state saved beside the shards. Throws

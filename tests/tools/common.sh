@@ -57,6 +57,17 @@ expect() {
   [ "$status" -eq 0 ] || [ "$(wc -l <"$work/err")" -le 1 ] || fail "$* said more than one line"
 }
 
+# killed_after MILLISECONDS command...: the command, ended by kill -9 if it has not ended by then.
+killed_after() {
+  local milliseconds=$1
+  shift
+  "$@" >/dev/null 2>/dev/null &
+  local pid=$!
+  sleep "$((milliseconds / 1000)).$(printf %03d $((milliseconds % 1000)))"
+  kill -9 $pid 2>/dev/null
+  wait $pid 2>/dev/null
+}
+
 finish() {
   [ $failures -eq 0 ] || exit 1
   exit 0

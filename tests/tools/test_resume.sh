@@ -16,12 +16,7 @@ same() {
 
 # kill -9 at ten moments spread over the run; each continues what the last one left.
 for i in 1 2 3 4 5 6 7 8 9 10; do
-  "$theta" run "$work/small.toml" --out "$work/killed" "${long[@]}" >/dev/null 2>/dev/null &
-  pid=$!
-  pause=$(((RANDOM % 400 + 100) * milliseconds / 1000))
-  sleep "$((pause / 1000)).$(printf %03d $((pause % 1000)))"
-  kill -9 $pid 2>/dev/null
-  wait $pid 2>/dev/null
+  killed_after $(((RANDOM % 400 + 100) * milliseconds / 1000)) "$theta" run "$work/small.toml" --out "$work/killed" "${long[@]}"
 done
 "$theta" run "$work/small.toml" --out "$work/killed" "${long[@]}" >/dev/null 2>/dev/null || fail "the killed run did not continue"
 same "$work/killed" "after kill -9"

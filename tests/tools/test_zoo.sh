@@ -10,12 +10,8 @@ milliseconds=$((($(date +%s%N) - start) / 1000000))
 grep -q '"rows": 2048' "$work/info" || fail "zoo info does not say 2048 rows"
 
 for i in 1 2 3 4 5 6 7 8 9 10; do
-  "$theta" zoo train "$work/small.toml" --out "$work/killed" --networks 2048 "${zoo[@]}" >/dev/null 2>/dev/null &
-  pid=$!
-  pause=$(((RANDOM % 60 + 10) * milliseconds / 100))
-  sleep "$((pause / 1000)).$(printf %03d $((pause % 1000)))"
-  kill -9 $pid 2>/dev/null
-  wait $pid 2>/dev/null
+  killed_after $(((RANDOM % 60 + 10) * milliseconds / 100)) \
+    "$theta" zoo train "$work/small.toml" --out "$work/killed" --networks 2048 "${zoo[@]}"
 done
 "$theta" zoo train "$work/small.toml" --out "$work/killed" --networks 2048 "${zoo[@]}" 2>/dev/null || fail "the killed zoo did not continue"
 diff -rq "$work/whole/zoo" "$work/killed/zoo" >/dev/null || fail "after kill -9 the zoo differs from an undisturbed one"
