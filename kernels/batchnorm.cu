@@ -1,4 +1,5 @@
 #include "batchnorm.h"
+#include "each.cuh"
 #include "vectors.cuh"
 #include "warp.cuh"
 
@@ -7,8 +8,8 @@ namespace theta::cuda {
 namespace {
 
 // A channel with at most `resident` elements is read once and kept in the registers of one block. A longer one is
-// summed by up to most_parts blocks, whose partial sums every block of a second launch adds up for itself before it
-// writes its stretch: one more read of the input, for a grid that fills the device.
+// summed by up to most_parts blocks, one launch adds up their partial sums, and a last one writes: one more read of
+// the input, for a grid that fills the device.
 constexpr unsigned threads = 512;
 constexpr int kept = 16;
 constexpr unsigned resident = threads * kept, stretch = 8192, most_parts = 64;
@@ -123,8 +124,8 @@ template <int Width, class F> __device__ inline void walk_part(unsigned n, F f) 
 }
 
 // y = act(affine(x)) over this block's part of the channel.
-template <int Width>
-__device__ inline void write_part(float *y, const float *x, const Channel &at, const Affine &affine,
+template <int Width, class X>
+__device__ inline void write_part(float *y, const X *x, const Channel &at, const Affine &affine,
                                   const BatchNorm &p) {
   walk_part<Width>(unsigned(p.batch) * unsigned(p.length), [&](unsigned e) {
     const std::size_t here = at(e);
@@ -157,28 +158,46 @@ __global__ void __launch_bounds__(threads, 2) sums_kernel(float2 *partial, const
     partial[at.c * gridDim.y + blockIdx.y] = make_float2(sum, squares);
 }
 
-template <int Width>
-__global__ void __launch_bounds__(threads, 2)
-    normalise_kernel(float *y, float *mean, float *rstd, float *running_mean, float *running_var, const float *x,
-                     const float *gamma, const float *beta, const float2 *partial, unsigned parts, BatchNorm p) {
-  const Channel at = channel_of(p);
-  const unsigned n = unsigned(p.batch) * unsigned(p.length);
-  double sum = 0, squares = 0;
-  for (unsigned part = 0; part < parts; ++part) {
-    const float2 of = partial[at.c * parts + part];
-    sum += of.x, squares += of.y;
-  }
-  const Moments moments{float(x[at(0)] + sum / n), float(squares - sum * sum / n)};
-  const Affine affine = affine_of(moments.mean, rstd_of(moments.squares, n, p), gamma[at.c], beta[at.c]);
-  write_part<Width>(y, x, at, affine, p);
-  if (threadIdx.x == 0 && blockIdx.y == 0)
-    save_statistics(moments, at.c, n, mean, rstd, running_mean, running_var, p);
+__device__ inline float2 sum_of(const float2 *partial, unsigned c, unsigned parts) {
+  double first = 0, second = 0;
+  for (unsigned part = 0; part < parts; ++part)
+    first += partial[c * parts + part].x, second += partial[c * parts + part].y;
+  return make_float2(float(first), float(second));
 }
 
+// Joins the moments of a piece, from its partial sums about its first elements, to those of `seen` samples before it.
+struct JoinMoments {
+  float2 *moments;
+  const float2 *partial;
+  const float *x;
+  unsigned parts;
+  int seen;
+  BatchNorm p;
+
+  __device__ void operator()(std::size_t c) const {
+    double sum = 0, squares = 0;
+    for (unsigned part = 0; part < parts; ++part) {
+      const float2 of = partial[c * parts + part];
+      sum += of.x, squares += of.y;
+    }
+    const double n = double(p.batch) * p.length, before = double(seen) * p.length, all = before + n;
+    const double mean = x[c * std::size_t(p.length)] + sum / n;
+    squares -= sum * sum / n;
+    if (seen == 0) {
+      moments[c] = make_float2(float(mean), float(squares));
+    } else {
+      const float2 earlier = moments[c];
+      const double apart = mean - earlier.x;
+      moments[c] = make_float2(float(earlier.x + apart * n / all),
+                               float(earlier.y + squares + apart * apart * before * n / all));
+    }
+  }
+};
+
 // With given statistics: `spread` is a variance or already its rstd.
-template <int Width, bool Variance>
+template <int Width, bool Variance, class X>
 __global__ void __launch_bounds__(threads, 2)
-    apply_kernel(float *y, const float *x, const float *mean, const float *spread, const float *gamma,
+    apply_kernel(float *y, const X *x, const float *mean, const float *spread, const float *gamma,
                  const float *beta, BatchNorm p) {
   const Channel at = channel_of(p);
   const float rstd = Variance ? 1 / sqrtf(spread[at.c] + float(p.eps)) : spread[at.c];
@@ -187,9 +206,9 @@ __global__ void __launch_bounds__(threads, 2)
 }
 
 // partial[c][part] = (Σ g, Σ g·x̂) with g = dy·act'.
-template <int Width>
+template <int Width, class X>
 __global__ void __launch_bounds__(threads, 2)
-    gradient_sums_kernel(float2 *partial, const float *dy, const float *x, const float *mean, const float *rstd,
+    gradient_sums_kernel(float2 *partial, const float *dy, const X *x, const float *mean, const float *rstd,
                          const float *gamma, const float *beta, BatchNorm p) {
   auto &partials = shared<Partials>();
   const Channel at = channel_of(p);
@@ -213,21 +232,27 @@ __global__ void __launch_bounds__(threads, 2)
     partial[at.c * gridDim.y + blockIdx.y] = make_float2(sum, sum_normalised);
 }
 
-template <int Width>
-__global__ void __launch_bounds__(threads, 2)
-    gradient_kernel(float *dx, float *dgamma, float *dbeta, const float *dy, const float *x, const float *mean,
-                    const float *rstd, const float *gamma, const float *beta, const float2 *partial, unsigned parts,
-                    BatchNorm p) {
-  const Channel at = channel_of(p);
-  const unsigned n = unsigned(p.batch) * unsigned(p.length);
-  const float m = mean[at.c], r = rstd[at.c], g = gamma[at.c], b = beta[at.c];
-  float sum = 0, sum_normalised = 0;
-  for (unsigned part = 0; part < parts; ++part) {
-    const float2 of = partial[at.c * parts + part];
-    sum += of.x, sum_normalised += of.y;
+struct AddGradientSums {
+  float2 *sums;
+  float *dgamma, *dbeta;
+  const float2 *partial;
+  unsigned parts;
+  __device__ void operator()(std::size_t c) const {
+    const float2 of = sum_of(partial, unsigned(c), parts);
+    sums[c].x += of.x, sums[c].y += of.y;
+    dbeta[c] += of.x, dgamma[c] += of.y;
   }
-  const float average = sum / float(n), average_normalised = sum_normalised / float(n);
-  walk_part<Width>(n, [&](unsigned e) {
+};
+
+// n: elements of a channel in the whole batch.
+template <int Width, class X>
+__global__ void __launch_bounds__(threads, 2)
+    gradient_kernel(float *dx, const float2 *sums, const float *dy, const X *x, const float *mean, const float *rstd,
+                    const float *gamma, const float *beta, BatchNorm p, float n) {
+  const Channel at = channel_of(p);
+  const float m = mean[at.c], r = rstd[at.c], g = gamma[at.c], b = beta[at.c];
+  const float average = sums[at.c].x / n, average_normalised = sums[at.c].y / n;
+  walk_part<Width>(unsigned(p.batch) * unsigned(p.length), [&](unsigned e) {
     const std::size_t here = at(e);
     float v[Width], d[Width];
     load<Width>(v, x + here);
@@ -239,8 +264,6 @@ __global__ void __launch_bounds__(threads, 2)
     }
     store<Width>(dx + here, d);
   });
-  if (threadIdx.x == 0 && blockIdx.y == 0)
-    dbeta[at.c] += sum, dgamma[at.c] += sum_normalised;
 }
 
 // The grids of the two launches for a long channel.
@@ -254,49 +277,50 @@ Grids grids_for(const BatchNorm &p) {
   return {parts, dim3(c, parts), dim3(c, std::min(blocks, 65535u))};
 }
 
-template <bool Variance>
-void apply(Stream &s, float *y, const float *x, const float *mean, const float *spread, const float *gamma,
+// Calls f.template operator()<Width>(): four neighbours at a time where rows and pointers allow it.
+template <class F, class... P> void with_width(const BatchNorm &p, F f, const P *...pointers) {
+  p.length % 4 == 0 && aligned16(pointers...) ? f.template operator()<4>() : f.template operator()<1>();
+}
+
+template <bool Variance, class X>
+void apply(Stream &s, float *y, const X *x, const float *mean, const float *spread, const float *gamma,
            const float *beta, const BatchNorm &p) {
-  if (p.length % 4 == 0 && aligned16(y, x))
-    launch(apply_kernel<4, Variance>, grids_for(p).write, threads, 0, s, y, x, mean, spread, gamma, beta, p);
-  else
-    launch(apply_kernel<1, Variance>, grids_for(p).write, threads, 0, s, y, x, mean, spread, gamma, beta, p);
+  with_width(
+      p,
+      [&]<int Width>() {
+        launch(apply_kernel<Width, Variance, X>, grids_for(p).write, threads, 0, s, y, x, mean, spread, gamma, beta, p);
+      },
+      y, x);
 }
 
 bool is_resident(const BatchNorm &p) { return std::size_t(p.batch) * p.length <= resident; }
 
-template <int Width>
-void forward(Stream &s, float *y, float *mean, float *rstd, float *running_mean, float *running_var, const float *x,
-             const float *gamma, const float *beta, const BatchNorm &p) {
-  const Grids grids = grids_for(p);
-  auto *partial = scratch<float2>(s, std::size_t(p.channels) * grids.parts);
-  launch(sums_kernel<Width>, grids.sums, threads, sizeof(Partials), s, partial, x, p);
-  launch(normalise_kernel<Width>, grids.write, threads, 0, s, y, mean, rstd, running_mean, running_var, x, gamma, beta,
-         partial, grids.parts, p);
-}
-
-template <int Width>
-void backward(Stream &s, float *dx, float *dgamma, float *dbeta, const float *dy, const float *x, const float *mean,
-              const float *rstd, const float *gamma, const float *beta, const BatchNorm &p) {
-  const Grids grids = grids_for(p);
-  auto *partial = scratch<float2>(s, std::size_t(p.channels) * grids.parts);
-  launch(gradient_sums_kernel<Width>, grids.sums, threads, sizeof(Partials), s, partial, dy, x, mean, rstd, gamma, beta,
-         p);
-  launch(gradient_kernel<Width>, grids.write, threads, 0, s, dx, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, partial,
-         grids.parts, p);
-}
+float2 *pairs(float *of) { return reinterpret_cast<float2 *>(of); }
+const float2 *pairs(const float *of) { return reinterpret_cast<const float2 *>(of); }
 
 } // namespace
 
-void batchnorm_forward(Stream &s, float *y, float *mean, float *rstd, float *running_mean, float *running_var,
-                       const float *x, const float *gamma, const float *beta, const BatchNorm &p) {
-  if (is_resident(p))
-    launch(resident_forward_kernel, unsigned(p.channels), threads, sizeof(Partials), s, y, mean, rstd, running_mean,
-           running_var, x, gamma, beta, p);
-  else if (p.length % 4 == 0 && aligned16(y, x))
-    forward<4>(s, y, mean, rstd, running_mean, running_var, x, gamma, beta, p);
-  else
-    forward<1>(s, y, mean, rstd, running_mean, running_var, x, gamma, beta, p);
+void batchnorm_add_moments(Stream &s, float *moments, const float *x, int seen, const BatchNorm &p) {
+  const Grids grids = grids_for(p);
+  auto *partial = scratch<float2>(s, std::size_t(p.channels) * grids.parts);
+  with_width(
+      p,
+      [&]<int Width>() { launch(sums_kernel<Width>, grids.sums, threads, sizeof(Partials), s, partial, x, p); }, x);
+  each(s, std::size_t(p.channels), JoinMoments{pairs(moments), partial, x, grids.parts, seen, p});
+}
+
+void batchnorm_settle(Stream &s, float *mean, float *rstd, float *running_mean, float *running_var,
+                      const float *moments, const BatchNorm &p) {
+  const unsigned n = unsigned(p.batch) * unsigned(p.length);
+  each(s, std::size_t(p.channels), [=] __device__(std::size_t c) {
+    save_statistics({moments[2 * c], moments[2 * c + 1]}, unsigned(c), n, mean, rstd, running_mean, running_var, p);
+  });
+}
+
+template <class X>
+void batchnorm_again(Stream &s, float *y, const X *x, const float *mean, const float *rstd, const float *gamma,
+                     const float *beta, const BatchNorm &p) {
+  apply<false>(s, y, x, mean, rstd, gamma, beta, p);
 }
 
 void batchnorm_infer(Stream &s, float *y, const float *x, const float *running_mean, const float *running_var,
@@ -304,21 +328,70 @@ void batchnorm_infer(Stream &s, float *y, const float *x, const float *running_m
   apply<true>(s, y, x, running_mean, running_var, gamma, beta, p);
 }
 
-void batchnorm_again(Stream &s, float *y, const float *x, const float *mean, const float *rstd, const float *gamma,
-                     const float *beta, const BatchNorm &p) {
-  apply<false>(s, y, x, mean, rstd, gamma, beta, p);
+template <class X>
+void batchnorm_gradient_sums(Stream &s, float *sums, float *dgamma, float *dbeta, const float *dy, const X *x,
+                             const float *mean, const float *rstd, const float *gamma, const float *beta,
+                             const BatchNorm &p) {
+  const Grids grids = grids_for(p);
+  auto *partial = scratch<float2>(s, std::size_t(p.channels) * grids.parts);
+  with_width(
+      p,
+      [&]<int Width>() {
+        launch(gradient_sums_kernel<Width, X>, grids.sums, threads, sizeof(Partials), s, partial, dy, x, mean, rstd,
+               gamma, beta, p);
+      },
+      dy, x);
+  each(s, std::size_t(p.channels), AddGradientSums{pairs(sums), dgamma, dbeta, partial, grids.parts});
+}
+
+template <class X>
+void batchnorm_gradient(Stream &s, float *dx, const float *sums, const float *dy, const X *x, const float *mean,
+                        const float *rstd, const float *gamma, const float *beta, const BatchNorm &p, int batch) {
+  with_width(
+      p,
+      [&]<int Width>() {
+        launch(gradient_kernel<Width, X>, grids_for(p).write, threads, 0, s, dx, pairs(sums), dy, x, mean, rstd, gamma,
+               beta, p, float(batch) * float(p.length));
+      },
+      dx, dy, x);
+}
+
+// A long channel's moments and sums stand behind the partial sums in the stream's scratch memory.
+void batchnorm_forward(Stream &s, float *y, float *mean, float *rstd, float *running_mean, float *running_var,
+                       const float *x, const float *gamma, const float *beta, const BatchNorm &p) {
+  if (is_resident(p)) {
+    launch(resident_forward_kernel, unsigned(p.channels), threads, sizeof(Partials), s, y, mean, rstd, running_mean,
+           running_var, x, gamma, beta, p);
+    return;
+  }
+  float *moments = scratch<float>(s, (std::size_t(most_parts) + 1) * 2 * p.channels) + 2 * most_parts * p.channels;
+  batchnorm_add_moments(s, moments, x, 0, p);
+  batchnorm_settle(s, mean, rstd, running_mean, running_var, moments, p);
+  batchnorm_again(s, y, x, mean, rstd, gamma, beta, p);
 }
 
 void batchnorm_backward(Stream &s, float *dx, float *dgamma, float *dbeta, const float *dy, const float *x,
                         const float *mean, const float *rstd, const float *gamma, const float *beta,
                         const BatchNorm &p) {
-  if (is_resident(p))
+  if (is_resident(p)) {
     launch(resident_backward_kernel, unsigned(p.channels), threads, sizeof(Partials), s, dx, dgamma, dbeta, dy, x, mean,
            rstd, gamma, beta, p);
-  else if (p.length % 4 == 0 && aligned16(dx, dy, x))
-    backward<4>(s, dx, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, p);
-  else
-    backward<1>(s, dx, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, p);
+    return;
+  }
+  float *sums = scratch<float>(s, (std::size_t(most_parts) + 1) * 2 * p.channels) + 2 * most_parts * p.channels;
+  fill_zero(s, sums, std::size_t(2 * p.channels) * sizeof(float));
+  batchnorm_gradient_sums(s, sums, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, p);
+  batchnorm_gradient(s, dx, sums, dy, x, mean, rstd, gamma, beta, p, p.batch);
 }
+
+#define THETA_INSTANTIATE(X)                                                                                           \
+  template void batchnorm_again(Stream &, float *, const X *, const float *, const float *, const float *,             \
+                                const float *, const BatchNorm &);                                                     \
+  template void batchnorm_gradient_sums(Stream &, float *, float *, float *, const float *, const X *, const float *,  \
+                                        const float *, const float *, const float *, const BatchNorm &);               \
+  template void batchnorm_gradient(Stream &, float *, const float *, const float *, const X *, const float *,          \
+                                   const float *, const float *, const float *, const BatchNorm &, int);
+THETA_INSTANTIATE(float)
+THETA_INSTANTIATE(bf16)
 
 } // namespace theta::cuda

@@ -25,10 +25,10 @@ template <class T>
 void batchnorm_infer(Stream &, T *y, const T *x, const T *running_mean, const T *running_var, const T *gamma,
                      const T *beta, const BatchNorm &);
 
-// What batchnorm_forward wrote to y, bit for bit, from the statistics that it saved: for activations that are computed
-// again rather than kept. Bytes: 2·batch·channels·length·sizeof(T).
-template <class T>
-void batchnorm_again(Stream &, T *y, const T *x, const T *mean, const T *rstd, const T *gamma, const T *beta,
+// y = act(gamma·x̂ + beta) by saved statistics: what batchnorm_forward wrote, bit for bit, from the same x. y may be x. X is
+// T, or bf16 where x was stored so. Bytes: batch·channels·length·(sizeof(X) + sizeof(T)).
+template <class T, class X>
+void batchnorm_again(Stream &, T *y, const X *x, const T *mean, const T *rstd, const T *gamma, const T *beta,
                      const BatchNorm &);
 
 // Backward of batchnorm_forward: dx written (it may be dy), dgamma and dbeta added to. With g = dy·act'(gamma·x̂ +
@@ -38,5 +38,27 @@ void batchnorm_again(Stream &, T *y, const T *x, const T *mean, const T *rstd, c
 template <class T>
 void batchnorm_backward(Stream &, T *dx, T *dgamma, T *dbeta, const T *dy, const T *x, const T *mean, const T *rstd,
                         const T *gamma, const T *beta, const BatchNorm &);
+
+// The same over a batch that goes through in pieces of samples (`piece`.batch of them at a time): moments of every piece,
+// then settle, then batchnorm_again of every piece; backward the sums of every piece, then the gradient of every piece.
+
+// moments [channels, 2] = mean and Σ (x − mean)² of the `seen` samples before this piece, and of this piece together
+// (Chan, Golub & LeVeque, 1979). Bytes: those of x.
+template <class T> void batchnorm_add_moments(Stream &, T *moments, const T *x, int seen, const BatchNorm &piece);
+
+// mean, rstd and running statistics of the whole batch from its moments, as batchnorm_forward leaves them.
+template <class T>
+void batchnorm_settle(Stream &, T *mean, T *rstd, T *running_mean, T *running_var, const T *moments,
+                      const BatchNorm &whole);
+
+// sums [channels, 2] += (Σ g, Σ g·x̂) of this piece; dbeta and dgamma likewise. Bytes: dy and x once.
+template <class T, class X>
+void batchnorm_gradient_sums(Stream &, T *sums, T *dgamma, T *dbeta, const T *dy, const X *x, const T *mean,
+                             const T *rstd, const T *gamma, const T *beta, const BatchNorm &piece);
+
+// dx of this piece (it may be dy), from the sums of a whole batch of `batch` samples. Bytes: dy, x and dx once.
+template <class T, class X>
+void batchnorm_gradient(Stream &, T *dx, const T *sums, const T *dy, const X *x, const T *mean, const T *rstd,
+                        const T *gamma, const T *beta, const BatchNorm &piece, int batch);
 
 } // namespace theta

@@ -39,6 +39,10 @@ template <int Width> __device__ inline void load(float (&v)[Width], const bf16 *
 #pragma unroll
     for (int i = 0; i < 4; ++i)
       v[2 * i] = __uint_as_float(pairs[i] << 16), v[2 * i + 1] = __uint_as_float(pairs[i] & 0xFFFF0000u);
+  } else if constexpr (Width == 4) {
+    const uint2 words = *reinterpret_cast<const uint2 *>(from);
+    v[0] = __uint_as_float(words.x << 16), v[1] = __uint_as_float(words.x & 0xFFFF0000u);
+    v[2] = __uint_as_float(words.y << 16), v[3] = __uint_as_float(words.y & 0xFFFF0000u);
   } else {
 #pragma unroll
     for (int i = 0; i < Width; ++i)

@@ -29,7 +29,8 @@ void bench(const BenchOptions &o) {
     throw InputError("bench: --only: '", o.only, "' fits no case; --list names them");
   if (o.list) {
     for (const auto &c : chosen)
-      fmt::print("{}\n", c.name);
+      fmt::print("{:<52}{}\n", c.name,
+                 c.planned_bytes > 0 ? fmt::format(" plans {:.2f} GB", c.planned_bytes * 1e-9) : "");
     return;
   }
   const auto all = devices();
@@ -71,7 +72,7 @@ void add_bench_command(CLI::App &app, Action &action) {
   command->add_option("--only", o->only, "only cases whose name this regular expression fits");
   command->add_option("--device", o->device, "auto, cpu, cuda or cuda:N");
   command->add_option("--json", o->json, "write a record to this file");
-  command->add_flag("--list", o->list, "name the cases and stop");
+  command->add_flag("--list", o->list, "name the cases, with the memory that whole steps plan, and stop");
   command->callback([&action, o] { action = [o] { bench(*o); }; });
 }
 

@@ -86,7 +86,7 @@ struct VaeStep {
   Graph graph;
 
   VaeStep(const ConvVaeShape &shape, int batch_, Backend backend)
-      : batch(batch_), model(shape), weights("autoencoder", model.parameters(), model.buffers(), false) {
+      : batch(batch_), model(shape), weights("autoencoder", model.parameters(), model.buffers(), false, model.early()) {
     weights.plan(plan);
     const auto floats = [&](const char *name, Shape s) {
       return plan.reserve<float>(name, MemoryClass::activations, std::move(s));
@@ -116,8 +116,11 @@ struct VaeStep {
       const auto p = weights.parameters();
       const float *out = model.forward(s, p, a.at<float>(noisy), a.at<float>(latent_noise));
       mean_squared_error<float>(s, a.at<float>(loss), model.d_out(), out, a.at<float>(v), n, a.at<float>(partials));
-      model.backward(s, p, a.at<float>(noisy));
-      weights.step(s, {.lr = 2e-5, .step = i + 1}, 0);
+      const Adam options{.lr = 2e-5, .step = i + 1};
+      model.backward(s, p, a.at<float>(noisy), [&](const TensorRange &tensor, float *gradient) {
+        weights.step_early(s, tensor, gradient, options);
+      });
+      weights.step(s, options, 0);
     });
   }
 };
@@ -153,7 +156,7 @@ BenchCase autoencoder(int batch, int v, int latent, std::vector<int> channels, A
                            .channels = std::move(channels),
                            .latent = latent,
                            .arithmetic = arithmetic,
-                           .recompute = backend == Backend::cuda};
+                           .keeping = {.compact = backend == Backend::cuda}};
   const auto &c = shape.channels;
   double flops = 3.0 * 2.0 * batch * 2 * double(latent) * c.back() * (v >> c.size());
   int in = 1, length = v;

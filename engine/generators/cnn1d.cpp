@@ -130,8 +130,8 @@ template <class T> void Cnn1d<T>::backward(Stream &s, const Parameters<T> &p, co
   }
   time_out_->backward(s, p, d_time_act_, static_cast<const T *>(d_time_), static_cast<const T *>(time_act_), batch_);
   const BiasAct silu{1, batch_, width, 0, Activation::silu};
-  bias_act_backward<T>(s, d_time_act_, p.gradient + time_bias_, d_time_act_, time_pre_, p.value + time_bias_, silu);
-  linear_backward<T>(s, static_cast<T *>(nullptr), p.gradient + time_weight_, d_time_act_, e, p.value + time_weight_,
+  bias_act_backward<T>(s, d_time_act_, p.gradient_of(time_bias_), d_time_act_, time_pre_, p.value + time_bias_, silu);
+  linear_backward<T>(s, static_cast<T *>(nullptr), p.gradient_of(time_weight_), d_time_act_, e, p.value + time_weight_,
                      batch_, shape_.time_width, width, shape_.arithmetic);
 }
 

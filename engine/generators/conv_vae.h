@@ -2,8 +2,9 @@
 // down to a latent, transposed ones back up. KL weight 0 and a fixed latent noise make it a noisy autoencoder:
 //   z = mu(encode(v + input_noise)) + latent_noise,   out = decode(z)
 #pragma once
-#include "engine/layers/conv_block.h"
+#include "engine/layers/conv_stack.h"
 #include "engine/layers/linear.h"
+#include <functional>
 
 namespace theta {
 
@@ -13,7 +14,8 @@ struct ConvVaeShape {
   int kernel = 7;
   int latent = 256;
   Arithmetic arithmetic = Arithmetic::fp32;
-  bool recompute = false; // outputs of blocks are computed again for the backward instead of kept
+  // What is kept for the backward (conv_stack.h). When compact, the two wide products' weights are early tensors.
+  Keeping keeping{};
 };
 
 template <class T> class ConvVae {
@@ -22,6 +24,7 @@ public:
 
   const Layout &parameters() const { return parameters_; }
   const Layout &buffers() const { return buffers_; }
+  const EarlyTensors &early() const { return early_; }
   int latent() const { return shape_.latent; }
   int length() const { return shape_.length; }
 
@@ -33,47 +36,39 @@ public:
   // v [batch, length] -> out [batch, length]; latent_noise [batch, latent]. v must live until backward.
   const T *forward(Stream &, const Parameters<T> &, const T *v, const T *latent_noise);
   // The gradient of `out`'s loss goes where d_out() says, before backward.
-  T *d_out() const { return d_out_; }
-  void backward(Stream &, const Parameters<T> &, const T *v);
+  T *d_out() const { return d_out_.value; }
+  // finish(tensor, gradient) is called when an early tensor's gradient is complete, and nothing needs its value any more.
+  using FinishEarly = std::function<void(const TensorRange &, T *gradient)>;
+  void backward(Stream &, const Parameters<T> &, const T *v, const FinishEarly &finish = {});
 
   // v [batch, length] -> mu [batch, latent], and z [batch, latent] -> [batch, length], by running statistics.
   const T *encode(Stream &, const Parameters<T> &, const T *v);
   const T *decode(Stream &, const Parameters<T> &, const T *z);
 
 private:
-  // A tensor between two layers: its slot, its gradient's, and, where it is not kept, that of its second life.
   struct Activation {
-    Slot slot, gradient_slot, again_slot;
-    T *value = nullptr, *gradient = nullptr, *again = nullptr;
-    bool dropped = false; // after the forward
-    // What the backward reads.
-    const T *input() const { return again ? again : value; }
+    Slot slot;
+    T *value = nullptr;
+    operator T *() const { return value; }
   };
-  Activation reserve(MemoryPlan &, const std::string &name, Shape shape) const;
-  void reserve_gradient(MemoryPlan &, const std::string &name, Activation &) const;
-  void release(MemoryPlan &, Activation &) const;
-  // With recomputation: ends the first life of a block's output, and begins its second in the backward.
-  void drop(MemoryPlan &, Activation &) const;
-  void plan_again(MemoryPlan &, const std::string &name, Activation &) const;
-  void plan_again_done(MemoryPlan &, const Activation &) const;
-  void run_again(Stream &, const Parameters<T> &, const ConvBlock<T> &, const Activation &) const;
-  void bind(const Arena &, Activation &) const;
+  Activation reserve(MemoryPlan &, const char *name, std::int64_t width) const;
   void plan_encoder(MemoryPlan &, Mode);
   void plan_decoder(MemoryPlan &, Mode);
   void plan_backward(MemoryPlan &);
   void run_encoder(Stream &, const Parameters<T> &, const T *v, Mode);
   void run_decoder(Stream &, const Parameters<T> &, const T *z, Mode);
+  void backward(Stream &, const Parameters<T> &, const Linear &, T *dx, const T *dy, const T *x,
+                const FinishEarly &finish) const;
 
   ConvVaeShape shape_;
   Layout parameters_, buffers_;
-  std::vector<ConvBlock<T>> encoder_, decoder_; // the decoder's last has neither norm nor activation
+  EarlyTensors early_;
+  std::optional<ConvStack<T>> encoder_, decoder_; // the decoder's last block has neither norm nor activation
   std::optional<Linear> to_latent_, mu_, from_latent_;
   int batch_ = 0;
-  Use use_ = Use::train;
-  std::vector<Activation> encoded_, decoded_; // outputs of the blocks
-  Activation hidden_, code_, noisy_code_, unpacked_;
-  Slot workspace_slot_, d_out_slot_;
-  T *d_out_ = nullptr;
+  StackScratch scratch_;
+  Activation encoded_, hidden_, code_, noisy_code_, unpacked_, out_; // in the order in which they are made
+  Activation d_out_, d_unpacked_, d_noisy_code_, d_hidden_, d_encoded_, early_gradient_;
 };
 
 } // namespace theta

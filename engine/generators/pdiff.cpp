@@ -41,7 +41,7 @@ Json json_of(const PDiffConfig &c) {
           {"beta_first", c.beta_first},
           {"beta_last", c.beta_last},
           {"arithmetic", name_of(c.arithmetic)},
-          {"recompute", c.recompute}};
+          {"compact", c.compact}};
 }
 
 PDiffConfig config_of(const Json &j, const std::string &where) {
@@ -57,7 +57,7 @@ PDiffConfig config_of(const Json &j, const std::string &where) {
   c.diffusion_steps = field<int>(j, "diffusion_steps", where);
   c.beta_first = field<double>(j, "beta_first", where), c.beta_last = field<double>(j, "beta_last", where);
   c.arithmetic = arithmetic_named(field<std::string>(j, "arithmetic", where));
-  c.recompute = field<bool>(j, "recompute", where);
+  c.compact = field<bool>(j, "compact", where);
   const auto positive = [&](const char *name, int value, int most) {
     if (value < 1 || value > most)
       throw InputError(where, ": field '", name, "': found ", value, ", expected 1 to ", most);
@@ -99,7 +99,7 @@ int PDiffConfig::padded(std::size_t parameters) const {
 }
 
 ConvVaeShape PDiffConfig::autoencoder_shape(std::size_t parameters) const {
-  return {padded(parameters), autoencoder_channels, autoencoder_kernel, latent, arithmetic, recompute};
+  return {padded(parameters), autoencoder_channels, autoencoder_kernel, latent, arithmetic, {.compact = compact}};
 }
 
 Cnn1dShape PDiffConfig::denoiser_shape() const {

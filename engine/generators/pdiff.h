@@ -31,7 +31,7 @@ struct PDiffConfig {
   int diffusion_steps = 1000;
   double beta_first = 1e-4, beta_last = 2e-2;
   Arithmetic arithmetic = Arithmetic::fp32; // of both networks, on cuda
-  bool recompute = false;                   // outputs of the autoencoder's blocks, to save memory
+  bool compact = false;                     // the autoencoder's training, in little memory (conv_vae.h)
 
   // The flattened length that the autoencoder sees: V, padded with zeros.
   int padded(std::size_t parameters) const;

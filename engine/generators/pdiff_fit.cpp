@@ -31,10 +31,13 @@ PDiffFit::PDiffFit(PDiffConfig config, std::size_t parameters, std::size_t rows,
       padded_(config_.padded(parameters)), autoencoder_(config_.autoencoder_shape(parameters)),
       encoder_(config_.autoencoder_shape(parameters)), denoiser_(config_.denoiser_shape()),
       autoencoder_weights_("autoencoder", autoencoder_.parameters(), autoencoder_.buffers(),
-                           config_.autoencoder.ema_decay > 0),
+                           config_.autoencoder.ema_decay > 0, autoencoder_.early()),
       denoiser_weights_("denoiser", denoiser_.parameters(), denoiser_.buffers(), config_.denoiser.ema_decay > 0) {
   if (rows < 2)
     throw InputError("fit: found ", rows, " networks to train on, expected at least 2");
+  if (config_.compact && config_.autoencoder.max_norm > 0)
+    throw InputError("fit.autoencoder.max_norm: found ", config_.autoencoder.max_norm,
+                     ", expected 0 with fit.compact, where weights move before all gradients are known");
   plan_autoencoder(backend), plan_encode(backend), plan_denoiser(backend);
 }
 
@@ -170,7 +173,9 @@ void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::v
     const auto parameters = autoencoder_weights_.parameters();
     const float *out = autoencoder_.forward(s, parameters, noisy, arena.at<float>(latent_noise_));
     mean_squared_error<float>(s, loss, autoencoder_.d_out(), out, v, n, arena.at<float>(partials_));
-    autoencoder_.backward(s, parameters, noisy);
+    autoencoder_.backward(s, parameters, noisy, [&, options = options_of(r, i)](const TensorRange &t, float *gradient) {
+      autoencoder_weights_.step_early(s, t, gradient, options);
+    });
   };
   train("fit.autoencoder", s, r, autoencoder_weights_, loss, prepare, forward_backward, saved, first, save, journal);
   p.autoencoder = autoencoder_weights_.result(s);

@@ -20,28 +20,26 @@ ConvBlock<T>::ConvBlock(Layout &parameters, Layout &buffers, const std::string &
   running_var_ = buffers.add(norm + ".running_var", {out}, {.constant = 1});
 }
 
-template <class T> Conv1d ConvBlock<T>::conv() const {
+template <class T> Conv1d ConvBlock<T>::conv(int samples) const {
   const int padding = shape_.kernel / 2;
   if (!shape_.transposed)
-    return {batch_,  shape_.in_channels, shape_.out_channels, shape_.in_length, shape_.kernel, shape_.stride,
+    return {samples, shape_.in_channels, shape_.out_channels, shape_.in_length, shape_.kernel, shape_.stride,
             padding, shape_.arithmetic};
   return {
-      batch_,  shape_.out_channels, shape_.in_channels, shape_.in_length * shape_.stride, shape_.kernel, shape_.stride,
+      samples, shape_.out_channels, shape_.in_channels, shape_.in_length * shape_.stride, shape_.kernel, shape_.stride,
       padding, shape_.arithmetic};
 }
 
 template <class T> int ConvBlock<T>::out_length() const {
-  return shape_.transposed ? shape_.in_length * shape_.stride : conv().out_length();
+  return shape_.transposed ? shape_.in_length * shape_.stride : conv(1).out_length();
 }
 
-template <class T> BatchNorm ConvBlock<T>::norm() const {
-  return {batch_, shape_.out_channels, out_length(), shape_.act};
+template <class T> BatchNorm ConvBlock<T>::norm(int samples) const {
+  return {samples, shape_.out_channels, out_length(), shape_.act};
 }
 
 template <class T> std::size_t ConvBlock<T>::workspace(Backend backend, int batch) const {
-  Conv1d p = conv();
-  p.batch = batch;
-  return conv1d_workspace(backend, p);
+  return conv1d_workspace(backend, conv(batch));
 }
 
 template <class T> void ConvBlock<T>::plan_forward(MemoryPlan &plan, const std::string &name, int batch, Mode mode) {
@@ -60,52 +58,123 @@ template <class T> void ConvBlock<T>::plan_backward_done(MemoryPlan &plan) {
       plan.release(slot);
 }
 
+template <class T> void ConvBlock<T>::plan_steps(MemoryPlan &plan, const std::string &name, int batch) {
+  batch_ = batch;
+  if (!has_norm_)
+    return;
+  const std::int64_t channels = shape_.out_channels;
+  const auto reserve = [&](const char *what, std::int64_t each) {
+    return plan.reserve<T>(name + what, MemoryClass::activations, {channels, each});
+  };
+  mean_slot_ = reserve(".mean", 1), rstd_slot_ = reserve(".rstd", 1);
+  moments_slot_ = reserve(".moments", 2), sums_slot_ = reserve(".sums", 2);
+}
+
 template <class T> void ConvBlock<T>::bind(const Arena &arena, T *workspace) {
   workspace_ = workspace;
-  if (pre_slot_)
-    pre_ = arena.at<T>(pre_slot_), mean_ = arena.at<T>(mean_slot_), rstd_ = arena.at<T>(rstd_slot_);
+  for (const auto &[slot, pointer] : {std::pair{pre_slot_, &pre_}, {mean_slot_, &mean_}, {rstd_slot_, &rstd_},
+                                      {moments_slot_, &moments_}, {sums_slot_, &sums_}})
+    if (slot)
+      *pointer = arena.at<T>(slot);
+}
+
+template <class T>
+void ConvBlock<T>::convolve(Stream &s, const Parameters<T> &p, T *pre, const T *x, int samples) const {
+  if (shape_.transposed)
+    conv_transpose1d_forward<T>(s, pre, x, p.value + weight_, p.value + bias_, workspace_, conv(samples));
+  else
+    conv1d_forward<T>(s, pre, x, p.value + weight_, p.value + bias_, workspace_, conv(samples));
+}
+
+template <class T> void ConvBlock<T>::add_moments(Stream &s, const T *pre, int seen, int samples) const {
+  batchnorm_add_moments<T>(s, moments_, pre, seen, norm(samples));
+}
+
+template <class T> void ConvBlock<T>::settle(Stream &s, const Parameters<T> &p) const {
+  batchnorm_settle<T>(s, mean_, rstd_, p.buffer + running_mean_, p.buffer + running_var_, moments_, norm(batch_));
+}
+
+template <class T>
+template <class X>
+void ConvBlock<T>::normalise(Stream &s, const Parameters<T> &p, T *out, const X *pre, int samples) const {
+  batchnorm_again<T>(s, out, pre, mean_, rstd_, p.value + gamma_, p.value + beta_, norm(samples));
+}
+
+template <class T> void ConvBlock<T>::clear_sums(Stream &s) const {
+  fill_zero(s, sums_, std::size_t(2 * shape_.out_channels) * sizeof(T));
+}
+
+template <class T>
+template <class X>
+void ConvBlock<T>::add_gradient_sums(Stream &s, const Parameters<T> &p, const T *d_out, const X *pre,
+                                     int samples) const {
+  batchnorm_gradient_sums<T>(s, sums_, p.gradient_of(gamma_), p.gradient_of(beta_), d_out, pre, mean_, rstd_,
+                             p.value + gamma_, p.value + beta_, norm(samples));
+}
+
+template <class T>
+template <class X>
+void ConvBlock<T>::norm_gradient(Stream &s, const Parameters<T> &p, T *d_pre, const T *d_out, const X *pre,
+                                 int samples) const {
+  batchnorm_gradient<T>(s, d_pre, sums_, d_out, pre, mean_, rstd_, p.value + gamma_, p.value + beta_, norm(samples),
+                        batch_);
+}
+
+template <class T>
+void ConvBlock<T>::whole_norm_gradient(Stream &s, const Parameters<T> &p, T *d_pre, const T *d_out,
+                                       const T *pre) const {
+  batchnorm_backward<T>(s, d_pre, p.gradient_of(gamma_), p.gradient_of(beta_), d_out, pre, mean_, rstd_, p.value + gamma_,
+                        p.value + beta_, norm(batch_));
+}
+
+template <class T>
+void ConvBlock<T>::weight_gradient(Stream &s, const Parameters<T> &p, const T *d_pre, const T *x, int samples) const {
+  channel_sum<T>(s, p.gradient_of(bias_), d_pre, samples, shape_.out_channels, out_length());
+  if (shape_.transposed)
+    conv_transpose1d_backward_weight<T>(s, p.gradient_of(weight_), d_pre, x, workspace_, conv(samples));
+  else
+    conv1d_backward_weight<T>(s, p.gradient_of(weight_), d_pre, x, workspace_, conv(samples));
+}
+
+template <class T>
+void ConvBlock<T>::input_gradient(Stream &s, const Parameters<T> &p, T *dx, const T *d_pre, int samples) const {
+  if (shape_.transposed)
+    conv_transpose1d_backward_data<T>(s, dx, d_pre, p.value + weight_, workspace_, conv(samples));
+  else
+    conv1d_backward_data<T>(s, dx, d_pre, p.value + weight_, nullptr, workspace_, conv(samples));
 }
 
 template <class T> void ConvBlock<T>::forward(Stream &s, const Parameters<T> &p, T *out, const T *x, Mode mode) const {
   T *pre = has_norm_ && mode == Mode::train ? pre_ : out;
-  if (shape_.transposed)
-    conv_transpose1d_forward<T>(s, pre, x, p.value + weight_, p.value + bias_, workspace_, conv());
-  else
-    conv1d_forward<T>(s, pre, x, p.value + weight_, p.value + bias_, workspace_, conv());
+  convolve(s, p, pre, x, batch_);
   if (!has_norm_)
     return;
   T *mean = p.buffer + running_mean_, *var = p.buffer + running_var_;
   if (mode == Mode::train)
-    batchnorm_forward<T>(s, out, mean_, rstd_, mean, var, pre, p.value + gamma_, p.value + beta_, norm());
+    batchnorm_forward<T>(s, out, mean_, rstd_, mean, var, pre, p.value + gamma_, p.value + beta_, norm(batch_));
   else
-    batchnorm_infer<T>(s, out, pre, mean, var, p.value + gamma_, p.value + beta_, norm());
-}
-
-template <class T> void ConvBlock<T>::again(Stream &s, const Parameters<T> &p, T *out) const {
-  batchnorm_again<T>(s, out, pre_, mean_, rstd_, p.value + gamma_, p.value + beta_, norm());
+    batchnorm_infer<T>(s, out, pre, mean, var, p.value + gamma_, p.value + beta_, norm(batch_));
 }
 
 template <class T>
 void ConvBlock<T>::backward(Stream &s, const Parameters<T> &p, T *dx, T *d_pre, const T *d_out, const T *x) const {
   const T *d = d_out;
-  if (has_norm_) {
-    batchnorm_backward<T>(s, d_pre, p.gradient + gamma_, p.gradient + beta_, d_out, pre_, mean_, rstd_,
-                          p.value + gamma_, p.value + beta_, norm());
-    d = d_pre;
-  }
-  channel_sum<T>(s, p.gradient + bias_, d, batch_, shape_.out_channels, out_length());
-  if (shape_.transposed) {
-    conv_transpose1d_backward_weight<T>(s, p.gradient + weight_, d, x, workspace_, conv());
-    if (dx)
-      conv_transpose1d_backward_data<T>(s, dx, d, p.value + weight_, workspace_, conv());
-  } else {
-    conv1d_backward_weight<T>(s, p.gradient + weight_, d, x, workspace_, conv());
-    if (dx)
-      conv1d_backward_data<T>(s, dx, d, p.value + weight_, nullptr, workspace_, conv());
-  }
+  if (has_norm_)
+    whole_norm_gradient(s, p, d_pre, d_out, pre_), d = d_pre;
+  weight_gradient(s, p, d, x, batch_);
+  if (dx)
+    input_gradient(s, p, dx, d, batch_);
 }
 
 template class ConvBlock<float>;
 template class ConvBlock<double>;
+
+#define THETA_INSTANTIATE(T, X)                                                                                        \
+  template void ConvBlock<T>::normalise(Stream &, const Parameters<T> &, T *, const X *, int) const;                   \
+  template void ConvBlock<T>::add_gradient_sums(Stream &, const Parameters<T> &, const T *, const X *, int) const;     \
+  template void ConvBlock<T>::norm_gradient(Stream &, const Parameters<T> &, T *, const T *, const X *, int) const;
+THETA_INSTANTIATE(float, float)
+THETA_INSTANTIATE(float, bf16)
+THETA_INSTANTIATE(double, double)
 
 } // namespace theta

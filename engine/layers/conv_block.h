@@ -27,6 +27,8 @@ public:
 
   int out_channels() const { return shape_.out_channels; }
   int out_length() const;
+  std::size_t in_size() const { return std::size_t(shape_.in_channels) * std::size_t(shape_.in_length); } // a sample
+  std::size_t out_size() const { return std::size_t(shape_.out_channels) * std::size_t(out_length()); }
   std::size_t workspace(Backend, int batch) const; // elements
 
   // Rehearses forward: in training, `pre` and the batch statistics stay until plan_backward; `out` is the caller's.
@@ -37,22 +39,38 @@ public:
   // out written; x must live until backward.
   void forward(Stream &, const Parameters<T> &, T *out, const T *x, Mode) const;
 
-  // `out` of the last forward in training once more, bit for bit. Only where there is a norm.
-  void again(Stream &, const Parameters<T> &, T *out) const;
-
   // d_pre [like out] is scratch (it may be d_out); dx written unless it is null; gradients added to.
   void backward(Stream &, const Parameters<T> &, T *dx, T *d_pre, const T *d_out, const T *x) const;
 
+  // The same step by step, over some `samples` of the batch at a time, with `pre` and gradients in the caller's hands
+  // (conv_stack.h). X is T, or bf16 where `pre` was stored so.
+  bool has_norm() const { return has_norm_; }
+  void plan_steps(MemoryPlan &, const std::string &name, int batch);
+  void convolve(Stream &, const Parameters<T> &, T *pre, const T *x, int samples) const;
+  void add_moments(Stream &, const T *pre, int seen, int samples) const; // of the `seen` samples before
+  void settle(Stream &, const Parameters<T> &) const;                    // the moments are those of the batch
+  template <class X> void normalise(Stream &, const Parameters<T> &, T *out, const X *pre, int samples) const;
+  void clear_sums(Stream &) const;
+  template <class X>
+  void add_gradient_sums(Stream &, const Parameters<T> &, const T *d_out, const X *pre, int samples) const;
+  // d_pre may be d_out.
+  template <class X>
+  void norm_gradient(Stream &, const Parameters<T> &, T *d_pre, const T *d_out, const X *pre, int samples) const;
+  void whole_norm_gradient(Stream &, const Parameters<T> &, T *d_pre, const T *d_out, const T *pre) const; // in one
+  // Gradients of weight and bias added to.
+  void weight_gradient(Stream &, const Parameters<T> &, const T *d_pre, const T *x, int samples) const;
+  void input_gradient(Stream &, const Parameters<T> &, T *dx, const T *d_pre, int samples) const;
+
 private:
-  Conv1d conv() const; // the convolution that this block is, or is the transpose of
-  BatchNorm norm() const;
+  Conv1d conv(int samples) const; // the convolution that this block is, or is the transpose of
+  BatchNorm norm(int samples) const;
 
   ConvBlockShape shape_;
   bool has_norm_;
   std::size_t weight_, bias_, gamma_ = 0, beta_ = 0, running_mean_ = 0, running_var_ = 0;
   int batch_ = 0;
-  Slot pre_slot_, mean_slot_, rstd_slot_;
-  T *pre_ = nullptr, *mean_ = nullptr, *rstd_ = nullptr, *workspace_ = nullptr;
+  Slot pre_slot_, mean_slot_, rstd_slot_, moments_slot_, sums_slot_;
+  T *pre_ = nullptr, *mean_ = nullptr, *rstd_ = nullptr, *moments_ = nullptr, *sums_ = nullptr, *workspace_ = nullptr;
 };
 
 } // namespace theta

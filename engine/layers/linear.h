@@ -17,6 +17,7 @@ public:
 
   int in() const { return in_; }
   int out() const { return out_; }
+  TensorRange weight() const { return {weight_, std::size_t(in_) * std::size_t(out_)}; }
 
   template <class T> void forward(Stream &s, const Parameters<T> &p, T *y, const T *x, int rows) const {
     linear_forward<T>(s, y, x, p.value + weight_, p.value + bias_, rows, in_, out_, arithmetic_);
@@ -24,8 +25,8 @@ public:
 
   // dx written, unless it is null; gradients added to.
   template <class T> void backward(Stream &s, const Parameters<T> &p, T *dx, const T *dy, const T *x, int rows) const {
-    linear_backward<T>(s, dx, p.gradient + weight_, dy, x, p.value + weight_, rows, in_, out_, arithmetic_);
-    channel_sum<T>(s, p.gradient + bias_, dy, rows, out_, 1);
+    linear_backward<T>(s, dx, p.gradient_of(weight_), dy, x, p.value + weight_, rows, in_, out_, arithmetic_);
+    channel_sum<T>(s, p.gradient_of(bias_), dy, rows, out_, 1);
   }
 
 private:

@@ -9,11 +9,14 @@
 #pragma once
 #include "data/dtype.h"
 #include "data/safetensors.h"
+#include "kernels/bf16.h"
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace theta {
+
+template <> struct DtypeOf<bf16> { static constexpr Dtype value = Dtype::bf16; };
 
 enum class MemoryClass { weights, gradients, optimizer, activations, workspace, data, staging };
 inline constexpr int memory_classes = 7;

@@ -68,7 +68,7 @@ template <class V> void visit(V &v, Config &c) {
   v("input_noise", c.fit.input_noise, not_negative);
   v("latent_noise", c.fit.latent_noise, not_negative);
   v("arithmetic", c.fit.arithmetic, arithmetic_named);
-  v("recompute", c.fit.recompute);
+  v("compact", c.fit.compact);
   const auto recipe = [&](FitRecipe &r) {
     v("steps", r.steps, positive);
     v("batch", r.batch, Limits{2, 1e6}); // batch norm needs two

@@ -10,7 +10,7 @@ void Trainable::plan(MemoryPlan &plan) {
   };
   value_slot_ = reserve("value", MemoryClass::weights, n);
   buffer_slot_ = reserve("buffer", MemoryClass::weights, b);
-  gradient_slot_ = reserve("gradient", MemoryClass::gradients, n);
+  gradient_slot_ = reserve("gradient", MemoryClass::gradients, std::int64_t(gradient_size()));
   moment1_slot_ = reserve("moment1", MemoryClass::optimizer, n);
   moment2_slot_ = reserve("moment2", MemoryClass::optimizer, n);
   if (keep_ema_)
@@ -34,18 +34,45 @@ void Trainable::initialise(Stream &s, std::uint64_t seed, std::uint32_t stream) 
   if (ema_)
     copy(s, ema_, values.data(), bytes);
   copy(s, buffer_, buffers.data(), buffers.size() * sizeof(float));
-  for (float *zero : {gradient_, moment1_, moment2_})
+  fill_zero(s, gradient_, gradient_size() * sizeof(float));
+  for (float *zero : {moment1_, moment2_})
     fill_zero(s, zero, bytes);
   s.synchronize();
 }
 
+std::size_t Trainable::gradient_size() const {
+  std::size_t n = parameters_->size();
+  for (const TensorRange &tensor : early_)
+    n -= tensor.size;
+  return n;
+}
+
+void Trainable::step(Stream &s, const TensorRange &of, float *gradient, const Adam &options) {
+  if (of.size > 0)
+    adam_step<float>(s, value_ + of.offset, moment1_ + of.offset, moment2_ + of.offset,
+                     ema_ ? ema_ + of.offset : nullptr, gradient, of.size, options);
+}
+
 void Trainable::step(Stream &s, Adam options, double max_norm) {
-  const std::size_t n = parameters_->size();
   if (max_norm > 0) {
-    global_norm<float>(s, norm_, gradient_, n, partials_);
+    if (!early_.empty())
+      throw Error(name_, ": max_norm: found ", max_norm, ", expected 0 where tensors move before all gradients are known");
+    global_norm<float>(s, norm_, gradient_, parameters_->size(), partials_);
     options.clip = {norm_, max_norm};
   }
-  adam_step<float>(s, value_, moment1_, moment2_, ema_, gradient_, n, options);
+  std::size_t from = 0;
+  float *gradient = gradient_;
+  const auto up_to = [&](std::size_t end) {
+    step(s, {from, end - from}, gradient, options);
+    gradient += end - from;
+  };
+  for (const TensorRange &tensor : early_)
+    up_to(tensor.offset), from = tensor.offset + tensor.size;
+  up_to(parameters_->size());
+}
+
+void Trainable::step_early(Stream &s, const TensorRange &tensor, float *gradient, const Adam &options) {
+  step(s, tensor, gradient, options);
 }
 
 std::map<std::string, std::pair<float *, std::size_t>> Trainable::vectors() const {
@@ -72,7 +99,7 @@ void Trainable::load(Stream &s, const HostTensors &from) {
                        " values, expected ", vector.second);
     copy(s, vector.first, found->second.data(), vector.second * sizeof(float));
   }
-  fill_zero(s, gradient_, parameters_->size() * sizeof(float));
+  fill_zero(s, gradient_, gradient_size() * sizeof(float));
   s.synchronize();
 }
 

@@ -14,8 +14,10 @@ using HostTensors = std::map<std::string, std::vector<float>>;
 
 class Trainable {
 public:
-  Trainable(std::string name, const Layout &parameters, const Layout &buffers, bool keep_ema)
-      : name_(std::move(name)), parameters_(&parameters), buffers_(&buffers), keep_ema_(keep_ema) {}
+  // `early`: tensors of the layout without room in the gradient (parameters.h).
+  Trainable(std::string name, const Layout &parameters, const Layout &buffers, bool keep_ema, EarlyTensors early = {})
+      : name_(std::move(name)), parameters_(&parameters), buffers_(&buffers), keep_ema_(keep_ema),
+        early_(std::move(early)) {}
 
   void plan(MemoryPlan &);
   void bind(const Arena &);
@@ -23,11 +25,13 @@ public:
   // Fresh initial values (PyTorch's defaults) of stream `stream`; moments zero.
   void initialise(Stream &, std::uint64_t seed, std::uint32_t stream);
 
-  Parameters<float> parameters() const { return {value_, gradient_, buffer_}; }
+  Parameters<float> parameters() const { return {value_, gradient_, buffer_, early_.empty() ? nullptr : &early_}; }
   std::size_t parameters_size() const { return parameters_->size(); }
 
-  // AdamW, clipped to `max_norm` where that is above 0; clears the gradient.
+  // AdamW, clipped to `max_norm` where that is above 0; clears the gradient. Early tensors are not among what it moves:
+  // step_early moves one of them by its gradient, and knows no clipping.
   void step(Stream &, Adam options, double max_norm);
+  void step_early(Stream &, const TensorRange &, float *gradient, const Adam &options);
 
   // NAME.value, NAME.moment1, NAME.moment2, NAME.buffer, NAME.ema.
   void save(Stream &, HostTensors &) const;
@@ -39,9 +43,12 @@ public:
 
 private:
   std::map<std::string, std::pair<float *, std::size_t>> vectors() const;
+  std::size_t gradient_size() const;
+  void step(Stream &, const TensorRange &, float *gradient, const Adam &);
   std::string name_;
   const Layout *parameters_, *buffers_;
   bool keep_ema_;
+  EarlyTensors early_;
   Slot value_slot_, gradient_slot_, moment1_slot_, moment2_slot_, ema_slot_, buffer_slot_, norm_slot_, partials_slot_;
   float *value_ = nullptr, *gradient_ = nullptr, *moment1_ = nullptr, *moment2_ = nullptr, *ema_ = nullptr,
         *buffer_ = nullptr, *norm_ = nullptr, *partials_ = nullptr;

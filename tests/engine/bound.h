@@ -3,6 +3,7 @@
 #include "engine/layers/parameters.h"
 #include "engine/weights/layout.h"
 #include "tests/check.h"
+#include <map>
 
 namespace theta::test {
 
@@ -11,6 +12,24 @@ template <class T> struct Vectors {
   Vectors(Stream &s, const std::vector<T> &values, const std::vector<T> &buffers)
       : value(s, values), gradient(s, std::vector<T>(values.size())), buffer(s, buffers) {}
   Parameters<T> parameters() const { return {value.get(), gradient.get(), buffer.get()}; }
+  Parameters<T> parameters(const EarlyTensors &early) const {
+    return {value.get(), gradient.get(), buffer.get(), early.empty() ? nullptr : &early};
+  }
+
+  // Early tensors' gradients as they come, and then the whole gradient in the layout's order.
+  mutable std::map<std::size_t, std::vector<T>> early_gradients;
+  void take_early(Stream &s, const TensorRange &tensor, const T *of) const {
+    early_gradients[tensor.offset] = to_host(s, of, tensor.size);
+  }
+  std::vector<T> all_gradients(const EarlyTensors &early) const {
+    auto all = gradient.host();
+    for (const TensorRange &tensor : early) {
+      const auto &values = early_gradients.at(tensor.offset);
+      all.insert(all.begin() + std::ptrdiff_t(tensor.offset), values.begin(), values.end());
+    }
+    all.resize(value.size());
+    return all;
+  }
 };
 
 // A flat vector gathered from the tensors PREFIX + name of a golden file.

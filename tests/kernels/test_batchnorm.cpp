@@ -1,4 +1,5 @@
 #include "kernels/batchnorm.h"
+#include "kernels/convert.h"
 #include "tests/check.h"
 
 using namespace theta;
@@ -45,9 +46,81 @@ TEST_CASE("batchnorm1d with activation: every device, odd sizes, in place") {
       batchnorm_forward<float>(s, y, mean, rstd, running_mean, running_var, x, gamma, beta, p);
       batchnorm_backward<float>(s, d, dgamma, dbeta, d, x, mean, rstd, gamma, beta, p);
       const auto trained = y.host();
-      batchnorm_again<float>(s, y, x, mean, rstd, gamma, beta, p);
+      batchnorm_again<float>(s, y, static_cast<const float *>(x), mean, rstd, gamma, beta, p);
       CHECK(y.host() == trained); // bit for bit
       batchnorm_infer<float>(s, x, x, running_mean, running_var, gamma, beta, p);
       return Results{trained, d.host(), dgamma.host(), dbeta.host(), running_mean.host(), running_var.host(), x.host()};
     });
+}
+
+TEST_CASE("batchnorm1d in pieces of samples is that of the whole batch") {
+  // Sums are added in another order: some 20,000 terms of rounding 2^-24 in float.
+  for (const BatchNorm p : {BatchNorm{3, 5, 7, Activation::elu}, BatchNorm{7, 3, 68, Activation::leaky_relu},
+                            BatchNorm{5, 2, 3404, Activation::elu}})
+    for (const int most : {1, 2, 5})
+      in_every_precision([&]<class T>(T, Stream &s) {
+        CAPTURE(p.length);
+        CAPTURE(most);
+        const std::size_t c = std::size_t(p.channels), sample = c * std::size_t(p.length), n = sample * std::size_t(p.batch);
+        auto values = random_values<T>(n, 1);
+        for (T &v : values)
+          v += 3; // a mean that cancels
+        const Buffer<T> x(s, values), dy(s, random_values<T>(n, 2)), gamma(s, random_values<T>(c, 3)),
+            beta(s, random_values<T>(c, 4));
+        const auto zeros = [&](std::size_t count) { return Buffer<T>(s, std::vector<T>(count)); };
+        const Buffer<T> y(s, n), dx(s, n), mean(s, c), rstd(s, c), dgamma = zeros(c), dbeta = zeros(c),
+                        running_mean = zeros(c), running_var = zeros(c);
+        batchnorm_forward<T>(s, y, mean, rstd, running_mean, running_var, x, gamma, beta, p);
+        batchnorm_backward<T>(s, dx, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, p);
+
+        const Buffer<T> y2(s, n), dx2(s, n), mean2(s, c), rstd2(s, c), dgamma2 = zeros(c), dbeta2 = zeros(c),
+                        running_mean2 = zeros(c), running_var2 = zeros(c), moments(s, 2 * c), sums = zeros(2 * c);
+        const auto pieces = [&](auto f) {
+          for (int first = 0; first < p.batch; first += most) {
+            BatchNorm piece = p;
+            piece.batch = std::min(most, p.batch - first);
+            f(first, std::size_t(first) * sample, piece);
+          }
+        };
+        pieces([&](int first, std::size_t at, const BatchNorm &piece) {
+          batchnorm_add_moments<T>(s, moments, x.get() + at, first, piece);
+        });
+        batchnorm_settle<T>(s, mean2, rstd2, running_mean2, running_var2, moments, p);
+        pieces([&](int, std::size_t at, const BatchNorm &piece) {
+          batchnorm_again<T>(s, y2.get() + at, x.get() + at, mean2, rstd2, gamma, beta, piece);
+          batchnorm_gradient_sums<T>(s, sums, dgamma2, dbeta2, dy.get() + at, x.get() + at, mean2, rstd2, gamma, beta,
+                                     piece);
+        });
+        pieces([&](int, std::size_t at, const BatchNorm &piece) {
+          batchnorm_gradient<T>(s, dx2.get() + at, sums, dy.get() + at, x.get() + at, mean2, rstd2, gamma, beta, piece,
+                                p.batch);
+        });
+        const double tolerance = golden_tolerance<T>;
+        for (const auto &[found, whole] : {std::pair{&y2, &y}, {&dx2, &dx}, {&dgamma2, &dgamma}, {&dbeta2, &dbeta},
+                                           {&running_mean2, &running_mean}, {&running_var2, &running_var}})
+          CHECK(relative_error(found->host(), whole->host()) <= tolerance);
+      });
+}
+
+TEST_CASE("batchnorm1d reads what was stored in bf16 as if it had been rounded in place") {
+  const BatchNorm p{5, 3, 68, Activation::elu};
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    Stream s(device);
+    const std::size_t c = 3, n = 5 * 3 * 68;
+    const Buffer<float> x(s, random_values<float>(n, 1)), dy(s, random_values<float>(n, 2)),
+        gamma(s, random_values<float>(c, 3)), beta(s, random_values<float>(c, 4)), mean(s, random_values<float>(c, 5)),
+        rstd(s, random_values<float>(c, 6)), rounded(s, n);
+    const Buffer<bf16> half(s, std::vector<bf16>(n));
+    narrow(s, half, x, n), widen(s, rounded, half, n);
+    const auto results = [&](const auto *stored) {
+      const Buffer<float> y(s, n), dx(s, n), sums(s, std::vector<float>(2 * c)), dgamma(s, std::vector<float>(c)),
+          dbeta(s, std::vector<float>(c));
+      batchnorm_again<float>(s, y, stored, mean, rstd, gamma, beta, p);
+      batchnorm_gradient_sums<float>(s, sums, dgamma, dbeta, dy, stored, mean, rstd, gamma, beta, p);
+      batchnorm_gradient<float>(s, dx, sums, dy, stored, mean, rstd, gamma, beta, p, p.batch);
+      return Results{y.host(), dx.host(), sums.host(), dgamma.host(), dbeta.host()};
+    };
+    CHECK(results(half.get()) == results(static_cast<const float *>(rounded.get())));
+  }
 }
