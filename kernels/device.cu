@@ -1,5 +1,5 @@
 // The cuda device: streams, memory and copies through the CUDA runtime.
-#include "stream_cuda.h"
+#include "launch.h"
 
 namespace theta::cuda {
 
@@ -17,6 +17,16 @@ std::vector<DeviceFacts> devices() {
                    text(facts.major, ".", facts.minor)});
   }
   return all;
+}
+
+std::size_t most_shared_bytes() {
+  int device = 0, bytes = 0;
+  if (cudaGetDevice(&device) != cudaSuccess ||
+      cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess) {
+    cudaGetLastError();
+    return hopper_shared_bytes;
+  }
+  return std::size_t(bytes);
 }
 
 Stream::Cuda *make_stream(int device) {

@@ -40,6 +40,12 @@ template <class T> T *scratch(Stream &s, std::size_t n) {
   return static_cast<T *>(s.cuda().workspace);
 }
 
+// Bytes of shared memory that a block may ask for: of the GPU that answers, and where none does, of a Hopper.
+namespace cuda {
+std::size_t most_shared_bytes();
+}
+inline constexpr std::size_t hopper_shared_bytes = 227 << 10;
+
 // Blocks of `block` threads that cover n elements.
 inline unsigned blocks_for(std::size_t n, unsigned block) { return unsigned((n + block - 1) / block); }
 

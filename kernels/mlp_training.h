@@ -15,12 +15,14 @@ struct MlpTraining {
   int batch;
 };
 
+std::size_t parameters_of(const MlpTraining &); // V
+
 // Whether the two operations can hold such a network: on cuda up to 128 wide, a batch up to 128, and all but the
 // optimiser's state within 160 KiB of shared memory; on the cpu always.
 bool mlp_training_fits(Backend, const MlpTraining &);
 
-// Bytes of workspace that they need on a device.
-std::size_t mlp_training_workspace(Backend, const MlpTraining &);
+// Bytes of workspace that they need on a device for `networks` networks.
+std::size_t mlp_training_workspace(Backend, const MlpTraining &, int networks);
 
 // Trains every run from step `first` (0: nothing done yet) to `last`. `runs.schedule` begins with step `first`. Results
 // do not depend on where a training is cut into calls, nor on which runs are beside one another.
@@ -38,6 +40,7 @@ void evaluate_mlps(Stream &, T *loss, std::uint32_t *wrong, const T *theta, cons
 
 namespace cuda {
 bool mlp_training_fits(const MlpTraining &);
+std::size_t mlp_training_workspace(const MlpTraining &, int networks);
 }
 
 } // namespace theta

@@ -30,6 +30,17 @@ struct ImageSet {
   double scale, shift;
 };
 
+// Signals to be learned, one a network: run r learns signal r mod signals, whose value at point p is byte·scale + shift.
+// coordinate [points, inputs] is what the networks take (with their positional encoding), value [signals, points,
+// outputs] bytes.
+struct FieldSet {
+  const float *coordinate;
+  const std::uint8_t *value;
+  std::uint32_t signals, points;
+  int inputs, outputs;
+  double scale, shift;
+};
+
 // The runs, all pointers on the stream's device. V parameters a network, in PyTorch's order and orientation.
 template <class T> struct TrainingRuns {
   int networks;
@@ -55,6 +66,14 @@ template <class T> struct TrainingRuns {
   double limit;
   std::int32_t *diverged; // [networks], 0 or 1
 };
+
+// The example that run `run` sees at place `position` of its endless sequence, in batches of `batch`: every epoch has an
+// order of its own. Where a batch holds all examples they keep their places.
+THETA_HOST_DEVICE inline std::uint32_t drawn_example(std::uint64_t seed, std::uint32_t run, std::uint64_t position,
+                                                     int batch, std::uint32_t examples) {
+  return std::uint32_t(batch) == examples ? std::uint32_t(position % examples)
+                                          : shuffled(seed, Purpose::batch_order, run, position, examples);
+}
 
 // The label that run `run` sees for an example: with probability label_noise one of the other classes, and always the
 // same.

@@ -24,7 +24,7 @@ void Evaluator::plan(MemoryPlan &plan) {
                                            {wave_, std::int64_t(sizeof(Activation))});
     workspace_slot_ = plan.reserve<std::uint8_t>(
         "eval.workspace", MemoryClass::workspace,
-        {std::int64_t(mlp_training_workspace(Backend::cpu, whole_runs_of(mlp_.shape(), 1)))});
+        {std::int64_t(mlp_training_workspace(Backend::cpu, whole_runs_of(mlp_.shape(), 1), wave_))});
   } else {
     x_slot_ = plan.reserve<float>("eval.images", MemoryClass::data, {n, pixels_}, "data.pool");
     bytes_slot_ = reserve_bytes();

@@ -58,7 +58,7 @@ void Wave::plan(MemoryPlan &plan, Backend backend) {
     layerwise_->plan(plan, capacity_);
   else
     workspace_slot_ = small(std::uint8_t{}, "zoo.workspace",
-                            {std::int64_t(mlp_training_workspace(backend, whole_runs_of(shape_, recipe_.batch)))});
+                            {std::int64_t(mlp_training_workspace(backend, whole_runs_of(shape_, recipe_.batch), capacity_))});
 }
 
 void Wave::bind(const Arena &a) {

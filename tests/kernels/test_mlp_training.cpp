@@ -1,94 +1,46 @@
 #include "kernels/counting.h"
 #include "kernels/mlp_training.h"
 #include "kernels/simd.h"
-#include "tests/check.h"
+#include "runs.h"
 
 using namespace theta;
 using namespace theta::test;
 
 namespace {
 
-// A few runs of one small network on random images, in host memory.
-template <class T> struct Setting {
+// A few runs of one small network on random images.
+template <class T> struct Setting : Runs<T> {
   MlpTraining shape;
-  int networks, pixels, classes, examples = 23;
-  std::size_t parameters = 0;
+  int pixels, classes, examples = 23;
   std::vector<std::uint8_t> image, label;
-  std::vector<T> theta, moment1, moment2, loss, row, row_loss;
-  std::vector<RunRecipe> recipe;
-  std::vector<std::int32_t> due, diverged;
-  std::vector<std::byte> workspace;
 
-  Setting(std::vector<int> widths, int batch, int networks_, std::vector<std::int32_t> due_, const RunRecipe &r)
-      : shape{.layers = int(widths.size()) - 1, .widths = {}, .batch = batch}, networks(networks_),
-        pixels(widths.front()), classes(widths.back()), recipe(std::size_t(networks_), r),
-        diverged(std::size_t(networks_)), workspace(mlp_training_workspace(Backend::cpu, shape) + 64) {
+  Setting(std::vector<int> widths, int batch, int networks, std::vector<std::int32_t> due, const RunRecipe &r)
+      : shape{.layers = int(widths.size()) - 1, .widths = {}, .batch = batch}, pixels(widths.front()),
+        classes(widths.back()) {
     std::copy(widths.begin(), widths.end(), shape.widths);
-    for (std::size_t l = 0; l + 1 < widths.size(); ++l)
-      parameters += std::size_t(widths[l] + 1) * std::size_t(widths[l + 1]);
-    workspace.resize(mlp_training_workspace(Backend::cpu, shape));
-    for (int i = 0; i < examples * pixels; ++i)
-      image.push_back(std::uint8_t(philox(5, Purpose::test, 1, std::uint64_t(i)).word[0]));
-    for (int i = 0; i < examples; ++i)
-      label.push_back(std::uint8_t(philox(5, Purpose::test, 2, std::uint64_t(i)).word[0] % std::uint32_t(classes)));
-    theta = random_values<T>(std::size_t(networks) * parameters, 3, 0.3);
-    moment1.assign(theta.size(), 0), moment2 = moment1;
-    loss.assign(std::size_t(networks), 0);
-    for (int i = 0; i < networks; ++i)
-      due.insert(due.end(), due_.begin(), due_.end());
-    row.assign(due.size() * parameters, 0), row_loss.assign(due.size(), 0);
+    this->make(parameters_of(shape), networks, due, r);
+    make_images(examples);
+  }
+
+  void make_images(int count) {
+    examples = count;
+    image = random_bytes(std::size_t(count * pixels), 1, 256);
+    label = random_bytes(std::size_t(count), 2, std::uint32_t(classes));
   }
 
   ImageSet set() const { return {image.data(), label.data(), std::uint32_t(examples), pixels, classes, 1 / 128.0, -1}; }
 
   void train(long first, long last, double limit = 1e3, Device device = {}) {
-    std::vector<ScheduledStep> schedule;
-    for (long step = first; step < last; ++step)
-      schedule.push_back(
-          {1 - 0.01 * double(step), 1 / (1 - std::pow(0.9, step + 1)), 1 / std::sqrt(1 - std::pow(0.999, step + 1))});
-    Stream s(device);
-    const Buffer<ScheduledStep> schedule_there(s, schedule);
-    const Buffer<RunRecipe> recipe_there(s, recipe);
-    const Buffer<std::uint8_t> image_there(s, image), label_there(s, label),
-        workspace(s, mlp_training_workspace(device.backend, shape));
-    const Buffer<std::int32_t> due_there(s, due), diverged_there(s, diverged);
-    const Buffer<T> theta_there(s, theta), m(s, moment1), v(s, moment2), loss_there(s, loss), row_there(s, row),
-        row_loss_there(s, row_loss);
-    const TrainingRuns<T> runs{.networks = networks,
-                               .parameters = parameters,
-                               .seed = 11,
-                               .first_run = 40,
-                               .recipe = recipe_there,
-                               .beta1 = 0.9,
-                               .beta2 = 0.999,
-                               .eps = 1e-8,
-                               .schedule = schedule_there,
-                               .theta = theta_there,
-                               .moment1 = m,
-                               .moment2 = v,
-                               .loss = loss_there,
-                               .checkpoints = int(due.size()) / networks,
-                               .due = due_there,
-                               .row = row_there,
-                               .row_loss = row_loss_there,
-                               .rows_are_bf16 = false,
-                               .limit = limit,
-                               .diverged = diverged_there};
-    ImageSet there = set();
-    there.image = image_there, there.label = label_there;
-    train_mlps<T>(s, runs, there, shape, first, last, workspace.get());
-    theta = theta_there.host(), moment1 = m.host(), moment2 = v.host(), loss = loss_there.host();
-    row = row_there.host(), row_loss = row_loss_there.host(), diverged = diverged_there.host();
+    Runs<T>::train(first, last, limit, device, [&](Stream &s, const TrainingRuns<T> &runs) {
+      const Buffer<std::uint8_t> image_there(s, image), label_there(s, label),
+          workspace(s, mlp_training_workspace(device.backend, shape, this->networks));
+      ImageSet there = set();
+      there.image = image_there, there.label = label_there;
+      train_mlps<T>(s, runs, there, shape, first, last, workspace.get());
+      s.synchronize();
+    });
   }
 };
-
-// The loss of network 0's batch of step 0, at weights theta.
-double loss_at(Setting<double> setting, const std::vector<double> &theta) {
-  setting.theta = theta;
-  setting.recipe[0].lr = 0;
-  setting.train(0, 1);
-  return setting.loss[0];
-}
 
 constexpr Activation activations[] = {Activation::none, Activation::relu,      Activation::leaky_relu,
                                       Activation::elu,  Activation::silu,      Activation::gelu,
@@ -134,28 +86,16 @@ TEST_CASE("packs: every activation and its slope are activation.h's") {
 TEST_CASE("whole-run training: the first step's gradient is the loss's slope (finite differences, double)") {
   for (const auto act : activations) {
     CAPTURE(name_of(act));
-    const RunRecipe recipe{.optimizer = OptimizerKind::sgd,
-                           .act = act,
-                           .lr = 1,
-                           .momentum = 0,
-                           .label_smoothing = 0.1f,
-                           .label_noise = 0.4f,
-                           .dropout = 0.3f};
-    Setting<double> setting({11, 5, 9, 3}, 7, 1, {1}, recipe);
-    const auto start = setting.theta;
-    setting.train(0, 1);
-    std::vector<double> gradient, slope;
-    // The error is h²/6 times the third derivative: two sines of omega 30 make that 30⁴ times as large.
-    const bool steep = act == Activation::sine;
-    const double h = steep ? 1e-6 : 1e-5;
-    for (std::size_t i = 0; i < start.size(); ++i) {
-      gradient.push_back(start[i] - setting.theta[i]);
-      auto up = start, down = start;
-      up[i] += h, down[i] -= h;
-      slope.push_back((loss_at(setting, up) - loss_at(setting, down)) / (2 * h));
-    }
-    CHECK(relative_error(gradient, slope) <= (steep ? 1e-6 : 1e-8));
+    Setting<double> setting({11, 5, 9, 3}, 7, 1, {1}, gradient_recipe(act));
+    setting.recipe[0].label_smoothing = 0.1f, setting.recipe[0].label_noise = 0.4f, setting.recipe[0].dropout = 0.3f;
+    check_gradient(setting);
   }
+}
+
+TEST_CASE("whole-run training: a batch larger than goes through at once has the same gradient") {
+  Setting<double> setting({6, 4, 3}, 300, 1, {1}, gradient_recipe(Activation::tanh));
+  setting.recipe[0].dropout = 0.3f, setting.recipe[0].label_smoothing = 0.1f;
+  check_gradient(setting);
 }
 
 TEST_CASE("whole-run training: float follows double, for every optimiser, on sizes around a pack") {
@@ -228,27 +168,24 @@ TEST_CASE("whole-run training: a wide layer before a narrow one leaves its neigh
   CHECK(relative_error(narrow.row, wide.row) <= 1e-5);
 }
 
-TEST_CASE("whole-run training: on every device, with more pixels than a chunk and state beyond shared memory") {
-  for (const auto &widths : {std::vector{300, 70, 5}, {70, 50, 33, 7}}) {
-    CAPTURE(widths.size());
-    const Setting<float> start(widths, 21, 2, {1, 3}, {.optimizer = OptimizerKind::adamw, .lr = 0.01f});
-    std::vector<float> expected;
+TEST_CASE("whole-run training: on every device, in one piece and several, with state beyond shared memory") {
+  for (const auto &[widths, batch] :
+       {std::pair{std::vector{300, 70, 5}, 21}, {{70, 50, 33, 7}, 21}, {{30, 20, 5}, 150}, {{30, 70, 5}, 135}}) {
+    CAPTURE(batch);
+    CAPTURE(widths.front());
+    const Setting<float> start(widths, batch, 2, {1, 3}, {.optimizer = OptimizerKind::adamw, .lr = 0.01f});
+    Setting<float> expected = start;
+    expected.train(0, 3);
     for (const auto device : all_devices()) {
       CAPTURE(device.name());
       REQUIRE(mlp_training_fits(device.backend, start.shape));
       Setting<float> here = start;
       here.train(0, 3, 1e3, device);
-      if (expected.empty())
-        expected = here.row;
-      std::vector<float> moved, expected_move; // rows are start + move: the weights themselves would hide an error
-      for (std::size_t i = 0; i < here.row.size(); ++i) {
-        const float from = start.theta[i / (2 * start.parameters) * start.parameters + i % start.parameters];
-        moved.push_back(here.row[i] - from), expected_move.push_back(expected[i] - from);
-      }
-      CHECK(norm_error(here.row, expected) <= 0.01);
+      CHECK(norm_error(here.row, expected.row) <= 0.01);
       // Adam's first steps have the size of lr whatever the gradient: a coordinate whose sign rounding decides is off
       // by twice that. Rounding of 2^-8 decides few.
-      CHECK(norm_error(moved, expected_move) <= 0.3);
+      CHECK(moved_error(here, expected, start) <= 0.3);
+      CHECK(norm_error(here.row_loss, expected.row_loss) <= 0.01);
       CHECK(here.diverged == std::vector<std::int32_t>{0, 0});
     }
   }
@@ -262,7 +199,7 @@ TEST_CASE("whole-run evaluation: the same on every device, to bf16's rounding") 
     CAPTURE(device.name());
     Stream s(device);
     const Buffer<std::uint8_t> image(s, setting.image), label(s, setting.label),
-        workspace(s, mlp_training_workspace(device.backend, setting.shape));
+        workspace(s, mlp_training_workspace(device.backend, setting.shape, setting.networks));
     const Buffer<float> theta(s, setting.theta), loss(s, std::size_t(3));
     const Buffer<std::uint32_t> wrong(s, std::size_t(3));
     const Buffer<Activation> acts(s, act);
@@ -279,19 +216,15 @@ TEST_CASE("whole-run evaluation: the same on every device, to bf16's rounding") 
 
 TEST_CASE("whole-run evaluation: loss and mistakes are those of the definition") {
   Setting<double> setting({10, 7, 4}, 1, 3, {1}, {});
-  setting.examples = 150; // more than a batch of the evaluation
-  setting.image.clear(), setting.label.clear();
-  for (int i = 0; i < 150 * 10; ++i)
-    setting.image.push_back(std::uint8_t(philox(6, Purpose::test, 1, std::uint64_t(i)).word[0]));
-  for (int i = 0; i < 150; ++i)
-    setting.label.push_back(std::uint8_t(i % 4));
+  setting.make_images(150); // more than a batch of the evaluation
   const Activation act[] = {Activation::relu, Activation::tanh, Activation::gelu};
   setting.theta[2 * setting.parameters + 3] = NAN; // every answer of the third is wrong
   std::vector<double> loss(3);
   std::vector<std::uint32_t> wrong(3 * mask_words(150));
   Stream s{Device{}};
+  const Buffer<std::uint8_t> workspace(s, mlp_training_workspace(Backend::cpu, setting.shape, setting.networks));
   evaluate_mlps<double>(s, loss.data(), wrong.data(), setting.theta.data(), act, 3, setting.set(), setting.shape,
-                        setting.workspace.data());
+                        workspace.get());
   for (int n = 0; n < 2; ++n) {
     double expected = 0;
     const double *w1 = setting.theta.data() + std::size_t(n) * setting.parameters, *b1 = w1 + 70, *w2 = b1 + 7,

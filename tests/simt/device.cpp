@@ -1,5 +1,5 @@
 // The cuda device of the emulator: its memory is memory.h's, its streams run everything at once.
-#include "simt.h"
+#include "kernels/launch.h"
 #include <chrono>
 #include <cstdlib>
 
@@ -8,6 +8,8 @@ namespace theta::cuda {
 std::vector<DeviceFacts> devices() {
   return {{Device{Backend::cuda, 0}, "emulated GPU", std::size_t(8) << 30, 1, "simt"}};
 }
+std::size_t most_shared_bytes() { return hopper_shared_bytes; }
+
 Stream::Cuda *make_stream(int) { return new Stream::Cuda{simt::allocate(Stream::Cuda::workspace_bytes)}; }
 void free_stream(Stream::Cuda *s) {
   simt::release(s->workspace);

@@ -1,0 +1,82 @@
+// What the outputs of a classifier come to on the cpu, a pack of examples at a time: logits [classes][lanes], one lane an
+// example.
+#pragma once
+#include "run_worker.h"
+#include <limits>
+
+namespace theta::simd {
+
+// The gradient of weight·Σ losses in place of the logits, zero for lanes from `count` on. Returns Σ of the losses of
+// the first `count` lanes where `tell`. label: the classes' numbers.
+template <class T>
+double softmax_gradient(T *logits, int classes, Pack<T> label, int count, T weight, float smoothing, bool tell) {
+  constexpr int L = lanes<T>;
+  const T rest = T(smoothing) / T(classes);
+  Pack<T> largest = load(logits), sum{}, plain{}, of_label{};
+  for (int c = 1; c < classes; ++c)
+    largest = larger<T>(largest, load(logits + c * L));
+  for (int c = 0; c < classes; ++c) {
+    const Pack<T> x = load(logits + c * L), e = exp<T>(x - largest);
+    if (tell)
+      plain += x, of_label = label == T(c) ? x : of_label;
+    sum += e;
+    store(logits + c * L, e);
+  }
+  double loss = 0;
+  if (tell)
+    for (int i = 0; i < L && i < count; ++i)
+      loss += std::log(double(sum[i])) + double(largest[i]) - (1 - double(smoothing)) * double(of_label[i]) -
+              double(rest) * double(plain[i]);
+  Pack<T> scale = weight / sum, target = broadcast(weight);
+  for (int i = std::max(count, 0); i < L; ++i)
+    scale[i] = 0, target[i] = 0;
+  for (int c = 0; c < classes; ++c)
+    store(logits + c * L, load(logits + c * L) * scale -
+                              target * (label == T(c) ? broadcast(rest + 1 - T(smoothing)) : broadcast(rest)));
+  return loss;
+}
+
+// Σ of the losses of the first `count` lanes, and a bit for each that is wrong: its largest logit (the first of equals;
+// none, if one is NaN) is not its label's.
+struct Judged {
+  double loss;
+  std::uint32_t wrong;
+};
+template <class T> Judged judge(const T *logits, int classes, const std::uint8_t *label, int count) {
+  constexpr int L = lanes<T>;
+  Pack<T> sum{}, best{}, largest = broadcast(-std::numeric_limits<T>::infinity());
+  for (int c = 0; c < classes; ++c) {
+    const Pack<T> x = load(logits + c * L);
+    best = x > largest ? broadcast(T(c)) : best, largest = x > largest ? x : largest;
+  }
+  for (int c = 0; c < classes; ++c)
+    sum += exp<T>(load(logits + c * L) - largest);
+  Judged judged{0, 0};
+  for (int i = 0; i < L && i < count; ++i) {
+    judged.loss += double(largest[i]) + std::log(double(sum[i])) - double(logits[label[i] * L + i]);
+    if (int(best[i]) != label[i] || !(sum[i] == sum[i]))
+      judged.wrong |= 1u << i;
+  }
+  return judged;
+}
+
+// Mean loss of a network over all images, and its mistakes as bits (counting.h), `at_once` images at a time:
+// run(examples, count) runs them, then logits(b) gives those of lanes b.. of them.
+template <class T, class Run, class Logits>
+double evaluate_classifier(std::uint32_t *wrong, const ImageSet &set, int at_once, Run run, Logits logits) {
+  constexpr int L = lanes<T>;
+  std::fill_n(wrong, (set.examples + 31) / 32, 0u);
+  double loss = 0;
+  for (int first = 0; first < int(set.examples); first += at_once) {
+    const int count = std::min(at_once, int(set.examples) - first);
+    run(first, count);
+    for (int b = 0; b < count; b += L) {
+      const Judged judged = judge<T>(logits(b), set.classes, set.label + first + b, count - b);
+      loss += judged.loss;
+      wrong[(first + b) / 32] |= judged.wrong << (first + b) % 32;
+    }
+  }
+  return loss / set.examples;
+}
+
+} // namespace theta::simd
