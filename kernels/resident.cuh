@@ -18,7 +18,7 @@
 #pragma once
 #include "mlp_training.h"
 #include "mma.cuh"
-#include "warp.cuh"
+#include "run_block.cuh"
 #include <algorithm>
 
 namespace theta::cuda {
@@ -100,49 +100,6 @@ inline std::size_t workspace(const MlpTraining &p, int networks) {
 struct Bytes {
   alignas(16) unsigned char at[16];
 };
-
-// A layer's weights and biases (behind them) where the optimiser finds them.
-struct State {
-  float *w, *m, *v;
-};
-
-struct Update {
-  bool sgd;
-  float lr, momentum, step_size, root_correction, beta1, beta2, eps, decay, l2;
-
-  __device__ float operator()(const State &s, int i, float g) const {
-    float p = s.w[i];
-    if (sgd) {
-      g += l2 * p;
-      const float u = momentum * s.m[i] + g;
-      s.m[i] = u;
-      p -= lr * (g + momentum * u);
-    } else {
-      p *= decay;
-      g += l2 * p;
-      const float m = beta1 * s.m[i] + (1 - beta1) * g, v = beta2 * s.v[i] + (1 - beta2) * g * g;
-      s.m[i] = m, s.v[i] = v;
-      p -= step_size * m / (sqrtf(v) * root_correction + eps);
-    }
-    s.w[i] = p;
-    return p;
-  }
-};
-
-__device__ inline Update update_of(const TrainingRuns<float> &runs, const RunRecipe &r, const ScheduledStep &now) {
-  const float lr = float(r.lr * now.lr_factor);
-  const bool sgd = r.optimizer == OptimizerKind::sgd, decoupled = r.optimizer == OptimizerKind::adamw;
-  return {sgd,
-          lr,
-          r.momentum,
-          float(lr * now.correction1),
-          float(now.root_correction2),
-          float(runs.beta1),
-          float(runs.beta2),
-          float(runs.eps),
-          decoupled ? 1 - lr * r.weight_decay : 1.0f,
-          decoupled ? 0.0f : r.weight_decay};
-}
 
 // One block's view of its network. Its sizes and places are the kernel's arguments, which may be indexed freely.
 struct Network {
@@ -372,14 +329,8 @@ __device__ inline void backward(const Network &net, const Task &task, Use use) {
 // A row of what the network is now. Returns whether the run has diverged, to every thread.
 __device__ inline bool write_row(const Network &net, float *row) {
   float largest = 0;
-  for (int l = 0; l < net.p.layers; ++l) {
-    const float *weights = net.state(l).w;
-    for (int i = int(threadIdx.x); i < net.size(l); i += threads) {
-      const float w = weights[i];
-      largest = fmaxf(largest, fabsf(w) <= 3e38f ? fabsf(w) : 3.4e38f);
-      row[net.at.offset[l] + i] = net.runs.rows_are_bf16 ? to_float(to_bf16(w)) : w;
-    }
-  }
+  for (int l = 0; l < net.p.layers; ++l)
+    largest = fmaxf(largest, write_weights(net.runs, row + net.at.offset[l], net.state(l).w, net.size(l)));
   return block_reduce<Max>(largest, net.partials()) > net.runs.limit;
 }
 
@@ -461,44 +412,6 @@ __device__ inline float train_step(const Network &net, const Task &task, const R
   return block_reduce<Sum>(loss, net.partials()) / float(batch);
 }
 
-// A run from step `first` to `last`, as training_run.h has it.
-template <int Rows, int Strips, class Task>
-__device__ inline void train(const Network &net, const Task &task, int network, long first, long last) {
-  const TrainingRuns<float> &runs = net.runs;
-  open_network(net);
-  const RunRecipe recipe = runs.recipe[network];
-  const std::uint32_t run = runs.first_run + std::uint32_t(network);
-  const std::int32_t *due = runs.due + std::size_t(network) * runs.checkpoints;
-  const auto row_at = [&](int k) { return runs.row + (std::size_t(network) * runs.checkpoints + k) * runs.parameters; };
-  float *row_loss = runs.row_loss + std::size_t(network) * runs.checkpoints;
-  int next = 0; // the first row that is still to be written
-  while (next < runs.checkpoints && (due[next] < first || (due[next] == first && first > 0)))
-    ++next;
-  bool diverged = false;
-  for (long step = first; step < last && !diverged; ++step) {
-    const bool untouched = step == 0 && next < runs.checkpoints && due[next] == 0;
-    if (untouched)
-      diverged = write_row(net, row_at(next++));
-    const float loss =
-        train_step<Rows, Strips>(net, task, recipe, run, step, update_of(runs, recipe, runs.schedule[step - first]));
-    const bool is_due = next < runs.checkpoints && due[next] == step + 1;
-    if (threadIdx.x == 0) {
-      if (untouched)
-        row_loss[0] = loss;
-      if (is_due)
-        row_loss[next] = loss;
-      if (step + 1 == last)
-        runs.loss[network] = loss;
-    }
-    if (is_due)
-      diverged = write_row(net, row_at(next++)) || diverged;
-    diverged = diverged || ((untouched || is_due) && !(fabsf(loss) <= 3e38f));
-  }
-  if (diverged && threadIdx.x == 0)
-    runs.diverged[network] = 1;
-  close_network(net);
-}
-
 // Small networks share a multiprocessor.
 template <int Strips> constexpr int blocks_at_least = Strips == 2 ? 2 : 1;
 
@@ -511,7 +424,14 @@ __global__ void __launch_bounds__(threads, blocks_at_least<Strips>)
   if (runs.diverged[network])
     return;
   const Network net{p, at, runs, std::size_t(network) * runs.parameters, workspace};
-  train<Rows, Strips>(net, task, network, first, last);
+  open_network(net);
+  train_run(
+      runs, network, first, last,
+      [&](const RunRecipe &recipe, std::uint32_t run, long step, const Update &update) {
+        return train_step<Rows, Strips>(net, task, recipe, run, step, update);
+      },
+      [&](float *row) { return write_row(net, row); });
+  close_network(net);
 }
 
 // Calls f.template operator()<Rows, Strips>() as the plan has them.
