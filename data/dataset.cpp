@@ -2,6 +2,7 @@
 #include "hash.h"
 #include "idx.h"
 #include "kernels/error.h"
+#include "solids.h"
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -95,8 +96,6 @@ Images load_part(const fs::path &folder, const std::string &part, int pool) {
   return {std::move(pixels), std::move(labels.bytes)};
 }
 
-} // namespace
-
 DatasetSizes fashion_mnist_sizes(const DatasetOptions &o) {
   const fs::path from = find_folder(o.folder);
   const auto all = std::size_t(read_idx_shape(label_file(from, "train")).at(0));
@@ -138,6 +137,40 @@ Dataset load_fashion_mnist(const DatasetOptions &o) {
       hash.add(bytes->data(), bytes->size());
   set.fingerprint = hex(hash.value());
   return set;
+}
+
+void check_name(const std::string &name) {
+  if (name != "fashion-mnist" && name != "solids")
+    throw InputError("data.name: found '", name, "', expected fashion-mnist or solids");
+}
+
+} // namespace
+
+std::vector<float> Dataset::coordinates() const {
+  if (!points.empty())
+    return points;
+  std::vector<float> all;
+  const auto place = [&](int i) { return side > 1 ? 2 * float(i) / float(side - 1) - 1 : 0.0f; };
+  for (int y = 0; y < side; ++y)
+    for (int x = 0; x < side; ++x)
+      all.push_back(place(x)), all.push_back(place(y));
+  return all;
+}
+
+DatasetSizes sizes_of(const Dataset &d) {
+  return {d.train.size(), d.validation.size(), d.test.size(), d.pixels(), d.classes, d.dimensions()};
+}
+
+int dataset_side(const DatasetOptions &o) { return raw_side / std::max(1, o.pool); }
+
+DatasetSizes dataset_sizes(const DatasetOptions &o) {
+  check_name(o.name);
+  return o.name == "solids" ? DatasetSizes{std::size_t(o.solids), 0, 0, o.points, 1, 3} : fashion_mnist_sizes(o);
+}
+
+Dataset load_dataset(const DatasetOptions &o) {
+  check_name(o.name);
+  return o.name == "solids" ? make_solids(o.solids, o.points) : load_fashion_mnist(o);
 }
 
 } // namespace theta

@@ -6,10 +6,10 @@
 
 namespace theta {
 
-NoveltyJudge::NoveltyJudge(const MlpShape &shape, std::size_t images, int pixels, int wave, std::size_t references,
+NoveltyJudge::NoveltyJudge(const NetworkShape &shape, std::size_t images, int wave, std::size_t references,
                            std::size_t largest_group, Backend backend)
     : references_(references), largest_group_(largest_group), parameters_(layout_of(shape).size()),
-      evaluator_(shape, images, pixels, wave, backend) {
+      evaluator_(shape, images, wave, backend, exact_evaluator_for(backend, shape)) {
   const auto n = std::int64_t(references), g = std::int64_t(largest_group), v = std::int64_t(parameters_);
   const auto words = std::int64_t(evaluator_.words());
   training_slot_ = plan_.reserve<float>("eval.training", MemoryClass::data, {n, v}, "eval.references");

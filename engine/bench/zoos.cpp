@@ -1,64 +1,81 @@
 // Trainings of zoos: a wave of networks for a number of steps on random images.
 #include "cases.h"
 #include "engine/zoo/wave.h"
-#include <fmt/core.h>
+#include <cmath>
 
 namespace theta {
 
 namespace {
 
-constexpr std::uint32_t images = 55'000;
-constexpr int networks = 64;
+// Random images as many as Fashion-MNIST trains on, or signals on the points that a field looks at.
+DatasetSizes sizes_for(const NetworkShape &shape, int points) {
+  if (is_classifier(shape))
+    return {55'000, 0, 0, inputs_of(shape), outputs_of(shape)};
+  return {4096, 0, 0, points, 1, inputs_of(shape) / (1 + 2 * shape.octaves)};
+}
+
+Dataset random_data(const DatasetSizes &sizes) {
+  Dataset data{.name = "random", .side = int(std::lround(std::sqrt(double(sizes.pixels)))), .classes = sizes.classes};
+  data.mean = 0.5, data.std = 0.29;
+  const auto bits = [](std::size_t i) { return i * 0x9E3779B97F4A7C15u; };
+  if (sizes.dimensions == 3)
+    for (int i = 0; i < 3 * sizes.pixels; ++i)
+      data.points.push_back(float(bits(std::size_t(i)) >> 40) * 0x1p-23f - 1);
+  for (std::size_t i = 0; i < sizes.train * std::size_t(sizes.pixels); ++i)
+    data.train.pixels.push_back(std::uint8_t(bits(i) >> 56));
+  for (std::size_t i = 0; i < sizes.train; ++i)
+    data.train.labels.push_back(std::uint8_t((bits(i) >> 40) % std::size_t(sizes.classes)));
+  return data;
+}
 
 struct ZooTraining {
-  ZooRecipe recipe;
+  DatasetSizes sizes;
+  TrainingPart part;
   Wave wave;
   MemoryPlan plan{"bench.zoo"};
-  Slot image, label;
   std::optional<Arena> arena;
-  ImageSet set{};
+  Examples examples;
+  int networks;
 
-  ZooTraining(const ZooRecipe &r, const MlpShape &shape, Backend backend)
-      : recipe(r), wave(r, shape, networks, 1, false, trainer_for(backend)) {
-    const std::int64_t pixels = shape.widths.front();
-    image = plan.reserve<std::uint8_t>("images", MemoryClass::data, {images, pixels});
-    label = plan.reserve<std::uint8_t>("labels", MemoryClass::data, {images});
-    wave.plan(plan, backend);
+  ZooTraining(const ZooRecipe &r, const NetworkShape &shape, int points, int n, Backend backend, TrainerKind kind)
+      : sizes(sizes_for(shape, points)), part(shape, sizes), wave(r, shape, n, 1, false, backend, kind), networks(n) {
+    part.plan(plan);
+    wave.plan(plan);
     plan.place();
-    set = {nullptr, nullptr, images, int(pixels), shape.widths.back(), 1 / 128.0, -1};
   }
 
   void bind(Stream &s) {
     arena.emplace(s.device(), plan);
     wave.bind(*arena);
-    std::vector<std::uint8_t> bytes(std::size_t(images) * std::size_t(set.pixels)), labels(images);
-    for (std::size_t i = 0; i < bytes.size(); ++i)
-      bytes[i] = std::uint8_t((i * 0x9E3779B97F4A7C15u) >> 56);
-    for (std::size_t i = 0; i < labels.size(); ++i)
-      labels[i] = std::uint8_t(((i * 0x9E3779B97F4A7C15u) >> 40) % std::size_t(set.classes));
-    copy(s, arena->at<std::uint8_t>(image), bytes.data(), bytes.size());
-    copy(s, arena->at<std::uint8_t>(label), labels.data(), labels.size());
-    set.image = arena->at<std::uint8_t>(image), set.label = arena->at<std::uint8_t>(label);
+    examples = part.upload(s, *arena, random_data(sizes));
     wave.start(s, 0, networks);
   }
 };
 
-BenchCase training(const std::string &name, std::vector<int> widths, int batch, OptimizerKind optimizer,
-                   Backend backend) {
-  const MlpShape shape{std::move(widths), Activation::relu};
-  ZooRecipe recipe{.steps = 1 << 20, .batch = batch, .optimizer = {optimizer}};
+struct Training {
+  std::string name;
+  NetworkShape shape;
+  int batch;
+  OptimizerKind optimizer = OptimizerKind::adam;
+  int points = 0; // of a field's signal
+};
+
+BenchCase training(const Training &t, Backend backend, TrainerKind kind) {
+  // Every core has the same number of networks; on a GPU, every multiprocessor some.
+  const int networks = backend == Backend::cpu ? 64 : kind == TrainerKind::whole_runs ? 2112 : 1024;
+  ZooRecipe recipe{.steps = 1 << 20, .batch = t.batch, .optimizer = {t.optimizer}, .activation = {t.shape.act},
+                   .initialisation = {t.shape.initialisation}};
   recipe.lr = 1e-3, recipe.weight_decay = 1e-2;
-  const long steps = Wave(recipe, shape, networks, 1, false, trainer_for(backend)).chunk();
-  double flops = 0; // forward, gradient of the weights, and of every layer's input but the images
-  for (std::size_t l = 0; l + 1 < shape.widths.size(); ++l)
-    flops += (l > 0 ? 6.0 : 4.0) * batch * shape.widths[l] * shape.widths[l + 1];
-  BenchCase c{fmt::format("{}_b{}_{}", name, batch, name_of(optimizer)), 0, flops * double(steps) * networks, {}};
-  c.bytes = 2.0 * batch * shape.widths.front() * double(steps) * networks;
-  c.steps = double(steps) * networks;
+  const WholeRuns work(t.shape, t.batch);
+  const long steps = Wave(recipe, t.shape, networks, 1, false, backend, kind).chunk();
+  const double all = double(steps) * networks;
+  BenchCase c{t.name, work.bytes_of_a_step() * all, work.flops_of_a_step() * all, {}};
+  c.steps = all;
+  c.half_products = backend == Backend::cuda && kind == TrainerKind::whole_runs;
   c.prepare = [=](Stream &s) -> std::function<void(int)> {
-    auto zoo = std::make_shared<ZooTraining>(recipe, shape, backend);
+    auto zoo = std::make_shared<ZooTraining>(recipe, t.shape, t.points, networks, backend, kind);
     zoo->bind(s);
-    return [&s, zoo, steps](int i) { zoo->wave.train(s, zoo->set, i * steps, (i + 1) * steps); };
+    return [&s, zoo, steps](int i) { zoo->wave.train(s, zoo->examples, i * steps, (i + 1) * steps); };
   };
   return c;
 }
@@ -67,10 +84,26 @@ BenchCase training(const std::string &name, std::vector<int> widths, int batch, 
 
 std::vector<BenchCase> zoo_cases(bool gpu) {
   const Backend backend = gpu ? Backend::cuda : Backend::cpu;
-  const std::string name = gpu ? "zoo_mlp_layerwise" : "zoo_mlp_cpu";
-  return {training(name + "_784-32-32-10", {784, 32, 32, 10}, 128, OptimizerKind::adam, backend),
-          training(name + "_196-16-10", {196, 16, 10}, 128, OptimizerKind::adam, backend),
-          training(name + "_49-8-10", {49, 8, 10}, 64, OptimizerKind::adamw, backend)};
+  const std::string device = gpu ? "" : "_cpu";
+  const NetworkShape siren{{2, 32, 32, 1}, Activation::sine, Initialisation::siren, NetworkKind::field};
+  const NetworkShape occupancy{{27, 128, 128, 128, 1}, Activation::relu, Initialisation::pytorch, NetworkKind::field, 4};
+  NetworkShape cnn{{20, 10}, Activation::tanh, Initialisation::pytorch, NetworkKind::cnn};
+  cnn.side = 28, cnn.convolutions = {{8, 5, 2}, {6, 5, 2}, {4, 2, 1}};
+  const std::vector<Training> trainings{
+      {"zoo_mlp" + device + "_784-32-32-10_b128_adam", {{784, 32, 32, 10}}, 128},
+      {"zoo_mlp" + device + "_784-10-10_b128_sgd", {{784, 10, 10}}, 128, OptimizerKind::sgd},
+      {"zoo_mlp" + device + "_196-16-10_b128_adam", {{196, 16, 10}}, 128},
+      {"zoo_mlp" + device + "_49-8-10_b64_adamw", {{49, 8, 10}}, 64, OptimizerKind::adamw},
+      {"zoo_siren" + device + "_2-32-32-1_784pts", siren, 784, OptimizerKind::adam, 784},
+      {"zoo_field" + device + "_27-128-128-128-1_2048pts", occupancy, 2048, OptimizerKind::adam, 16384},
+      {"zoo_cnn" + device + "_s_b128", cnn, 128}};
+  std::vector<BenchCase> cases;
+  for (const Training &t : trainings)
+    cases.push_back(training(t, backend, TrainerKind::whole_runs));
+  if (gpu)
+    cases.push_back(training({"zoo_mlp_layerwise_784-32-32-10_b128_adam", {{784, 32, 32, 10}}, 128}, backend,
+                             TrainerKind::layer_by_layer));
+  return cases;
 }
 
 } // namespace theta

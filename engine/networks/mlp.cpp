@@ -1,54 +1,8 @@
 #include "mlp.h"
 #include "kernels/gemm.h"
-#include "kernels/names.h"
 #include <algorithm>
-#include <cmath>
 
 namespace theta {
-
-namespace {
-constexpr std::array initialisation_names{"pytorch", "he", "xavier", "siren"};
-}
-
-Initialisation initialisation_named(std::string_view name) {
-  return value_named<Initialisation>(name, initialisation_names, "initialisation");
-}
-
-const char *name_of(Initialisation i) { return initialisation_names[std::size_t(i)]; }
-
-Layout layout_of(const MlpShape &shape) {
-  if (shape.widths.size() < 2)
-    throw InputError("mlp: found ", shape.widths.size(), " widths, expected inputs, hidden widths and outputs");
-  Layout layout;
-  for (std::size_t l = 0; l + 1 < shape.widths.size(); ++l) {
-    const int in = shape.widths[l], out = shape.widths[l + 1];
-    if (in < 1 || out < 1)
-      throw InputError("mlp: found a width of ", std::min(in, out), ", expected at least 1");
-    Start weight = default_start(in), bias = weight;
-    switch (shape.initialisation) {
-    case Initialisation::pytorch:
-      break;
-    case Initialisation::he:
-    case Initialisation::xavier:
-      weight.bound = std::sqrt(6.0 / (shape.initialisation == Initialisation::he ? in : in + out)), bias.bound = 0;
-      break;
-    case Initialisation::siren:
-      weight.bound = l == 0 ? 1.0 / in : std::sqrt(6.0 / in) / 30;
-      break;
-    }
-    layout.add(text(2 * l, ".weight"), {out, in}, weight);
-    layout.add(text(2 * l, ".bias"), {out}, bias);
-  }
-  return layout;
-}
-
-MlpTraining whole_runs_of(const MlpShape &shape, int batch) {
-  MlpTraining p{.layers = int(shape.widths.size()) - 1, .widths = {}, .batch = batch};
-  if (p.layers > most_mlp_layers)
-    throw InputError("network.widths: found ", p.layers, " layers, expected at most ", most_mlp_layers);
-  std::copy(shape.widths.begin(), shape.widths.end(), p.widths);
-  return p;
-}
 
 template <class T> BiasAct Mlp<T>::bias_act(int l) const {
   return {networks_, batch_, out(l), layout_.size(), l + 1 < layers() ? shape_.act : Activation::none};

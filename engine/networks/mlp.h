@@ -1,34 +1,15 @@
-// N multilayer perceptrons of one architecture at once. Network i is row i of theta [N, V], in PyTorch's order and
-// orientation: nn.Sequential(Linear, act, Linear, act, ..., Linear), so "0.weight" [out, in], "0.bias", "2.weight", ...
+// N multilayer perceptrons of one architecture (network.h) at once, layer by layer. Network i is row i of theta [N, V].
 #pragma once
 #include "engine/memory/arena.h"
-#include "engine/weights/layout.h"
-#include "kernels/mlp_training.h"
+#include "network.h"
 
 namespace theta {
 
-// pytorch: ±1/√in for weight and bias. he: ±√(6/in), xavier: ±√(6/(in + out)), with zero biases. siren (Sitzmann et
-// al., 2020): ±1/in in the first layer, ±√(6/in)/30 in the others, biases as pytorch.
-enum class Initialisation { pytorch, he, xavier, siren };
-Initialisation initialisation_named(std::string_view name); // throws InputError
-const char *name_of(Initialisation);
-
-struct MlpShape {
-  std::vector<int> widths; // inputs, hidden ..., outputs
-  Activation act = Activation::relu;
-  Initialisation initialisation = Initialisation::pytorch;
-};
-
-Layout layout_of(const MlpShape &); // throws InputError for fewer than two widths, or a width below 1
-
-// The same as the operations that train whole runs take it. Throws InputError for more layers than they have.
-MlpTraining whole_runs_of(const MlpShape &, int batch);
-
 template <class T> class Mlp {
 public:
-  explicit Mlp(MlpShape shape) : shape_(std::move(shape)), layout_(layout_of(shape_)) {}
+  explicit Mlp(NetworkShape shape) : shape_(std::move(shape)), layout_(layout_of(shape_)) {}
 
-  const MlpShape &shape() const { return shape_; }
+  const NetworkShape &shape() const { return shape_; }
   const Layout &layout() const { return layout_; }
   int inputs() const { return shape_.widths.front(); }
   int outputs() const { return shape_.widths.back(); }
@@ -55,7 +36,7 @@ private:
   std::size_t bias(int l) const { return layout_.places()[std::size_t(2 * l + 1)].offset; }
   BiasAct bias_act(int l) const;
 
-  MlpShape shape_;
+  NetworkShape shape_;
   Layout layout_;
   bool training_ = false;
   int networks_ = 0, batch_ = 0;

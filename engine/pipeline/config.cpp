@@ -29,8 +29,15 @@ template <class V> void visit(V &v, Config &c) {
   v("pool", c.data.pool, positive);
   v("validation", c.data.validation, not_negative);
   v("labels", c.data.labels, not_negative);
+  v("solids", c.data.solids, positive);
+  v("points", c.data.points, Limits{1, 1 << 22});
   v.section("network");
+  v("kind", c.network.kind, network_kind_named);
   v("widths", c.network.widths, positive);
+  v("octaves", c.network.octaves, Limits{0, 16});
+  v("channels", c.channels, positive);
+  v("kernels", c.kernels, positive);
+  v("pools", c.pools, Limits{1, 2});
   v("activation", c.zoo.recipe.activation, activation_named);
   v("initialisation", c.zoo.recipe.initialisation, initialisation_named);
   v.section("zoo");
@@ -341,12 +348,22 @@ void check(const Config &c, const std::string &where) {
     }
     throw InputError(where, ": ", key, ": found '", value, "', expected ", known);
   };
-  one_of("data.name", c.data.name, {"fashion-mnist"});
+  one_of("data.name", c.data.name, {"fashion-mnist", "solids"});
   one_of("zoo.storage", c.zoo.storage, {"f32", "bf16"});
   one_of("eval.part", c.eval.part, {"test", "validation"});
-  if (c.network.widths.size() < 2 && c.zoo.from.empty())
-    throw InputError(where, ": network.widths: found ", c.network.widths.size(),
-                     " widths, expected inputs, hidden widths, outputs");
+  if (c.kernels.size() != c.channels.size() || c.pools.size() != c.channels.size())
+    throw InputError(where, ": network: found ", c.channels.size(), " channels, ", c.kernels.size(), " kernels and ",
+                     c.pools.size(), " pools, expected one of each for every convolution");
+  if (c.network.kind != NetworkKind::cnn && !c.channels.empty())
+    throw InputError(where, ": network.channels: found convolutions, expected none but with kind = \"cnn\"");
+  if (c.network.kind != NetworkKind::field && c.network.octaves > 0)
+    throw InputError(where, ": network.octaves: found ", c.network.octaves, ", expected 0 but with kind = \"field\"");
+  if (c.zoo.from.empty())
+    try {
+      layout_of(c.network);
+    } catch (const InputError &e) {
+      throw InputError(where, ": ", e.what());
+    }
   check_choices(c.zoo.recipe);
   if (c.zoo.recipe.schedule.warmup >= c.zoo.recipe.steps)
     throw InputError(where, ": zoo.warmup: found ", c.zoo.recipe.schedule.warmup, ", expected fewer than zoo.steps, ",
@@ -426,6 +443,9 @@ Config load_config(const std::filesystem::path &path, const std::vector<std::str
   Reader reader(root, where);
   visit(reader, config);
   reader.check_unknown();
+  for (std::size_t i = 0; i < std::min({config.channels.size(), config.kernels.size(), config.pools.size()}); ++i)
+    config.network.convolutions.push_back({config.channels[i], config.kernels[i], config.pools[i]});
+  config.network.side = config.network.kind == NetworkKind::cnn ? dataset_side(config.data.options()) : 0;
   check(config, where);
   config.sample.options.seed = config.seed;
   config.network.act = config.zoo.recipe.activation.front();

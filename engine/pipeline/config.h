@@ -2,7 +2,7 @@
 #pragma once
 #include "data/dataset.h"
 #include "engine/generators/pdiff_sample.h"
-#include "engine/networks/mlp.h"
+#include "engine/networks/network.h"
 #include "engine/zoo/recipe.h"
 #include <filesystem>
 
@@ -10,9 +10,9 @@ namespace theta {
 
 struct DataConfig {
   std::string name = "fashion-mnist", folder;
-  int pool = 1, validation = 5000;
+  int pool = 1, validation = 5000, solids = 1024, points = 16384;
   std::vector<int> labels;
-  DatasetOptions options() const { return {pool, std::size_t(validation), labels, folder}; }
+  DatasetOptions options() const { return {name, pool, std::size_t(validation), labels, folder, solids, points}; }
 };
 
 struct ZooConfig {
@@ -36,7 +36,8 @@ struct Config {
   std::string name;
   std::uint64_t seed = 1;
   DataConfig data;
-  MlpShape network;
+  NetworkShape network;
+  std::vector<int> channels, kernels, pools; // network.convolutions, as the file has them
   ZooConfig zoo;
   PDiffConfig fit;
   SampleConfig sample;

@@ -48,25 +48,25 @@ ZooTask task_of(const Config &c) {
 // What a run learns from: the zoo that its configuration describes, or one that is there already.
 struct Source {
   std::size_t parameters, training, held_out;
-  std::optional<MlpShape> network; // none: not an architecture that can be run on the data
+  std::optional<NetworkShape> network; // none: not a classifier that can be run on the data
 };
 Source source_of(const Config &c, const DatasetSizes &sizes) {
   if (c.zoo.from.empty()) {
     const auto [training, held_out] = expected_split(c.zoo.recipe, c.seed);
-    return {layout_of(c.network).size(), training, held_out, c.network};
+    return {layout_of(c.network).size(), training, held_out,
+            is_classifier(c.network) ? std::optional(c.network) : std::nullopt};
   }
   const ZooReader zoo(c.zoo.from);
   const Split split = split_of(zoo);
   Source source{zoo.parameters(), split.training.size(), split.held_out.size(), {}};
-  const Json facts = parse_json(zoo.format().facts, c.zoo.from),
-             architecture = facts.value("architecture", Json::object());
-  if (architecture.value("kind", "") != "mlp")
+  const Json facts = parse_json(zoo.format().facts, c.zoo.from);
+  const auto shape = network_from(facts.value("architecture", Json::object()).dump(), c.zoo.from);
+  if (!shape)
     return source;
-  const MlpShape shape{architecture.at("widths").get<std::vector<int>>(),
-                       activation_named(architecture.at("activation").get<std::string>())};
-  if (layout_of(shape).places() != zoo.format().layout)
+  if (layout_of(*shape).places() != zoo.format().layout)
     throw InputError(c.zoo.from, ": its architecture is not that of its layout");
-  if (shape.widths.front() == sizes.pixels && shape.widths.back() == sizes.classes)
+  if (is_classifier(*shape) && sizes.dimensions == 2 && inputs_of(*shape) == sizes.pixels &&
+      outputs_of(*shape) == sizes.classes)
     source.network = shape;
   return source;
 }
@@ -90,7 +90,7 @@ std::string key_of(const fs::path &zoo) {
 } // namespace
 
 std::vector<MemoryPlan> plans_of(const Config &c, Backend backend) {
-  const DatasetSizes sizes = fashion_mnist_sizes(c.data.options());
+  const DatasetSizes sizes = dataset_sizes(c.data.options());
   const Source source = source_of(c, sizes);
   std::vector<MemoryPlan> all;
   if (c.zoo.from.empty())
@@ -102,7 +102,7 @@ std::vector<MemoryPlan> plans_of(const Config &c, Backend backend) {
   if (source.network) {
     const std::size_t references = std::min({std::size_t(c.eval.references), source.training, source.held_out});
     const std::size_t images = c.eval.part == "test" ? sizes.test : sizes.validation;
-    all.push_back(NoveltyJudge(*source.network, images, sizes.pixels, c.eval.wave, references,
+    all.push_back(NoveltyJudge(*source.network, images, c.eval.wave, references,
                                std::size_t(c.eval.networks), backend)
                       .plan());
   }
@@ -126,27 +126,27 @@ Run checked(Run run) {
 
 Stages::Stages(Run run)
     : run_(checked(std::move(run))),
-      network_(source_of(run_.config, fashion_mnist_sizes(run_.config.data.options())).network), journal_(run_.out) {
+      network_(source_of(run_.config, dataset_sizes(run_.config.data.options())).network), journal_(run_.out) {
   write_file(run_.out / "config.toml", to_toml(run_.config));
 }
 
 const Dataset &Stages::data() {
   if (!data_)
-    data_ = load_fashion_mnist(run_.config.data.options());
+    data_ = load_dataset(run_.config.data.options());
   return *data_;
 }
 
-const MlpShape &Stages::network(const char *stage) const {
+const NetworkShape &Stages::network(const char *stage) const {
   if (!network_)
-    throw InputError(stage, ": ", run_.config.zoo.from, " holds networks that cannot be run on ", run_.config.data.name,
-                     "; expected MLPs of its pixels and classes");
+    throw InputError(stage, ": ", zoo_path().string(), " holds networks that cannot be run on ", run_.config.data.name,
+                     "; expected classifiers of its pixels and classes");
   return *network_;
 }
 
 std::string Stages::zoo_key() {
   if (!run_.config.zoo.from.empty())
     return hash_of("zoo from\n" + hash_of(MappedFile(zoo_path() / "index.json").bytes()));
-  return hash_of("zoo 2\n" + zoo_text(run_.config) + data().fingerprint +
+  return hash_of("zoo 3\n" + zoo_text(run_.config) + data().fingerprint +
                  (run_.device.backend == Backend::cpu ? "cpu" : "cuda"));
 }
 std::string Stages::fit_key() { return hash_of("fit 1\n" + zoo_key() + fit_text(run_.config)); }
@@ -156,12 +156,15 @@ std::string Stages::eval_key() { return hash_of("eval 1\n" + sample_key() + eval
 std::string Stages::facts_of(const std::string &key, const std::string &what) {
   const Config &c = run_.config;
   const Dataset &d = data();
+  const auto architecture = [&]() -> Json {
+    if (c.zoo.from.empty() || network_)
+      return parse_json(architecture_of(network_ ? *network_ : c.network), "architecture");
+    return {{"kind", "unknown"}};
+  };
   const Json facts = {
       {"key", key},
       {"what", what},
-      {"architecture", network_
-                           ? Json{{"kind", "mlp"}, {"widths", network_->widths}, {"activation", name_of(network_->act)}}
-                           : Json{{"kind", "unknown"}}},
+      {"architecture", architecture()},
       {"dataset",
        {{"name", d.name},
         {"side", d.side},
@@ -195,8 +198,7 @@ void Stages::zoo() {
   const Dataset &d = data();
   ZooTask task = task_of(run_.config);
   task.directory = zoo_path(), task.facts = facts_of(key, "trained"), task.key = key;
-  ZooTrainer trainer(std::move(task), {d.train.size(), d.validation.size(), d.test.size(), d.pixels(), d.classes},
-                     run_.device.backend);
+  ZooTrainer trainer(std::move(task), sizes_of(d), run_.device.backend);
   trainer.run(run_.device, d, journal_);
 }
 
@@ -267,7 +269,9 @@ void Stages::sample() {
 Scores Stages::score(const std::vector<float> &theta, std::size_t networks) {
   const Dataset &d = data();
   MemoryPlan plan("sample.scores");
-  Evaluator evaluator(network("sample"), d.test.size(), d.pixels(), run_.config.eval.wave, run_.device.backend);
+  const NetworkShape &shape = network("sample");
+  const Backend backend = run_.device.backend;
+  Evaluator evaluator(shape, d.test.size(), run_.config.eval.wave, backend, exact_evaluator_for(backend, shape));
   evaluator.plan(plan);
   plan.place();
   check_budget(plan, run_.memory_budget);
@@ -286,7 +290,7 @@ void Stages::eval() {
   }
   const Config &c = run_.config;
   const EvalConfig &e = c.eval;
-  const MlpShape &shape = network("eval");
+  const NetworkShape &shape = network("eval");
   const ZooReader zoo(zoo_path()), samples(samples_path());
   const Split split = split_of(zoo);
   const std::size_t references = std::min({std::size_t(e.references), split.training.size(), split.held_out.size()});
@@ -296,7 +300,7 @@ void Stages::eval() {
   const Dataset &d = data();
   const Images &part = e.part == "test" ? d.test : d.validation;
   const std::size_t group = std::size_t(e.networks);
-  NoveltyJudge judge(shape, part.size(), d.pixels(), e.wave, references, group, run_.device.backend);
+  NoveltyJudge judge(shape, part.size(), e.wave, references, group, run_.device.backend);
   judge.start(run_.device, d, part, choose(zoo, split.training, references, c.seed, 0),
               choose(zoo, split.held_out, references, c.seed, 1));
 

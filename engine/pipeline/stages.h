@@ -50,10 +50,10 @@ private:
   std::string facts_of(const std::string &key, const std::string &what);
 
   // The architecture of the zoo's networks; throws InputError where it is unknown, or not made for the data.
-  const MlpShape &network(const char *stage) const;
+  const NetworkShape &network(const char *stage) const;
 
   Run run_;
-  std::optional<MlpShape> network_;
+  std::optional<NetworkShape> network_;
   Journal journal_;
   std::optional<Dataset> data_;
 };

@@ -7,93 +7,116 @@
 
 namespace theta {
 
-Evaluator::Evaluator(const MlpShape &shape, std::size_t images, int pixels, int wave, Backend backend)
-    : mlp_(shape), images_(images), pixels_(pixels), wave_(wave), whole_(backend == Backend::cpu) {}
+Evaluator::Evaluator(const NetworkShape &shape, std::size_t images, int wave, Backend backend, TrainerKind kind)
+    : shape_(shape), parameters_(layout_of(shape).size()), images_(is_classifier(shape) ? images : 0), wave_(wave),
+      backend_(backend) {
+  if (kind == TrainerKind::whole_runs)
+    whole_.emplace(shape, 1);
+  else
+    mlp_.emplace(shape);
+}
 
 std::size_t Evaluator::words() const { return mask_words(images_); }
 
 void Evaluator::plan(MemoryPlan &plan) {
-  const auto n = std::int64_t(images_);
-  label_slot_ = plan.reserve<std::uint8_t>("eval.labels", MemoryClass::data, {n});
+  const auto n = std::int64_t(images_), pixels = std::int64_t(inputs_of(shape_));
   const auto reserve_bytes = [&] {
-    return plan.reserve<std::uint8_t>("eval.image_bytes", MemoryClass::data, {n, pixels_}, "data.pool");
+    return plan.reserve<std::uint8_t>("eval.image_bytes", MemoryClass::data, {n, pixels}, "data.pool");
   };
+  if (n > 0)
+    label_slot_ = plan.reserve<std::uint8_t>("eval.labels", MemoryClass::data, {n});
   if (whole_) {
-    bytes_slot_ = reserve_bytes();
+    if (n > 0)
+      bytes_slot_ = reserve_bytes();
+    else
+      signal_slot_ = plan.reserve<std::uint32_t>("eval.signals", MemoryClass::workspace, {wave_});
     act_slot_ = plan.reserve<std::uint8_t>("eval.activations", MemoryClass::workspace,
                                            {wave_, std::int64_t(sizeof(Activation))});
-    workspace_slot_ = plan.reserve<std::uint8_t>(
-        "eval.workspace", MemoryClass::workspace,
-        {std::int64_t(mlp_training_workspace(Backend::cpu, whole_runs_of(mlp_.shape(), 1), wave_))});
+    workspace_slot_ = plan.reserve<std::uint8_t>("eval.workspace", MemoryClass::workspace,
+                                                 {std::int64_t(whole_->workspace(backend_, wave_))});
   } else {
-    x_slot_ = plan.reserve<float>("eval.images", MemoryClass::data, {n, pixels_}, "data.pool");
+    x_slot_ = plan.reserve<float>("eval.images", MemoryClass::data, {n, pixels}, "data.pool");
     bytes_slot_ = reserve_bytes();
     plan.release(bytes_slot_);
   }
   theta_slot_ =
-      plan.reserve<float>("eval.theta", MemoryClass::weights, {wave_, std::int64_t(mlp_.layout().size())}, "eval.wave");
+      plan.reserve<float>("eval.theta", MemoryClass::weights, {wave_, std::int64_t(parameters_)}, "eval.wave");
   loss_slot_ = plan.reserve<float>("eval.loss", MemoryClass::workspace, {wave_});
-  wrong_slot_ = plan.reserve<std::uint32_t>("eval.wrong", MemoryClass::workspace, {wave_, std::int64_t(words())});
-  count_slot_ = plan.reserve<std::int32_t>("eval.count", MemoryClass::workspace, {wave_});
+  if (n > 0) {
+    wrong_slot_ = plan.reserve<std::uint32_t>("eval.wrong", MemoryClass::workspace, {wave_, std::int64_t(words())});
+    count_slot_ = plan.reserve<std::int32_t>("eval.count", MemoryClass::workspace, {wave_});
+  }
   if (whole_)
     return;
   row_loss_slot_ = plan.reserve<float>("eval.row_loss", MemoryClass::workspace, {wave_, rows_at_once}, "eval.wave");
-  mlp_.plan(plan, false, wave_, rows_at_once);
+  mlp_->plan(plan, false, wave_, rows_at_once);
 }
 
 void Evaluator::bind(const Arena &arena) {
-  bytes_ = arena.at<std::uint8_t>(bytes_slot_), label_ = arena.at<std::uint8_t>(label_slot_);
-  theta_ = arena.at<float>(theta_slot_), loss_ = arena.at<float>(loss_slot_);
-  wrong_ = arena.at<std::uint32_t>(wrong_slot_), count_ = arena.at<std::int32_t>(count_slot_);
-  if (whole_) {
+  const auto bind = [&]<class T>(Slot slot, T *&pointer) {
+    if (slot)
+      pointer = arena.at<T>(slot);
+  };
+  bind(bytes_slot_, bytes_), bind(label_slot_, label_), bind(theta_slot_, theta_), bind(loss_slot_, loss_);
+  bind(wrong_slot_, wrong_), bind(count_slot_, count_), bind(signal_slot_, signal_), bind(workspace_slot_, workspace_);
+  bind(x_slot_, x_), bind(row_loss_slot_, row_loss_);
+  if (whole_)
     act_ = reinterpret_cast<Activation *>(arena.at<std::uint8_t>(act_slot_));
-    workspace_ = arena.at<std::uint8_t>(workspace_slot_);
-  } else {
-    mlp_.bind(arena);
-    x_ = arena.at<float>(x_slot_), row_loss_ = arena.at<float>(row_loss_slot_);
-  }
+  else
+    mlp_->bind(arena);
 }
 
 void Evaluator::upload(Stream &s, const Dataset &set, const Images &part) {
-  if (part.size() != images_ || set.pixels() != pixels_ || pixels_ != mlp_.inputs() || set.classes != mlp_.outputs())
-    throw InputError("network: found ", mlp_.inputs(), " inputs and ", mlp_.outputs(), " outputs, expected ",
-                     set.pixels(), " and ", set.classes, ", as the data set has");
+  const int pixels = inputs_of(shape_);
+  if (part.size() != images_ || set.pixels() != pixels || set.classes != outputs_of(shape_))
+    throw InputError("network: found ", pixels, " inputs and ", outputs_of(shape_), " outputs, expected ", set.pixels(),
+                     " and ", set.classes, ", as the data set has");
   copy(s, bytes_, part.pixels.data(), part.pixels.size());
   copy(s, label_, part.labels.data(), part.labels.size());
-  set_ = {bytes_, label_, std::uint32_t(images_), pixels_, set.classes, set.scale(), set.shift()};
+  examples_.images = {bytes_, label_, std::uint32_t(images_), pixels, set.classes, set.scale(), set.shift()};
   if (!whole_)
     normalise_images<float>(s, x_, bytes_, part.pixels.size(), set.scale(), set.shift());
   s.synchronize();
 }
 
 void Evaluator::score_layerwise(Stream &s, int networks) {
+  const std::size_t pixels = std::size_t(inputs_of(shape_));
+  const int classes = outputs_of(shape_);
   fill_zero(s, loss_, std::size_t(networks) * sizeof(float));
   for (int first = 0; first < int(images_); first += rows_at_once) {
     const int rows = std::min(rows_at_once, int(images_) - first);
-    const float *logits = mlp_.infer(s, theta_, x_ + std::size_t(first) * pixels_, networks, rows);
-    wrong_masks(s, wrong_, logits, label_ + first, networks, rows, mlp_.outputs(), first, words());
-    softmax_cross_entropy<float>(s, row_loss_, nullptr, logits, label_ + first,
-                                 {networks * rows, mlp_.outputs(), rows});
+    const float *logits = mlp_->infer(s, theta_, x_ + std::size_t(first) * pixels, networks, rows);
+    wrong_masks(s, wrong_, logits, label_ + first, networks, rows, classes, first, words());
+    softmax_cross_entropy<float>(s, row_loss_, nullptr, logits, label_ + first, {networks * rows, classes, rows});
     row_sum<float>(s, loss_, row_loss_, networks, std::size_t(rows), 1 / double(images_));
   }
 }
 
-void Evaluator::score(Stream &s, int networks, Scores &scores, const std::vector<Activation> &activations) {
-  const auto differs = [&](Activation act) { return act != mlp_.shape().act; };
+void Evaluator::score(Stream &s, int networks, Scores &scores, const std::vector<Activation> &activations,
+                      const std::vector<std::uint32_t> &signals) {
   if (whole_) {
-    std::fill_n(act_, networks, mlp_.shape().act);
-    std::copy(activations.begin(), activations.end(), act_);
-    evaluate_mlps<float>(s, loss_, wrong_, theta_, act_, networks, set_, whole_runs_of(mlp_.shape(), 1), workspace_);
-  } else if (std::any_of(activations.begin(), activations.end(), differs)) {
-    throw InputError("network.activation: found several, expected one: on cuda all networks of a wave have the same");
+    std::vector<Activation> act(std::size_t(networks), shape_.act);
+    std::copy(activations.begin(), activations.end(), act.begin());
+    copy(s, act_, act.data(), act.size() * sizeof(Activation));
+    if (signal_)
+      copy(s, signal_, signals.data(), signals.size() * sizeof(std::uint32_t));
+    s.synchronize();
+    whole_->evaluate(s, loss_, wrong_, theta_, act_, signal_, networks, examples_, workspace_);
+  } else if (std::any_of(activations.begin(), activations.end(), [&](Activation act) { return act != shape_.act; })) {
+    throw InputError("network.activation: found several, expected one: layer by layer all networks have the same");
   } else {
     score_layerwise(s, networks);
   }
-  count_bits(s, count_, wrong_, networks, words());
   const auto loss = to_host(s, loss_, std::size_t(networks));
+  scores.loss.insert(scores.loss.end(), loss.begin(), loss.end());
+  if (images_ == 0) {
+    for (const float mse : loss)
+      scores.accuracy.push_back(psnr_of(mse));
+    return;
+  }
+  count_bits(s, count_, wrong_, networks, words());
   const auto count = to_host(s, count_, std::size_t(networks));
   const auto wrong = to_host(s, wrong_, std::size_t(networks) * words());
-  scores.loss.insert(scores.loss.end(), loss.begin(), loss.end());
   scores.wrong.insert(scores.wrong.end(), wrong.begin(), wrong.end());
   for (const auto mistakes : count)
     scores.accuracy.push_back(1 - float(mistakes) / float(images_));
@@ -101,7 +124,7 @@ void Evaluator::score(Stream &s, int networks, Scores &scores, const std::vector
 
 Scores Evaluator::score_all(Stream &s, const float *host_theta, std::size_t networks) {
   Scores scores;
-  const std::size_t v = mlp_.layout().size();
+  const std::size_t v = parameters_;
   for (std::size_t first = 0; first < networks; first += std::size_t(wave_)) {
     const std::size_t count = std::min(std::size_t(wave_), networks - first);
     copy(s, theta_, host_theta + first * v, count * v * sizeof(float));

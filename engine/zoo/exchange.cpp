@@ -1,7 +1,7 @@
 #include "exchange.h"
 #include "data/atomic_file.h"
 #include "data/json.h"
-#include "engine/networks/mlp.h"
+#include "engine/networks/network.h"
 #include "engine/training/interrupt.h"
 #include "kernels/bf16.h"
 #include "recipe.h"
@@ -158,18 +158,18 @@ Metrics read_metrics(const fs::path &path) {
   return metrics;
 }
 
-// {"kind": "mlp", ...} where the tensors are those of nn.Sequential(Linear, act, Linear, ...); else {"kind":
-// "unknown"}.
-Json architecture_of(const std::vector<TensorPlace> &layout, const std::string &activation) {
-  std::vector<int> widths;
+// The architecture as JSON where the tensors are those of an mlp (network.h); else {"kind": "unknown"}.
+Json known_architecture(const std::vector<TensorPlace> &layout, const std::string &activation) {
+  NetworkShape shape;
   for (std::size_t i = 0; i < layout.size() && layout[i].shape.size() == 2; i += 2) {
-    if (widths.empty())
-      widths.push_back(int(layout[i].shape[1]));
-    widths.push_back(int(layout[i].shape[0]));
+    if (shape.widths.empty())
+      shape.widths.push_back(int(layout[i].shape[1]));
+    shape.widths.push_back(int(layout[i].shape[0]));
   }
-  if (widths.size() >= 2 && layout_of(MlpShape{widths}).places() == layout && !activation.empty())
-    return {{"kind", "mlp"}, {"widths", widths}, {"activation", name_of(activation_named(activation))}};
-  return {{"kind", "unknown"}};
+  if (shape.widths.size() < 2 || layout_of(shape).places() != layout || activation.empty())
+    return {{"kind", "unknown"}};
+  shape.act = activation_named(activation);
+  return parse_json(architecture_of(shape), "architecture");
 }
 
 // The shortest text that reads back the same, and not as a whole number.
@@ -202,7 +202,7 @@ std::size_t import_zoo(const ImportTask &task, Journal &journal) {
   if (add_held_out)
     format.columns.push_back({"held_out", Dtype::i64});
   format.facts = Json{{"what", "imported"},
-                      {"architecture", architecture_of(layout, task.activation)},
+                      {"architecture", known_architecture(layout, task.activation)},
                       {"source", (task.directory / task.pattern).string()}}
                      .dump();
   if (fs::exists(task.zoo / "index.json"))

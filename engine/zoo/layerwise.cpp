@@ -8,7 +8,7 @@
 
 namespace theta {
 
-Layerwise::Layerwise(const ZooRecipe &recipe, const MlpShape &shape)
+Layerwise::Layerwise(const ZooRecipe &recipe, const NetworkShape &shape)
     : recipe_(recipe), each_(choice_of(recipe, 0, 0).recipe), mlp_({shape.widths, each_.act}) {
   const auto only_one = [](const char *key, bool one) {
     if (!one)

@@ -11,7 +11,7 @@ class Layerwise {
 public:
   // Throws InputError for what only whole-run trainers do: choices that differ between runs, label smoothing and noise,
   // dropout.
-  Layerwise(const ZooRecipe &, const MlpShape &);
+  Layerwise(const ZooRecipe &, const NetworkShape &);
 
   void plan(MemoryPlan &, int networks);
   void bind(const Arena &);

@@ -7,18 +7,15 @@ namespace theta {
 
 namespace {
 
-constexpr double work_of_a_call = 1e10; // FLOPs
+// FLOPs of a call: some tenths of a second on a core, hundredths on a GPU.
+double work_of_a_call(Backend backend) { return backend == Backend::cpu ? 1e10 : 2e12; }
 
 } // namespace
 
-TrainerKind trainer_for(Backend backend) {
-  return backend == Backend::cpu ? TrainerKind::whole_runs : TrainerKind::layer_by_layer;
-}
-
-Wave::Wave(const ZooRecipe &recipe, const MlpShape &shape, int networks, std::uint64_t seed, bool rows_are_bf16,
-           TrainerKind trainer)
+Wave::Wave(const ZooRecipe &recipe, const NetworkShape &shape, int networks, std::uint64_t seed, bool rows_are_bf16,
+           Backend backend, TrainerKind trainer)
     : recipe_(recipe), shape_(shape), layout_(layout_of(shape)), capacity_(networks), seed_(seed),
-      rows_are_bf16_(rows_are_bf16), checkpoints_(checkpoint_steps(recipe, seed, 0).size()) {
+      rows_are_bf16_(rows_are_bf16), checkpoints_(checkpoint_steps(recipe, seed, 0).size()), backend_(backend) {
   recipe_.schedule.steps = recipe.steps;
   if (checkpoints_ == 0)
     throw InputError("zoo.count: found ", recipe.count, ": no step of ", recipe.steps, " would be kept");
@@ -26,15 +23,16 @@ Wave::Wave(const ZooRecipe &recipe, const MlpShape &shape, int networks, std::ui
   if (trainer == TrainerKind::layer_by_layer)
     layerwise_.emplace(recipe_, shape);
   else
-    whole_runs_of(shape, recipe.batch);
+    whole_.emplace(shape, recipe.batch);
 }
 
 long Wave::chunk() const {
-  const double a_step = 6.0 * capacity_ * recipe_.batch * double(layout_.size());
-  return std::clamp(long(work_of_a_call / a_step), 1L, std::clamp(recipe_.steps / 100, 1L, 50L));
+  const double a_step =
+      capacity_ * (whole_ ? whole_->flops_of_a_step() : 6.0 * recipe_.batch * double(layout_.size()));
+  return std::clamp(long(work_of_a_call(backend_) / a_step), 1L, std::clamp(recipe_.steps / 100, 1L, 50L));
 }
 
-void Wave::plan(MemoryPlan &plan, Backend backend) {
+void Wave::plan(MemoryPlan &plan) {
   const std::int64_t n = capacity_, v = std::int64_t(layout_.size()), k = std::int64_t(checkpoints_);
   const auto vector = [&](const char *name, MemoryClass kind) {
     return plan.reserve<float>(name, kind, {n, v}, "zoo.wave");
@@ -58,7 +56,7 @@ void Wave::plan(MemoryPlan &plan, Backend backend) {
     layerwise_->plan(plan, capacity_);
   else
     workspace_slot_ = small(std::uint8_t{}, "zoo.workspace",
-                            {std::int64_t(mlp_training_workspace(backend, whole_runs_of(shape_, recipe_.batch), capacity_))});
+                            {std::int64_t(whole_->workspace(backend_, capacity_))});
 }
 
 void Wave::bind(const Arena &a) {
@@ -89,7 +87,7 @@ void Wave::start(Stream &s, int first_run, int networks) {
   copy(s, recipe_there_, recipes.data(), recipes.size() * sizeof(RunRecipe));
   copy(s, due_there_, due_.data(), due_.size() * sizeof(std::int32_t));
   for (int first = 0, last; first < networks; first = last) { // neighbours of one initialisation together
-    MlpShape shape = shape_;
+    NetworkShape shape = shape_;
     shape.initialisation = choices_[std::size_t(first)].initialisation;
     for (last = first; last < networks && choices_[std::size_t(last)].initialisation == shape.initialisation;)
       ++last;
@@ -132,7 +130,7 @@ TrainingRuns<float> Wave::runs() const {
           .diverged = diverged_};
 }
 
-void Wave::train(Stream &s, const ImageSet &set, long first, long last) {
+void Wave::train(Stream &s, const Examples &examples, long first, long last) {
   std::vector<ScheduledStep> schedule;
   for (long step = first; step < last; ++step)
     schedule.push_back({recipe_.schedule.at(step), 1 / (1 - std::pow(recipe_.beta1, double(step + 1))),
@@ -140,9 +138,9 @@ void Wave::train(Stream &s, const ImageSet &set, long first, long last) {
   copy(s, schedule_, schedule.data(), schedule.size() * sizeof(ScheduledStep));
   s.synchronize();
   if (layerwise_)
-    layerwise_->train(s, runs(), set, due_, first, last);
+    layerwise_->train(s, runs(), examples.images, due_, first, last);
   else
-    train_mlps<float>(s, runs(), set, whole_runs_of(shape_, recipe_.batch), first, last, workspace_);
+    whole_->train(s, runs(), examples, first, last, workspace_);
 }
 
 std::vector<float> Wave::row_losses(Stream &s) const {

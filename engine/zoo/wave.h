@@ -3,22 +3,18 @@
 #pragma once
 #include "engine/memory/arena.h"
 #include "engine/training/trainable.h"
-#include "kernels/mlp_training.h"
 #include "layerwise.h"
+#include "whole_runs.h"
 
 namespace theta {
-
-// whole_runs: each network has a worker of its own for all its steps (kernels/mlp_training.h). layer_by_layer: all
-// networks go through each layer together (layerwise.h).
-enum class TrainerKind { whole_runs, layer_by_layer };
-TrainerKind trainer_for(Backend);
 
 class Wave {
 public:
   // Room for `networks` runs. Throws InputError for what the trainer cannot do.
-  Wave(const ZooRecipe &, const MlpShape &, int networks, std::uint64_t seed, bool rows_are_bf16, TrainerKind);
+  Wave(const ZooRecipe &, const NetworkShape &, int networks, std::uint64_t seed, bool rows_are_bf16, Backend,
+       TrainerKind);
 
-  void plan(MemoryPlan &, Backend);
+  void plan(MemoryPlan &);
   void bind(const Arena &);
 
   std::size_t parameters() const { return layout_.size(); }
@@ -30,7 +26,7 @@ public:
   // Fresh runs first_run..first_run+networks−1, none of their steps done.
   void start(Stream &, int first_run, int networks);
   // Trains all runs from step `first` to `last`, at most chunk() further.
-  void train(Stream &, const ImageSet &, long first, long last);
+  void train(Stream &, const Examples &, long first, long last);
 
   int networks() const { return networks_; } // of those there is room for
   const std::vector<RunChoice> &choices() const { return choices_; }
@@ -50,13 +46,15 @@ private:
   std::vector<std::pair<const char *, std::pair<float *, std::size_t>>> vectors() const; // what is saved always
 
   ZooRecipe recipe_;
-  MlpShape shape_;
+  NetworkShape shape_;
   Layout layout_;
   int capacity_, networks_ = 0, first_run_ = 0;
   std::uint64_t seed_;
   bool rows_are_bf16_;
   std::size_t checkpoints_;
-  std::optional<Layerwise> layerwise_;
+  Backend backend_;
+  std::optional<Layerwise> layerwise_; // or else
+  std::optional<WholeRuns> whole_;
   std::vector<RunChoice> choices_;
   std::vector<std::int32_t> due_;
   Slot bounds_slot_, theta_slot_, moment1_slot_, moment2_slot_, rows_slot_, loss_slot_, row_loss_slot_, due_slot_,

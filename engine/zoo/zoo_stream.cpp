@@ -10,14 +10,13 @@ namespace {
 constexpr int evaluated_at_once = 64, barren_waves = 8;
 }
 
-ZooStream::ZooStream(const ZooRecipe &recipe, const MlpShape &shape, std::uint64_t seed, const DatasetSizes &sizes,
+ZooStream::ZooStream(const ZooRecipe &recipe, const NetworkShape &shape, std::uint64_t seed, const DatasetSizes &sizes,
                      Backend backend, int buffered)
-    : recipe_(recipe), sizes_(sizes), wave_(recipe, shape, recipe.wave, seed, false, trainer_for(backend)),
-      evaluator_(shape, sizes.test, sizes.pixels, std::min(recipe.wave, evaluated_at_once), backend), backend_(backend),
-      buffered_(buffered) {
-  if (shape.widths.front() != sizes.pixels || shape.widths.back() != sizes.classes)
-    throw InputError("network.widths: found ", shape.widths.front(), " inputs and ", shape.widths.back(),
-                     " outputs, but the data has ", sizes.pixels, " pixels and ", sizes.classes, " classes");
+    : recipe_(recipe), shape_(shape),
+      wave_(recipe, shape, recipe.wave, seed, false, backend, trainer_for(backend, shape, recipe.batch)),
+      evaluator_(shape, sizes.test, std::min(recipe.wave, evaluated_at_once), backend, trainer_for(backend, shape, 1)),
+      buffered_(buffered), examples_(shape, sizes) {
+  check_fits(shape, sizes);
 }
 
 ZooStream::~ZooStream() {
@@ -32,10 +31,8 @@ ZooStream::~ZooStream() {
 }
 
 void ZooStream::plan(MemoryPlan &plan) {
-  const auto train = std::int64_t(sizes_.train);
-  image_slot_ = plan.reserve<std::uint8_t>("stream.images", MemoryClass::data, {train, sizes_.pixels}, "data.pool");
-  label_slot_ = plan.reserve<std::uint8_t>("stream.labels", MemoryClass::data, {train});
-  wave_.plan(plan, backend_);
+  examples_.plan(plan);
+  wave_.plan(plan);
   evaluator_.plan(plan);
   for (int i = 0; i < buffered_; ++i)
     row_slots_.push_back(plan.reserve<float>(
@@ -49,15 +46,8 @@ void ZooStream::start(Device device, const Arena &arena, const Dataset &data, St
     rows_.push_back(arena.at<float>(row_slots_[std::size_t(i)]));
     free_.push_back(i);
   }
-  images_ = {arena.at<std::uint8_t>(image_slot_),
-             arena.at<std::uint8_t>(label_slot_),
-             std::uint32_t(sizes_.train),
-             sizes_.pixels,
-             sizes_.classes,
-             data.scale(),
-             data.shift()};
   position_ = from;
-  thread_ = std::thread([=, this, &data] { produce(device, data, from.wave, threads); });
+  thread_ = std::thread([=, this, &arena, &data] { produce(device, arena, data, from.wave, threads); });
 }
 
 std::optional<ZooStream::Ready> ZooStream::train_wave(Stream &s, long wave, int slot) {
@@ -70,7 +60,7 @@ std::optional<ZooStream::Ready> ZooStream::train_wave(Stream &s, long wave, int 
     if (ending())
       return {};
     next = std::min(recipe_.steps, step + wave_.chunk());
-    wave_.train(s, images_, step, next);
+    wave_.train(s, on_device_, step, next);
   }
   Ready ready{wave, slot, {}};
   const auto diverged = wave_.diverged(s);
@@ -91,10 +81,13 @@ std::optional<ZooStream::Ready> ZooStream::train_wave(Stream &s, long wave, int 
     const std::size_t count = std::min(std::size_t(evaluator_.wave()), ready.rows.size() - first);
     copy(s, evaluator_.theta(), rows + first * v, count * v * sizeof(float));
     std::vector<Activation> activations;
-    for (std::size_t j = 0; j < count; ++j)
+    std::vector<std::uint32_t> signals;
+    for (std::size_t j = 0; j < count; ++j) {
       activations.push_back(ready.rows[first + j].choice.recipe.act);
+      signals.push_back(examples_.signal_of(ready.rows[first + j].run));
+    }
     Scores scores;
-    evaluator_.score(s, int(count), scores, activations);
+    evaluator_.score(s, int(count), scores, activations, signals);
     for (std::size_t j = 0; j < count; ++j)
       ready.rows[first + j].test_loss = scores.loss[j], ready.rows[first + j].test_accuracy = scores.accuracy[j];
   }
@@ -102,14 +95,16 @@ std::optional<ZooStream::Ready> ZooStream::train_wave(Stream &s, long wave, int 
   return ready;
 }
 
-void ZooStream::produce(Device device, const Dataset &data, long first_wave, int threads) {
+void ZooStream::produce(Device device, const Arena &arena, const Dataset &data, long first_wave, int threads) {
   try {
     if (threads > 0)
       omp_set_num_threads(threads); // of this thread's loops
     Stream s(device);
-    copy(s, const_cast<std::uint8_t *>(images_.image), data.train.pixels.data(), data.train.pixels.size());
-    copy(s, const_cast<std::uint8_t *>(images_.label), data.train.labels.data(), data.train.labels.size());
-    evaluator_.upload(s, data, data.test);
+    on_device_ = examples_.upload(s, arena, data);
+    if (is_classifier(shape_))
+      evaluator_.upload(s, data, data.test);
+    else
+      evaluator_.look_at(on_device_);
     for (long wave = first_wave;; ++wave) {
       int slot;
       {

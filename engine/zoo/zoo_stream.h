@@ -24,12 +24,12 @@ public:
   struct Row {
     std::int64_t run, step;
     RunChoice choice;
-    float train_loss, test_loss, test_accuracy;
+    float train_loss, test_loss, test_accuracy; // of fields, PSNR in decibels
   };
 
   // Waves of recipe.wave runs (recipe.networks does not count); at most `buffered` of them wait to be taken. Throws
   // InputError as ZooTrainer does.
-  ZooStream(const ZooRecipe &, const MlpShape &, std::uint64_t seed, const DatasetSizes &, Backend, int buffered = 2);
+  ZooStream(const ZooRecipe &, const NetworkShape &, std::uint64_t seed, const DatasetSizes &, Backend, int buffered = 2);
   ~ZooStream(); // ends the thread after the steps that it is in
 
   void plan(MemoryPlan &);
@@ -52,18 +52,17 @@ private:
     int slot;
     std::vector<Row> rows;
   };
-  void produce(Device, const Dataset &, long first_wave, int threads);
+  void produce(Device, const Arena &, const Dataset &, long first_wave, int threads);
   std::optional<Ready> train_wave(Stream &, long wave, int slot); // nothing: the stream is ending
 
   ZooRecipe recipe_;
-  DatasetSizes sizes_;
+  NetworkShape shape_;
   Wave wave_;
   Evaluator evaluator_;
-  Backend backend_;
   int buffered_;
-  Slot image_slot_, label_slot_;
+  TrainingPart examples_;
   std::vector<Slot> row_slots_;
-  ImageSet images_{};
+  Examples on_device_{};
   std::vector<float *> rows_; // [wave, checkpoints, V] each, rows packed together
   StreamPosition position_;
 

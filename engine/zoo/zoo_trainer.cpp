@@ -11,7 +11,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int evaluated_at_once = 64;
+// On a GPU, enough to fill it.
+int evaluated_at_once(Backend backend) { return backend == Backend::cpu ? 64 : 1024; }
 constexpr const char *state_name = ".state.safetensors";
 
 } // namespace
@@ -22,13 +23,13 @@ struct ZooTrainer::Finished {
   const float *rows = nullptr; // [networks, checkpoints, V]
   std::vector<RunChoice> choices;
   std::vector<std::int32_t> due, diverged;
-  std::vector<float> train_loss, test_loss, test_accuracy; // [networks, checkpoints]
+  std::vector<float> train_loss, test_loss, quality; // [networks, checkpoints]; accuracy or PSNR
 };
 
 struct ZooTrainer::Work {
   Stream stream;
   Arena arena;
-  ImageSet images;
+  Examples examples;
   Wave open;
   Evaluator evaluator;
   ZooWriter writer;
@@ -43,17 +44,15 @@ struct ZooTrainer::Work {
 };
 
 ZooTrainer::ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend backend)
-    : task_(std::move(task)), sizes_(sizes), wave_(std::min(task_.recipe.wave, task_.recipe.networks)),
-      open_(task_.recipe, task_.network, wave_, task_.seed, task_.storage == Dtype::bf16, trainer_for(backend)),
-      evaluator_(task_.network, sizes.test, sizes.pixels, std::min(wave_, evaluated_at_once), backend) {
-  const auto &widths = task_.network.widths;
-  if (widths.front() != sizes.pixels || widths.back() != sizes.classes)
-    throw InputError("network.widths: found ", widths.front(), " inputs and ", widths.back(),
-                     " outputs, but the data has ", sizes.pixels, " pixels and ", sizes.classes, " classes");
-  const auto train = std::int64_t(sizes_.train);
-  images_ = plan_.reserve<std::uint8_t>("zoo.images", MemoryClass::data, {train, sizes_.pixels}, "data.pool");
-  labels_ = plan_.reserve<std::uint8_t>("zoo.labels", MemoryClass::data, {train});
-  open_.plan(plan_, backend);
+    : task_(std::move(task)), sizes_(sizes), backend_(backend), wave_(std::min(task_.recipe.wave, task_.recipe.networks)),
+      open_(task_.recipe, task_.network, wave_, task_.seed, task_.storage == Dtype::bf16, backend,
+            trainer_for(backend, task_.network, task_.recipe.batch)),
+      evaluator_(task_.network, sizes.test, std::min(wave_, evaluated_at_once(backend)), backend,
+                 trainer_for(backend, task_.network, 1)),
+      examples_(task_.network, sizes) {
+  check_fits(task_.network, sizes);
+  examples_.plan(plan_);
+  open_.plan(plan_);
   for (const int i : {0, 1})
     staging_[std::size_t(i)] = plan_.reserve<float>(
         fmt::format("zoo.staging.{}", i), MemoryClass::staging,
@@ -66,8 +65,11 @@ ZooFormat ZooTrainer::format() const {
   ZooFormat format{open_.layout().places(), open_.parameters(), task_.storage, {}, task_.facts};
   for (const char *name : {"run", "step", "held_out", "optimizer", "activation", "initialisation"})
     format.columns.push_back({name, Dtype::i64});
-  for (const char *name : {"train_loss", "test_loss", "test_accuracy", "lr", "momentum", "weight_decay",
-                           "label_smoothing", "label_noise", "dropout"})
+  const bool classifier = is_classifier(task_.network);
+  if (!classifier)
+    format.columns.push_back({"signal", Dtype::i64});
+  for (const char *name : {"train_loss", "test_loss", classifier ? "test_accuracy" : "psnr", "lr", "momentum",
+                           "weight_decay", "label_smoothing", "label_noise", "dropout"})
     format.columns.push_back({name, Dtype::f32});
   return format;
 }
@@ -101,15 +103,17 @@ void ZooTrainer::score(Work &w, Finished &f) const {
     }
     const std::size_t count = std::min(std::size_t(w.evaluator.wave()), rows.size() - first);
     std::vector<Activation> activations;
+    std::vector<std::uint32_t> signals;
     for (std::size_t j = 0; j < count; ++j) {
       const std::size_t row = rows[first + j];
       copy(w.stream, w.evaluator.theta() + j * v, w.open.rows() + row * v, v * sizeof(float));
       activations.push_back(f.choices[row / checkpoints].recipe.act);
+      signals.push_back(examples_.signal_of(first_of(f.wave) + long(row / checkpoints)));
     }
     Scores scores;
-    w.evaluator.score(w.stream, int(count), scores, activations);
+    w.evaluator.score(w.stream, int(count), scores, activations, signals);
     for (std::size_t j = 0; j < count; ++j)
-      f.test_loss[rows[first + j]] = scores.loss[j], f.test_accuracy[rows[first + j]] = scores.accuracy[j];
+      f.test_loss[rows[first + j]] = scores.loss[j], f.quality[rows[first + j]] = scores.accuracy[j];
   }
 }
 
@@ -121,7 +125,7 @@ ZooTrainer::Finished ZooTrainer::finish_wave(Work &w) const {
              .diverged = w.open.diverged(w.stream),
              .train_loss = w.open.row_losses(w.stream),
              .test_loss = std::vector<float>(rows),
-             .test_accuracy = std::vector<float>(rows)};
+             .quality = std::vector<float>(rows)};
   score(w, f);
   float *staging = w.arena.at<float>(staging_[std::size_t(w.wave) % 2]);
   copy(w.stream, staging, w.open.rows(), rows * open_.parameters() * sizeof(float));
@@ -140,11 +144,15 @@ void ZooTrainer::write(const Finished &f, ZooWriter &writer) const {
     const int run = first_of(f.wave) + int(i);
     const bool held_out = is_held_out(task_.recipe.networks > 1 ? run : long(k), task_.recipe.held_out);
     const RunRecipe &r = f.choices[i].recipe;
-    writer.append(f.rows + row * open_.parameters(),
-                  {std::int64_t(run), std::int64_t(f.due[row]), std::int64_t(held_out), std::int64_t(r.optimizer),
-                   std::int64_t(r.act), std::int64_t(f.choices[i].initialisation), double(f.train_loss[row]),
-                   double(f.test_loss[row]), double(f.test_accuracy[row]), double(r.lr), double(r.momentum),
-                   double(r.weight_decay), double(r.label_smoothing), double(r.label_noise), double(r.dropout)});
+    std::vector<ColumnValue> values{std::int64_t(run),         std::int64_t(f.due[row]), std::int64_t(held_out),
+                                    std::int64_t(r.optimizer), std::int64_t(r.act),
+                                    std::int64_t(f.choices[i].initialisation)};
+    if (!is_classifier(task_.network))
+      values.emplace_back(std::int64_t(examples_.signal_of(run)));
+    for (const float value : {f.train_loss[row], f.test_loss[row], f.quality[row], r.lr, r.momentum, r.weight_decay,
+                              r.label_smoothing, r.label_noise, r.dropout})
+      values.emplace_back(double(value));
+    writer.append(f.rows + row * open_.parameters(), values);
   }
   writer.publish_shard();
 }
@@ -186,7 +194,7 @@ void ZooTrainer::train(Work &w, long step, Journal &journal, Told &told) const {
   const long report_every = std::clamp(r.steps / 100, 1L, 50L); // steps between lines of metrics
   while (step < r.steps) {
     const long next = std::min({step + w.open.chunk(), r.steps, (step / report_every + 1) * report_every});
-    w.open.train(w.stream, w.images, step, next);
+    w.open.train(w.stream, w.examples, step, next);
     step = next;
     if (step % report_every == 0 || step == r.steps) {
       const auto losses = w.open.losses(w.stream);
@@ -216,18 +224,20 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
   check_disk(first_wave);
   Work w{.stream = Stream(device),
          .arena = Arena(device, plan_),
-         .images = {},
+         .examples = {},
          .open = open_,
          .evaluator = evaluator_,
          .writer = ZooWriter(task_.directory, format(), std::size_t(1) << 40,
                              state ? std::size_t(state->number("shards")) : 0)};
-  std::uint8_t *image = w.arena.at<std::uint8_t>(images_), *label = w.arena.at<std::uint8_t>(labels_);
-  copy(w.stream, image, data.train.pixels.data(), data.train.pixels.size());
-  copy(w.stream, label, data.train.labels.data(), data.train.labels.size());
-  w.images = {image, label, std::uint32_t(sizes_.train), sizes_.pixels, sizes_.classes, data.scale(), data.shift()};
+  w.examples = examples_.upload(w.stream, w.arena, data);
   w.open.bind(w.arena);
   w.evaluator.bind(w.arena);
-  w.evaluator.upload(w.stream, data, data.test);
+  if (is_classifier(task_.network))
+    w.evaluator.upload(w.stream, data, data.test);
+  else
+    w.evaluator.look_at(w.examples);
+  if (trainer_for(backend_, task_.network, r.batch) == TrainerKind::layer_by_layer)
+    journal.line("zoo: such networks do not fit into a multiprocessor's shared memory: trained layer by layer");
 
   long step = 0;
   const auto start_wave = [&](int wave) {

@@ -1,6 +1,7 @@
 // Trains a zoo: many networks of one architecture, each with its own initial weights, batch order and, where the recipe
 // says so, hyper-parameters, and writes their checkpoints as a zoo. Rows are ordered by run, then step; their columns:
-//   run, step, held_out I64;  train_loss (of the mini-batch of that update), test_loss, test_accuracy F32;
+//   run, step, held_out I64;  train_loss (of the mini-batch of that update), test_loss, test_accuracy F32
+//   (of fields: test_loss and psnr over all points of their own signal, and signal I64);
 //   optimizer, activation, initialisation I64 (numbers of their names: the facts' "names");
 //   lr, momentum, weight_decay, label_smoothing, label_noise, dropout F32.
 #pragma once
@@ -15,7 +16,7 @@ namespace theta {
 
 struct ZooTask {
   ZooRecipe recipe;
-  MlpShape network;
+  NetworkShape network;
   std::uint64_t seed = 1;
   Dtype storage = Dtype::f32;
   std::filesystem::path directory;
@@ -59,11 +60,12 @@ private:
 
   ZooTask task_;
   DatasetSizes sizes_;
+  Backend backend_;
   int wave_;  // networks beside one another
   Wave open_; // the wave in training
   Evaluator evaluator_;
   MemoryPlan plan_{"zoo"};
-  Slot images_, labels_;
+  TrainingPart examples_;
   std::array<Slot, 2> staging_; // a wave's rows: one is being filled while the other is being written
 };
 

@@ -64,8 +64,8 @@ TEST_CASE("idx: shape and bytes are read; damage is refused") {
 TEST_CASE("dataset: split, pooling and normalisation by their definitions") {
   const Scratch folder;
   put_small_set(folder.path());
-  const Dataset whole = load_fashion_mnist({1, 2, {}, folder.path()}),
-                pooled = load_fashion_mnist({2, 2, {}, folder.path()});
+  const Dataset whole = load_dataset({"fashion-mnist", 1, 2, {}, folder.path()}),
+                pooled = load_dataset({"fashion-mnist", 2, 2, {}, folder.path()});
   CHECK(whole.train.size() == 4);
   CHECK(whole.validation.size() == 2);
   CHECK(whole.test.size() == 2);
@@ -80,22 +80,51 @@ TEST_CASE("dataset: split, pooling and normalisation by their definitions") {
   CHECK(whole.std == doctest::Approx(std::sqrt(square - mean * mean)));
   CHECK(255 * whole.mean * whole.scale() + whole.shift() == doctest::Approx(0));
   CHECK(whole.fingerprint != pooled.fingerprint);
-  const DatasetSizes sizes = fashion_mnist_sizes({2, 2, {}, folder.path()});
+  const DatasetSizes sizes = dataset_sizes({"fashion-mnist", 2, 2, {}, folder.path()});
   CHECK(sizes.train == 4);
   CHECK(sizes.test == 2);
   CHECK(sizes.pixels == 196);
-  const Dataset two = load_fashion_mnist({1, 2, {3, 0}, folder.path()});
+  const Dataset two = load_dataset({"fashion-mnist", 1, 2, {3, 0}, folder.path()});
   CHECK(two.classes == 2);
   CHECK(two.train.labels == std::vector<std::uint8_t>{1, 0}); // 0 and 3 of 0, 1, 2, 3
   CHECK(std::equal(two.train.pixels.begin() + 784, two.train.pixels.end(), whole.train.pixels.begin() + 3 * 784));
-  const DatasetSizes two_sizes = fashion_mnist_sizes({1, 2, {3, 0}, folder.path()});
+  const DatasetSizes two_sizes = dataset_sizes({"fashion-mnist", 1, 2, {3, 0}, folder.path()});
   CHECK(two_sizes.train == two.train.size());
   CHECK(two_sizes.validation == two.validation.size());
   CHECK(two_sizes.test == two.test.size());
   CHECK(two_sizes.classes == 2);
   for (const std::vector<int> &labels : {std::vector{3}, {3, 3}, {0, 10}, {8, 9}}) // 8 and 9 are nowhere
-    CHECK_THROWS_AS(load_fashion_mnist({1, 2, labels, folder.path()}), InputError);
-  CHECK_THROWS_AS(load_fashion_mnist({3, 2, {}, folder.path()}), InputError);
-  CHECK_THROWS_AS(load_fashion_mnist({1, 6, {}, folder.path()}), InputError);
-  CHECK_THROWS_AS(load_fashion_mnist({1, 0, {}, folder.path() / "nowhere"}), InputError);
+    CHECK_THROWS_AS(load_dataset({"fashion-mnist", 1, 2, labels, folder.path()}), InputError);
+  CHECK_THROWS_AS(load_dataset({"fashion-mnist", 3, 2, {}, folder.path()}), InputError);
+  CHECK_THROWS_AS(load_dataset({"fashion-mnist", 1, 6, {}, folder.path()}), InputError);
+  CHECK_THROWS_AS(load_dataset({"fashion-mnist", 1, 0, {}, folder.path() / "nowhere"}), InputError);
+}
+
+TEST_CASE("solids: some of every cube is inside, each is its own, and a solid does not depend on how many there are") {
+  const Dataset few = load_dataset({.name = "solids", .solids = 5, .points = 999}),
+                more = load_dataset({.name = "solids", .solids = 9, .points = 999});
+  CHECK(few.pixels() == 999);
+  CHECK(few.dimensions() == 3);
+  CHECK(few.train.size() == 5);
+  CHECK(few.coordinates().size() == 3 * 999);
+  for (const float x : few.points)
+    CHECK(std::abs(x) <= 1);
+  CHECK(std::equal(few.train.pixels.begin(), few.train.pixels.end(), more.train.pixels.begin()));
+  for (std::size_t i = 0; i < 9; ++i) {
+    const auto first = more.train.pixels.begin() + std::ptrdiff_t(i * 999);
+    const auto inside = std::count(first, first + 999, std::uint8_t(255));
+    CHECK(inside > 10);
+    CHECK(inside < 900);
+    CHECK(std::count(first, first + 999, std::uint8_t(0)) == 999 - inside);
+    if (i > 0)
+      CHECK(!std::equal(first, first + 999, first - 999));
+  }
+  CHECK(dataset_sizes({.name = "solids", .solids = 5, .points = 999}).dimensions == 3);
+  CHECK_THROWS_AS(load_dataset({.name = "cubes"}), InputError);
+}
+
+TEST_CASE("data set: coordinates are a grid from −1 to 1, rows of pixels one after another") {
+  Dataset set;
+  set.side = 3;
+  CHECK(set.coordinates() == std::vector<float>{-1, -1, 0, -1, 1, -1, -1, 0, 0, 0, 1, 0, -1, 1, 0, 1, 1, 1});
 }

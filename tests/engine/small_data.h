@@ -26,10 +26,6 @@ inline Dataset small_data() {
   return set;
 }
 
-inline DatasetSizes sizes_of(const Dataset &d) {
-  return {d.train.size(), d.validation.size(), d.test.size(), d.pixels(), d.classes};
-}
-
 inline ZooTask small_task(const std::filesystem::path &folder) {
   return {.recipe = {.networks = 5,
                      .wave = 3,

@@ -15,30 +15,22 @@ struct Trained {
 };
 
 // `steps` steps of the recipe's runs by either trainer, and their scores on the test part.
-Trained train(Device device, TrainerKind trainer, const ZooRecipe &recipe, const MlpShape &shape, const Dataset &data,
+Trained train(Device device, TrainerKind trainer, const ZooRecipe &recipe, const NetworkShape &shape, const Dataset &data,
               long steps) {
-  Wave wave(recipe, shape, recipe.networks, 1, false, trainer);
-  Evaluator evaluator(shape, data.test.size(), data.pixels(), recipe.networks, device.backend);
+  Wave wave(recipe, shape, recipe.networks, 1, false, device.backend, trainer);
+  Evaluator evaluator(shape, data.test.size(), recipe.networks, device.backend, exact_evaluator_for(device.backend, shape));
   MemoryPlan plan("agreement");
-  const Slot image = plan.reserve<std::uint8_t>("image", MemoryClass::data, {std::int64_t(data.train.pixels.size())}),
-             label = plan.reserve<std::uint8_t>("label", MemoryClass::data, {std::int64_t(data.train.size())});
-  wave.plan(plan, device.backend), evaluator.plan(plan);
+  TrainingPart part(shape, sizes_of(data));
+  part.plan(plan);
+  wave.plan(plan), evaluator.plan(plan);
   plan.place();
   Stream s(device);
   const Arena a(device, plan);
   wave.bind(a), evaluator.bind(a);
-  const ImageSet set{a.at<std::uint8_t>(image),
-                     a.at<std::uint8_t>(label),
-                     std::uint32_t(data.train.size()),
-                     data.pixels(),
-                     data.classes,
-                     data.scale(),
-                     data.shift()};
-  copy(s, a.at<std::uint8_t>(image), data.train.pixels.data(), data.train.pixels.size());
-  copy(s, a.at<std::uint8_t>(label), data.train.labels.data(), data.train.labels.size());
+  const Examples examples = part.upload(s, a, data);
   wave.start(s, 0, recipe.networks);
   for (long step = 0; step < steps; step += wave.chunk())
-    wave.train(s, set, step, std::min(steps, step + wave.chunk()));
+    wave.train(s, examples, step, std::min(steps, step + wave.chunk()));
   Trained t{to_host(s, wave.theta(), std::size_t(recipe.networks) * wave.parameters()), wave.losses(s), {}};
   evaluator.upload(s, data, data.test);
   t.scores = evaluator.score_all(s, t.theta.data(), std::size_t(recipe.networks));
@@ -58,7 +50,7 @@ ZooRecipe small_recipe(OptimizerKind optimizer) {
 
 TEST_CASE("trainers agree: gradient of the first step, and weights after more, whole runs against layer by layer") {
   const Dataset data = small_data();
-  const MlpShape shape{{16, 9, 5, 3}, Activation::gelu};
+  const NetworkShape shape{{16, 9, 5, 3}, Activation::gelu};
   for (const auto device : all_devices()) {
     CAPTURE(device.name());
     ZooRecipe recipe = small_recipe(OptimizerKind::sgd);
@@ -90,7 +82,7 @@ TEST_CASE("trainers agree: gradient of the first step, and weights after more, w
 
 TEST_CASE("trainers agree: whole runs on every device, products of bf16 on cuda") {
   const Dataset data = small_data();
-  for (const auto &shape : {MlpShape{{16, 9, 5, 3}, Activation::gelu}, MlpShape{{16, 40, 3}, Activation::relu}})
+  for (const auto &shape : {NetworkShape{{16, 9, 5, 3}, Activation::gelu}, NetworkShape{{16, 40, 3}, Activation::relu}})
     for (const auto device : all_devices()) {
       CAPTURE(device.name());
       ZooRecipe recipe = small_recipe(OptimizerKind::sgd);
@@ -115,11 +107,11 @@ TEST_CASE("trainers agree: whole runs on every device, products of bf16 on cuda"
 
 #if !THETA_SIMT
 TEST_CASE("trainers agree: 256 networks trained to the end on images, in accuracy, spread and size of weights") {
-  const Dataset data = load_fashion_mnist({.pool = 4});
+  const Dataset data = load_dataset({.pool = 4});
   ZooRecipe recipe{.networks = 256, .steps = 400, .batch = 64, .optimizer = {OptimizerKind::adamw}, .lr = 0.02};
   recipe.schedule.kind = LrKind::cosine;
   recipe.weight_decay = 0.5;
-  const MlpShape shape{{49, 8, 10}, Activation::relu};
+  const NetworkShape shape{{49, 8, 10}, Activation::relu};
   struct Facts {
     double mean = 0, spread = 0, norm = 0;
   };

@@ -23,7 +23,7 @@ namespace {
 struct Setting {
   Scratch folder;
   Dataset data = small_data();
-  MlpShape shape{{16, 4, 3}, Activation::relu};
+  NetworkShape shape{{16, 4, 3}, Activation::relu};
   std::vector<std::size_t> training, held_out;
   Setting() {
     const Layout layout = layout_of(shape);
@@ -44,7 +44,7 @@ TEST_CASE("novelty: distances, IoU and memory by their definitions, on every dev
   const std::size_t v = zoo.parameters();
   for (const auto device : all_devices()) {
     CAPTURE(device.name());
-    NoveltyJudge judge(setting.shape, setting.data.test.size(), setting.data.pixels(), 8, 20, 20, device.backend);
+    NoveltyJudge judge(setting.shape, setting.data.test.size(), 8, 20, 20, device.backend);
     judge.start(device, setting.data, setting.data.test, choose(zoo, setting.training, 20, 1, 0),
                 choose(zoo, setting.held_out, 20, 1, 1));
 

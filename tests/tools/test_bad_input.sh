@@ -12,6 +12,11 @@ expect 2 "did you mean 'zoo.steps'" "$theta" run "$work/small.toml" --set zoo.st
 expect 2 "found 'cuda:77x'" "$theta" run "$work/small.toml" --device cuda:77x
 expect 2 "GPUs answer" "$theta" run "$work/small.toml" --device cuda:77
 expect 2 "network.widths: found 50 inputs" "$theta" run "$work/small.toml" --out "$work/none" --set network.widths=[50,6,10]
+expect 2 "network.widths: found 49 inputs and 10 outputs, expected 2" "$theta" run "$work/small.toml" --out "$work/none" --set network.kind=field
+expect 2 "found 1 channels, 0 kernels" "$theta" run "$work/small.toml" --out "$work/none" --set network.kind=cnn --set network.channels=[4]
+expect 2 "leave nothing of an image" "$theta" plan "$work/small.toml" --set network.kind=cnn --set network.channels=[4] --set network.kernels=[9] --set network.pools=[1]
+expect 2 "expected mlp, field or cnn" "$theta" plan "$work/small.toml" --set network.kind=resnet
+expect 2 "expected fashion-mnist or solids" "$theta" plan "$work/small.toml" --set data.name=cubes
 expect 2 "Largest: " "$theta" run "$work/small.toml" --out "$work/none" --memory-budget 100KiB
 expect 2 "smaller with less" "$theta" plan "$work/small.toml" --memory-budget 100KiB
 expect 2 "memory budget" "$theta" plan "$work/small.toml" --memory-budget lots

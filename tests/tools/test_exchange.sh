@@ -40,6 +40,12 @@ done
 [ -n "$python" ] || { [ $failures -eq 0 ] && echo "   skipped: no python3 with torch here" && exit 77; exit 1; }
 images=.deps/usr/share/datasets/fashion-mnist
 [ -e $images ] || images=/usr/share/datasets/fashion-mnist
+# Fields and convolutional networks, for PyTorch to look at.
+kind() { "$theta" zoo train "$work/small.toml" --out "$work/$1" --set zoo.networks=2 --set zoo.steps=100 --set zoo.batch=49 "${@:2}" 2>"$work/err" &&
+  "$theta" zoo export "$work/$1/zoo" "$work/$1/files" 2>/dev/null || fail "a zoo of a $1 failed: $(tail -n 1 "$work/err")"; }
+kind field --set network.kind=field --set network.widths=[2,16,16,1] --set network.activation=sine --set network.initialisation=siren --set zoo.lr=1e-3
+kind encoded --set network.kind=field --set network.widths=[10,16,1] --set network.octaves=2
+kind cnn --set network.kind=cnn --set network.widths=[8,10] --set network.channels=[4] --set network.kernels=[2] --set network.pools=[2] --set network.activation=tanh
 cat >"$work/check.py" <<PYTHON
 import csv, gzip, json, struct, sys
 import numpy as np, torch
@@ -71,6 +77,41 @@ for row in rows:
     accuracy = (logits.argmax(1) == labels).double().mean().item()
     loss = torch.nn.functional.cross_entropy(logits, labels).item()
     assert abs(accuracy - float(row["test_accuracy"])) <= 3e-4, (row, accuracy)  # three images between two classes
+    assert abs(loss - float(row["test_loss"])) <= 1e-5 * loss, (row, loss)
+
+class Sine(torch.nn.Module):
+    def forward(self, x):
+        return torch.sin(30 * x)
+
+raw = torch.from_numpy((train / 255 - 0.5).astype(np.float32))  # what fields learn
+line = torch.linspace(-1, 1, 7)
+grid = torch.stack([line.repeat(7), line.repeat_interleave(7)], 1)  # x first, then y
+encoded = torch.cat([torch.stack([c] + [f(2**k * torch.pi * c) for k in range(2) for f in (torch.sin, torch.cos)], 1) for c in (grid[:, 0], grid[:, 1])], 1)
+for name, points, net in (("field", grid, torch.nn.Sequential(torch.nn.Linear(2, 16), Sine(), torch.nn.Linear(16, 16), Sine(), torch.nn.Linear(16, 1))),
+                          ("encoded", encoded, torch.nn.Sequential(torch.nn.Linear(10, 16), torch.nn.ReLU(), torch.nn.Linear(16, 1)))):
+    for row in csv.DictReader(open(f"{work}/{name}/files/metrics.csv")):
+        net.load_state_dict(load(f"{work}/{name}/files/{row['file']}"))
+        with torch.no_grad():
+            loss = ((net(points)[:, 0] - raw[int(row["signal"])]) ** 2).mean().item()
+        # sin(30 x) in float is off by 30 roundings of x: 4e-6, in errors of the loss's root
+        assert abs(loss**0.5 - float(row["test_loss"]) ** 0.5) <= 2e-5, (name, row, loss)
+        assert abs(-10 * np.log10(loss) - float(row["psnr"])) <= 0.05, (name, row, loss)
+
+class Cnn(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.fc1, self.fc2 = torch.nn.Conv2d(1, 4, 2), torch.nn.Linear(36, 8), torch.nn.Linear(8, 10)
+    def forward(self, x):
+        x = torch.tanh(torch.nn.functional.max_pool2d(self.conv1(x), 2))
+        return self.fc2(torch.tanh(self.fc1(x.flatten(1))))
+
+net = Cnn()
+for row in csv.DictReader(open(f"{work}/cnn/files/metrics.csv")):
+    net.load_state_dict(load(f"{work}/cnn/files/{row['file']}"))
+    with torch.no_grad():
+        logits = net(x.reshape(-1, 1, 7, 7))
+    loss = torch.nn.functional.cross_entropy(logits, labels).item()
+    assert abs((logits.argmax(1) == labels).double().mean().item() - float(row["test_accuracy"])) <= 3e-4, row
     assert abs(loss - float(row["test_loss"])) <= 1e-5 * loss, (row, loss)
 PYTHON
 "$python" "$work/check.py" "$work" "$images" || fail "PyTorch finds other accuracies or losses"

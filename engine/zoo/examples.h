@@ -1,0 +1,38 @@
+// A data set's training part on a device, as networks of one shape look at it: a classifier at labelled images, run r of
+// fields at signal r mod signals (an image, or a solid).
+#pragma once
+#include "engine/memory/arena.h"
+#include "engine/networks/network.h"
+#include "kernels/training_run.h"
+
+namespace theta {
+
+struct Examples { // the one that the networks look at
+  ImageSet images{};
+  FieldSet field{};
+};
+
+class TrainingPart {
+public:
+  TrainingPart(const NetworkShape &shape, const DatasetSizes &sizes) : shape_(shape), sizes_(sizes) {}
+
+  void plan(MemoryPlan &);
+  Examples upload(Stream &, const Arena &, const Dataset &) const;
+
+  // Which signal run `run` learns.
+  std::uint32_t signal_of(long run) const { return std::uint32_t(run % long(sizes_.train)); }
+
+private:
+  NetworkShape shape_;
+  DatasetSizes sizes_;
+  Slot bytes_, labels_, coordinates_;
+};
+
+// What a point enters a field as: [points, dimensions] -> [points, dimensions·(1 + 2·octaves)], each coordinate x followed
+// by sin(2^k·π·x), cos(2^k·π·x) (Mildenhall et al., "NeRF", 2020, eq. 4).
+std::vector<float> encoded(const std::vector<float> &points, int octaves);
+
+// Peak signal-to-noise ratio in decibels of a signal in 0..1 from its mean squared error.
+float psnr_of(float mean_squared_error);
+
+} // namespace theta
