@@ -6,7 +6,8 @@
 #   make deps     fetch the header libraries and the data set into .deps/ (no root needed)
 #   make check    layout of the code, direction of the includes
 #   make format   lay the code out with clang-format
-#   make gpu-check  on a GPU box: every test on the GPU, the demo, the benchmark; one record in runs/records
+#   make gpu-check  on a GPU box: every test on the GPU, the demo, the benchmark; one record in runs/records.
+#                 SCALE=1 adds G.pt's zoo, 2.1 million checkpoints, 34 GB of disk
 #   make kernel-report  registers, spills and stack of every CUDA kernel, as the compiler gives them
 #   make bundle   theta-bundle.tar.gz: sources, .deps and data for a box that reaches no registry
 #   make clean

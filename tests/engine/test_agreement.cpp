@@ -129,13 +129,15 @@ TEST_CASE("trainers agree: 256 networks trained to the end on images, in accurac
     return f;
   };
   const Facts whole = facts_of(train(Device{}, whole_runs, recipe, shape, data, 400));
-  for (const auto device : all_devices()) {
-    CAPTURE(device.name());
-    const Facts layers = facts_of(train(device, layer_by_layer, recipe, shape, data, 400));
-    CHECK(whole.mean > 0.7);
-    CHECK(std::abs(whole.mean - layers.mean) <= 0.003);
-    CHECK(whole.spread == doctest::Approx(layers.spread).epsilon(0.1)); // a standard deviation of 256 has 4 % of error
-    CHECK(whole.norm == doctest::Approx(layers.norm).epsilon(0.02));
-  }
+  CHECK(whole.mean > 0.7);
+  for (const auto device : all_devices())
+    for (const auto trainer : {layer_by_layer, whole_runs}) {
+      CAPTURE(device.name());
+      CAPTURE(int(trainer));
+      const Facts other = facts_of(train(device, trainer, recipe, shape, data, 400));
+      CHECK(std::abs(whole.mean - other.mean) <= 0.003);
+      CHECK(whole.spread == doctest::Approx(other.spread).epsilon(0.1)); // a deviation of 256 has 4 % of error
+      CHECK(whole.norm == doctest::Approx(other.norm).epsilon(0.02));
+    }
 }
 #endif

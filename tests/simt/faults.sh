@@ -62,6 +62,15 @@ layernorm.cu | layernorm.cu | test_layernorm | 1:if (column < cols) | if (true)
 layernorm.cu | layernorm.cu | test_layernorm | 2:if (column < cols) | if (true)
 layernorm.cu | layernorm.cu | test_layernorm | 3:if (column < cols) | if (true)
 layernorm.cu | layernorm.cu | test_layernorm | 4:if (column < cols) | if (true)
+resident.cuh | mlp_training.cu | test_mlp_training | if (output < net.out(l) && input < net.in(l)) | if (true)
+resident.cuh | mlp_training.cu | test_mlp_training | strip < strips) | true)
+resident.cuh | field_training.cu | test_field_training | o < out ? sum[s][half][e] + bias[o] : 0.0f | sum[s][half][e] + bias[o]
+field_training.cu | field_training.cu | test_field_training | i < set.inputs ? | true ?
+mlp_training.cu | mlp_training.cu | test_mlp_training | i < set.pixels ? | true ?
+cnn_training.cu | cnn_training.cu | test_cnn_training | if (at_row < m && at_column < n) | if (true)
+cnn_training.cu | cnn_training.cu | test_cnn_training | return k < a.taps && o < a.outputs ? | return true ?
+cnn_training.cu | cnn_training.cu | test_cnn_training | return inside ? | return true ?
+convert.cu | convert.cu | test_convert | each(s, n - done | each(s, n - done + 1
 reduce.cu | reduce.cu | test_reduce | first + step < n ? first + step : n | first + step
 '
 
@@ -108,6 +117,8 @@ if [ "$sweep" = --sweep ]; then
     warp.cuh) kernel=conv1d_thin.cu tests=test_conv1d ;;
     tile_gemm.cuh) kernel=gemm.cu tests=test_gemm ;;
     partials.cuh) kernel=layernorm.cu tests=test_layernorm ;;
+    resident.cuh) kernel=mlp_training.cu tests=test_mlp_training ;;
+    run_block.cuh) kernel=cnn_training.cu tests=test_cnn_training ;;
     conv1d_*.cu) kernel=$name tests=test_conv1d ;;
     softmax*.cu) kernel=$name tests=test_softmax ;;
     *) kernel=$name tests=test_$(basename "$name" .cu) ;;

@@ -83,7 +83,7 @@ class Sine(torch.nn.Module):
     def forward(self, x):
         return torch.sin(30 * x)
 
-raw = torch.from_numpy((train / 255 - 0.5).astype(np.float32))  # what fields learn
+raw = torch.from_numpy((train.reshape(-1, 49) / 255 - 0.5).astype(np.float32))  # what fields learn
 line = torch.linspace(-1, 1, 7)
 grid = torch.stack([line.repeat(7), line.repeat_interleave(7)], 1)  # x first, then y
 encoded = torch.cat([torch.stack([c] + [f(2**k * torch.pi * c) for k in range(2) for f in (torch.sin, torch.cos)], 1) for c in (grid[:, 0], grid[:, 1])], 1)
