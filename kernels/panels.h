@@ -16,7 +16,11 @@ inline int padded_rows(int rows) { return (rows + row_unit - 1) / row_unit * row
 template <class T> int panels_of(int columns) { return (columns + lanes<T> - 1) / lanes<T>; }
 template <class T> int padded(int columns) { return panels_of<T>(columns) * lanes<T>; }
 
+#if defined(__AVX512VL__)
+template <int V> constexpr int tile_rows = V <= 2 ? 8 : 4; // twice as many registers
+#else
 template <int V> constexpr int tile_rows = V == 4 ? 2 : V == 1 ? 8 : 4;
+#endif
 
 // z[b, o] = (start[o], or z[b, o] where start is null) + Σ_i x[b, i]·w[i, o], for V panels of o.
 template <class T, int V>
