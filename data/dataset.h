@@ -1,5 +1,5 @@
-// What networks learn from: labelled images, in three parts: train, validation (the last of the training file) and test;
-// or solids, as the signals of fields.
+// What networks learn from: labelled images, in three parts: train, validation (the last of the training file) and
+// test; or solids, as the signals of fields.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -42,10 +42,10 @@ DatasetSizes sizes_of(const Dataset &);
 // Which data to load, and how.
 struct DatasetOptions {
   std::string name = "fashion-mnist"; // or solids
-  int pool = 1;                  // 2 averages 2x2 pixels to one (28x28 -> 14x14)
-  std::size_t validation = 5000; // the last so many images of the training file are kept from training
-  std::vector<int> labels;       // only images of these classes, which become classes 0, 1, ...; empty: all
-  std::filesystem::path folder;  // empty: Debian's package, under .deps/ or /usr
+  int pool = 1;                       // 2 averages 2x2 pixels to one (28x28 -> 14x14)
+  std::size_t validation = 5000;      // the last so many images of the training file are kept from training
+  std::vector<int> labels;            // only images of these classes, which become classes 0, 1, ...; empty: all
+  std::filesystem::path folder;       // empty: Debian's package, under .deps/ or /usr
   int solids = 1024, points = 16384;
 };
 
@@ -55,8 +55,8 @@ int dataset_side(const DatasetOptions &);
 // What load_dataset would load, from the headers of the files and their labels. Throws as it does.
 DatasetSizes dataset_sizes(const DatasetOptions &);
 
-// Fashion-MNIST, or solids (solids.h). Throws InputError for another name, or when the images are nowhere, or damaged, or
-// fewer than `validation`, or without such a label.
+// Fashion-MNIST, or solids (solids.h). Throws InputError for another name, or when the images are nowhere, or damaged,
+// or fewer than `validation`, or without such a label.
 Dataset load_dataset(const DatasetOptions &);
 
 } // namespace theta

@@ -125,8 +125,7 @@ template <int Width, class F> __device__ inline void walk_part(unsigned n, F f) 
 
 // y = act(affine(x)) over this block's part of the channel.
 template <int Width, class X>
-__device__ inline void write_part(float *y, const X *x, const Channel &at, const Affine &affine,
-                                  const BatchNorm &p) {
+__device__ inline void write_part(float *y, const X *x, const Channel &at, const Affine &affine, const BatchNorm &p) {
   walk_part<Width>(unsigned(p.batch) * unsigned(p.length), [&](unsigned e) {
     const std::size_t here = at(e);
     float v[Width];
@@ -196,9 +195,8 @@ struct JoinMoments {
 
 // With given statistics: `spread` is a variance or already its rstd.
 template <int Width, bool Variance, class X>
-__global__ void __launch_bounds__(threads, 2)
-    apply_kernel(float *y, const X *x, const float *mean, const float *spread, const float *gamma,
-                 const float *beta, BatchNorm p) {
+__global__ void __launch_bounds__(threads, 2) apply_kernel(float *y, const X *x, const float *mean, const float *spread,
+                                                           const float *gamma, const float *beta, BatchNorm p) {
   const Channel at = channel_of(p);
   const float rstd = Variance ? 1 / sqrtf(spread[at.c] + float(p.eps)) : spread[at.c];
   const Affine affine = affine_of(mean[at.c], rstd, gamma[at.c], beta[at.c]);
@@ -304,8 +302,7 @@ void batchnorm_add_moments(Stream &s, float *moments, const float *x, int seen, 
   const Grids grids = grids_for(p);
   auto *partial = scratch<float2>(s, std::size_t(p.channels) * grids.parts);
   with_width(
-      p,
-      [&]<int Width>() { launch(sums_kernel<Width>, grids.sums, threads, sizeof(Partials), s, partial, x, p); }, x);
+      p, [&]<int Width>() { launch(sums_kernel<Width>, grids.sums, threads, sizeof(Partials), s, partial, x, p); }, x);
   each(s, std::size_t(p.channels), JoinMoments{pairs(moments), partial, x, grids.parts, seen, p});
 }
 

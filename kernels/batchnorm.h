@@ -25,8 +25,8 @@ template <class T>
 void batchnorm_infer(Stream &, T *y, const T *x, const T *running_mean, const T *running_var, const T *gamma,
                      const T *beta, const BatchNorm &);
 
-// y = act(gamma·x̂ + beta) by saved statistics: what batchnorm_forward wrote, bit for bit, from the same x. y may be x. X is
-// T, or bf16 where x was stored so. Bytes: batch·channels·length·(sizeof(X) + sizeof(T)).
+// y = act(gamma·x̂ + beta) by saved statistics: what batchnorm_forward wrote, bit for bit, from the same x. y may be x.
+// X is T, or bf16 where x was stored so. Bytes: batch·channels·length·(sizeof(X) + sizeof(T)).
 template <class T, class X>
 void batchnorm_again(Stream &, T *y, const X *x, const T *mean, const T *rstd, const T *gamma, const T *beta,
                      const BatchNorm &);
@@ -39,8 +39,9 @@ template <class T>
 void batchnorm_backward(Stream &, T *dx, T *dgamma, T *dbeta, const T *dy, const T *x, const T *mean, const T *rstd,
                         const T *gamma, const T *beta, const BatchNorm &);
 
-// The same over a batch that goes through in pieces of samples (`piece`.batch of them at a time): moments of every piece,
-// then settle, then batchnorm_again of every piece; backward the sums of every piece, then the gradient of every piece.
+// The same over a batch that goes through in pieces of samples (`piece`.batch of them at a time): moments of every
+// piece, then settle, then batchnorm_again of every piece; backward the sums of every piece, then the gradient of every
+// piece.
 
 // moments [channels, 2] = mean and Σ (x − mean)² of the `seen` samples before this piece, and of this piece together
 // (Chan, Golub & LeVeque, 1979). Bytes: those of x.

@@ -1,5 +1,5 @@
-// What the outputs of a classifier come to on the cpu, a pack of examples at a time: logits [classes][lanes], one lane an
-// example.
+// What the outputs of a classifier come to on the cpu, a pack of examples at a time: logits [classes][lanes], one lane
+// an example.
 #pragma once
 #include "run_worker.h"
 #include <limits>

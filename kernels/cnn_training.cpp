@@ -1,6 +1,7 @@
 // On the cpu: one network on one core, as many images at a time as a pack has lanes: a tensor [channels, side, side] of
 // packs, one lane an image. So neighbours along x are whole packs apart, weights are broadcast, and every loop is the
-// same for every layer. Weights, moments and gradients stay in PyTorch's order; all of it lies in the second-level cache.
+// same for every layer. Weights, moments and gradients stay in PyTorch's order; all of it lies in the second-level
+// cache.
 #include "cnn_training.h"
 #include "classifier.h"
 #include "counting.h"
@@ -17,8 +18,8 @@ namespace {
 
 using namespace simd;
 
-// How a convolution finds the weight of (output o, input i, tap t): weight[o·of_output + i·of_input + first + t·step]. The
-// backward is a convolution too, with outputs and inputs exchanged and the taps in reverse.
+// How a convolution finds the weight of (output o, input i, tap t): weight[o·of_output + i·of_input + first + t·step].
+// The backward is a convolution too, with outputs and inputs exchanged and the taps in reverse.
 template <class T> struct Taps {
   const T *weight;
   int of_output, of_input, first, step;
@@ -60,7 +61,8 @@ inline void convolve_tile(T *z, const T *in, const Taps<T> &w, const T *bias, in
       store(z + ((std::size_t(o + c) * out_side + y) * out_side + x + v) * L, sum[c][v]);
 }
 
-// Σ over places of d[o, y, x]·in[i, y + ky, x + kx], for CO outputs and X taps from kx on, given to use(output, tap, sum).
+// Σ over places of d[o, y, x]·in[i, y + ky, x + kx], for CO outputs and X taps from kx on, given to use(output, tap,
+// sum).
 template <class T, int CO, int X, class F>
 inline void correlate_tile(const T *d, const T *in, int o, int i, int ky, int kx, int side, int kernel, F use) {
   constexpr int L = lanes<T>;
@@ -91,7 +93,8 @@ inline void correlate_tile(const T *d, const T *in, int o, int i, int ky, int kx
       use(o + c, kx + v, simd::sum<T>(sum[c][v]));
 }
 
-// Calls f.template operator()<CO, X>(first output, first place) so that all are covered, 4x3 at a time and then the rest.
+// Calls f.template operator()<CO, X>(first output, first place) so that all are covered, 4x3 at a time and then the
+// rest.
 template <int CO, class F> inline void for_places(int o, int places, F f) {
   int x = 0;
   for (; places - x >= 3; x += 3)
@@ -337,9 +340,7 @@ std::size_t parameters_of(const CnnTraining &p) {
   return v;
 }
 
-double multiply_adds_of(const CnnTraining &p, int l) {
-  return double(p.weights(l)) * p.out_side(l) * p.out_side(l);
-}
+double multiply_adds_of(const CnnTraining &p, int l) { return double(p.weights(l)) * p.out_side(l) * p.out_side(l); }
 
 bool cnn_training_fits(Backend backend, const CnnTraining &p) {
   if constexpr (built_with_cuda)

@@ -4,8 +4,8 @@
 //   forward         z [places, outputs]  = inputs [places, taps] · W [taps, outputs]
 //   weight gradient g [taps, outputs]   += inputs [places, taps]ᵀ · dz [places, outputs]
 //   input gradient  d [places, inputs]   = dz [places, outputs·taps] · W
-// with places over all images of the group. A row (16 of them a tile) belongs to one warp; where there are fewer tiles of
-// taps than warps, the places of a weight gradient are split among warps and their sums added in one order.
+// with places over all images of the group. A row (16 of them a tile) belongs to one warp; where there are fewer tiles
+// of taps than warps, the places of a weight gradient are split among warps and their sums added in one order.
 #include "cnn_training.h"
 #include "counting.h"
 #include "mma.cuh"
@@ -28,16 +28,17 @@ struct Layer {
   int weight;                                        // elements from the start of the network's vector
   int h, d, z; // bf16 [group, in_size]: the input; act' of it, and then its gradient; [group, out_size]: what the layer
                // gives, and then its gradient
-  // Tables, 32 bits an entry. places [group·out_side²]: input offset, and z offset in the upper half. tap [taps]: offset
-  // from a place. back [back_taps]: of the input gradient, output | ky | kx in 16, 8 and 8 bits. back_weight: where in
-  // the weights, less inputs.
+  // Tables, 32 bits an entry. places [group·out_side²]: input offset, and z offset in the upper half. tap [taps]:
+  // offset from a place. back [back_taps]: of the input gradient, output | ky | kx in 16, 8 and 8 bits. back_weight:
+  // where in the weights, less inputs.
   int places, tap, back, back_weight;
 };
 
 struct Places {
   Layer layer[most_cnn_layers];
   int layers, group, parameters, batch;
-  int w, m, v, g, logits, label, partials, sums; // fp32 [V] four times; [group, classes]; int [group]; [32]; [warps, 128]
+  int w, m, v, g, logits, label, partials,
+      sums; // fp32 [V] four times; [group, classes]; int [group]; [32]; [warps, 128]
   int bytes;
 };
 
@@ -90,16 +91,18 @@ __device__ inline std::uint32_t pair_of(bf16 low, bf16 high) { return low.bits |
 // D [m, n] = A·B over k, `first`..`last` (multiples of 16 but for the end): row(r) is what a(row, k) needs of row r,
 // b(k, column) must be 0 where k is beyond the end; put(r, column, sum) is called for what lies inside.
 template <class Row, class A, class B, class Put>
-__device__ inline void multiply_tile(int tile_row, int tile_column, int m, int n, int first, int last, Row row, A a, B b,
-                                     Put put) {
+__device__ inline void multiply_tile(int tile_row, int tile_column, int m, int n, int first, int last, Row row, A a,
+                                     B b, Put put) {
   const int lane = int(threadIdx.x) % 32, group = lane / 4, pair = lane % 4 * 2;
   const int r = tile_row * 16 + group, column = tile_column * 8 + group;
   const auto upper = row(r < m ? r : m - 1), lower = row(r + 8 < m ? r + 8 : m - 1);
   float d[4] = {};
   for (int k = first + pair; k < last + pair; k += 16) {
     const std::uint32_t left[4] = {pair_of(a(upper, k), a(upper, k + 1)), pair_of(a(lower, k), a(lower, k + 1)),
-                                   pair_of(a(upper, k + 8), a(upper, k + 9)), pair_of(a(lower, k + 8), a(lower, k + 9))};
-    const std::uint32_t right[2] = {pair_of(b(k, column), b(k + 1, column)), pair_of(b(k + 8, column), b(k + 9, column))};
+                                   pair_of(a(upper, k + 8), a(upper, k + 9)),
+                                   pair_of(a(lower, k + 8), a(lower, k + 9))};
+    const std::uint32_t right[2] = {pair_of(b(k, column), b(k + 1, column)),
+                                    pair_of(b(k + 8, column), b(k + 9, column))};
     multiply_add(d, left, right);
   }
 #pragma unroll
@@ -124,9 +127,7 @@ struct Network {
   __device__ float *logits() const { return shared_at<float>(at.logits); }
   __device__ int *label() const { return shared_at<int>(at.label); }
   __device__ float *partials() const { return shared_at<float>(at.partials); }
-  __device__ State state() const {
-    return {shared_at<float>(at.w), shared_at<float>(at.m), shared_at<float>(at.v)};
-  }
+  __device__ State state() const { return {shared_at<float>(at.w), shared_at<float>(at.m), shared_at<float>(at.v)}; }
 };
 
 // The tables, and the network's vectors into shared memory.
@@ -177,7 +178,8 @@ __device__ inline void forward(const Network &net, Activation act, bool training
     const int *tap = shared_at<int>(a.tap);
     const bf16 *h = net.h(l);
     const float *w = net.w(l), *bias = w + a.outputs * a.taps;
-    const int area = a.out_side * a.out_side, m = net.at.group * area, rows = up(m, 16) / 16, columns = up(a.outputs, 8) / 8;
+    const int area = a.out_side * a.out_side, m = net.at.group * area, rows = up(m, 16) / 16,
+              columns = up(a.outputs, 8) / 8;
     const bool last = l == net.last();
     for (int tile = warp; tile < rows * columns; tile += warps)
       multiply_tile(
@@ -195,16 +197,22 @@ __device__ inline void forward(const Network &net, Activation act, bool training
       return;
     const int side = a.out_side / a.pool, in_size = net.layer(l + 1).in_size;
     for (int e = int(threadIdx.x); e < net.at.group * in_size; e += threads) {
-      const int image = e / in_size, unit = e % in_size, x = unit % side, y = unit / side % side, c = unit / (side * side);
+      const int image = e / in_size, unit = e % in_size, x = unit % side, y = unit / side % side,
+                c = unit / (side * side);
       const bf16 *window = net.z(l) + image * a.out_size + (c * a.out_side + y * a.pool) * a.out_side + x * a.pool;
       float largest = to_float(window[0]);
       if (a.pool == 2)
         largest = fmaxf(fmaxf(largest, to_float(window[1])),
                         fmaxf(to_float(window[a.out_side]), to_float(window[a.out_side + 1])));
       const float keep = factor(l, image, unit);
-      net.h(l + 1)[e] = to_bf16(activate(act, largest) * keep);
+      float of, slope;
+      if (act == Activation::sine)
+        __sincosf(30 * largest, &of, &slope), slope *= 30;
+      else
+        of = activate(act, largest), slope = activation_slope(act, largest);
+      net.h(l + 1)[e] = to_bf16(of * keep);
       if (training)
-        net.d(l + 1)[e] = to_bf16(activation_slope(act, largest) * keep);
+        net.d(l + 1)[e] = to_bf16(slope * keep);
     }
     __syncthreads();
   }
@@ -237,7 +245,8 @@ __device__ inline void add_weight_gradient(const Network &net, int l) {
   float *g = net.g(l), *sums = shared_at<float>(net.at.sums);
   const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
   const int area = a.out_side * a.out_side, count = net.at.group * area;
-  const int rows = up(a.taps, 16) / 16, tiles = rows * (up(a.outputs, 8) / 8), splits = tiles < warps ? warps / tiles : 1;
+  const int rows = up(a.taps, 16) / 16, tiles = rows * (up(a.outputs, 8) / 8),
+            splits = tiles < warps ? warps / tiles : 1;
   const int part = up((count + splits - 1) / splits, 16);
   for (int unit = warp; unit < tiles * splits; unit += warps) {
     const int tile = unit % tiles, split = unit / tiles, first = split * part;
@@ -293,7 +302,9 @@ __device__ inline void input_gradient(const Network &net, int l) {
   for (int tile = warp; tile < rows * (up(a.inputs, 8) / 8); tile += warps)
     multiply_tile(
         tile % rows, tile / rows, m, a.inputs, 0, up(a.back_taps, 16),
-        [&](int r) { return Row{dz + r / area * a.out_size, r % area / a.side, r % a.side}; },
+        [&](int r) {
+          return Row{dz + r / area * a.out_size, r % area / a.side, r % a.side};
+        },
         [&](const Row &row, int k) {
           const int of = back[k], y = row.y - (of >> 8 & 255), x = row.x - (of & 255);
           const bool inside = y >= 0 && y < a.out_side && x >= 0 && x < a.out_side;
@@ -314,7 +325,8 @@ __device__ inline void unpool(const Network &net, int l) {
   const Layer &a = net.layer(l);
   const int side = a.out_side / a.pool, in_size = net.layer(l + 1).in_size;
   for (int e = int(threadIdx.x); e < net.at.group * in_size; e += threads) {
-    const int image = e / in_size, unit = e % in_size, x = unit % side, y = unit / side % side, c = unit / (side * side);
+    const int image = e / in_size, unit = e % in_size, x = unit % side, y = unit / side % side,
+              c = unit / (side * side);
     bf16 *window = net.z(l) + image * a.out_size + (c * a.out_side + y * a.pool) * a.out_side + x * a.pool;
     const bf16 gradient = net.d(l + 1)[e];
     if (a.pool == 1) {
@@ -322,13 +334,15 @@ __device__ inline void unpool(const Network &net, int l) {
       continue;
     }
     const int at[4] = {0, 1, a.out_side, a.out_side + 1};
-    int largest = 0;
+    int first = 0;
+    float largest = to_float(window[0]);
 #pragma unroll
     for (int i = 1; i < 4; ++i)
-      largest = to_float(window[at[i]]) > to_float(window[at[largest]]) ? i : largest;
+      if (const float z = to_float(window[at[i]]); z > largest)
+        largest = z, first = at[i];
 #pragma unroll
     for (int i = 0; i < 4; ++i)
-      window[at[i]] = i == largest ? gradient : bf16{0};
+      window[at[i]] = at[i] == first ? gradient : bf16{0};
   }
   if (a.pool == 2 && a.out_side % 2 != 0) // what no window holds
     for (int e = int(threadIdx.x); e < net.at.group * a.out_size; e += threads)
@@ -342,7 +356,8 @@ __device__ inline float train_step(const Network &net, const TrainingRuns<float>
                                    const RunRecipe &recipe, std::uint32_t run, long step, const Update &update) {
   const int batch = net.at.batch, b = int(threadIdx.x);
   float loss = 0;
-  for (int first = 0; first < batch; first += net.at.group) { // images beyond the batch repeat its last, and do not count
+  for (int first = 0; first < batch;
+       first += net.at.group) { // images beyond the batch repeat its last, and do not count
     const auto example = [&](int image) {
       const int place = first + image < batch ? first + image : batch - 1;
       return drawn_example(runs.seed, run, std::uint64_t(step) * std::uint64_t(batch) + std::uint64_t(place), batch,

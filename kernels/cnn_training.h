@@ -1,6 +1,6 @@
-// Whole trainings of small convolutional classifiers (ModelZoos: Schürholt et al., 2022), as mlp_training.h. A network is
-// a chain of square convolutions without padding, each followed by max pooling and an activation; a linear layer is a
-// convolution whose kernel covers the whole image that it sees. For a batch of B images x:
+// Whole trainings of small convolutional classifiers (ModelZoos: Schürholt et al., 2022), as mlp_training.h. A network
+// is a chain of square convolutions without padding, each followed by max pooling and an activation; a linear layer is
+// a convolution whose kernel covers the whole image that it sees. For a batch of B images x:
 //   z_l = W_l ⋆ h_l + b_l,  h_{l+1} = act(pool(z_l))·dropout,  loss = mean cross-entropy of the last z
 #pragma once
 #include "training_run.h"
@@ -34,7 +34,7 @@ struct CnnTraining {
   THETA_HOST_DEVICE int weights(int l) const { return layer[l].channels * taps(l); }
 };
 
-std::size_t parameters_of(const CnnTraining &);     // V: weights [out, in, kernel, kernel] and biases, layer by layer
+std::size_t parameters_of(const CnnTraining &);      // V: weights [out, in, kernel, kernel] and biases, layer by layer
 double multiply_adds_of(const CnnTraining &, int l); // of a layer's forward for one image
 
 // Whether the operations can hold such a network: on cuda where its weights and optimiser's state, and a few images on

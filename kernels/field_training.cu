@@ -1,6 +1,6 @@
 // On cuda: resident.cuh on points, whose coordinates and values stay in the second-level cache.
-// Bytes a step and network: 4·B·inputs + B·outputs from the cache, and 8 a weight and piece of the batch for layers whose
-// gradient is not in shared memory, and 24 for layers whose state is not.
+// Bytes a step and network: 4·B·inputs + B·outputs from the cache, and 8 a weight and piece of the batch for layers
+// whose gradient is not in shared memory, and 24 for layers whose state is not.
 #include "field_training.h"
 #include "resident.cuh"
 

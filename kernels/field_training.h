@@ -29,6 +29,6 @@ void evaluate_fields(Stream &, T *loss, const T *theta, const Activation *act, c
 namespace cuda {
 bool field_training_fits(const MlpTraining &);
 std::size_t field_training_workspace(const MlpTraining &, int networks);
-}
+} // namespace cuda
 
 } // namespace theta

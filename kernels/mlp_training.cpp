@@ -1,7 +1,7 @@
 // On the cpu: mlp_worker.h on images. The batch's pixels become floats twice, block by block, because bytes are a
 // quarter of the traffic.
-#include "image_task.h"
 #include "counting.h"
+#include "image_task.h"
 #include <numeric>
 #include <omp.h>
 

@@ -19,9 +19,9 @@ struct ImageTask {
     net.label()[b] = seen_label(set.label[example], set.classes, label_noise, seed, run, example);
   }
   __device__ float value(const Network &net, int b, int i) const {
-    return i < set.pixels ? float(set.image[std::size_t(net.example()[b]) * set.pixels + i]) * float(set.scale) +
-                                float(set.shift)
-                          : 0.0f;
+    return i < set.pixels
+               ? float(set.image[std::size_t(net.example()[b]) * set.pixels + i]) * float(set.scale) + float(set.shift)
+               : 0.0f;
   }
   // Cross-entropy.
   __device__ float gradient(const Network &net, int b, bool counts, float weight, float smoothing) const {
@@ -45,8 +45,8 @@ struct ImageTask {
 template <int Rows, int Strips>
 __global__ void __launch_bounds__(threads, blocks_at_least<Strips>)
     evaluate_kernel(float *loss, std::uint32_t *wrong, const __grid_constant__ TrainingRuns<float> networks,
-                    const Activation *act, const __grid_constant__ ImageTask task, const __grid_constant__ MlpTraining p,
-                    const __grid_constant__ Places at, std::size_t words) {
+                    const Activation *act, const __grid_constant__ ImageTask task,
+                    const __grid_constant__ MlpTraining p, const __grid_constant__ Places at, std::size_t words) {
   const int network = int(blockIdx.x);
   const Network net{p, at, networks, std::size_t(network) * networks.parameters, nullptr};
   open_network(net);

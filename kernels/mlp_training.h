@@ -41,6 +41,6 @@ void evaluate_mlps(Stream &, T *loss, std::uint32_t *wrong, const T *theta, cons
 namespace cuda {
 bool mlp_training_fits(const MlpTraining &);
 std::size_t mlp_training_workspace(const MlpTraining &, int networks);
-}
+} // namespace cuda
 
 } // namespace theta

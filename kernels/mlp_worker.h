@@ -1,6 +1,6 @@
-// On the cpu: one multilayer perceptron on one core. Per thread, all of this lies in its second-level cache: weights and
-// moments in [inputs, outputs] order, one block of the batch's inputs as panels (panels.h), and the activations. What
-// the network learns is the Task's: where its inputs come from, and the loss of its outputs. A task has
+// On the cpu: one multilayer perceptron on one core. Per thread, all of this lies in its second-level cache: weights
+// and moments in [inputs, outputs] order, one block of the batch's inputs as panels (panels.h), and the activations.
+// What the network learns is the Task's: where its inputs come from, and the loss of its outputs. A task has
 //   Set; lay_out(pieces, p, rows): its share of the workspace;
 //   take(examples, rows, count, run): turns to `count` examples, whose padding to `rows` repeats the last;
 //   unpack(x, rows, first, count): panels first..first+count−1 of their inputs, zero beyond the last input;

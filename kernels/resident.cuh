@@ -1,19 +1,20 @@
-// Whole trainings on cuda: one block a network, for all its steps, with nothing but rows written on the way. Operands of
-// the products are bf16 in shared memory (tensor cores, fp32 sums); the weights that the optimiser moves, and its
+// Whole trainings on cuda: one block a network, for all its steps, with nothing but rows written on the way. Operands
+// of the products are bf16 in shared memory (tensor cores, fp32 sums); the weights that the optimiser moves, and its
 // moments, are fp32, in shared memory for as many layers as there is room and in the runs' own vectors (which stay in
 // the second-level cache) for the rest. Where a batch goes through at once a gradient never leaves the registers: the
 // warp that summed it moves the weights under it and rounds them for the next step. A larger batch goes through in
 // pieces of Rows, whose gradients are added up in shared memory, or in the workspace where there is no room.
 //
-// Of a product's rows (the batch) every warp has 16, so that forward passes need no sum across warps: Rows is 128, or 64
-// where 128 do not fit, and then two warps share the columns of their rows. A gradient's tiles of 16x16 weights are dealt
-// out among the warps. The first layer's inputs become bf16 `chunk` columns at a time, once
-// forward and once backward (only once where that is all of them).
+// Of a product's rows (the batch) every warp has 16, so that forward passes need no sum across warps: Rows is 128, or
+// 64 where 128 do not fit, and then two warps share the columns of their rows. A gradient's tiles of 16x16 weights are
+// dealt out among the warps. The first layer's inputs become bf16 `chunk` columns at a time, once forward and once
+// backward (only once where that is all of them).
 //
 // What the networks learn is the Task's, handed to the kernel by value:
 //   examples(); take(net, b, example, run, label_noise): row b of the piece is that example;
 //   value(net, b, i): input i of row b, zero beyond the last;
-//   gradient(net, b, counts, weight, smoothing): writes row b's gradient of weight·Σ losses into d of the last layer, zero
+//   gradient(net, b, counts, weight, smoothing): writes row b's gradient of weight·Σ losses into d of the last layer,
+//   zero
 //     where the row does not count, and returns its loss.
 #pragma once
 #include "mlp_training.h"
@@ -33,13 +34,13 @@ THETA_HOST_DEVICE constexpr int padded(int n) { return (n + 15) / 16 * 16; }
 // Elements between the rows of a matrix in shared memory: eight rows fall on all 32 banks.
 THETA_HOST_DEVICE constexpr int pitch(int columns) { return padded(columns) + 8; }
 
-// Where everything lies in shared memory, in bytes; −1: not there. state: w, m and v with their biases as in the vector;
-// gradient: like w.
+// Where everything lies in shared memory, in bytes; −1: not there. state: w, m and v with their biases as in the
+// vector; gradient: like w.
 struct Places {
   int x, example, label, outputs, partials;
   int h[most_mlp_layers];      // bf16 [rows, pitch], a layer's input
   int d[most_mlp_layers];      // the same of its outputs: act' of them, and from the backward on their gradient
-  int shadow[most_mlp_layers];                                        // bf16 [padded(out), pitch(in)]
+  int shadow[most_mlp_layers]; // bf16 [padded(out), pitch(in)]
   int state[most_mlp_layers], gradient[most_mlp_layers];
   int offset[most_mlp_layers]; // elements from the start of the network's vector
   bool in_pieces;
@@ -54,7 +55,9 @@ inline Places places_of(const MlpTraining &p, bool training, int rows) {
     at.bytes += (bytes + 15) / 16 * 16;
     return here;
   };
-  const auto take_if_room = [&](int bytes, bool wanted) { return wanted && at.bytes + bytes <= room ? take(bytes) : -1; };
+  const auto take_if_room = [&](int bytes, bool wanted) {
+    return wanted && at.bytes + bytes <= room ? take(bytes) : -1;
+  };
   const auto activations = [&](int columns) { return take(rows * pitch(columns) * 2); };
   at.in_pieces = training && p.batch > rows;
   at.x = activations(std::min(chunk, p.widths[0]));
@@ -80,7 +83,9 @@ struct Plan {
   Places at;
 };
 inline Plan plan_of(const MlpTraining &p, bool training) {
-  const int widest = *std::max_element(p.widths + 1, p.widths + p.layers + 1), strips = widest <= 32 ? 2 : widest <= 64 ? 4 : 8;
+  const int widest = *std::max_element(p.widths + 1, p.widths + p.layers + 1), strips = widest <= 32   ? 2
+                                                                                        : widest <= 64 ? 4
+                                                                                                       : 8;
   const Places at = places_of(p, training, 128);
   if (at.bytes <= int(most_shared_bytes()))
     return {128, strips, at};
@@ -173,7 +178,8 @@ template <class F> __device__ inline void for_elements(int lane, F f) {
       f(e / 2 * 8 + lane / 4, half * 8 + lane % 4 * 2 + e % 2, half, e);
 }
 
-// Which part of a product a warp has: 16 rows from `row` on, and of every `of` strips of columns the one that is `which`.
+// Which part of a product a warp has: 16 rows from `row` on, and of every `of` strips of columns the one that is
+// `which`.
 struct Part {
   int row, which, of;
 };
@@ -262,9 +268,10 @@ __device__ inline void forward(const Network &net, const Task &task, Activation 
     for (int e = int(threadIdx.x); e < Rows * padded(out); e += threads) { // padding stays zero: act(0) is
       const int b = e / padded(out), o = e % padded(out), here = b * pitch(out) + o;
       const float z = to_float(net.h(l + 1)[here]), keep = dropout(l, b, o);
-      net.h(l + 1)[here] = to_bf16((sine ? z : activate(act, z)) * keep);
+      net.h(l + 1)[here] = to_bf16((act == Activation::sine ? z : activate(act, z)) * keep);
       if (training)
-        net.d(l)[here] = to_bf16((sine ? to_float(net.d(l)[here]) : activation_slope(act, z)) * keep);
+        net.d(l)[here] =
+            to_bf16((act == Activation::sine ? to_float(net.d(l)[here]) : activation_slope(act, z)) * keep);
     }
     __syncthreads();
   }
@@ -373,9 +380,8 @@ __device__ inline float train_step(const Network &net, const Task &task, const R
   for (int first = 0; first < batch; first += Rows) { // rows beyond the batch repeat its last, and count for nothing
     if (b < Rows) {
       const int place = first + b < batch ? first + b : batch - 1;
-      const std::uint32_t example =
-          drawn_example(runs.seed, run, std::uint64_t(step) * std::uint64_t(batch) + std::uint64_t(place), batch,
-                        task.examples());
+      const std::uint32_t example = drawn_example(
+          runs.seed, run, std::uint64_t(step) * std::uint64_t(batch) + std::uint64_t(place), batch, task.examples());
       task.take(net, b, example, run, recipe.label_noise);
     }
     __syncthreads();
@@ -451,8 +457,8 @@ void train_networks(Stream &s, const TrainingRuns<float> &runs, const Task &task
                     long last, void *workspace) {
   const Plan plan = plan_of(p, true);
   with_sizes(plan, [&]<int Rows, int Strips>() {
-    launch(train_kernel<Rows, Strips, Task>, unsigned(runs.networks), threads, std::size_t(plan.at.bytes), s, runs, task, p,
-           plan.at, static_cast<float *>(workspace), first, last);
+    launch(train_kernel<Rows, Strips, Task>, unsigned(runs.networks), threads, std::size_t(plan.at.bytes), s, runs,
+           task, p, plan.at, static_cast<float *>(workspace), first, last);
   });
 }
 

@@ -1,5 +1,5 @@
-// What every block does with the run that it trains, whatever its network: the optimiser's update of one weight, rows as
-// they fall due, and the way from step to step.
+// What every block does with the run that it trains, whatever its network: the optimiser's update of one weight, rows
+// as they fall due, and the way from step to step.
 #pragma once
 #include "training_run.h"
 #include "warp.cuh"

@@ -30,9 +30,9 @@ struct ImageSet {
   double scale, shift;
 };
 
-// Signals to be learned, one a network: run r learns signal r mod signals, whose value at point p is byte·scale + shift.
-// coordinate [points, inputs] is what the networks take (with their positional encoding), value [signals, points,
-// outputs] bytes.
+// Signals to be learned, one a network: run r learns signal r mod signals, whose value at point p is byte·scale +
+// shift. coordinate [points, inputs] is what the networks take (with their positional encoding), value [signals,
+// points, outputs] bytes.
 struct FieldSet {
   const float *coordinate;
   const std::uint8_t *value;
@@ -67,8 +67,8 @@ template <class T> struct TrainingRuns {
   std::int32_t *diverged; // [networks], 0 or 1
 };
 
-// The example that run `run` sees at place `position` of its endless sequence, in batches of `batch`: every epoch has an
-// order of its own. Where a batch holds all examples they keep their places.
+// The example that run `run` sees at place `position` of its endless sequence, in batches of `batch`: every epoch has
+// an order of its own. Where a batch holds all examples they keep their places.
 THETA_HOST_DEVICE inline std::uint32_t drawn_example(std::uint64_t seed, std::uint32_t run, std::uint64_t position,
                                                      int batch, std::uint32_t examples) {
   return std::uint32_t(batch) == examples ? std::uint32_t(position % examples)
@@ -92,8 +92,9 @@ THETA_HOST_DEVICE inline float dropout_factor(float rate, std::uint64_t seed, st
                                               int b, int unit) {
   const std::uint64_t index =
       std::uint64_t(step) << 36 | std::uint64_t(layer) << 33 | std::uint64_t(b) << 16 | std::uint64_t(unit);
-  const std::uint32_t bits = philox(seed, Purpose::dropout, run, index / 4).word[index % 4];
-  return uniform01(bits) < rate ? 0.0f : 1 / (1 - rate);
+  const Bits4 bits = philox(seed, Purpose::dropout, run, index / 4);
+  const std::uint32_t even = index & 2 ? bits.word[2] : bits.word[0], odd = index & 2 ? bits.word[3] : bits.word[1];
+  return uniform01(index & 1 ? odd : even) < rate ? 0.0f : 1 / (1 - rate);
 }
 
 } // namespace theta

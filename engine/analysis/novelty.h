@@ -23,8 +23,8 @@ struct GroupReport {
 class NoveltyJudge {
 public:
   // Groups of at most `largest_group` networks of V parameters; `references` is n.
-  NoveltyJudge(const NetworkShape &, std::size_t images, int wave, std::size_t references,
-               std::size_t largest_group, Backend);
+  NoveltyJudge(const NetworkShape &, std::size_t images, int wave, std::size_t references, std::size_t largest_group,
+               Backend);
 
   const MemoryPlan &plan() const { return plan_; }
 

@@ -63,7 +63,10 @@ struct Training {
 BenchCase training(const Training &t, Backend backend, TrainerKind kind) {
   // Every core has the same number of networks; on a GPU, every multiprocessor some.
   const int networks = backend == Backend::cpu ? 64 : kind == TrainerKind::whole_runs ? 2112 : 1024;
-  ZooRecipe recipe{.steps = 1 << 20, .batch = t.batch, .optimizer = {t.optimizer}, .activation = {t.shape.act},
+  ZooRecipe recipe{.steps = 1 << 20,
+                   .batch = t.batch,
+                   .optimizer = {t.optimizer},
+                   .activation = {t.shape.act},
                    .initialisation = {t.shape.initialisation}};
   recipe.lr = 1e-3, recipe.weight_decay = 1e-2;
   const WholeRuns work(t.shape, t.batch);
@@ -86,7 +89,8 @@ std::vector<BenchCase> zoo_cases(bool gpu) {
   const Backend backend = gpu ? Backend::cuda : Backend::cpu;
   const std::string device = gpu ? "" : "_cpu";
   const NetworkShape siren{{2, 32, 32, 1}, Activation::sine, Initialisation::siren, NetworkKind::field};
-  const NetworkShape occupancy{{27, 128, 128, 128, 1}, Activation::relu, Initialisation::pytorch, NetworkKind::field, 4};
+  const NetworkShape occupancy{
+      {27, 128, 128, 128, 1}, Activation::relu, Initialisation::pytorch, NetworkKind::field, 4};
   NetworkShape cnn{{20, 10}, Activation::tanh, Initialisation::pytorch, NetworkKind::cnn};
   cnn.side = 28, cnn.convolutions = {{8, 5, 2}, {6, 5, 2}, {4, 2, 1}};
   const std::vector<Training> trainings{

@@ -41,7 +41,8 @@ template <class T> ConvVae<T>::ConvVae(const ConvVaeShape &shape) : shape_(shape
     early_ = {to_latent_->weight(), from_latent_->weight()};
 }
 
-template <class T> auto ConvVae<T>::reserve(MemoryPlan &plan, const char *name, std::int64_t width) const -> Activation {
+template <class T>
+auto ConvVae<T>::reserve(MemoryPlan &plan, const char *name, std::int64_t width) const -> Activation {
   return {plan.reserve<T>(text("vae.", name), MemoryClass::activations, {batch_, width}, "batch")};
 }
 
@@ -70,12 +71,14 @@ template <class T> void ConvVae<T>::plan_backward(MemoryPlan &plan) {
   for (const TensorRange &tensor : early_)
     largest = std::max(largest, tensor.size);
   if (largest > 0)
-    early_gradient_ = {plan.reserve<T>("vae.early_gradient", MemoryClass::workspace, {std::int64_t(largest)}, "latent")};
+    early_gradient_ = {
+        plan.reserve<T>("vae.early_gradient", MemoryClass::workspace, {std::int64_t(largest)}, "latent")};
   d_noisy_code_ = reserve(plan, "d_noisy_code", shape_.latent);
   plan.release(d_unpacked_.slot);
   d_hidden_ = reserve(plan, "d_hidden", shape_.latent);
   d_encoded_ = reserve(plan, "d_encoded", to_latent_->in());
-  for (const Slot done : {noisy_code_.slot, d_noisy_code_.slot, code_.slot, hidden_.slot, d_hidden_.slot, encoded_.slot})
+  for (const Slot done :
+       {noisy_code_.slot, d_noisy_code_.slot, code_.slot, hidden_.slot, d_hidden_.slot, encoded_.slot})
     plan.release(done);
   if (early_gradient_.slot)
     plan.release(early_gradient_.slot);

@@ -37,7 +37,8 @@ public:
   const T *forward(Stream &, const Parameters<T> &, const T *v, const T *latent_noise);
   // The gradient of `out`'s loss goes where d_out() says, before backward.
   T *d_out() const { return d_out_.value; }
-  // finish(tensor, gradient) is called when an early tensor's gradient is complete, and nothing needs its value any more.
+  // finish(tensor, gradient) is called when an early tensor's gradient is complete, and nothing needs its value any
+  // more.
   using FinishEarly = std::function<void(const TensorRange &, T *gradient)>;
   void backward(Stream &, const Parameters<T> &, const T *v, const FinishEarly &finish = {});
 

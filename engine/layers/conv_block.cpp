@@ -72,8 +72,11 @@ template <class T> void ConvBlock<T>::plan_steps(MemoryPlan &plan, const std::st
 
 template <class T> void ConvBlock<T>::bind(const Arena &arena, T *workspace) {
   workspace_ = workspace;
-  for (const auto &[slot, pointer] : {std::pair{pre_slot_, &pre_}, {mean_slot_, &mean_}, {rstd_slot_, &rstd_},
-                                      {moments_slot_, &moments_}, {sums_slot_, &sums_}})
+  for (const auto &[slot, pointer] : {std::pair{pre_slot_, &pre_},
+                                      {mean_slot_, &mean_},
+                                      {rstd_slot_, &rstd_},
+                                      {moments_slot_, &moments_},
+                                      {sums_slot_, &sums_}})
     if (slot)
       *pointer = arena.at<T>(slot);
 }
@@ -123,8 +126,8 @@ void ConvBlock<T>::norm_gradient(Stream &s, const Parameters<T> &p, T *d_pre, co
 template <class T>
 void ConvBlock<T>::whole_norm_gradient(Stream &s, const Parameters<T> &p, T *d_pre, const T *d_out,
                                        const T *pre) const {
-  batchnorm_backward<T>(s, d_pre, p.gradient_of(gamma_), p.gradient_of(beta_), d_out, pre, mean_, rstd_, p.value + gamma_,
-                        p.value + beta_, norm(batch_));
+  batchnorm_backward<T>(s, d_pre, p.gradient_of(gamma_), p.gradient_of(beta_), d_out, pre, mean_, rstd_,
+                        p.value + gamma_, p.value + beta_, norm(batch_));
 }
 
 template <class T>

@@ -15,8 +15,9 @@ void StackScratch::cover(const StackScratch &other) {
 
 template <class T> void StackScratch::reserve(MemoryPlan &plan, const std::string &name) {
   const auto slot = [&](const char *what, std::size_t elements) {
-    return elements == 0 ? Slot{}
-                         : plan.reserve<T>(name + "." + what, MemoryClass::workspace, {std::int64_t(elements)}, "batch");
+    return elements == 0
+               ? Slot{}
+               : plan.reserve<T>(name + "." + what, MemoryClass::workspace, {std::int64_t(elements)}, "batch");
   };
   workspace_slot = slot("workspace", workspace), input_slot = slot("input", input);
   pre_slot = slot("pre", pre), gradient_slot = slot("gradient", gradient);
@@ -108,8 +109,9 @@ template <class T> void ConvStack<T>::bind(const Arena &arena, const StackScratc
   for (auto *all : {&pre_, &gradient_})
     for (Stored &stored : *all)
       bind(arena, stored);
-  for (const auto &[slot, pointer] :
-       {std::pair{scratch.input_slot, &input_}, {scratch.pre_slot, &pre_piece_}, {scratch.gradient_slot, &gradient_piece_}})
+  for (const auto &[slot, pointer] : {std::pair{scratch.input_slot, &input_},
+                                      {scratch.pre_slot, &pre_piece_},
+                                      {scratch.gradient_slot, &gradient_piece_}})
     if (slot)
       *pointer = arena.at<T>(slot);
   for (auto &block : blocks_)
@@ -162,8 +164,7 @@ void ConvStack<T>::with_pre(Stream &s, const Parameters<T> &p, int i, const Piec
   f(reinterpret_cast<const T *>(stored) + at);
 }
 
-template <class T>
-void ConvStack<T>::forward(Stream &s, const Parameters<T> &p, T *out, const T *x, Mode mode) const {
+template <class T> void ConvStack<T>::forward(Stream &s, const Parameters<T> &p, T *out, const T *x, Mode mode) const {
   if (mode == Mode::infer) {
     for (std::size_t i = 0; i < blocks_.size(); ++i)
       blocks_[i].forward(s, p, i + 1 < blocks_.size() ? outputs_[i] : out, i > 0 ? outputs_[i - 1] : x, mode);
@@ -175,9 +176,7 @@ void ConvStack<T>::forward(Stream &s, const Parameters<T> &p, T *out, const T *x
       const T *in = input(s, p, i, piece, x);
       const std::size_t at = std::size_t(piece.first) * block.out_size();
       const Stored &stored = pre_[std::size_t(i)];
-      T *pre = !block.has_norm()   ? out + at
-               : stored && !half_ ? reinterpret_cast<T *>(stored.at) + at
-                                  : pre_piece_;
+      T *pre = !block.has_norm() ? out + at : stored && !half_ ? reinterpret_cast<T *>(stored.at) + at : pre_piece_;
       block.convolve(s, p, pre, in, piece.samples);
       if (!block.has_norm())
         return;
@@ -250,8 +249,7 @@ void ConvStack<T>::backward(Stream &s, const Parameters<T> &p, int i, T *dx, T *
   });
 }
 
-template <class T>
-void ConvStack<T>::backward(Stream &s, const Parameters<T> &p, T *dx, T *d_out, const T *x) const {
+template <class T> void ConvStack<T>::backward(Stream &s, const Parameters<T> &p, T *dx, T *d_out, const T *x) const {
   for (int i = last(); i >= 0; --i)
     backward(s, p, i, dx, d_out, x);
 }

@@ -2,8 +2,8 @@
 // `pre`, what its convolution gave; its input is made again from the block before it: act(norm(pre)).
 //
 // Everything goes through in pieces of samples, so that only `pre` and gradients between blocks have the size of the
-// batch. With `compact` they are stored in bf16 (where T is float), every other block's `pre` is not stored but convolved
-// again, and a piece is a few samples. Without it, all are stored as they are, and a piece is the batch.
+// batch. With `compact` they are stored in bf16 (where T is float), every other block's `pre` is not stored but
+// convolved again, and a piece is a few samples. Without it, all are stored as they are, and a piece is the batch.
 #pragma once
 #include "conv_block.h"
 

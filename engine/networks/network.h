@@ -1,4 +1,5 @@
-// What the networks of a zoo are: their shape, and the layout of their weights in PyTorch's names, order and orientation.
+// What the networks of a zoo are: their shape, and the layout of their weights in PyTorch's names, order and
+// orientation.
 #pragma once
 #include "data/dataset.h"
 #include "engine/weights/layout.h"
@@ -12,7 +13,8 @@ namespace theta {
 // mlp: a classifier of images, nn.Sequential(Linear, act, Linear, act, ..., Linear): "0.weight" [out, in], "0.bias",
 //   "2.weight", ...
 // field: the same of a point's coordinates, with a signal's value there for its output (SIREN: Sitzmann et al., 2020).
-// cnn: a classifier of convolutions ("conv1.weight" [out, in, kernel, kernel], "conv1.bias", ...), each with max pooling
+// cnn: a classifier of convolutions ("conv1.weight" [out, in, kernel, kernel], "conv1.bias", ...), each with max
+// pooling
 //   and an activation, and linear layers ("fc1.weight" [out, in], ...): ModelZoos (Schürholt et al., 2022).
 enum class NetworkKind { mlp, field, cnn };
 NetworkKind network_kind_named(std::string_view name); // throws InputError
@@ -48,8 +50,8 @@ CnnTraining cnn_training_of(const NetworkShape &, int batch);
 // Throws InputError where the networks are not made for the data.
 void check_fits(const NetworkShape &, const DatasetSizes &);
 
-// For the metadata of files: JSON {"kind": "mlp", "widths": ..., "activation": ...}, and back; nothing for a kind that is
-// not known. Throws InputError, naming `where`, where it does not say what it should.
+// For the metadata of files: JSON {"kind": "mlp", "widths": ..., "activation": ...}, and back; nothing for a kind that
+// is not known. Throws InputError, naming `where`, where it does not say what it should.
 std::string architecture_of(const NetworkShape &);
 std::optional<NetworkShape> network_from(const std::string &architecture, const std::string &where);
 

@@ -102,9 +102,8 @@ std::vector<MemoryPlan> plans_of(const Config &c, Backend backend) {
   if (source.network) {
     const std::size_t references = std::min({std::size_t(c.eval.references), source.training, source.held_out});
     const std::size_t images = c.eval.part == "test" ? sizes.test : sizes.validation;
-    all.push_back(NoveltyJudge(*source.network, images, c.eval.wave, references,
-                               std::size_t(c.eval.networks), backend)
-                      .plan());
+    all.push_back(
+        NoveltyJudge(*source.network, images, c.eval.wave, references, std::size_t(c.eval.networks), backend).plan());
   }
   return all;
 }
@@ -161,29 +160,28 @@ std::string Stages::facts_of(const std::string &key, const std::string &what) {
       return parse_json(architecture_of(network_ ? *network_ : c.network), "architecture");
     return {{"kind", "unknown"}};
   };
-  const Json facts = {
-      {"key", key},
-      {"what", what},
-      {"architecture", architecture()},
-      {"dataset",
-       {{"name", d.name},
-        {"side", d.side},
-        {"classes", d.classes},
-        {"labels", c.data.labels},
-        {"mean", d.mean},
-        {"std", d.std},
-        {"train", d.train.size()},
-        {"validation", d.validation.size()},
-        {"test", d.test.size()},
-        {"fingerprint", d.fingerprint}}},
-      {"recipe", zoo_text(c)},
-      {"names",
-       {{"optimizer", names_of<OptimizerKind>(3)},
-        {"activation", names_of<Activation>(9)},
-        {"initialisation", names_of<Initialisation>(4)}}},
-      {"networks", c.zoo.recipe.networks},
-      {"seed", c.seed},
-      {"device", run_.device.backend == Backend::cpu ? "cpu" : "cuda"}};
+  const Json facts = {{"key", key},
+                      {"what", what},
+                      {"architecture", architecture()},
+                      {"dataset",
+                       {{"name", d.name},
+                        {"side", d.side},
+                        {"classes", d.classes},
+                        {"labels", c.data.labels},
+                        {"mean", d.mean},
+                        {"std", d.std},
+                        {"train", d.train.size()},
+                        {"validation", d.validation.size()},
+                        {"test", d.test.size()},
+                        {"fingerprint", d.fingerprint}}},
+                      {"recipe", zoo_text(c)},
+                      {"names",
+                       {{"optimizer", names_of<OptimizerKind>(3)},
+                        {"activation", names_of<Activation>(9)},
+                        {"initialisation", names_of<Initialisation>(4)}}},
+                      {"networks", c.zoo.recipe.networks},
+                      {"seed", c.seed},
+                      {"device", run_.device.backend == Backend::cpu ? "cpu" : "cuda"}};
   return facts.dump();
 }
 

@@ -56,7 +56,8 @@ void Trainable::step(Stream &s, const TensorRange &of, float *gradient, const Ad
 void Trainable::step(Stream &s, Adam options, double max_norm) {
   if (max_norm > 0) {
     if (!early_.empty())
-      throw Error(name_, ": max_norm: found ", max_norm, ", expected 0 where tensors move before all gradients are known");
+      throw Error(name_, ": max_norm: found ", max_norm,
+                  ", expected 0 where tensors move before all gradients are known");
     global_norm<float>(s, norm_, gradient_, parameters_->size(), partials_);
     options.clip = {norm_, max_norm};
   }

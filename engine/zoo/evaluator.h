@@ -14,9 +14,9 @@ struct Scores {
 
 class Evaluator {
 public:
-  // Classifiers: over `images` images; fields: over what look_at says. `wave` networks at a time. By whole runs, a worker
-  // takes a network through everything (on cuda in bf16's precision); layer by layer, the wave goes through its layers
-  // together, over images that are floats.
+  // Classifiers: over `images` images; fields: over what look_at says. `wave` networks at a time. By whole runs, a
+  // worker takes a network through everything (on cuda in bf16's precision); layer by layer, the wave goes through its
+  // layers together, over images that are floats.
   Evaluator(const NetworkShape &, std::size_t images, int wave, Backend, TrainerKind);
 
   void plan(MemoryPlan &);

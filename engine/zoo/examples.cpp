@@ -20,15 +20,16 @@ Examples TrainingPart::upload(Stream &s, const Arena &arena, const Dataset &data
   if (is_classifier(shape_)) {
     std::uint8_t *labels = arena.at<std::uint8_t>(labels_);
     copy(s, labels, data.train.labels.data(), data.train.labels.size());
-    examples.images = {bytes,         labels,       std::uint32_t(sizes_.train), sizes_.pixels,
-                       sizes_.classes, data.scale(), data.shift()};
+    examples.images = {bytes,        labels,      std::uint32_t(sizes_.train), sizes_.pixels, sizes_.classes,
+                       data.scale(), data.shift()};
   } else {
     const auto points = encoded(data.coordinates(), shape_.octaves);
     float *coordinates = arena.at<float>(coordinates_);
     copy(s, coordinates, points.data(), points.size() * sizeof(float));
     // Signals lie in ±1/2, for outputs that begin at 0.
-    examples.field = {coordinates,       bytes, std::uint32_t(sizes_.train), std::uint32_t(sizes_.pixels),
-                      inputs_of(shape_), 1,     1 / 255.0,                   -0.5};
+    examples.field = {
+        coordinates, bytes, std::uint32_t(sizes_.train), std::uint32_t(sizes_.pixels), inputs_of(shape_), 1,
+        1 / 255.0,   -0.5};
   }
   s.synchronize();
   return examples;

@@ -1,5 +1,5 @@
-// A data set's training part on a device, as networks of one shape look at it: a classifier at labelled images, run r of
-// fields at signal r mod signals (an image, or a solid).
+// A data set's training part on a device, as networks of one shape look at it: a classifier at labelled images, run r
+// of fields at signal r mod signals (an image, or a solid).
 #pragma once
 #include "engine/memory/arena.h"
 #include "engine/networks/network.h"
@@ -28,8 +28,8 @@ private:
   Slot bytes_, labels_, coordinates_;
 };
 
-// What a point enters a field as: [points, dimensions] -> [points, dimensions·(1 + 2·octaves)], each coordinate x followed
-// by sin(2^k·π·x), cos(2^k·π·x) (Mildenhall et al., "NeRF", 2020, eq. 4).
+// What a point enters a field as: [points, dimensions] -> [points, dimensions·(1 + 2·octaves)], each coordinate x
+// followed by sin(2^k·π·x), cos(2^k·π·x) (Mildenhall et al., "NeRF", 2020, eq. 4).
 std::vector<float> encoded(const std::vector<float> &points, int octaves);
 
 // Peak signal-to-noise ratio in decibels of a signal in 0..1 from its mean squared error.

@@ -27,8 +27,7 @@ Wave::Wave(const ZooRecipe &recipe, const NetworkShape &shape, int networks, std
 }
 
 long Wave::chunk() const {
-  const double a_step =
-      capacity_ * (whole_ ? whole_->flops_of_a_step() : 6.0 * recipe_.batch * double(layout_.size()));
+  const double a_step = capacity_ * (whole_ ? whole_->flops_of_a_step() : 6.0 * recipe_.batch * double(layout_.size()));
   return std::clamp(long(work_of_a_call(backend_) / a_step), 1L, std::clamp(recipe_.steps / 100, 1L, 50L));
 }
 
@@ -55,8 +54,7 @@ void Wave::plan(MemoryPlan &plan) {
   if (layerwise_)
     layerwise_->plan(plan, capacity_);
   else
-    workspace_slot_ = small(std::uint8_t{}, "zoo.workspace",
-                            {std::int64_t(whole_->workspace(backend_, capacity_))});
+    workspace_slot_ = small(std::uint8_t{}, "zoo.workspace", {std::int64_t(whole_->workspace(backend_, capacity_))});
 }
 
 void Wave::bind(const Arena &a) {

@@ -17,9 +17,7 @@ std::variant<MlpTraining, CnnTraining> training_of(const NetworkShape &shape, in
 }
 
 // Calls f(shape) with the kind's own type of shape.
-template <class... F> struct Either : F... {
-  using F::operator()...;
-};
+template <class... F> struct Either : F... { using F::operator()...; };
 template <class... F> Either(F...) -> Either<F...>;
 
 } // namespace
@@ -72,16 +70,15 @@ double WholeRuns::bytes_of_a_step() const {
 
 void WholeRuns::train(Stream &s, const TrainingRuns<float> &runs, const Examples &examples, long first, long last,
                       void *workspace) const {
-  std::visit(Either{[&](const MlpTraining &p) {
-                      if (kind_ == NetworkKind::field)
-                        train_fields<float>(s, runs, examples.field, p, first, last, workspace);
-                      else
-                        train_mlps<float>(s, runs, examples.images, p, first, last, workspace);
-                    },
-                    [&](const CnnTraining &p) {
-                      train_cnns<float>(s, runs, examples.images, p, first, last, workspace);
-                    }},
-             shape_);
+  std::visit(
+      Either{[&](const MlpTraining &p) {
+               if (kind_ == NetworkKind::field)
+                 train_fields<float>(s, runs, examples.field, p, first, last, workspace);
+               else
+                 train_mlps<float>(s, runs, examples.images, p, first, last, workspace);
+             },
+             [&](const CnnTraining &p) { train_cnns<float>(s, runs, examples.images, p, first, last, workspace); }},
+      shape_);
 }
 
 void WholeRuns::evaluate(Stream &s, float *loss, std::uint32_t *wrong, const float *theta, const Activation *act,
@@ -103,8 +100,9 @@ TrainerKind trainer_for(Backend backend, const NetworkShape &shape, int batch) {
   if (!deep && WholeRuns(shape, batch).fit(backend))
     return TrainerKind::whole_runs;
   if (shape.kind != NetworkKind::mlp)
-    throw InputError("network: such a ", name_of(shape.kind), " of ", layout_of(shape).size(),
-                     " parameters does not fit into a multiprocessor's shared memory; a smaller one, or the cpu, can train it");
+    throw InputError(
+        "network: such a ", name_of(shape.kind), " of ", layout_of(shape).size(),
+        " parameters does not fit into a multiprocessor's shared memory; a smaller one, or the cpu, can train it");
   return TrainerKind::layer_by_layer;
 }
 

@@ -27,8 +27,8 @@ private:
   std::variant<MlpTraining, CnnTraining> shape_;
 };
 
-// whole_runs: each network has a worker of its own for all its steps. layer_by_layer: all networks go through each layer
-// together (layerwise.h, networks/mlp.h).
+// whole_runs: each network has a worker of its own for all its steps. layer_by_layer: all networks go through each
+// layer together (layerwise.h, networks/mlp.h).
 enum class TrainerKind { whole_runs, layer_by_layer };
 
 // Whole runs where they fit, otherwise layer by layer. Throws InputError for what neither can do.

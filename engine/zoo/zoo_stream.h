@@ -29,7 +29,8 @@ public:
 
   // Waves of recipe.wave runs (recipe.networks does not count); at most `buffered` of them wait to be taken. Throws
   // InputError as ZooTrainer does.
-  ZooStream(const ZooRecipe &, const NetworkShape &, std::uint64_t seed, const DatasetSizes &, Backend, int buffered = 2);
+  ZooStream(const ZooRecipe &, const NetworkShape &, std::uint64_t seed, const DatasetSizes &, Backend,
+            int buffered = 2);
   ~ZooStream(); // ends the thread after the steps that it is in
 
   void plan(MemoryPlan &);

@@ -44,7 +44,8 @@ struct ZooTrainer::Work {
 };
 
 ZooTrainer::ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend backend)
-    : task_(std::move(task)), sizes_(sizes), backend_(backend), wave_(std::min(task_.recipe.wave, task_.recipe.networks)),
+    : task_(std::move(task)), sizes_(sizes), backend_(backend),
+      wave_(std::min(task_.recipe.wave, task_.recipe.networks)),
       open_(task_.recipe, task_.network, wave_, task_.seed, task_.storage == Dtype::bf16, backend,
             trainer_for(backend, task_.network, task_.recipe.batch)),
       evaluator_(task_.network, sizes.test, std::min(wave_, evaluated_at_once(backend)), backend,
@@ -144,9 +145,9 @@ void ZooTrainer::write(const Finished &f, ZooWriter &writer) const {
     const int run = first_of(f.wave) + int(i);
     const bool held_out = is_held_out(task_.recipe.networks > 1 ? run : long(k), task_.recipe.held_out);
     const RunRecipe &r = f.choices[i].recipe;
-    std::vector<ColumnValue> values{std::int64_t(run),         std::int64_t(f.due[row]), std::int64_t(held_out),
-                                    std::int64_t(r.optimizer), std::int64_t(r.act),
-                                    std::int64_t(f.choices[i].initialisation)};
+    std::vector<ColumnValue> values{std::int64_t(run),      std::int64_t(f.due[row]),
+                                    std::int64_t(held_out), std::int64_t(r.optimizer),
+                                    std::int64_t(r.act),    std::int64_t(f.choices[i].initialisation)};
     if (!is_classifier(task_.network))
       values.emplace_back(std::int64_t(examples_.signal_of(run)));
     for (const float value : {f.train_loss[row], f.test_loss[row], f.quality[row], r.lr, r.momentum, r.weight_decay,

@@ -15,10 +15,11 @@ struct Trained {
 };
 
 // `steps` steps of the recipe's runs by either trainer, and their scores on the test part.
-Trained train(Device device, TrainerKind trainer, const ZooRecipe &recipe, const NetworkShape &shape, const Dataset &data,
-              long steps) {
+Trained train(Device device, TrainerKind trainer, const ZooRecipe &recipe, const NetworkShape &shape,
+              const Dataset &data, long steps) {
   Wave wave(recipe, shape, recipe.networks, 1, false, device.backend, trainer);
-  Evaluator evaluator(shape, data.test.size(), recipe.networks, device.backend, exact_evaluator_for(device.backend, shape));
+  Evaluator evaluator(shape, data.test.size(), recipe.networks, device.backend,
+                      exact_evaluator_for(device.backend, shape));
   MemoryPlan plan("agreement");
   TrainingPart part(shape, sizes_of(data));
   part.plan(plan);

@@ -24,9 +24,8 @@ TEST_CASE("p-diff of 300,288 parameters, latent 1024, batch 50, trains in 14 GB 
   if (!built_with_cuda)
     return; // workspaces of kernels are part of it
   const auto cases = bench_cases(Device{Backend::cuda, 0});
-  const auto step = std::find_if(cases.begin(), cases.end(), [](const BenchCase &c) {
-    return c.name == "pdiff_vae_step_b50_v300288_latent1024";
-  });
+  const auto step = std::find_if(cases.begin(), cases.end(),
+                                 [](const BenchCase &c) { return c.name == "pdiff_vae_step_b50_v300288_latent1024"; });
   REQUIRE(step != cases.end());
   CHECK(step->planned_bytes <= 14e9);
   CHECK(step->planned_bytes > 7.3e9); // 615 million weights in the two wide products, with two moments each

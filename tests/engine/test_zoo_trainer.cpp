@@ -253,7 +253,8 @@ TEST_CASE("zoo trainer: fields learn the signal that their column names, one a r
         sum += std::pow(y - (data.train.pixels[signal * 16 + p] / 255.0 - 0.5), 2);
       }
       // bf16: an error of 2^-8 of values near 1/2 where the loss is small
-      CHECK(std::abs(loss[row] - sum / 16) <= (device.backend == Backend::cpu ? 1e-4 * sum / 16 + 1e-7 : 0.1 * sum / 16 + 1e-4));
+      CHECK(std::abs(loss[row] - sum / 16) <=
+            (device.backend == Backend::cpu ? 1e-4 * sum / 16 + 1e-7 : 0.1 * sum / 16 + 1e-4));
     }
   }
 }

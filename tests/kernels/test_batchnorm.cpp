@@ -61,7 +61,8 @@ TEST_CASE("batchnorm1d in pieces of samples is that of the whole batch") {
       in_every_precision([&]<class T>(T, Stream &s) {
         CAPTURE(p.length);
         CAPTURE(most);
-        const std::size_t c = std::size_t(p.channels), sample = c * std::size_t(p.length), n = sample * std::size_t(p.batch);
+        const std::size_t c = std::size_t(p.channels), sample = c * std::size_t(p.length),
+                          n = sample * std::size_t(p.batch);
         auto values = random_values<T>(n, 1);
         for (T &v : values)
           v += 3; // a mean that cancels
@@ -69,12 +70,13 @@ TEST_CASE("batchnorm1d in pieces of samples is that of the whole batch") {
             beta(s, random_values<T>(c, 4));
         const auto zeros = [&](std::size_t count) { return Buffer<T>(s, std::vector<T>(count)); };
         const Buffer<T> y(s, n), dx(s, n), mean(s, c), rstd(s, c), dgamma = zeros(c), dbeta = zeros(c),
-                        running_mean = zeros(c), running_var = zeros(c);
+                                                                   running_mean = zeros(c), running_var = zeros(c);
         batchnorm_forward<T>(s, y, mean, rstd, running_mean, running_var, x, gamma, beta, p);
         batchnorm_backward<T>(s, dx, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, p);
 
-        const Buffer<T> y2(s, n), dx2(s, n), mean2(s, c), rstd2(s, c), dgamma2 = zeros(c), dbeta2 = zeros(c),
-                        running_mean2 = zeros(c), running_var2 = zeros(c), moments(s, 2 * c), sums = zeros(2 * c);
+        const Buffer<T> y2(s, n), dx2(s, n), mean2(s, c), rstd2(s, c),
+            dgamma2 = zeros(c), dbeta2 = zeros(c), running_mean2 = zeros(c), running_var2 = zeros(c), moments(s, 2 * c),
+            sums = zeros(2 * c);
         const auto pieces = [&](auto f) {
           for (int first = 0; first < p.batch; first += most) {
             BatchNorm piece = p;
@@ -96,8 +98,12 @@ TEST_CASE("batchnorm1d in pieces of samples is that of the whole batch") {
                                 p.batch);
         });
         const double tolerance = golden_tolerance<T>;
-        for (const auto &[found, whole] : {std::pair{&y2, &y}, {&dx2, &dx}, {&dgamma2, &dgamma}, {&dbeta2, &dbeta},
-                                           {&running_mean2, &running_mean}, {&running_var2, &running_var}})
+        for (const auto &[found, whole] : {std::pair{&y2, &y},
+                                           {&dx2, &dx},
+                                           {&dgamma2, &dgamma},
+                                           {&dbeta2, &dbeta},
+                                           {&running_mean2, &running_mean},
+                                           {&running_var2, &running_var}})
           CHECK(relative_error(found->host(), whole->host()) <= tolerance);
       });
 }

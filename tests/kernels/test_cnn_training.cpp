@@ -9,10 +9,13 @@ namespace {
 
 // ModelZoos' small network with other sizes: an odd side that pooling cuts, several channels, a layer without pooling,
 // and linear ones.
-const CnnTraining odd{.channels = 2, .side = 11, .layers = 4,
-                      .layer = {{3, 3, 2}, {5, 2, 1}, {7, 3, 1}, {4, 1, 1}}, .batch = 11};
-const CnnTraining small{.channels = 1, .side = 28, .layers = 5,
-                        .layer = {{8, 5, 2}, {6, 5, 2}, {4, 2, 1}, {20, 3, 1}, {10, 1, 1}}, .batch = 10};
+const CnnTraining odd{
+    .channels = 2, .side = 11, .layers = 4, .layer = {{3, 3, 2}, {5, 2, 1}, {7, 3, 1}, {4, 1, 1}}, .batch = 11};
+const CnnTraining small{.channels = 1,
+                        .side = 28,
+                        .layers = 5,
+                        .layer = {{8, 5, 2}, {6, 5, 2}, {4, 2, 1}, {20, 3, 1}, {10, 1, 1}},
+                        .batch = 10};
 
 template <class T> struct Setting : Runs<T> {
   CnnTraining shape;
@@ -126,7 +129,8 @@ TEST_CASE("cnn training: the first step's gradient is the loss's slope (finite d
 }
 
 TEST_CASE("cnn training: float follows double, and where it is cut into calls changes nothing") {
-  const RunRecipe recipe{.optimizer = OptimizerKind::adamw, .act = Activation::tanh, .lr = 0.01f, .weight_decay = 0.02f};
+  const RunRecipe recipe{
+      .optimizer = OptimizerKind::adamw, .act = Activation::tanh, .lr = 0.01f, .weight_decay = 0.02f};
   Setting<float> narrow(odd, 2, {0, 2, 5}, recipe), cut = narrow;
   Setting<double> wide(odd, 2, {0, 2, 5}, recipe);
   wide.theta.assign(narrow.theta.begin(), narrow.theta.end());

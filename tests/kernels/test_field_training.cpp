@@ -26,14 +26,21 @@ template <class T> struct Setting : Runs<T> {
   }
 
   FieldSet set() const {
-    return {coordinate.data(), value.data(), std::uint32_t(signals), std::uint32_t(points), shape.widths[0],
-            shape.widths[shape.layers], 1 / 255.0, -0.5};
+    return {coordinate.data(),
+            value.data(),
+            std::uint32_t(signals),
+            std::uint32_t(points),
+            shape.widths[0],
+            shape.widths[shape.layers],
+            1 / 255.0,
+            -0.5};
   }
 
   void train(long first, long last, Device device = {}) {
     Runs<T>::train(first, last, 1e3, device, [&](Stream &s, const TrainingRuns<T> &runs) {
       const Buffer<float> coordinate_there(s, coordinate);
-      const Buffer<std::uint8_t> value_there(s, value), workspace(s, field_training_workspace(device.backend, shape, this->networks));
+      const Buffer<std::uint8_t> value_there(s, value),
+          workspace(s, field_training_workspace(device.backend, shape, this->networks));
       FieldSet there = set();
       there.coordinate = coordinate_there, there.value = value_there;
       train_fields<T>(s, runs, there, shape, first, last, workspace.get());
@@ -104,7 +111,8 @@ TEST_CASE("field training: the same on every device, to bf16's rounding") {
         CHECK(moved_error(here, expected, start) <= 0.3); // as for whole runs on images
         Stream s(device);
         const Buffer<float> coordinate(s, start.coordinate), theta(s, start.theta), loss(s, std::size_t(2));
-        const Buffer<std::uint8_t> value(s, start.value), workspace(s, field_training_workspace(device.backend, start.shape, 2));
+        const Buffer<std::uint8_t> value(s, start.value),
+            workspace(s, field_training_workspace(device.backend, start.shape, 2));
         const Buffer<Activation> act_there(s, acts);
         const Buffer<std::uint32_t> signal_there(s, signal);
         FieldSet set = start.set();

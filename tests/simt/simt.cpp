@@ -394,6 +394,4 @@ void run(const Launched &kernel, dim3 grid, dim3 block, std::size_t shared, cons
 } // namespace simt
 
 // CUDA's fast sine and cosine; the C library declares the name and keeps the function to itself.
-extern "C" void __sincosf(float x, float *sine, float *cosine) noexcept {
-  *sine = sinf(x), *cosine = cosf(x);
-}
+extern "C" void __sincosf(float x, float *sine, float *cosine) noexcept { *sine = sinf(x), *cosine = cosf(x); }
