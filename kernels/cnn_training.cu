@@ -155,7 +155,6 @@ __device__ inline void open_network(const Network &net, const TrainingRuns<float
     s.m[i] = runs.moment1 ? runs.moment1[from + i] : 0.0f, s.v[i] = runs.moment2 ? runs.moment2[from + i] : 0.0f;
     shared_at<float>(net.at.g)[i] = 0;
   }
-  __syncthreads();
 }
 
 // Image `image` of the group is example example(image).
@@ -278,12 +277,11 @@ __device__ inline void add_weight_gradient(const Network &net, int l) {
     return;
   for (int e = int(threadIdx.x); e < a.taps * a.outputs; e += threads) {
     const int r = e % a.taps, o = e / a.taps, tile = o / 8 * rows + r / 16;
-    float sum = 0;
+    float sum = 0; // the thread that moves the weight, if it is the first layer's; otherwise a barrier comes before that
     for (int split = 0; split < splits; ++split)
       sum += sums[(split * tiles + tile) * 128 + r % 16 * 8 + o % 8];
     g[e] += sum;
   }
-  __syncthreads();
 }
 
 // d of a layer's input: dz·W times the slope that lies there.
@@ -408,7 +406,6 @@ __global__ void __launch_bounds__(threads, 2)
       [&](float *row) {
         return block_reduce<Max>(write_weights(runs, row, net.state().w, at.parameters), net.partials()) > runs.limit;
       });
-  __syncthreads();
   const State s = net.state();
   for (int i = int(threadIdx.x); i < at.parameters; i += threads) {
     runs.theta[from + i] = s.w[i], runs.moment1[from + i] = s.m[i];
@@ -451,7 +448,6 @@ __global__ void __launch_bounds__(threads, 2)
     if (b == 0 && full)
       bits[first / 32] = word;
     word = full ? 0 : word;
-    __syncthreads();
   }
   total = block_reduce<Sum>(total, net.partials());
   if (b == 0)

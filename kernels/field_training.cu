@@ -61,7 +61,6 @@ __global__ void __launch_bounds__(threads, blocks_at_least<Strips>)
     if (b < Rows && point < set.points)
       for (int o = 0; o < set.outputs; ++o)
         total += task.error(net, b, o) * task.error(net, b, o);
-    __syncthreads();
   }
   total = block_reduce<Sum>(total, net.partials());
   if (threadIdx.x == 0)

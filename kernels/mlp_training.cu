@@ -75,7 +75,6 @@ __global__ void __launch_bounds__(threads, blocks_at_least<Strips>)
     const std::uint32_t bits = __ballot_sync(~0u, is_wrong);
     if (b < Rows && b % 32 == 0 && first / 32 + std::uint32_t(b) / 32 < words)
       wrong[std::size_t(network) * words + first / 32 + std::uint32_t(b) / 32] = bits;
-    __syncthreads();
   }
   total = block_reduce<Sum>(total, net.partials());
   if (threadIdx.x == 0)

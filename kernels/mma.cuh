@@ -50,4 +50,36 @@ __device__ inline void load_matrices_transposed(std::uint32_t (&r)[4], const bf1
 #endif
 }
 
+// sum [16, 16] += A·B over `depth` of k: A 16 rows from `a` [m, k], B 16 columns; pitches in elements, rows 16 bytes
+// aligned.
+//   Straight: b [n, k], as weights [out, in] forward. Across: b [k, n].
+enum class Lies { straight, across };
+template <Lies A, Lies B>
+__device__ inline void multiply_strip(float (&sum)[2][4], const bf16 *a, int a_pitch, const bf16 *b, int b_pitch,
+                                      int depth, int lane) {
+  const int row = lane % 8, quarter = lane / 8;
+  for (int k = 0; k < depth; k += 16) {
+    std::uint32_t left[4], right[4];
+    if constexpr (A == Lies::straight)
+      load_matrices(left, a + (quarter % 2 * 8 + row) * a_pitch + k + quarter / 2 * 8);
+    else
+      load_matrices_transposed(left, a + (k + quarter / 2 * 8 + row) * a_pitch + quarter % 2 * 8);
+    if constexpr (B == Lies::straight)
+      load_matrices(right, b + (quarter / 2 * 8 + row) * b_pitch + k + quarter % 2 * 8);
+    else
+      load_matrices_transposed(right, b + (k + quarter % 2 * 8 + row) * b_pitch + quarter / 2 * 8);
+    multiply_add(sum[0], left, {right[0], right[1]});
+    multiply_add(sum[1], left, {right[2], right[3]});
+  }
+}
+
+// Calls f(row, column, which half, which element) for the eight elements that a lane has of a 16x16 tile.
+template <class F> __device__ inline void for_elements(int lane, F f) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half)
+#pragma unroll
+    for (int e = 0; e < 4; ++e)
+      f(e / 2 * 8 + lane / 4, half * 8 + lane % 4 * 2 + e % 2, half, e);
+}
+
 } // namespace theta

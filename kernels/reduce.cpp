@@ -67,6 +67,21 @@ template <class T> void channel_sum(Stream &s, T *out, const T *x, int batch, in
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::channel_sum(s, out, x, batch, channels, length);
+  if (length == 1) { // columns of a matrix: some at a time, row by row
+    constexpr int columns = 64;
+#pragma omp parallel for if (worth_threads(double(batch) * channels))
+    for (int first = 0; first < channels; first += columns) {
+      double sum[columns] = {};
+      const int count = std::min(columns, channels - first);
+      for (int n = 0; n < batch; ++n)
+#pragma omp simd
+        for (int c = 0; c < count; ++c)
+          sum[c] += x[std::size_t(n) * channels + first + c];
+      for (int c = 0; c < count; ++c)
+        out[first + c] += T(sum[c]);
+    }
+    return;
+  }
 #pragma omp parallel for if (worth_threads(double(batch) * channels * length))
   for (int c = 0; c < channels; ++c) {
     double sum = 0;

@@ -147,37 +147,6 @@ struct Network {
   }
 };
 
-// d[2] += A·B over `depth` of k: A 16 rows from `a` [m, k], B 16 columns.
-//   Straight: b [n, k], as weights [out, in] forward. Across: b [k, n].
-enum class Lies { straight, across };
-template <Lies A, Lies B>
-__device__ inline void multiply_strip(float (&sum)[2][4], const bf16 *a, int a_pitch, const bf16 *b, int b_pitch,
-                                      int depth, int lane) {
-  const int row = lane % 8, quarter = lane / 8;
-  for (int k = 0; k < depth; k += 16) {
-    std::uint32_t left[4], right[4];
-    if constexpr (A == Lies::straight)
-      load_matrices(left, a + (quarter % 2 * 8 + row) * a_pitch + k + quarter / 2 * 8);
-    else
-      load_matrices_transposed(left, a + (k + quarter / 2 * 8 + row) * a_pitch + quarter % 2 * 8);
-    if constexpr (B == Lies::straight)
-      load_matrices(right, b + (quarter / 2 * 8 + row) * b_pitch + k + quarter % 2 * 8);
-    else
-      load_matrices_transposed(right, b + (k + quarter % 2 * 8 + row) * b_pitch + quarter / 2 * 8);
-    multiply_add(sum[0], left, {right[0], right[1]});
-    multiply_add(sum[1], left, {right[2], right[3]});
-  }
-}
-
-// Calls f(row, column, which half, which element) for the eight elements that a lane has of a 16x16 tile.
-template <class F> __device__ inline void for_elements(int lane, F f) {
-#pragma unroll
-  for (int half = 0; half < 2; ++half)
-#pragma unroll
-    for (int e = 0; e < 4; ++e)
-      f(e / 2 * 8 + lane / 4, half * 8 + lane % 4 * 2 + e % 2, half, e);
-}
-
 // Which part of a product a warp has: 16 rows from `row` on, and of every `of` strips of columns the one that is
 // `which`.
 struct Part {
@@ -356,7 +325,6 @@ __device__ inline void open_network(const Network &net) {
       net.shadow(l)[o * pitch(in) + i] = to_bf16(o < out && i < in ? outside.w[o * in + i] : 0.0f);
     }
   }
-  __syncthreads();
 }
 __device__ inline void close_network(const Network &net) {
   for (int l = 0; l < net.p.layers; ++l)
@@ -413,7 +381,6 @@ __device__ inline float train_step(const Network &net, const Task &task, const R
           net.shadow(l)[i / in * pitch(in) + i % in] = to_bf16(w);
       }
     }
-    __syncthreads();
   }
   return block_reduce<Sum>(loss, net.partials()) / float(batch);
 }

@@ -1,5 +1,6 @@
 #include "bound.h"
 #include "engine/layers/conv_block.h"
+#include "engine/layers/dit_block.h"
 #include "engine/layers/linear.h"
 #include <numeric>
 
@@ -77,4 +78,101 @@ TEST_CASE("conv block: gradients of weights and input agree with central differe
       check_gradient(start, vectors.gradient.host(), [&](const auto &values) { return loss(values, x0); });
       check_gradient(x0, dx.host(), [&](const auto &inputs) { return loss(start, inputs); });
     }
+}
+
+namespace {
+
+// A block bound to memory of its own, on given parameters.
+template <class T> struct Dit {
+  Layout layout;
+  DitBlock<T> block;
+  MemoryPlan plan{"test"};
+  std::optional<Arena> arena;
+  int batch;
+
+  Dit(Stream &s, const DitBlockShape &shape, int batch_) : block(layout, "", shape), batch(batch_) {
+    block.plan_forward(plan, "block.", batch, Mode::train);
+    block.plan_backward(plan);
+    plan.place();
+    arena.emplace(s.device(), plan);
+    block.bind(*arena);
+  }
+};
+
+template <class T> std::vector<T> silu(const std::vector<T> &c) {
+  std::vector<T> y;
+  for (const T v : c)
+    y.push_back(v / (1 + std::exp(-v)));
+  return y;
+}
+
+} // namespace
+
+TEST_CASE("dit block agrees with PyTorch: output and every gradient") {
+  const Golden golden("dit_block");
+  in_every_precision([&]<class T>(T, Stream &s) {
+    const int batch = golden.side("x", 0), tokens = golden.side("x", 1), width = golden.side("x", 2);
+    Dit<T> dit(s, {width, 3, tokens}, batch);
+    const Vectors<T> vectors(s, flat<T>(golden, dit.layout, "param."), {T(0)});
+    const auto c = golden.get<T>("c");
+    const Buffer<T> x(s, golden.get<T>("x")), silu_c(s, silu(c)), dx(s, golden.get<T>("dy")),
+        d_silu(s, std::vector<T>(c.size()));
+    const T *y = dit.block.forward(s, vectors.parameters(), x, silu_c);
+    const auto output = to_host(s, y, x.size());
+    dit.block.backward_accumulate(s, vectors.parameters(), dx, d_silu, x, silu_c);
+    auto dc = d_silu.host();
+    for (std::size_t i = 0; i < dc.size(); ++i) { // through silu
+      const T sigmoid = 1 / (1 + std::exp(-c[i]));
+      dc[i] *= sigmoid * (1 + c[i] * (1 - sigmoid));
+    }
+    // On cuda attention multiplies in bf16.
+    const double tolerance = s.is_cuda() ? 0x1p-7 : golden_tolerance<T>;
+    CHECK(norm_error(output, golden.get<T>("y")) <= tolerance);
+    CHECK(norm_error(dx.host(), golden.get<T>("dx")) <= tolerance);
+    CHECK(norm_error(dc, golden.get<T>("dc")) <= tolerance);
+    const auto gradient = vectors.gradient.host();
+    for (const auto &place : dit.layout.places()) {
+      CAPTURE(place.name);
+      const std::vector<T> part(gradient.begin() + std::ptrdiff_t(place.offset),
+                                gradient.begin() + std::ptrdiff_t(place.offset + elements_of(place)));
+      CHECK(norm_error(part, golden.get<T>("grad." + place.name)) <= tolerance);
+    }
+  });
+}
+
+TEST_CASE("dit block: gradients agree with central differences in double; tokens may change places") {
+  Stream s{Device{}};
+  const int batch = 2, tokens = 5, width = 8;
+  Dit<double> dit(s, {width, 2, tokens}, batch);
+  const std::size_t n = std::size_t(batch * tokens * width);
+  const auto start = random_values<double>(dit.layout.size(), 1, 0.3), x0 = random_values<double>(n, 2),
+             c0 = random_values<double>(std::size_t(batch * width), 3), d = random_values<double>(n, 4);
+  const auto run = [&](const std::vector<double> &values, const std::vector<double> &inputs,
+                       const std::vector<double> &conditions) {
+    const Vectors<double> vectors(s, values, {0});
+    const Buffer<double> x(s, inputs), c(s, conditions);
+    return to_host(s, dit.block.forward(s, vectors.parameters(), x, c), n);
+  };
+  const auto loss = [&](const auto &values, const auto &inputs, const auto &conditions) {
+    return dot(run(values, inputs, conditions), d);
+  };
+  loss(start, x0, c0); // leaves what backward needs
+  const Vectors<double> vectors(s, start, {0});
+  const Buffer<double> x(s, x0), c(s, c0), dx(s, d), dc(s, std::vector<double>(c0.size()));
+  dit.block.backward_accumulate(s, vectors.parameters(), dx, dc, x, c);
+  check_gradient(start, vectors.gradient.host(), [&](const auto &v) { return loss(v, x0, c0); });
+  check_gradient(x0, dx.host(), [&](const auto &v) { return loss(start, v, c0); });
+  check_gradient(c0, dc.host(), [&](const auto &v) { return loss(start, x0, v); });
+
+  const int order[tokens] = {3, 0, 4, 1, 2};
+  auto moved = x0, expected = run(start, x0, c0);
+  const auto plain = expected;
+  for (int b = 0; b < batch; ++b)
+    for (int t = 0; t < tokens; ++t)
+      for (int i = 0; i < width; ++i) {
+        const std::size_t to = std::size_t((b * tokens + t) * width + i),
+                          from = std::size_t((b * tokens + order[t]) * width + i);
+        moved[to] = x0[from], expected[to] = plain[from];
+      }
+  CHECK(relative_error(run(start, moved, c0), expected) <= 1e-14);
 }

@@ -66,7 +66,7 @@ resident.cuh | mlp_training.cu | test_mlp_training | if (output < net.out(l) && 
 resident.cuh | mlp_training.cu | test_mlp_training | strip < strips) | true)
 resident.cuh | field_training.cu | test_field_training | o < out ? sum[s][half][e] + bias[o] : 0.0f | sum[s][half][e] + bias[o]
 field_training.cu | field_training.cu | test_field_training | i < set.inputs ? | true ?
-mlp_training.cu | mlp_training.cu | test_mlp_training | i < set.pixels ? | true ?
+mlp_training.cu | mlp_training.cu | test_mlp_training | return i < set.pixels | return true
 cnn_training.cu | cnn_training.cu | test_cnn_training | if (at_row < m && at_column < n) | if (true)
 cnn_training.cu | cnn_training.cu | test_cnn_training | return k < a.taps && o < a.outputs ? | return true ?
 cnn_training.cu | cnn_training.cu | test_cnn_training | return inside ? | return true ?

@@ -1,0 +1,58 @@
+// A transformer block whose normalisations, and whose branches, are conditioned by a vector a sample (adaLN-Zero:
+// Peebles & Xie, "Scalable diffusion models with transformers", 2023):
+//   (shift1, scale1, gate1, shift2, scale2, gate2) = ada(silu(c))
+//   x = x + gate1·proj(attention(qkv(norm(x)·(1 + scale1) + shift1)))
+//   x = x + gate2·fc2(gelu_tanh(fc1(norm(x)·(1 + scale2) + shift2)))
+// x [batch, tokens, width], c [batch, width]. Tokens have no places: a permutation of them permutes the output.
+#pragma once
+#include "engine/memory/arena.h"
+#include "kernels/attention.h"
+#include "kernels/modulate.h"
+#include "linear.h"
+
+namespace theta {
+
+struct DitBlockShape {
+  int width, heads, tokens;
+  int expansion = 4; // of the hidden layer
+  Arithmetic arithmetic = Arithmetic::fp32;
+};
+
+template <class T> class DitBlock {
+public:
+  // Adds NAMEqkv, NAMEproj, NAMEfc1, NAMEfc2, NAMEada (.weight, .bias) to the layout. ada starts at zero, so that a
+  // fresh block is the identity.
+  DitBlock(Layout &, const std::string &name, const DitBlockShape &);
+
+  // Rehearses forward: in training, what backward needs stays until plan_backward_done.
+  void plan_forward(MemoryPlan &, const std::string &name, int batch, Mode);
+  void plan_backward(MemoryPlan &);
+  void bind(const Arena &);
+
+  // The block's output. silu_c [batch, width] is silu(c) already: all blocks share it. x must live until backward.
+  T *forward(Stream &, const Parameters<T> &, const T *x, const T *silu_c);
+  // dx, the gradient of the output on entry, becomes that of x. d_silu_c is added to.
+  void backward_accumulate(Stream &, const Parameters<T> &, T *dx, T *d_silu_c, const T *x, const T *silu_c);
+
+private:
+  struct Tensor {
+    Slot slot;
+    T *at = nullptr;
+    operator T *() const { return at; }
+  };
+  Tensor reserve(MemoryPlan &, const char *what, std::int64_t width, std::int64_t rows) const;
+  Modulation modulation() const;
+  Attention attention() const { return {batch_, shape_.tokens, shape_.heads, shape_.width / shape_.heads}; }
+  int rows() const { return batch_ * shape_.tokens; }
+  T *part(const Tensor &of, int i) const { return of.at + std::size_t(i) * shape_.width; } // of ada's six
+
+  DitBlockShape shape_;
+  Linear qkv_, proj_, fc1_, fc2_, ada_;
+  std::string name_;
+  int batch_ = 0;
+  Tensor conditions_, mean1_, rstd1_, normal1_, qkv_out_, log_sum_, attended_, branch1_, middle_, mean2_, rstd2_,
+      normal2_, hidden_, active_, branch2_, out_;
+  Tensor d_conditions_, d_branch_, d_hidden_, d_normal_, d_qkv_, d_attended_, through_, d_silu_;
+};
+
+} // namespace theta
