@@ -27,6 +27,7 @@ enum class Purpose : std::uint32_t {
   label_noise,
   dropout,
   hyper_parameters,
+  unit_order,
 };
 
 struct Bits4 {

@@ -1,0 +1,91 @@
+#include "tokens.h"
+#include <algorithm>
+
+namespace theta {
+
+namespace {
+
+// Appends a type whose token i is the places place(i, 0), place(i, 1), ...
+template <class F> void add_type(Tokens &tokens, TokenType type, F place) {
+  for (int i = 0; i < type.count; ++i)
+    for (int e = 0; e < type.width; ++e)
+      tokens.place.push_back(std::int32_t(place(i, e)));
+  tokens.types.push_back(std::move(type));
+}
+
+Tokens by_neuron(const Tokenised &t) {
+  if (!t.shape || t.shape->kind == NetworkKind::cnn)
+    throw InputError("fit.transformer.tokens: found neuron, expected chunk or layer for what is not a perceptron");
+  const auto &widths = t.shape->widths;
+  const int layers = int(widths.size()) - 1;
+  const bool outgoing = layers == 2;
+  Tokens tokens;
+  for (int l = 0; l < layers; ++l) {
+    const auto weight = long(t.layout[std::size_t(2 * l)].offset), bias = long(t.layout[std::size_t(2 * l + 1)].offset);
+    const int in = widths[std::size_t(l)], out = widths[std::size_t(l) + 1];
+    if (outgoing && l == 1) { // its weights left with the units
+      add_type(tokens, {"biases", 1, out, false}, [&](int, int e) { return bias + e; });
+      continue;
+    }
+    const int next = outgoing ? widths[2] : 0;
+    const long next_weight = outgoing ? long(t.layout[2].offset) : 0;
+    const bool hidden = l + 1 < layers;
+    add_type(tokens, {hidden ? text("units", l + 1) : "outputs", out, in + 1 + next, hidden}, [&](int u, int e) {
+      return e < in ? weight + long(u) * in + e : e == in ? bias + u : next_weight + long(e - in - 1) * out + u;
+    });
+  }
+  return tokens;
+}
+
+Tokens by_pieces(const Tokenised &t, int chunk) {
+  Tokens tokens;
+  for (const TensorPlace &tensor : t.layout) {
+    const int size = int(elements_of(tensor)), width = std::min(chunk, size), count = (size + width - 1) / width;
+    add_type(tokens, {tensor.name, count, width, false}, [&](int i, int e) {
+      const int at = i * width + e;
+      return at < size ? long(tensor.offset) + at : -1L;
+    });
+  }
+  return tokens;
+}
+
+} // namespace
+
+int Tokens::count() const {
+  int n = 0;
+  for (const TokenType &type : types)
+    n += type.count;
+  return n;
+}
+
+void Tokens::tokenise(float *tokens, const float *theta) const {
+  for (std::size_t i = 0; i < place.size(); ++i)
+    tokens[i] = place[i] < 0 ? 0 : theta[place[i]];
+}
+
+void Tokens::detokenise(float *theta, const float *tokens) const {
+  for (std::size_t i = 0; i < place.size(); ++i)
+    if (place[i] >= 0)
+      theta[place[i]] = tokens[i];
+}
+
+const std::vector<std::pair<std::string, Tokenizer>> &tokenizers() {
+  static const std::vector<std::pair<std::string, Tokenizer>> all{
+      {"neuron", by_neuron},
+      {"chunk", [](const Tokenised &t) { return by_pieces(t, t.chunk); }},
+      {"layer", [](const Tokenised &t) { return by_pieces(t, 1 << 30); }},
+  };
+  return all;
+}
+
+Tokens tokens_by(const std::string &name, const Tokenised &t) {
+  std::string known;
+  for (const auto &[key, tokenizer] : tokenizers()) {
+    if (key == name)
+      return tokenizer(t);
+    known += (known.empty() ? "" : ", ") + key;
+  }
+  throw InputError("fit.transformer.tokens: found '", name, "', expected one of ", known);
+}
+
+} // namespace theta
