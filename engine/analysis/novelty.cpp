@@ -1,15 +1,28 @@
 #include "novelty.h"
 #include "kernels/counting.h"
+#include "kernels/names.h"
 #include "kernels/row_l2.h"
 #include <algorithm>
+#include <array>
 #include <limits>
 
 namespace theta {
 
+namespace {
+constexpr std::array distance_names{"plain", "assigned"};
+}
+
+DistanceKind distance_named(std::string_view name) {
+  return value_named<DistanceKind>(name, distance_names, "distance");
+}
+const char *name_of(DistanceKind kind) { return distance_names[std::size_t(kind)]; }
+
 NoveltyJudge::NoveltyJudge(const NetworkShape &shape, std::size_t images, int wave, std::size_t references,
-                           std::size_t largest_group, Backend backend)
+                           std::size_t largest_group, Backend backend, DistanceKind distance)
     : references_(references), largest_group_(largest_group), parameters_(layout_of(shape).size()),
       evaluator_(shape, images, wave, backend, exact_evaluator_for(backend, shape)) {
+  if (distance == DistanceKind::assigned)
+    assigned_.emplace(shape);
   const auto n = std::int64_t(references), g = std::int64_t(largest_group), v = std::int64_t(parameters_);
   const auto words = std::int64_t(evaluator_.words());
   training_slot_ = plan_.reserve<float>("eval.training", MemoryClass::data, {n, v}, "eval.references");
@@ -45,6 +58,8 @@ void NoveltyJudge::start(Device device, const Dataset &data, const Images &part,
       sum[c] += training_.theta[i * parameters_ + c];
   for (const double total : sum)
     centre_.push_back(float(total / double(references_)));
+  if (assigned_)
+    return;
   for (auto [set, slot] : {std::pair{&training_, training_slot_}, {&held_out_, held_out_slot_}}) {
     for (std::size_t i = 0; i < set->theta.size(); ++i)
       set->theta[i] -= centre_[i % parameters_];
@@ -54,12 +69,14 @@ void NoveltyJudge::start(Device device, const Dataset &data, const Images &part,
   }
 }
 
-// Distances of the group on the device to n references, [networks, n].
-std::vector<float> NoveltyJudge::distances(const float *references, std::size_t n, std::size_t networks) {
+// Distances of a group, which is on the device, to the references, [networks, n].
+std::vector<float> NoveltyJudge::distances(Slot references, const NetworkSet &set, const NetworkSet &group) {
+  if (assigned_)
+    return (*assigned_)(group.theta, set.theta);
   float *d = arena_->at<float>(distance_slot_);
-  row_l2(*stream_, d, arena_->at<float>(group_slot_), references, int(networks), int(n), parameters_,
-         arena_->at<float>(workspace_slot_));
-  return to_host(*stream_, d, networks * n);
+  row_l2(*stream_, d, arena_->at<float>(group_slot_), arena_->at<float>(references), int(group.count), int(references_),
+         parameters_, arena_->at<float>(workspace_slot_));
+  return to_host(*stream_, d, group.count * references_);
 }
 
 GroupReport NoveltyJudge::judge(const std::string &name, const NetworkSet &group) {
@@ -78,8 +95,8 @@ GroupReport NoveltyJudge::judge(const std::string &name, const NetworkSet &group
     centred[i] -= centre_[i % parameters_];
   copy(s, arena_->at<float>(group_slot_), centred.data(), centred.size() * sizeof(float));
   s.synchronize();
-  const auto to_training = distances(arena_->at<float>(training_slot_), n, networks);
-  const auto to_held_out = distances(arena_->at<float>(held_out_slot_), n, networks);
+  const auto to_training = distances(training_slot_, training_, group);
+  const auto to_held_out = distances(held_out_slot_, held_out_, group);
 
   GroupReport report{
       .name = name, .networks = networks, .accuracy = std::move(scores.accuracy), .loss = std::move(scores.loss)};

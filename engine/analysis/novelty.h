@@ -3,6 +3,7 @@
 #include "baselines.h"
 #include "engine/zoo/evaluator.h"
 #include "statistics.h"
+#include "unit_distance.h"
 
 namespace theta {
 
@@ -11,11 +12,17 @@ struct GroupReport {
   std::size_t networks = 0;
   std::vector<float> accuracy, loss, max_iou, nearest_l2; // one value a network
   Share memorised;
+  double z_u = 0; // of nearest_l2 against that of held-out networks (statistics.h)
 };
+
+// plain: L2 of the flattened weights. assigned: after balancing and the best assignment of units (unit_distance.h).
+enum class DistanceKind { plain, assigned };
+DistanceKind distance_named(std::string_view name); // throws InputError
+const char *name_of(DistanceKind);
 
 // Measures groups against one choice of n training and n held-out networks.
 //   max_iou     the largest IoU of a network's wrong test predictions with those of a training network (p-diff)
-//   nearest_l2  the distance of its flattened weights to the nearest training network
+//   nearest_l2  its distance to the nearest training network
 //   memorised   the share of the group whose nearest neighbour among the training networks is nearer than among as many
 //               held-out ones: 0.5 without memory, because both were drawn alike and the generator saw only one of
 //               them.
@@ -24,7 +31,7 @@ class NoveltyJudge {
 public:
   // Groups of at most `largest_group` networks of V parameters; `references` is n.
   NoveltyJudge(const NetworkShape &, std::size_t images, int wave, std::size_t references, std::size_t largest_group,
-               Backend);
+               Backend, DistanceKind = DistanceKind::plain);
 
   const MemoryPlan &plan() const { return plan_; }
 
@@ -33,9 +40,10 @@ public:
   GroupReport judge(const std::string &name, const NetworkSet &group);
 
 private:
-  std::vector<float> distances(const float *references, std::size_t n, std::size_t networks);
+  std::vector<float> distances(Slot references, const NetworkSet &set, const NetworkSet &group);
 
   std::size_t references_, largest_group_, parameters_;
+  std::optional<UnitDistance> assigned_; // where distances are not plain
   Evaluator evaluator_;
   MemoryPlan plan_{"eval"};
   Slot training_slot_, held_out_slot_, group_slot_, distance_slot_, workspace_slot_, wrong_slot_, reference_wrong_slot_,

@@ -25,4 +25,22 @@ Share share_of(double successes, std::size_t n) {
   return {p, std::max(0.0, centre - half), std::min(1.0, centre + half), n};
 }
 
+double mann_whitney_u(const std::vector<float> &a, const std::vector<float> &b) {
+  auto sorted = b;
+  std::sort(sorted.begin(), sorted.end());
+  double u = 0;
+  for (const float x : a) {
+    const auto [first, last] = std::equal_range(sorted.begin(), sorted.end(), x);
+    u += double(first - sorted.begin()) + 0.5 * double(last - first);
+  }
+  return u;
+}
+
+double mann_whitney_z(const std::vector<float> &a, const std::vector<float> &b) {
+  const double n = double(a.size()), m = double(b.size());
+  if (n == 0 || m == 0)
+    return 0;
+  return (mann_whitney_u(a, b) - n * m / 2) / std::sqrt(n * m * (n + m + 1) / 12);
+}
+
 } // namespace theta

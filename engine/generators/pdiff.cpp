@@ -1,5 +1,5 @@
 #include "pdiff.h"
-#include "data/json.h"
+#include "generator_file.h"
 #include <numeric>
 
 namespace theta {
@@ -7,23 +7,6 @@ namespace theta {
 namespace {
 
 constexpr const char *kind = "p-diff";
-
-Json json_of(const FitRecipe &r) {
-  return {{"steps", r.steps},
-          {"batch", r.batch},
-          {"lr", r.lr},
-          {"weight_decay", r.weight_decay},
-          {"max_norm", r.max_norm},
-          {"schedule", name_of(r.schedule)},
-          {"ema_decay", r.ema_decay}};
-}
-
-FitRecipe recipe_of(const Json &j, const std::string &where) {
-  return {field<long>(j, "steps", where),      field<int>(j, "batch", where),
-          field<double>(j, "lr", where),       field<double>(j, "weight_decay", where),
-          field<double>(j, "max_norm", where), lr_kind_named(field<std::string>(j, "schedule", where)),
-          field<double>(j, "ema_decay", where)};
-}
 
 Json json_of(const PDiffConfig &c) {
   return {{"normalizer", name_of(c.normalizer)},
@@ -118,30 +101,18 @@ void save_pdiff(const std::filesystem::path &path, const PDiff &p, const std::st
     for (const auto &place : layout.places())
       tensors.push_back({prefix + place.name, Dtype::f32, place.shape, values.data() + place.offset});
   });
-  Json layout = Json::array();
-  for (const auto &place : p.networks.layout)
-    layout.push_back({{"name", place.name}, {"shape", place.shape}, {"offset", place.offset}});
-  const Json about = {{"kind", kind},
-                      {"config", json_of(p.config)},
-                      {"parameters", p.networks.parameters},
-                      {"layout", layout},
-                      {"facts", parse_json(p.networks.facts, "facts")}};
+  Json about = {{"kind", kind}, {"config", json_of(p.config)}};
+  put_networks(about, p.networks);
   write_safetensors(path, tensors, {{"theta", about.dump()}, {"key", key}});
 }
 
 PDiff load_pdiff(const std::filesystem::path &path) {
   const Safetensors file(path);
   const std::string where = path.string();
-  const Json about = parse_json(file.metadata("theta"), where);
-  if (const auto found = field<std::string>(about, "kind", where); found != kind)
-    throw InputError(where, ": kind: found '", found, "', expected ", kind);
+  const Json about = about_generator(file, kind);
   PDiff p;
   p.config = config_of(field<Json>(about, "config", where), where);
-  p.networks.parameters = field<std::size_t>(about, "parameters", where);
-  p.networks.facts = field<Json>(about, "facts", where).dump();
-  for (const auto &entry : field<Json>(about, "layout", where))
-    p.networks.layout.push_back({field<std::string>(entry, "name", where), field<Shape>(entry, "shape", where),
-                                 field<std::size_t>(entry, "offset", where)});
+  p.networks = networks_of(about, where);
   const Models models(p.config, p.networks.parameters);
   const std::int64_t v = std::int64_t(p.networks.parameters), latent = p.config.latent;
   p.normalizer = {file.read<float>("normalizer.mean", {v}), file.read<float>("normalizer.std", {v})};
@@ -153,14 +124,6 @@ PDiff load_pdiff(const std::filesystem::path &path) {
     }
   });
   return p;
-}
-
-std::string generator_key(const std::filesystem::path &path) {
-  try {
-    return Safetensors(path).metadata("key");
-  } catch (const InputError &) {
-    return "";
-  }
 }
 
 } // namespace theta

@@ -1,5 +1,7 @@
 #include "config.h"
+#include "kernels/names.h"
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <fmt/core.h>
 #include <limits>
@@ -67,6 +69,7 @@ template <class V> void visit(V &v, Config &c) {
   v("storage", c.zoo.storage);
   v("from", c.zoo.from);
   v.section("fit");
+  v("generator", c.generator, generator_named);
   v("normalizer", c.fit.normalizer, normalizer_named);
   v("latent", c.fit.latent, Limits{1, 1 << 20});
   v("diffusion_steps", c.fit.diffusion_steps, Limits{2, 1e6});
@@ -94,18 +97,33 @@ template <class V> void visit(V &v, Config &c) {
   v("kernel", c.fit.denoiser_kernel, Limits{1, 1023});
   v("time_width", c.fit.time_width, Limits{2, 1 << 16});
   recipe(c.fit.denoiser);
+  v.section("fit.transformer");
+  v("tokens", c.transformer.tokens);
+  v("chunk", c.transformer.chunk, positive);
+  v("balance", c.transformer.balance);
+  v("width", c.transformer.width, Limits{1, 1 << 14});
+  v("layers", c.transformer.layers, Limits{0, 256});
+  v("heads", c.transformer.heads, Limits{1, 1024});
+  v("features", c.transformer.features, Limits{4, 1 << 14});
+  v("warmup", c.transformer.warmup, not_negative);
+  v("beta2", c.transformer.beta2, Limits{0, 0.9999999});
+  v("arithmetic", c.transformer.arithmetic, arithmetic_named);
+  recipe(c.transformer.recipe);
   v.section("sample");
   v("count", c.sample.count, positive);
   v("batch", c.sample.options.batch, positive);
   v("sampler", c.sample.options.sampler, sampler_named);
   v("ddim_steps", c.sample.options.ddim_steps, positive);
   v("ddim_eta", c.sample.options.ddim_eta, Limits{0, 1});
+  v("flow", c.sample.flow, flow_sampler_named);
+  v("flow_steps", c.sample.flow_steps, positive);
   v.section("eval");
   v("networks", c.eval.networks, positive);
   v("references", c.eval.references, positive);
   v("wave", c.eval.wave, positive);
   v("average", c.eval.average, positive);
   v("part", c.eval.part);
+  v("distance", c.eval.distance, distance_named);
   v("noise", c.eval.noise, not_negative);
 }
 
@@ -360,6 +378,8 @@ void check(const Config &c, const std::string &where) {
     throw InputError(where, ": network.octaves: found ", c.network.octaves, ", expected 0 but with kind = \"field\"");
   if (c.zoo.from.empty())
     try {
+      if (c.eval.distance == DistanceKind::assigned)
+        UnitDistance{c.network};
       layout_of(c.network);
     } catch (const InputError &e) {
       throw InputError(where, ": ", e.what());
@@ -377,6 +397,11 @@ void check(const Config &c, const std::string &where) {
        {std::pair{"fit.autoencoder.kernel", c.fit.autoencoder_kernel}, {"fit.denoiser.kernel", c.fit.denoiser_kernel}})
     if (kernel % 2 == 0)
       throw InputError(where, ": ", key, ": found ", kernel, ", expected an odd number");
+  if (c.transformer.width % c.transformer.heads != 0)
+    throw InputError(where, ": fit.transformer.heads: found ", c.transformer.heads, ", expected a divisor of width, ",
+                     c.transformer.width);
+  if (c.transformer.features % 2 != 0)
+    throw InputError(where, ": fit.transformer.features: found ", c.transformer.features, ", expected an even number");
   if (c.sample.options.sampler == SamplerKind::ddim && c.sample.options.ddim_steps > c.fit.diffusion_steps)
     throw InputError(where, ": sample.ddim_steps: found ", c.sample.options.ddim_steps,
                      ", expected at most fit.diffusion_steps, ", c.fit.diffusion_steps);
@@ -425,6 +450,14 @@ std::string only_sections(const Config &c, std::initializer_list<const char *> w
 }
 
 } // namespace
+
+namespace {
+constexpr std::array generator_names{"p-diff", "transformer"};
+}
+GeneratorKind generator_named(std::string_view name) {
+  return value_named<GeneratorKind>(name, generator_names, "generator");
+}
+const char *name_of(GeneratorKind kind) { return generator_names[std::size_t(kind)]; }
 
 Config load_config(const std::filesystem::path &path, const std::vector<std::string> &overrides) {
   const std::string where = path.string();

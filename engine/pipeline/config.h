@@ -1,7 +1,9 @@
 // A run's configuration: TOML in, checked structs out, and back.
 #pragma once
 #include "data/dataset.h"
+#include "engine/analysis/novelty.h"
 #include "engine/generators/pdiff_sample.h"
+#include "engine/generators/transformer_sample.h"
 #include "engine/networks/network.h"
 #include "engine/zoo/recipe.h"
 #include <filesystem>
@@ -23,12 +25,21 @@ struct ZooConfig {
 
 struct SampleConfig {
   int count = 100;
-  SampleOptions options;
+  SampleOptions options; // of p-diff; batch and seed of all
+  FlowSampler flow = FlowSampler::heun;
+  int flow_steps = 50;
+  FlowOptions flow_options() const { return {flow, flow_steps, options.batch, options.seed}; }
 };
+
+// Which generator learns the zoo.
+enum class GeneratorKind { pdiff, transformer };
+GeneratorKind generator_named(std::string_view name); // throws InputError
+const char *name_of(GeneratorKind);
 
 struct EvalConfig {
   int networks = 100, references = 100, wave = 64, average = 16;
   std::string part = "test"; // or validation
+  DistanceKind distance = DistanceKind::plain;
   std::vector<double> noise{0.01, 0.03, 0.1};
 };
 
@@ -39,7 +50,9 @@ struct Config {
   NetworkShape network;
   std::vector<int> channels, kernels, pools; // network.convolutions, as the file has them
   ZooConfig zoo;
+  GeneratorKind generator = GeneratorKind::pdiff;
   PDiffConfig fit;
+  TransformerConfig transformer;
   SampleConfig sample;
   EvalConfig eval;
 };

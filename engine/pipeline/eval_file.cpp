@@ -50,6 +50,7 @@ void write_eval(const std::filesystem::path &path, const std::vector<GroupReport
          {"nearest_l2", summary(r.nearest_l2, true)},
          {"memorised",
           {{"share", r.memorised.share}, {"low", r.memorised.low}, {"high", r.memorised.high}, {"n", r.memorised.n}}},
+         {"z_u", number(r.z_u)},
          {"values",
           {{"accuracy", list(r.accuracy)},
            {"loss", list(r.loss)},
@@ -71,7 +72,8 @@ std::vector<GroupReport> read_eval(const std::filesystem::path &path) {
                        column("max_iou"),
                        column("nearest_l2"),
                        {field<double>(memorised, "share", where), field<double>(memorised, "low", where),
-                        field<double>(memorised, "high", where), field<std::size_t>(memorised, "n", where)}});
+                        field<double>(memorised, "high", where), field<std::size_t>(memorised, "n", where)},
+                       field<double>(g, "z_u", where)});
   }
   return reports;
 }
@@ -83,15 +85,15 @@ std::string eval_key_of(const std::filesystem::path &path) {
 }
 
 std::string table_of(const std::vector<GroupReport> &reports) {
-  std::string out = fmt::format("{:<14} {:>5}  {:>15}  {:>7}  {:>8}  {:>15}  {:>17}  {:>20}\n", "group", "n",
-                                "accuracy %", "best %", "loss", "max IoU", "L2 to nearest", "memorised (95 %)");
+  std::string out = fmt::format("{:<14} {:>5}  {:>15}  {:>7}  {:>8}  {:>15}  {:>17}  {:>20}  {:>7}\n", "group", "n",
+                                "accuracy %", "best %", "loss", "max IoU", "L2 to nearest", "memorised (95 %)", "Z_U");
   for (const auto &r : reports) {
     const Summary accuracy = summarise(r.accuracy), loss = summarise(r.loss), iou = summarise(r.max_iou),
                   l2 = summarise(r.nearest_l2);
     out += fmt::format("{:<14} {:>5}  {:>7.2f} ± {:<5.2f}  {:>7.2f}  {:>8.4f}  {:>7.3f} ± {:<5.3f}  {:>9.4g} ± "
-                       "{:<5.3g}  {:>5.2f} ({:.2f}-{:.2f})\n",
+                       "{:<5.3g}  {:>5.2f} ({:.2f}-{:.2f})     {:>7.2f}\n",
                        r.name, r.networks, 100 * accuracy.mean, 100 * accuracy.std, 100 * accuracy.max, loss.mean,
-                       iou.mean, iou.std, l2.mean, l2.std, r.memorised.share, r.memorised.low, r.memorised.high);
+                       iou.mean, iou.std, l2.mean, l2.std, r.memorised.share, r.memorised.low, r.memorised.high, r.z_u);
   }
   return out;
 }

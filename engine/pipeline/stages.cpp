@@ -5,6 +5,7 @@
 #include "data/mapped_file.h"
 #include "engine/analysis/novelty.h"
 #include "engine/generators/pdiff_fit.h"
+#include "engine/generators/transformer_fit.h"
 #include "engine/report/report.h"
 #include "engine/training/interrupt.h"
 #include "engine/zoo/zoo_trainer.h"
@@ -48,19 +49,23 @@ ZooTask task_of(const Config &c) {
 // What a run learns from: the zoo that its configuration describes, or one that is there already.
 struct Source {
   std::size_t parameters, training, held_out;
+  NetworkFacts facts;
   std::optional<NetworkShape> network; // none: not a classifier that can be run on the data
 };
 Source source_of(const Config &c, const DatasetSizes &sizes) {
   if (c.zoo.from.empty()) {
     const auto [training, held_out] = expected_split(c.zoo.recipe, c.seed);
-    return {layout_of(c.network).size(), training, held_out,
+    return {layout_of(c.network).size(),
+            training,
+            held_out,
+            {layout_of(c.network).places(), c.network},
             is_classifier(c.network) ? std::optional(c.network) : std::nullopt};
   }
   const ZooReader zoo(c.zoo.from);
   const Split split = split_of(zoo);
-  Source source{zoo.parameters(), split.training.size(), split.held_out.size(), {}};
-  const Json facts = parse_json(zoo.format().facts, c.zoo.from);
-  const auto shape = network_from(facts.value("architecture", Json::object()).dump(), c.zoo.from);
+  Source source{
+      zoo.parameters(), split.training.size(), split.held_out.size(), network_facts(zoo.format(), c.zoo.from), {}};
+  const auto &shape = source.facts.shape;
   if (!shape)
     return source;
   if (layout_of(*shape).places() != zoo.format().layout)
@@ -95,10 +100,15 @@ std::vector<MemoryPlan> plans_of(const Config &c, Backend backend) {
   std::vector<MemoryPlan> all;
   if (c.zoo.from.empty())
     all.push_back(ZooTrainer(task_of(c), sizes, backend).plan());
-  const PDiffFit fit(c.fit, source.parameters, source.training, c.seed, backend);
-  for (const auto *plan : fit.plans())
-    all.push_back(*plan);
-  all.push_back(PDiffSampler(c.fit, source.parameters, c.sample.options, backend).plan());
+  if (c.generator == GeneratorKind::transformer) {
+    all.push_back(TransformerFit(c.transformer, source.facts, source.training, c.seed).plan());
+    all.push_back(TransformerSampler(c.transformer, source.facts, c.sample.flow_options()).plan());
+  } else {
+    const PDiffFit fit(c.fit, source.parameters, source.training, c.seed, backend);
+    for (const auto *plan : fit.plans())
+      all.push_back(*plan);
+    all.push_back(PDiffSampler(c.fit, source.parameters, c.sample.options, backend).plan());
+  }
   if (source.network) {
     const std::size_t references = std::min({std::size_t(c.eval.references), source.training, source.held_out});
     const std::size_t images = c.eval.part == "test" ? sizes.test : sizes.validation;
@@ -148,9 +158,9 @@ std::string Stages::zoo_key() {
   return hash_of("zoo 3\n" + zoo_text(run_.config) + data().fingerprint +
                  (run_.device.backend == Backend::cpu ? "cpu" : "cuda"));
 }
-std::string Stages::fit_key() { return hash_of("fit 1\n" + zoo_key() + fit_text(run_.config)); }
+std::string Stages::fit_key() { return hash_of("fit 2\n" + zoo_key() + fit_text(run_.config)); }
 std::string Stages::sample_key() { return hash_of("sample 1\n" + fit_key() + sample_text(run_.config)); }
-std::string Stages::eval_key() { return hash_of("eval 1\n" + sample_key() + eval_text(run_.config)); }
+std::string Stages::eval_key() { return hash_of("eval 2\n" + sample_key() + eval_text(run_.config)); }
 
 std::string Stages::facts_of(const std::string &key, const std::string &what) {
   const Config &c = run_.config;
@@ -213,12 +223,17 @@ void Stages::fit() {
     if (std::adjacent_find(activation.begin(), activation.end(), std::not_equal_to<>()) != activation.end())
       throw InputError("fit: ", zoo_path().string(),
                        " holds networks of several activations, expected one: "
-                       "p-diff does not know which a network has");
+                       "a generator does not know which a network has");
   }
   const Split split = split_of(zoo);
-  PDiffFit fit(run_.config.fit, zoo.parameters(), split.training.size(), run_.config.seed, run_.device.backend);
-  const PDiff trained = fit.run(run_.device, zoo, split.training, state, key, journal_);
-  save_pdiff(generator_path(), trained, key);
+  const Config &c = run_.config;
+  if (c.generator == GeneratorKind::transformer) {
+    TransformerFit fit(c.transformer, network_facts(zoo.format(), zoo_path().string()), split.training.size(), c.seed);
+    save_transformer(generator_path(), fit.run(run_.device, zoo, split.training, state, key, journal_), key);
+  } else {
+    PDiffFit fit(c.fit, zoo.parameters(), split.training.size(), c.seed, run_.device.backend);
+    save_pdiff(generator_path(), fit.run(run_.device, zoo, split.training, state, key, journal_), key);
+  }
   fs::remove(state);
   journal_.line(fmt::format("fit: learned {} networks of {} parameters, in {}", split.training.size(), zoo.parameters(),
                             generator_path().string()));
@@ -229,22 +244,28 @@ void Stages::sample() {
   if (key_of(samples_path()) == key)
     return journal_.line("sample: done before, skipped");
   const Config &c = run_.config;
-  const PDiff generator = load_pdiff(generator_path());
-  PDiffSampler sampler(generator.config, generator.networks.parameters, c.sample.options, run_.device.backend);
   std::vector<float> samples;
+  ZooFormat format;
   {
     Progress progress(journal_, "sample", "networks", c.sample.count);
-    sampler.run(run_.device, generator, std::size_t(c.sample.count),
-                [&](std::size_t first, std::size_t count, const float *theta) {
-                  samples.insert(samples.end(), theta, theta + count * generator.networks.parameters);
-                  progress.update(double(first + count));
-                });
+    const auto emit = [&](std::size_t first, std::size_t count, const float *theta) {
+      samples.insert(samples.end(), theta, theta + count * format.parameters);
+      progress.update(double(first + count));
+    };
+    const auto count = std::size_t(c.sample.count);
+    if (c.generator == GeneratorKind::transformer) {
+      const Transformer generator = load_transformer(generator_path());
+      format = generator.networks;
+      TransformerSampler(generator.config, network_facts(format, generator_path().string()), c.sample.flow_options())
+          .run(run_.device, generator, count, emit);
+    } else {
+      const PDiff generator = load_pdiff(generator_path());
+      format = generator.networks;
+      PDiffSampler(generator.config, format.parameters, c.sample.options, run_.device.backend)
+          .run(run_.device, generator, count, emit);
+    }
   }
-  ZooFormat format{generator.networks.layout,
-                   generator.networks.parameters,
-                   Dtype::f32,
-                   {{"sample", Dtype::i64}},
-                   facts_of(key, "generated")};
+  format = {format.layout, format.parameters, Dtype::f32, {{"sample", Dtype::i64}}, facts_of(key, "generated")};
   Scores scores;
   std::string accuracy = "not scored";
   if (network_) {
@@ -298,7 +319,7 @@ void Stages::eval() {
   const Dataset &d = data();
   const Images &part = e.part == "test" ? d.test : d.validation;
   const std::size_t group = std::size_t(e.networks);
-  NoveltyJudge judge(shape, part.size(), e.wave, references, group, run_.device.backend);
+  NoveltyJudge judge(shape, part.size(), e.wave, references, group, run_.device.backend, e.distance);
   judge.start(run_.device, d, part, choose(zoo, split.training, references, c.seed, 0),
               choose(zoo, split.held_out, references, c.seed, 1));
 
@@ -323,6 +344,8 @@ void Stages::eval() {
         noisy_copies(zoo, split.training, group, e.noise[i], c.seed, std::uint32_t(3 + i)));
   add(fmt::format("average_{}", e.average), averages(zoo, split.training, group, std::size_t(e.average), c.seed));
   add("gaussian", gaussians(zoo, split.training, group, c.seed));
+  for (GroupReport &r : reports)
+    r.z_u = mann_whitney_z(r.nearest_l2, reports[1].nearest_l2); // against held_out
   write_eval(eval_path(), reports, key);
   journal_.result(table_of(reports));
 }

@@ -1,5 +1,7 @@
 #include "engine/analysis/novelty.h"
+#include "engine/weights/symmetry.h"
 #include "small_data.h"
+#include "tests/check.h"
 
 using namespace theta;
 using namespace theta::test;
@@ -15,6 +17,38 @@ TEST_CASE("statistics by their definitions") {
   CHECK(half.high == doctest::Approx(0.5962).epsilon(1e-3));
   CHECK(share_of(0, 10).low == 0);
   CHECK(share_of(0, 10).high == doctest::Approx(0.2775).epsilon(1e-3));
+}
+
+TEST_CASE("Mann-Whitney's U agrees with scipy") {
+  const Golden golden("statistics");
+  const auto a = golden.get<float>("a"), b = golden.get<float>("b");
+  CHECK(mann_whitney_u(a, b) == doctest::Approx(golden.get<double>("mannwhitney_u")[0]));
+  CHECK(mann_whitney_z(a, b) == -mann_whitney_z(b, a));
+  // The two-sided probability that z gives (scipy corrects for the few ties: 1e-4 of it here).
+  const double p = std::erfc(std::abs(mann_whitney_z(a, b)) / std::sqrt(2.0));
+  CHECK(p == doctest::Approx(golden.get<double>("two_sided_p")[0]).epsilon(1e-3));
+}
+
+TEST_CASE("assigned distances: none between orders and balances of one network, and never above the plain one") {
+  const NetworkShape shape{{6, 5, 3}, Activation::relu};
+  const std::size_t v = layout_of(shape).size();
+  const UnitDistance distance(shape);
+  auto a = random_values<float>(4 * v, 1), moved = a;
+  for (std::uint32_t i = 0; i < 4; ++i)
+    shuffle_units(moved.data() + i * v, shape, 3, i);
+  const auto d = distance(a, moved);
+  auto balanced = a;
+  for (std::size_t i = 0; i < 4; ++i)
+    balance(balanced.data() + i * v, shape);
+  for (std::size_t i = 0; i < 4; ++i)
+    for (std::size_t j = 0; j < 4; ++j) {
+      double plain = 0;
+      for (std::size_t e = 0; e < v; ++e)
+        plain += std::pow(double(balanced[i * v + e]) - balanced[j * v + e], 2);
+      CHECK(d[i * 4 + j] <= std::sqrt(plain) * (1 + 1e-6) + 1e-5);
+      CHECK((d[i * 4 + j] < 1e-3) == (i == j));
+    }
+  CHECK_THROWS_AS(UnitDistance({{6, 5, 4, 3}, Activation::relu}), InputError);
 }
 
 namespace {

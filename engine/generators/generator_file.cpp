@@ -1,0 +1,56 @@
+#include "generator_file.h"
+
+namespace theta {
+
+Json json_of(const FitRecipe &r) {
+  return {{"steps", r.steps},
+          {"batch", r.batch},
+          {"lr", r.lr},
+          {"weight_decay", r.weight_decay},
+          {"max_norm", r.max_norm},
+          {"schedule", name_of(r.schedule)},
+          {"ema_decay", r.ema_decay}};
+}
+
+FitRecipe recipe_of(const Json &j, const std::string &where) {
+  return {field<long>(j, "steps", where),      field<int>(j, "batch", where),
+          field<double>(j, "lr", where),       field<double>(j, "weight_decay", where),
+          field<double>(j, "max_norm", where), lr_kind_named(field<std::string>(j, "schedule", where)),
+          field<double>(j, "ema_decay", where)};
+}
+
+void put_networks(Json &about, const ZooFormat &networks) {
+  Json layout = Json::array();
+  for (const auto &place : networks.layout)
+    layout.push_back({{"name", place.name}, {"shape", place.shape}, {"offset", place.offset}});
+  about["parameters"] = networks.parameters, about["layout"] = layout;
+  about["facts"] = parse_json(networks.facts, "facts");
+}
+
+ZooFormat networks_of(const Json &about, const std::string &where) {
+  ZooFormat networks;
+  networks.parameters = field<std::size_t>(about, "parameters", where);
+  networks.facts = field<Json>(about, "facts", where).dump();
+  for (const auto &entry : field<Json>(about, "layout", where))
+    networks.layout.push_back({field<std::string>(entry, "name", where), field<Shape>(entry, "shape", where),
+                               field<std::size_t>(entry, "offset", where)});
+  return networks;
+}
+
+Json about_generator(const Safetensors &file, const std::string &kind) {
+  const std::string where = file.path().string();
+  Json about = parse_json(file.metadata("theta"), where);
+  if (const auto found = field<std::string>(about, "kind", where); found != kind)
+    throw InputError(where, ": kind: found '", found, "', expected ", kind);
+  return about;
+}
+
+std::string generator_key(const std::filesystem::path &path) {
+  try {
+    return Safetensors(path).metadata("key");
+  } catch (const InputError &) {
+    return "";
+  }
+}
+
+} // namespace theta
