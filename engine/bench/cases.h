@@ -4,8 +4,9 @@
 
 namespace theta {
 
-std::vector<BenchCase> operation_cases(bool gpu); // operations.cpp
-std::vector<BenchCase> step_cases(bool gpu);      // steps.cpp
-std::vector<BenchCase> zoo_cases(bool gpu);       // zoos.cpp
+std::vector<BenchCase> operation_cases(bool gpu);   // operations.cpp
+std::vector<BenchCase> step_cases(bool gpu);        // steps.cpp
+std::vector<BenchCase> zoo_cases(bool gpu);         // zoos.cpp
+std::vector<BenchCase> transformer_cases(bool gpu); // transformers.cpp
 
 } // namespace theta

@@ -1,0 +1,153 @@
+// The weight transformer: whole training steps, sampling, and its attention, on random tokens.
+#include "cases.h"
+#include "engine/generators/weight_transformer.h"
+#include "engine/training/trainable.h"
+#include "kernels/add.h"
+#include "kernels/flow.h"
+#include "kernels/reduce.h"
+#include "tensors.h"
+#include <fmt/core.h>
+
+namespace theta {
+
+namespace {
+
+BenchCase attention(const Attention &p) {
+  const std::size_t n = std::size_t(p.batch) * p.tokens * p.heads * p.head, sums = p.pairs() * std::size_t(p.tokens);
+  const double pair = double(p.pairs()) * p.tokens * p.tokens * p.head;
+  BenchCase c{fmt::format("attention_fwd_bwd_T{}_h{}_{}x{}", p.tokens, p.head, p.batch, p.heads),
+              2.0 * 12 * double(n),
+              14 * pair,
+              {}};
+  c.half_products = true;
+  c.prepare = [p, n, sums](Stream &s) -> std::function<void(int)> {
+    auto tensors =
+        std::make_shared<Tensors>(s, std::vector<std::size_t>{6 * n, 2 * n, 2 * n, 6 * n, 4 * sums, 4 * sums});
+    return [&s, tensors, p](int i) {
+      const Tensors &t = *tensors;
+      attention_forward<bf16>(s, t.at<bf16>(i, 1), t.at<float>(i, 4), t.at<bf16>(i, 0), nullptr, p);
+      attention_backward<bf16>(s, t.at<bf16>(i, 3), t.at<bf16>(i, 2), t.at<bf16>(i, 1), t.at<float>(i, 4),
+                               t.at<bf16>(i, 0), nullptr, t.at<float>(i, 5), p);
+    };
+  };
+  return c;
+}
+
+struct Work {
+  WeightTransformerShape shape;
+  int batch;
+  Mode mode;
+  WeightTransformer<float> model;
+  Trainable weights;
+  MemoryPlan plan{"bench.transformer"};
+  Slot x, eps, velocity, t, loss, partials;
+  std::optional<Arena> arena;
+  Graph graph;
+
+  Work(const WeightTransformerShape &shape_, int batch_, Mode mode_)
+      : shape(shape_), batch(batch_), mode(mode_), model(shape),
+        weights("transformer", model.parameters(), model.buffers(), true) {
+    weights.plan(plan);
+    const std::int64_t b = batch, size = std::int64_t(model.size());
+    const auto floats = [&](const char *name, Shape s) {
+      return plan.reserve<float>(name, MemoryClass::activations, std::move(s));
+    };
+    x = floats("x", {b, size}), eps = floats("eps", {b, size}), velocity = floats("velocity", {b, size});
+    t = floats("t", {b}), loss = floats("loss", {1}), partials = floats("partials", {std::int64_t(partial_sums)});
+    model.plan(plan, batch, mode);
+    plan.place();
+  }
+
+  void bind(Stream &s) {
+    arena.emplace(s.device(), plan);
+    model.bind(*arena), weights.bind(*arena);
+    weights.initialise(s, 1, 0);
+    fill_normal<float>(s, arena->at<float>(x), batch, model.size(), 1, {1, Purpose::test});
+  }
+
+  void train(Stream &s, int i) {
+    const Arena &a = *arena;
+    const std::size_t size = model.size();
+    graph.run(s, [&] {
+      const auto draw = std::uint32_t(i * batch);
+      fill_normal<float>(s, a.at<float>(eps), batch, size, 1, {1, Purpose::diffusion_noise, draw});
+      draw_times<float>(s, a.at<float>(t), batch, {1, Purpose::diffusion_time, draw});
+      flow_mix<float>(s, a.at<float>(velocity), a.at<float>(eps), a.at<float>(x), a.at<float>(eps), a.at<float>(t),
+                      batch, size);
+      const auto p = weights.parameters();
+      const float *out = model.forward(s, p, a.at<float>(velocity), a.at<float>(t));
+      mean_squared_error<float>(s, a.at<float>(loss), model.d_out(), out, a.at<float>(eps), std::size_t(batch) * size,
+                                a.at<float>(partials));
+      model.backward(s, p);
+      weights.step(s, {.lr = 1e-4, .step = i + 1, .ema_decay = 0.999}, 0);
+    });
+  }
+
+  // Heun's method, as transformer_sample.h.
+  void sample(Stream &s, int steps) {
+    const Arena &a = *arena;
+    const std::size_t n = std::size_t(batch) * model.size();
+    const auto p = weights.parameters();
+    for (int i = 0; i < 2 * steps - 1; ++i) {
+      const float *v = model.forward(s, p, a.at<float>(x), a.at<float>(t));
+      add_scaled<float>(s, a.at<float>(x), a.at<float>(x), v, 0.5 / steps, n);
+    }
+  }
+};
+
+// FLOPs of a forward pass for one network: every weight of a token's layers twice, and attention.
+double forward_flops(const WeightTransformerShape &shape) {
+  double tokens = 0, coders = 0;
+  for (const TokenType &type : shape.types)
+    tokens += type.count, coders += 2.0 * double(type.size()) * shape.width;
+  const double d = shape.width;
+  return 2 * coders + shape.layers * (2 * tokens * 12 * d * d + 4 * tokens * tokens * d + 2 * 6 * d * d);
+}
+
+BenchCase step(const std::string &name, const WeightTransformerShape &shape, int batch) {
+  BenchCase c{name, 0, 3 * forward_flops(shape) * batch, {}};
+  Work rehearsal(shape, batch, Mode::train);
+  c.planned_bytes = double(rehearsal.plan.device_bytes());
+  c.bytes = double(rehearsal.weights.parameters_size()) * 4 * 12;
+  c.half_products = shape.arithmetic == Arithmetic::bf16;
+  c.prepare = [=](Stream &s) -> std::function<void(int)> {
+    auto work = std::make_shared<Work>(shape, batch, Mode::train);
+    work->bind(s);
+    return [&s, work](int i) { work->train(s, i); };
+  };
+  return c;
+}
+
+BenchCase sampling(const std::string &name, const WeightTransformerShape &shape, int batch, int steps) {
+  BenchCase c{name, 0, (2.0 * steps - 1) * forward_flops(shape) * batch, {}};
+  Work rehearsal(shape, batch, Mode::infer);
+  c.planned_bytes = double(rehearsal.plan.device_bytes());
+  c.bytes = double(rehearsal.weights.parameters_size()) * 4 * (2.0 * steps - 1);
+  c.half_products = shape.arithmetic == Arithmetic::bf16;
+  c.prepare = [=](Stream &s) -> std::function<void(int)> {
+    auto work = std::make_shared<Work>(shape, batch, Mode::infer);
+    work->bind(s);
+    return [&s, work, steps](int) { work->sample(s, steps); };
+  };
+  return c;
+}
+
+WeightTransformerShape pieces(int tokens, int token_width, int width, int layers, int heads) {
+  return {{{"pieces", tokens, token_width, false}}, width, layers, heads, 256, Arithmetic::bf16};
+}
+
+} // namespace
+
+std::vector<BenchCase> transformer_cases(bool gpu) {
+  if (gpu)
+    return {attention({32, 1024, 12, 64}),
+            attention({512, 64, 12, 64}),
+            step("transformer_train_d768_L12_T64", pieces(64, 512, 768, 12, 12), 512),
+            step("transformer_train_d768_L12_T256", pieces(256, 512, 768, 12, 12), 128),
+            step("transformer_train_d512_L6_T64", pieces(64, 512, 512, 6, 8), 512),
+            sampling("sample_1024_of_7960_params_50_steps_d512_L6", pieces(26, 310, 512, 6, 8), 1024, 50)};
+  const WeightTransformerShape small{{{"units", 8, 60, true}, {"biases", 1, 10, false}}, 96, 3, 4, 64};
+  return {attention({64, 9, 4, 24}), step("transformer_train_cpu_d96_L3_T9_b64", small, 64)};
+}
+
+} // namespace theta
