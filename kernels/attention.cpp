@@ -1,6 +1,7 @@
 // On the cpu: a query at a time, its keys in stretches of `stretch` scores, which a maximum so far holds together.
 #include "attention.h"
 #include "parallel.h"
+#include "simd.h"
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -58,6 +59,16 @@ template <class T> struct Head {
   Wide<T> score(int i, int j) const { return scale * dot(q + i * step, k + j * step, size); }
 };
 
+// x[i] = exp(x[i]), i < n: several at a time in float (simd.h).
+template <class W> void exponentiate(W *x, int n) {
+  int i = 0;
+  if constexpr (std::is_same_v<W, float>)
+    for (; i + simd::lanes<W> <= n; i += simd::lanes<W>)
+      simd::store(x + i, simd::exp<W>(simd::load(x + i)));
+  for (; i < n; ++i)
+    x[i] = std::exp(x[i]);
+}
+
 // Where a pair's part of a [batch, tokens, heads, head] tensor begins.
 std::size_t first_of(const Attention &p, std::size_t pair) {
   return pair / p.heads * p.tokens * p.heads * p.head + pair % p.heads * p.head;
@@ -102,8 +113,12 @@ void attention_forward(Stream &s, T *out, Wide<T> *log_sum, const T *qkv, const 
           sum *= shrink;
           for (int d = 0; d < size; ++d)
             value[d] *= shrink;
+          W weights[stretch];
+          for (int j = 0; j < count; ++j)
+            weights[j] = score[j] == none ? W(0) : score[j] - largest;
+          exponentiate(weights, count);
           for (int j = 0; j < count; ++j) {
-            const W weight = score[j] == none ? W(0) : std::exp(score[j] - largest);
+            const W weight = score[j] == none ? W(0) : weights[j];
             const T *v = head.v + (j0 + j) * head.step + first;
             sum += weight;
 #pragma omp simd
@@ -134,35 +149,49 @@ void attention_backward(Stream &s, T *dqkv, const T *dout, const T *out, const W
     W *through = workspace + pair * p.tokens;
     for (int i = 0; i < p.tokens; ++i)
       through[i] = Head<T>::dot(d + i * head.out_step, o + i * head.out_step, p.head);
-    const auto weight = [&](int i, int j) {
-      return head.exists(j) && std::isfinite(of[i]) ? std::exp(head.score(i, j) - of[i]) : W(0);
+    // Weights of `count` pairs (i, j), the queries or the keys being neighbours, and the gradients of their scores.
+    const auto weigh = [&](W *w, W *ds, int i, int j, int count, bool along_keys) {
+      const auto query = [&](int e) { return along_keys ? i : i + e; };
+      const auto key = [&](int e) { return along_keys ? j + e : j; };
+      const auto there = [&](int e) { return head.exists(key(e)) && std::isfinite(of[query(e)]); };
+      for (int e = 0; e < count; ++e)
+        w[e] = there(e) ? head.score(query(e), key(e)) - of[query(e)] : W(0);
+      exponentiate(w, count);
+      for (int e = 0; e < count; ++e) {
+        w[e] = there(e) ? w[e] : W(0);
+        const W through_v = Head<T>::dot(d + query(e) * head.out_step, head.v + key(e) * head.step, p.head);
+        ds[e] = w[e] * (through_v - through[query(e)]) * head.scale;
+      }
     };
-    const auto d_score = [&](int i, int j, W w) {
-      return w * (Head<T>::dot(d + i * head.out_step, head.v + j * head.step, p.head) - through[i]) * head.scale;
-    };
-    W first[stretch], second[stretch];
+    W first[stretch], second[stretch], w[stretch], ds[stretch];
     for (int from = 0; from < p.head; from += stretch) {
       const int size = std::min(stretch, p.head - from);
       for (int i = 0; i < p.tokens; ++i) {
         std::fill_n(first, size, W(0));
-        for (int j = 0; j < p.tokens; ++j) {
-          const W w = d_score(i, j, weight(i, j));
-          const T *k = head.k + j * head.step + from;
+        for (int j0 = 0; j0 < p.tokens; j0 += stretch) {
+          const int count = std::min(stretch, p.tokens - j0);
+          weigh(w, ds, i, j0, count, true);
+          for (int j = 0; j < count; ++j) {
+            const T *k = head.k + (j0 + j) * head.step + from;
 #pragma omp simd
-          for (int e = 0; e < size; ++e)
-            first[e] += w * wide(k[e]);
+            for (int e = 0; e < size; ++e)
+              first[e] += ds[j] * wide(k[e]);
+          }
         }
         for (int e = 0; e < size; ++e)
           dq[i * head.step + from + e] = narrow_to<T>(first[e]);
       }
       for (int j = 0; j < p.tokens; ++j) {
         std::fill_n(first, size, W(0)), std::fill_n(second, size, W(0));
-        for (int i = 0; i < p.tokens; ++i) {
-          const W w = weight(i, j), ds = d_score(i, j, w);
-          const T *q = head.q + i * head.step + from, *g = d + i * head.out_step + from;
+        for (int i0 = 0; i0 < p.tokens; i0 += stretch) {
+          const int count = std::min(stretch, p.tokens - i0);
+          weigh(w, ds, i0, j, count, false);
+          for (int i = 0; i < count; ++i) {
+            const T *q = head.q + (i0 + i) * head.step + from, *g = d + (i0 + i) * head.out_step + from;
 #pragma omp simd
-          for (int e = 0; e < size; ++e)
-            first[e] += ds * wide(q[e]), second[e] += w * wide(g[e]);
+            for (int e = 0; e < size; ++e)
+              first[e] += ds[i] * wide(q[e]), second[e] += w[i] * wide(g[e]);
+          }
         }
         for (int e = 0; e < size; ++e)
           dk[j * head.step + from + e] = narrow_to<T>(first[e]), dv[j * head.step + from + e] = narrow_to<T>(second[e]);

@@ -49,6 +49,14 @@ template <class T> void multiply_tile(T *c, const T *a, const T *b, const Gemm &
 template <class T> void finish_tile(T *c, const Gemm &p, const Tile &t, const T *bias, Activation act) {
   if (!bias && act == Activation::none)
     return;
+  if (act == Activation::none) {
+    for (int i = t.row; i < t.row + t.rows; ++i) {
+      T *row = c + std::size_t(i) * p.row_c();
+      for (int j = t.column; j < t.column + t.columns; ++j)
+        row[j] += bias[j];
+    }
+    return;
+  }
   for (int i = t.row; i < t.row + t.rows; ++i)
     for (int j = t.column; j < t.column + t.columns; ++j) {
       T &x = c[std::size_t(i) * p.row_c() + j];
