@@ -71,7 +71,7 @@ std::vector<std::vector<Picture>> strongest_units(const ZooReader &zoo, std::siz
 
 void draw_zoo_sheet(const std::filesystem::path &path, const ZooReader &zoo) {
   std::vector<Canvas> parts;
-  for (const char *kind : {"accuracy", "loss"}) {
+  for (const char *kind : {"accuracy", "loss", "psnr"}) {
     std::vector<Sample> samples;
     for (const auto &column : zoo.format().columns)
       if (column.dtype == Dtype::f32 && column.name.ends_with(kind))

@@ -2,10 +2,11 @@
 # Injects faults into copies of the real kernels and asserts that the emulator's tests catch each: a missing barrier, a
 # missing tail guard, a divergent collective, too little shared memory, a read of what nothing wrote, a missing wait.
 #   tests/simt/faults.sh SIMT_BUILD           the faults listed below
-#   tests/simt/faults.sh SIMT_BUILD --sweep   besides, every __syncthreads() of every kernel and most tail guards, in turn
+#   tests/simt/faults.sh SIMT_BUILD --sweep [FILES]   besides, every __syncthreads() of every kernel and most tail guards, in
+#                                             turn; FILES: only in those whose name it fits (an extended regular expression)
 set -u
 cd "$(dirname "$0")/../.."
-build=$1 sweep=${2:-}
+build=$1 sweep=${2:-} files=${3:-}
 command=$(cat "$build/kernel-command") # how the emulator's build compiles a kernel
 work=$build/faults
 rm -rf "$work"
@@ -70,6 +71,12 @@ mlp_training.cu | mlp_training.cu | test_mlp_training | return i < set.pixels | 
 cnn_training.cu | cnn_training.cu | test_cnn_training | if (at_row < m && at_column < n) | if (true)
 cnn_training.cu | cnn_training.cu | test_cnn_training | return k < a.taps && o < a.outputs ? | return true ?
 cnn_training.cu | cnn_training.cu | test_cnn_training | return inside ? | return true ?
+attention.cu | attention.cu | test_attention | at.exists && first + row < tokens; | true;
+attention.cu | attention.cu | test_attention | if (row >= tokens) | if (false)
+attention.cu | attention.cu | test_attention | if (d < size) | if (true)
+modulate.cu | modulate.cu | test_modulate | 1:if (row >= p.batch * p.tokens) | if (false)
+modulate.cu | modulate.cu | test_modulate | 2:if (row >= p.batch * p.tokens) | if (false)
+modulate.cu | modulate.cu | test_modulate | warp > 0 \|\| column >= p.width | warp > 0
 convert.cu | convert.cu | test_convert | each(s, n - done | each(s, n - done + 1
 reduce.cu | reduce.cu | test_reduce | first + step < n ? first + step : n | first + step
 '
@@ -139,6 +146,7 @@ number=0
 for line in "${all[@]}"; do
   # "\|" is a bar within a field; the last field may hold bars.
   IFS=$'\x1f' read -r name file kernel tests what by says <<<"$(sed -E 's/\\\|/\x1e/g; s/ \| ?/\x1f/; s/ \| ?/\x1f/; s/ \| ?/\x1f/; s/ \| ?/\x1f/; s/ \| ?/\x1f/; s/ ?\| ?/\x1f/; s/\x1e/|/g' <<<"$line")"
+  [[ -z $files || $file =~ $files ]] || continue
   number=$((number + 1))
   inject "$number" "$name" "$file" "$kernel" "$tests" "$what" "$by" "$says" &
   while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
