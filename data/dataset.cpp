@@ -165,6 +165,10 @@ int dataset_side(const DatasetOptions &o) { return raw_side / std::max(1, o.pool
 
 DatasetSizes dataset_sizes(const DatasetOptions &o) {
   check_name(o.name);
+  constexpr double most = 1 << 30; // bytes
+  if (o.name == "solids" && double(o.solids) * o.points > most)
+    throw InputError("data: found ", o.solids, " solids of ", o.points, " points, expected at most ", std::size_t(most),
+                     " bytes of them");
   return o.name == "solids" ? DatasetSizes{std::size_t(o.solids), 0, 0, o.points, 1, 3} : fashion_mnist_sizes(o);
 }
 

@@ -10,7 +10,7 @@ namespace {
 // Numbers in 0..1 that depend on a seed alone (SplitMix64: Steele, Lea & Flood, 2014).
 class Draws {
 public:
-  explicit Draws(std::uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15u + 1) {}
+  explicit Draws(std::uint64_t seed) : state_(seed) { state_ = next(); } // far from its neighbours' sequences
   double operator()(double from, double to) { return from + (to - from) * double(next() >> 11) * 0x1p-53; }
 
 private:

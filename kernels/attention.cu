@@ -283,7 +283,7 @@ __global__ void __launch_bounds__(threads, blocks_at_least<Size>)
 
 // through[pair, i] = Σ dout·out, a warp a query.
 template <class T> __global__ void through_kernel(float *through, const T *dout, const T *out, Attention p) {
-  const int row = int(blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
+  const int row = int(blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32), lane = int(threadIdx.x) % 32;
   const int rows = p.batch * p.heads * p.tokens;
   if (row >= rows) // whole warps
     return;

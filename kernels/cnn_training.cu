@@ -37,8 +37,8 @@ struct Layer {
 struct Places {
   Layer layer[most_cnn_layers];
   int layers, group, parameters, batch;
-  int w, m, v, g, logits, label, partials,
-      sums; // fp32 [V] four times; [group, classes]; int [group]; [32]; [warps, 128]
+  // fp32 [V] four times; [group, classes]; [group] twice; [32]; [warps, 128]
+  int w, m, v, g, logits, label, example, partials, sums;
   int bytes;
 };
 
@@ -66,7 +66,7 @@ Places places_of(const CnnTraining &p, int group) {
     a.back = l > 0 ? take(up(a.back_taps, 16) * 4) : 0, a.back_weight = l > 0 ? take(up(a.back_taps, 16) * 4) : 0;
   }
   at.logits = take(group * p.layer[p.layers - 1].channels * 4);
-  at.label = take(group * 4), at.partials = take(32 * 4), at.sums = take(warps * 128 * 4);
+  at.label = take(group * 4), at.example = take(group * 4), at.partials = take(32 * 4), at.sums = take(warps * 128 * 4);
   return at;
 }
 
@@ -126,6 +126,7 @@ struct Network {
   __device__ float *g(int l) const { return shared_at<float>(at.g) + at.layer[l].weight; }
   __device__ float *logits() const { return shared_at<float>(at.logits); }
   __device__ int *label() const { return shared_at<int>(at.label); }
+  __device__ std::uint32_t *example() const { return shared_at<std::uint32_t>(at.example); }
   __device__ float *partials() const { return shared_at<float>(at.partials); }
   __device__ State state() const { return {shared_at<float>(at.w), shared_at<float>(at.m), shared_at<float>(at.v)}; }
 };
@@ -277,7 +278,8 @@ __device__ inline void add_weight_gradient(const Network &net, int l) {
     return;
   for (int e = int(threadIdx.x); e < a.taps * a.outputs; e += threads) {
     const int r = e % a.taps, o = e / a.taps, tile = o / 8 * rows + r / 16;
-    float sum = 0; // the thread that moves the weight, if it is the first layer's; otherwise a barrier comes before that
+    float sum =
+        0; // the thread that moves the weight, if it is the first layer's; otherwise a barrier comes before that
     for (int split = 0; split < splits; ++split)
       sum += sums[(split * tiles + tile) * 128 + r % 16 * 8 + o % 8];
     g[e] += sum;
@@ -356,16 +358,15 @@ __device__ inline float train_step(const Network &net, const TrainingRuns<float>
   float loss = 0;
   for (int first = 0; first < batch;
        first += net.at.group) { // images beyond the batch repeat its last, and do not count
-    const auto example = [&](int image) {
-      const int place = first + image < batch ? first + image : batch - 1;
-      return drawn_example(runs.seed, run, std::uint64_t(step) * std::uint64_t(batch) + std::uint64_t(place), batch,
-                           set.examples);
-    };
     if (b < net.at.group) {
-      const std::uint32_t of = example(b);
+      const int place = first + b < batch ? first + b : batch - 1;
+      const std::uint32_t of = drawn_example(
+          runs.seed, run, std::uint64_t(step) * std::uint64_t(batch) + std::uint64_t(place), batch, set.examples);
+      net.example()[b] = of;
       net.label()[b] = seen_label(set.label[of], set.classes, recipe.label_noise, runs.seed, run, of);
     }
-    fill(net, set, example);
+    __syncthreads();
+    fill(net, set, [&](int image) { return net.example()[image]; });
     forward(net, recipe.act, true, [&](int l, int image, int unit) {
       return recipe.dropout > 0 ? dropout_factor(recipe.dropout, runs.seed, run, step, l, first + image, unit) : 1.0f;
     });
@@ -457,6 +458,8 @@ __global__ void __launch_bounds__(threads, 2)
 } // namespace
 
 bool cnn_training_fits(const CnnTraining &p) {
+  if (parameters_of(p) * 4 * sizeof(float) > most_shared_bytes())
+    return false;
   const Places at = plan_of(p);
   for (int l = 0; l < p.layers; ++l) // what the tables can hold
     if (at.group * std::max(p.in_size(l), p.out_size(l)) > 0xFFFF || p.layer[l].kernel > 255)

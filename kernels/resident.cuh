@@ -99,7 +99,7 @@ inline bool fits(const MlpTraining &p) {
 
 // Bytes of gradients that do not fit into shared memory, for `networks` networks.
 inline std::size_t workspace(const MlpTraining &p, int networks) {
-  return plan_of(p, true).at.in_pieces ? std::size_t(networks) * parameters_of(p) * sizeof(float) : 1;
+  return p.batch > 64 ? std::size_t(networks) * parameters_of(p) * sizeof(float) : 1; // the same for every GPU
 }
 
 struct Bytes {

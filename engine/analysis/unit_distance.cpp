@@ -1,13 +1,19 @@
 #include "unit_distance.h"
 #include "engine/weights/assignment.h"
 #include "engine/weights/symmetry.h"
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace theta {
 
-UnitDistance::UnitDistance(const NetworkShape &shape) : shape_(shape) {
+void UnitDistance::check(const NetworkShape &shape) {
   if (!has_unit_symmetries(shape) || shape.widths.size() != 3)
     throw InputError("eval.distance: found assigned, expected plain: it needs perceptrons of one hidden layer");
+}
+
+UnitDistance::UnitDistance(const NetworkShape &shape) : shape_(shape) {
+  check(shape);
   const Layout layout = layout_of(shape);
   tokens_ = tokens_by("neuron", {layout.places(), shape, 0});
 }
@@ -44,8 +50,13 @@ std::vector<float> UnitDistance::operator()(const std::vector<float> &networks,
       for (int u = 0; u < units; ++u)
         for (int w = 0; w < units; ++w)
           cost.push_back(squared(from + u * width, to + w * width, width));
-      const auto column = assign(cost, units);
       double sum = squared(from + units * width, to + units * width, int(v) - units * width);
+      const bool finite = std::all_of(cost.begin(), cost.end(), [](double c) { return std::isfinite(c); });
+      if (!finite || !std::isfinite(sum)) {
+        distances[i * columns + j] = std::numeric_limits<float>::infinity();
+        continue;
+      }
+      const auto column = assign(cost, units);
       for (int u = 0; u < units; ++u)
         sum += cost[std::size_t(u * units + column[std::size_t(u)])];
       distances[i * columns + j] = float(std::sqrt(sum));

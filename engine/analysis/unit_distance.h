@@ -9,6 +9,7 @@ class UnitDistance {
 public:
   // Throws InputError for networks that are not perceptrons of one hidden layer.
   explicit UnitDistance(const NetworkShape &);
+  static void check(const NetworkShape &);
 
   // [networks, references] distances of networks in host memory, [·, V] each.
   std::vector<float> operator()(const std::vector<float> &networks, const std::vector<float> &references) const;

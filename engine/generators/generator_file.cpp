@@ -1,4 +1,5 @@
 #include "generator_file.h"
+#include <algorithm>
 
 namespace theta {
 
@@ -34,6 +35,17 @@ ZooFormat networks_of(const Json &about, const std::string &where) {
   for (const auto &entry : field<Json>(about, "layout", where))
     networks.layout.push_back({field<std::string>(entry, "name", where), field<Shape>(entry, "shape", where),
                                field<std::size_t>(entry, "offset", where)});
+  std::size_t offset = 0; // one tensor behind the other, none of them empty
+  for (const auto &place : networks.layout) {
+    const bool positive = std::all_of(place.shape.begin(), place.shape.end(),
+                                      [](std::int64_t side) { return side > 0 && side < std::int64_t(1) << 31; });
+    if (!positive || place.shape.size() > 8 || place.offset != offset || offset > std::size_t(1) << 40)
+      throw InputError(where, ": layout: '", place.name, "': found ", text_of(place.shape), " at ", place.offset,
+                       ", expected a tensor at ", offset);
+    offset += elements_of(place);
+  }
+  if (offset == 0 || offset != networks.parameters)
+    throw InputError(where, ": layout: found ", offset, " parameters, expected ", networks.parameters);
   return networks;
 }
 

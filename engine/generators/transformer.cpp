@@ -44,7 +44,11 @@ TransformerConfig config_of(const Json &j, const std::string &where) {
 
 NetworkFacts network_facts(const ZooFormat &format, const std::string &where) {
   const Json facts = parse_json(format.facts, where);
-  return {format.layout, network_from(facts.value("architecture", Json::object()).dump(), where)};
+  const bool known = facts.is_object() && facts.contains("architecture") && facts["architecture"].is_object();
+  NetworkFacts of{format.layout, known ? network_from(facts["architecture"].dump(), where) : std::nullopt};
+  if (of.shape && layout_of(*of.shape).places() != format.layout)
+    throw InputError(where, ": its architecture is not that of its layout");
+  return of;
 }
 
 TokenCoder::TokenCoder(const TransformerConfig &c, const NetworkFacts &facts)

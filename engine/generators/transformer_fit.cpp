@@ -31,12 +31,14 @@ TransformerFit::TransformerFit(TransformerConfig config, const NetworkFacts &fac
   const std::int64_t batch = config_.recipe.batch, v = std::int64_t(parameters_), size = std::int64_t(model_.size());
   weights_.plan(plan_);
   for (int i = 0; i < staged_batches; ++i)
-    staging_.push_back(plan_.reserve<float>(text("fit.staging.", i), MemoryClass::staging, {batch, v}, "fit.batch"));
-  tokens_staging_ = plan_.reserve<float>("fit.staging.tokens", MemoryClass::staging, {batch, size}, "fit.batch");
+    staging_.push_back(
+        plan_.reserve<float>(text("fit.staging.", i), MemoryClass::staging, {batch, v}, "fit.transformer.batch"));
+  tokens_staging_ =
+      plan_.reserve<float>("fit.staging.tokens", MemoryClass::staging, {batch, size}, "fit.transformer.batch");
   mean_ = plan_.reserve<float>("tokens.mean", MemoryClass::data, {size});
   std_ = plan_.reserve<float>("tokens.std", MemoryClass::data, {size});
   const auto activation = [&](const char *name, std::int64_t width) {
-    return plan_.reserve<float>(name, MemoryClass::activations, {batch, width}, "fit.batch");
+    return plan_.reserve<float>(name, MemoryClass::activations, {batch, width}, "fit.transformer.batch");
   };
   tokens_ = activation("fit.tokens", size), x0_ = activation("fit.x0", size);
   velocity_ = activation("fit.velocity", size), t_ = activation("fit.t", 1);

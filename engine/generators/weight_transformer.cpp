@@ -46,12 +46,12 @@ template <class T> int WeightTransformer<T>::tokens() const {
 template <class T>
 auto WeightTransformer<T>::reserve(MemoryPlan &plan, const std::string &what, std::int64_t rows,
                                    std::int64_t width) const -> Tensor {
-  return {plan.reserve<T>("transformer." + what, MemoryClass::activations, {rows, width}, "fit.batch")};
+  return {plan.reserve<T>("transformer." + what, MemoryClass::activations, {rows, width}, "fit.transformer.batch")};
 }
 
 template <class T> void WeightTransformer<T>::plan(MemoryPlan &plan, int batch, Mode mode) {
   *this = WeightTransformer(shape_); // forgets an earlier plan
-  batch_ = batch, mode_ = mode;
+  batch_ = batch;
   const std::int64_t d = shape_.width, n = std::int64_t(batch) * tokens(), b = batch;
   features_ = reserve(plan, "features", b, shape_.features), time_pre_ = reserve(plan, "time.pre", b, d);
   time_act_ = reserve(plan, "time.act", b, d), condition_ = reserve(plan, "condition", b, d);

@@ -62,7 +62,6 @@ private:
   std::vector<DitBlock<T>> blocks_;
   std::vector<const T *> inputs_; // of the blocks, and of the final normalisation
   int batch_ = 0;
-  Mode mode_ = Mode::train;
   Tensor features_, time_pre_, time_act_, condition_, silu_, h_, conditions_, mean_, rstd_, normal_, out_;
   Tensor d_out_, d_normal_, d_h_, d_conditions_, d_silu_, d_time_;
 };

@@ -20,7 +20,7 @@ template <class T> Modulation DitBlock<T>::modulation() const {
 
 template <class T>
 auto DitBlock<T>::reserve(MemoryPlan &plan, const char *what, std::int64_t width, std::int64_t rows) const -> Tensor {
-  return {plan.reserve<T>(name_ + what, MemoryClass::activations, {rows, width}, "fit.batch")};
+  return {plan.reserve<T>(name_ + what, MemoryClass::activations, {rows, width}, "fit.transformer.batch")};
 }
 
 template <class T> void DitBlock<T>::plan_forward(MemoryPlan &plan, const std::string &name, int batch, Mode mode) {

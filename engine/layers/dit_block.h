@@ -24,7 +24,7 @@ public:
   // fresh block is the identity.
   DitBlock(Layout &, const std::string &name, const DitBlockShape &);
 
-  // Rehearses forward: in training, what backward needs stays until plan_backward_done.
+  // Rehearses forward: in training, what backward needs stays until plan_backward.
   void plan_forward(MemoryPlan &, const std::string &name, int batch, Mode);
   void plan_backward(MemoryPlan &);
   void bind(const Arena &);

@@ -130,10 +130,10 @@ std::string architecture_of(const NetworkShape &shape) {
 
 std::optional<NetworkShape> network_from(const std::string &architecture, const std::string &where) {
   const Json j = parse_json(architecture, where);
-  const std::string kind = j.value("kind", "");
-  if (std::find(kind_names.begin(), kind_names.end(), kind) == kind_names.end())
-    return {};
   try {
+    const std::string kind = j.value("kind", "");
+    if (std::find(kind_names.begin(), kind_names.end(), kind) == kind_names.end())
+      return {};
     NetworkShape shape{j.at("widths").get<std::vector<int>>(), activation_named(j.at("activation").get<std::string>())};
     shape.kind = network_kind_named(kind), shape.octaves = j.value("octaves", 0), shape.side = j.value("side", 0);
     for (const Json &c : j.value("convolutions", Json::array()))

@@ -99,10 +99,10 @@ template <class V> void visit(V &v, Config &c) {
   recipe(c.fit.denoiser);
   v.section("fit.transformer");
   v("tokens", c.transformer.tokens);
-  v("chunk", c.transformer.chunk, positive);
+  v("chunk", c.transformer.chunk, Limits{1, 1 << 20});
   v("balance", c.transformer.balance);
   v("width", c.transformer.width, Limits{1, 1 << 14});
-  v("layers", c.transformer.layers, Limits{0, 256});
+  v("layers", c.transformer.layers, Limits{1, 256});
   v("heads", c.transformer.heads, Limits{1, 1024});
   v("features", c.transformer.features, Limits{4, 1 << 14});
   v("warmup", c.transformer.warmup, not_negative);
@@ -374,12 +374,17 @@ void check(const Config &c, const std::string &where) {
                      c.pools.size(), " pools, expected one of each for every convolution");
   if (c.network.kind != NetworkKind::cnn && !c.channels.empty())
     throw InputError(where, ": network.channels: found convolutions, expected none but with kind = \"cnn\"");
+  if (c.network.kind == NetworkKind::field)
+    for (const auto &[key, choice] : {std::pair{"zoo.label_smoothing", &c.zoo.recipe.label_smoothing},
+                                      {"zoo.label_noise", &c.zoo.recipe.label_noise}})
+      if (!choice->is_fixed() || choice->values[0] != 0)
+        throw InputError(where, ": ", key, ": found a value, expected 0: fields have no labels");
   if (c.network.kind != NetworkKind::field && c.network.octaves > 0)
     throw InputError(where, ": network.octaves: found ", c.network.octaves, ", expected 0 but with kind = \"field\"");
   if (c.zoo.from.empty())
     try {
       if (c.eval.distance == DistanceKind::assigned)
-        UnitDistance{c.network};
+        UnitDistance::check(c.network);
       layout_of(c.network);
     } catch (const InputError &e) {
       throw InputError(where, ": ", e.what());

@@ -68,8 +68,6 @@ Source source_of(const Config &c, const DatasetSizes &sizes) {
   const auto &shape = source.facts.shape;
   if (!shape)
     return source;
-  if (layout_of(*shape).places() != zoo.format().layout)
-    throw InputError(c.zoo.from, ": its architecture is not that of its layout");
   if (is_classifier(*shape) && sizes.dimensions == 2 && inputs_of(*shape) == sizes.pixels &&
       outputs_of(*shape) == sizes.classes)
     source.network = shape;
@@ -101,6 +99,10 @@ std::vector<MemoryPlan> plans_of(const Config &c, Backend backend) {
   if (c.zoo.from.empty())
     all.push_back(ZooTrainer(task_of(c), sizes, backend).plan());
   if (c.generator == GeneratorKind::transformer) {
+    if (const int head = c.transformer.width / c.transformer.heads;
+        backend == Backend::cuda && head > attention_most_head)
+      throw InputError("fit.transformer.heads: found heads of ", head, " elements, expected at most ",
+                       attention_most_head, " on cuda");
     all.push_back(TransformerFit(c.transformer, source.facts, source.training, c.seed).plan());
     all.push_back(TransformerSampler(c.transformer, source.facts, c.sample.flow_options()).plan());
   } else {
@@ -112,8 +114,11 @@ std::vector<MemoryPlan> plans_of(const Config &c, Backend backend) {
   if (source.network) {
     const std::size_t references = std::min({std::size_t(c.eval.references), source.training, source.held_out});
     const std::size_t images = c.eval.part == "test" ? sizes.test : sizes.validation;
-    all.push_back(
-        NoveltyJudge(*source.network, images, c.eval.wave, references, std::size_t(c.eval.networks), backend).plan());
+    if (images == 0)
+      throw InputError("eval.part: found ", c.eval.part, ", which holds no image");
+    all.push_back(NoveltyJudge(*source.network, images, c.eval.wave, references, std::size_t(c.eval.networks), backend,
+                               c.eval.distance)
+                      .plan());
   }
   return all;
 }
@@ -166,8 +171,8 @@ std::string Stages::facts_of(const std::string &key, const std::string &what) {
   const Config &c = run_.config;
   const Dataset &d = data();
   const auto architecture = [&]() -> Json {
-    if (c.zoo.from.empty() || network_)
-      return parse_json(architecture_of(network_ ? *network_ : c.network), "architecture");
+    if (const auto &shape = c.zoo.from.empty() ? std::optional(c.network) : source_of(c, sizes_of(d)).facts.shape)
+      return parse_json(architecture_of(*shape), "architecture");
     return {{"kind", "unknown"}};
   };
   const Json facts = {{"key", key},
@@ -286,6 +291,9 @@ void Stages::sample() {
 
 // Losses and accuracies of networks in host memory on the test part.
 Scores Stages::score(const std::vector<float> &theta, std::size_t networks) {
+  if (const std::size_t v = layout_of(network("sample")).size(); theta.size() != networks * v)
+    throw InputError("sample: ", generator_path().string(), " generates networks of ", theta.size() / networks,
+                     " parameters, expected ", v, ", as the configuration has; `theta fit` makes another");
   const Dataset &d = data();
   MemoryPlan plan("sample.scores");
   const NetworkShape &shape = network("sample");
@@ -311,6 +319,10 @@ void Stages::eval() {
   const EvalConfig &e = c.eval;
   const NetworkShape &shape = network("eval");
   const ZooReader zoo(zoo_path()), samples(samples_path());
+  for (const ZooReader *of : {&zoo, &samples})
+    if (const std::size_t v = layout_of(shape).size(); of->parameters() != v)
+      throw InputError("eval: ", of->path().string(), " holds networks of ", of->parameters(), " parameters, expected ",
+                       v, ", as the configuration has");
   const Split split = split_of(zoo);
   const std::size_t references = std::min({std::size_t(e.references), split.training.size(), split.held_out.size()});
   if (references < 2)

@@ -6,7 +6,7 @@ namespace theta {
 void Trainable::plan(MemoryPlan &plan) {
   const auto n = std::int64_t(parameters_->size()), b = std::int64_t(std::max<std::size_t>(1, buffers_->size()));
   const auto reserve = [&](const char *what, MemoryClass kind, std::int64_t size) {
-    return plan.reserve<float>(name_ + "." + what, kind, {size}, "channels or latent");
+    return plan.reserve<float>(name_ + "." + what, kind, {size}, "width, channels or latent");
   };
   value_slot_ = reserve("value", MemoryClass::weights, n);
   buffer_slot_ = reserve("buffer", MemoryClass::weights, b);

@@ -54,7 +54,11 @@ double dot_of_units(const float *a, const float *b, const Hidden &h, int u, int 
 
 bool has_unit_symmetries(const NetworkShape &shape) { return shape.kind != NetworkKind::cnn; }
 
-void balance(float *theta, const NetworkShape &shape) {
+namespace {
+
+// One pass over the layers; returns whether a unit changed by more than rounding.
+bool balance_once(float *theta, const NetworkShape &shape) {
+  bool changed = false;
   for (int layer = 0; layer < hidden_layers(shape); ++layer) {
     const Hidden h = hidden_layer(shape, layer);
     for (int u = 0; u < h.units; ++u) {
@@ -80,10 +84,23 @@ void balance(float *theta, const NetworkShape &shape) {
       default:
         break;
       }
+      if (std::abs(factor_in - 1) <= 1e-6)
+        continue;
+      changed = true;
       for_incoming(theta, h, u, [&](float &w) { w = float(w * factor_in); });
       for_outgoing(theta, h, u, [&](float &w) { w = float(w * factor_out); });
     }
   }
+  return changed;
+}
+
+} // namespace
+
+// Balancing a layer disturbs the one before it, by less each time.
+void balance(float *theta, const NetworkShape &shape) {
+  constexpr int most_passes = 100;
+  for (int pass = 0; pass < most_passes && balance_once(theta, shape);)
+    ++pass;
 }
 
 void permute_units(float *theta, const NetworkShape &shape, int layer, const std::vector<int> &order) {

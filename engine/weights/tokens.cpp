@@ -30,9 +30,10 @@ Tokens by_neuron(const Tokenised &t) {
     const int next = outgoing ? widths[2] : 0;
     const long next_weight = outgoing ? long(t.layout[2].offset) : 0;
     const bool hidden = l + 1 < layers;
-    add_type(tokens, {hidden ? text("units", l + 1) : "outputs", out, in + 1 + next, hidden}, [&](int u, int e) {
-      return e < in ? weight + long(u) * in + e : e == in ? bias + u : next_weight + long(e - in - 1) * out + u;
-    });
+    add_type(
+        tokens, {hidden ? text("units", l + 1) : "outputs", out, in + 1 + next, hidden && outgoing}, [&](int u, int e) {
+          return e < in ? weight + long(u) * in + e : e == in ? bias + u : next_weight + long(e - in - 1) * out + u;
+        });
   }
   return tokens;
 }
@@ -79,6 +80,10 @@ const std::vector<std::pair<std::string, Tokenizer>> &tokenizers() {
 }
 
 Tokens tokens_by(const std::string &name, const Tokenised &t) {
+  if (t.layout.empty())
+    throw InputError("tokens: found networks without a weight");
+  if (const std::size_t v = t.layout.back().offset + elements_of(t.layout.back()); v > std::size_t(INT32_MAX))
+    throw InputError("tokens: found networks of ", v, " weights, expected at most ", INT32_MAX);
   std::string known;
   for (const auto &[key, tokenizer] : tokenizers()) {
     if (key == name)

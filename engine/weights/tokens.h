@@ -32,8 +32,9 @@ struct Tokenised {
 };
 
 // One of these, by name. neuron: a hidden unit's incoming weights and bias, and with one hidden layer its outgoing
-// weights (then the outputs' biases are one more token); with more, outputs are units too. Units of a hidden layer are
-// exchangeable. chunk: every tensor cut into pieces of `chunk`, never across tensors (Peebles et al., "G.pt", 2022).
+// weights (then the outputs' biases are one more token, and units are exchangeable: their order is the function's
+// symmetry); with more, outputs are units too, and each has its place, because the next layer's weights stand in this
+// layer's order. chunk: every tensor cut into pieces of `chunk`, never across tensors (Peebles et al., "G.pt", 2022).
 // layer: a token a tensor (Erkoç et al., "HyperDiffusion", 2023). Throws InputError for another name, or for networks
 // that the tokenizer cannot cut.
 Tokens tokens_by(const std::string &tokenizer, const Tokenised &);

@@ -75,8 +75,7 @@ TEST_CASE("symmetry: balancing, changing places and matching leave the function 
       check_same_function(back, theta, shape);
       auto twice = balanced;
       balance(twice.data(), shape);
-      if (widths.size() <= 3)
-        CHECK(relative_error(twice, balanced) <= 1e-6);
+      CHECK(relative_error(twice, balanced) <= 1e-5); // deep ones settle to that
     }
   NetworkShape cnn{{2}, Activation::relu, Initialisation::pytorch, NetworkKind::cnn};
   float nothing = 0;
