@@ -91,7 +91,7 @@ std::string table_of(const std::vector<GroupReport> &reports) {
     const Summary accuracy = summarise(r.accuracy), loss = summarise(r.loss), iou = summarise(r.max_iou),
                   l2 = summarise(r.nearest_l2);
     out += fmt::format("{:<14} {:>5}  {:>7.2f} ± {:<5.2f}  {:>7.2f}  {:>8.4f}  {:>7.3f} ± {:<5.3f}  {:>9.4g} ± "
-                       "{:<5.3g}  {:>5.2f} ({:.2f}-{:.2f})     {:>7.2f}\n",
+                       "{:<5.3g}  {:>5.2f} ({:.2f}-{:.2f})   {:>7.2f}\n",
                        r.name, r.networks, 100 * accuracy.mean, 100 * accuracy.std, 100 * accuracy.max, loss.mean,
                        iou.mean, iou.std, l2.mean, l2.std, r.memorised.share, r.memorised.low, r.memorised.high, r.z_u);
   }
