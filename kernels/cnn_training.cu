@@ -6,6 +6,7 @@
 //   input gradient  d [places, inputs]   = dz [places, outputs·taps] · W
 // with places over all images of the group. A row (16 of them a tile) belongs to one warp; where there are fewer tiles
 // of taps than warps, the places of a weight gradient are split among warps and their sums added in one order.
+#include "classifier.cuh"
 #include "cnn_training.h"
 #include "counting.h"
 #include "mma.cuh"
@@ -223,17 +224,7 @@ __device__ inline float cross_entropy(const Network &net, int b, bool counts, fl
   const int classes = net.layer(net.last()).outputs, label = net.label()[b];
   const float *z = net.logits() + b * classes;
   bf16 *d = net.z(net.last()) + b * classes;
-  float largest = z[0], sum = 0, plain = 0;
-  for (int c = 1; c < classes; ++c)
-    largest = fmaxf(largest, z[c]);
-  for (int c = 0; c < classes; ++c)
-    sum += expf(z[c] - largest), plain += z[c];
-  const float log_sum = largest + logf(sum), rest = smoothing / float(classes);
-  for (int c = 0; c < classes; ++c) {
-    const float target = (c == label ? 1 - smoothing : 0.0f) + rest;
-    d[c] = to_bf16(counts ? (expf(z[c] - log_sum) - target) * weight : 0.0f);
-  }
-  return counts ? log_sum - (1 - smoothing) * z[label] - rest * plain : 0.0f;
+  return cross_entropy_gradient(d, classes, z, classes, label, counts, weight, smoothing);
 }
 
 // g of a layer += inputsᵀ·dz.
@@ -432,17 +423,7 @@ __global__ void __launch_bounds__(threads, 2)
     forward(net, act[network], false, [](int, int, int) { return 1.0f; });
     bool is_wrong = false;
     if (b < at.group && first + std::uint32_t(b) < set.examples) {
-      const float *z = net.logits() + b * set.classes;
-      const int label = set.label[first + std::uint32_t(b)];
-      int best = 0;
-      float largest = z[0], sum = 0;
-      for (int c = 1; c < set.classes; ++c)
-        if (z[c] > largest)
-          largest = z[c], best = c;
-      for (int c = 0; c < set.classes; ++c)
-        sum += expf(z[c] - largest);
-      total += largest + logf(sum) - z[label];
-      is_wrong = best != label || !(sum == sum);
+      is_wrong = judge(total, net.logits() + b * set.classes, set.classes, set.label[first + std::uint32_t(b)]);
     }
     word |= __ballot_sync(~0u, is_wrong) << first % 32; // a group is a power of two, up to 16
     const bool full = (first + std::uint32_t(at.group)) % 32 == 0 || first + std::uint32_t(at.group) >= set.examples;

@@ -1,5 +1,6 @@
 // On cuda: resident.cuh on images, which stay bytes in the second-level cache.
 // Bytes a step and network: 2·B·pixels from the cache, and 24 a weight for layers whose state is not in shared memory.
+#include "classifier.cuh"
 #include "counting.h"
 #include "resident.cuh"
 
@@ -28,17 +29,7 @@ struct ImageTask {
     const int classes = set.classes, columns = padded(classes), label = net.label()[b];
     const float *z = net.outputs() + b * columns;
     bf16 *d = net.d(net.last()) + b * pitch(classes);
-    float largest = z[0], sum = 0, plain = 0;
-    for (int c = 1; c < classes; ++c)
-      largest = fmaxf(largest, z[c]);
-    for (int c = 0; c < classes; ++c)
-      sum += expf(z[c] - largest), plain += z[c];
-    const float log_sum = largest + logf(sum), rest = smoothing / float(classes);
-    for (int c = 0; c < columns; ++c) {
-      const float target = (c == label ? 1 - smoothing : 0.0f) + rest;
-      d[c] = to_bf16(counts && c < classes ? (expf(z[c] - log_sum) - target) * weight : 0.0f);
-    }
-    return counts ? log_sum - (1 - smoothing) * z[label] - rest * plain : 0.0f;
+    return cross_entropy_gradient(d, columns, z, classes, label, counts, weight, smoothing);
   }
 };
 
@@ -60,17 +51,7 @@ __global__ void __launch_bounds__(threads, blocks_at_least<Strips>)
     forward<Rows, Strips>(net, task, act[network], false, {});
     bool is_wrong = false;
     if (b < Rows && first + std::uint32_t(b) < set.examples) {
-      const float *z = net.outputs() + b * padded(classes);
-      const int label = set.label[first + std::uint32_t(b)];
-      int best = 0;
-      float largest = z[0], sum = 0;
-      for (int c = 1; c < classes; ++c)
-        if (z[c] > largest)
-          largest = z[c], best = c;
-      for (int c = 0; c < classes; ++c)
-        sum += expf(z[c] - largest);
-      total += largest + logf(sum) - z[label];
-      is_wrong = best != label || !(sum == sum);
+      is_wrong = judge(total, net.outputs() + b * padded(classes), classes, set.label[first + std::uint32_t(b)]);
     }
     const std::uint32_t bits = __ballot_sync(~0u, is_wrong);
     if (b < Rows && b % 32 == 0 && first / 32 + std::uint32_t(b) / 32 < words)
