@@ -1,7 +1,6 @@
 // On the cpu: mlp_worker.h on points.
 #include "field_training.h"
 #include "mlp_worker.h"
-#include <omp.h>
 
 namespace theta {
 
@@ -67,21 +66,7 @@ private:
   std::uint32_t *point_ = nullptr;
 };
 
-template <class T> using Worker = MlpWorker<T, FieldTask<T>>;
-
-constexpr int points_at_once = 128; // of an evaluation
-MlpTraining evaluation_of(MlpTraining p) {
-  p.batch = points_at_once;
-  return p;
-}
-
-template <class T> std::size_t bytes_a_thread(const MlpTraining &p) {
-  return std::max(Worker<T>::bytes(p), Worker<T>::bytes(evaluation_of(p)));
-}
-
-template <class T> Worker<T> worker_of(const MlpTraining &p, const FieldSet &set, const MlpTraining &whole, void *all) {
-  return {p, set, static_cast<std::byte *>(all) + std::size_t(omp_get_thread_num()) * bytes_a_thread<T>(whole)};
-}
+template <class T> using Workers = simd::MlpWorkers<T, FieldTask<T>>;
 
 } // namespace
 
@@ -96,7 +81,7 @@ std::size_t field_training_workspace(Backend backend, const MlpTraining &p, int 
   if constexpr (built_with_cuda)
     if (backend == Backend::cuda)
       return cuda::field_training_workspace(p, networks);
-  return std::size_t(omp_get_max_threads()) * std::max(bytes_a_thread<float>(p), bytes_a_thread<double>(p));
+  return simd::workers_workspace<FieldTask>(p);
 }
 
 template <class T>
@@ -105,14 +90,7 @@ void train_fields(Stream &s, const TrainingRuns<T> &runs, const FieldSet &set, c
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::train_fields(s, runs, set, p, first, last, workspace);
-#pragma omp parallel
-  {
-    Worker<T> worker = worker_of<T>(p, set, p, workspace);
-#pragma omp for schedule(dynamic)
-    for (int i = 0; i < runs.networks; ++i)
-      if (!runs.diverged[i])
-        worker.train(runs, i, first, last);
-  }
+  Workers<T>::train(runs, set, p, first, last, workspace);
 }
 
 template <class T>
@@ -123,15 +101,15 @@ void evaluate_fields(Stream &s, T *loss, const T *theta, const Activation *act, 
       return cuda::evaluate_fields(s, loss, theta, act, signal, networks, set, p, workspace);
 #pragma omp parallel
   {
-    Worker<T> worker = worker_of<T>(evaluation_of(p), set, p, workspace);
+    auto worker = Workers<T>::mine(simd::evaluation_of(p), set, p, workspace);
 #pragma omp for schedule(dynamic)
     for (int k = 0; k < networks; ++k) {
       worker.put_weights(theta + std::size_t(k) * parameters_of(p));
       double sum = 0;
-      for (std::uint32_t first = 0; first < set.points; first += points_at_once) {
-        std::uint32_t point[points_at_once];
-        const int count = int(std::min<std::uint32_t>(points_at_once, set.points - first));
-        for (int b = 0; b < points_at_once; ++b)
+      for (std::uint32_t first = 0; first < set.points; first += simd::examples_at_once) {
+        std::uint32_t point[simd::examples_at_once];
+        const int count = int(std::min<std::uint32_t>(simd::examples_at_once, set.points - first));
+        for (int b = 0; b < simd::examples_at_once; ++b)
           point[b] = first + std::uint32_t(std::min(b, count - 1));
         T *z = worker.outputs(act[k], point, count, {.seed = 0, .run = signal[k]});
         sum += worker.task().gradient(z, worker.rows(), count, T(1), 0, true);

@@ -3,7 +3,6 @@
 #include "counting.h"
 #include "image_task.h"
 #include <numeric>
-#include <omp.h>
 
 namespace theta {
 
@@ -14,21 +13,7 @@ decltype(theta::evaluate_mlps<float>) evaluate_mlps;
 
 namespace {
 
-template <class T> using Worker = simd::MlpWorker<T, simd::ImageTask<T>>;
-
-constexpr int images_at_once = 128; // of an evaluation
-MlpTraining evaluation_of(MlpTraining p) {
-  p.batch = images_at_once;
-  return p;
-}
-
-template <class T> std::size_t bytes_a_thread(const MlpTraining &p) {
-  return std::max(Worker<T>::bytes(p), Worker<T>::bytes(evaluation_of(p)));
-}
-
-template <class T> Worker<T> worker_of(const MlpTraining &p, const ImageSet &set, const MlpTraining &whole, void *all) {
-  return {p, set, static_cast<std::byte *>(all) + std::size_t(omp_get_thread_num()) * bytes_a_thread<T>(whole)};
-}
+template <class T> using Workers = simd::MlpWorkers<T, simd::ImageTask<T>>;
 
 } // namespace
 
@@ -43,7 +28,7 @@ std::size_t mlp_training_workspace(Backend backend, const MlpTraining &p, int ne
   if constexpr (built_with_cuda)
     if (backend == Backend::cuda)
       return cuda::mlp_training_workspace(p, networks);
-  return std::size_t(omp_get_max_threads()) * std::max(bytes_a_thread<float>(p), bytes_a_thread<double>(p));
+  return simd::workers_workspace<simd::ImageTask>(p);
 }
 
 template <class T>
@@ -52,14 +37,7 @@ void train_mlps(Stream &s, const TrainingRuns<T> &runs, const ImageSet &set, con
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::train_mlps(s, runs, set, p, first, last, workspace);
-#pragma omp parallel
-  {
-    Worker<T> worker = worker_of<T>(p, set, p, workspace);
-#pragma omp for schedule(dynamic)
-    for (int i = 0; i < runs.networks; ++i)
-      if (!runs.diverged[i])
-        worker.train(runs, i, first, last);
-  }
+  Workers<T>::train(runs, set, p, first, last, workspace);
 }
 
 template <class T>
@@ -71,15 +49,15 @@ void evaluate_mlps(Stream &s, T *loss, std::uint32_t *wrong, const T *theta, con
   const std::size_t words = mask_words(set.examples), v = parameters_of(p);
 #pragma omp parallel
   {
-    Worker<T> worker = worker_of<T>(evaluation_of(p), set, p, workspace);
+    auto worker = Workers<T>::mine(simd::evaluation_of(p), set, p, workspace);
 #pragma omp for schedule(dynamic)
     for (int k = 0; k < networks; ++k) {
       worker.put_weights(theta + k * v);
       const T *z = nullptr;
       loss[k] = T(simd::evaluate_classifier<T>(
-          wrong + k * words, set, images_at_once,
+          wrong + k * words, set, simd::examples_at_once,
           [&](int from, int count) {
-            std::uint32_t example[images_at_once];
+            std::uint32_t example[simd::examples_at_once];
             std::iota(example, example + count, std::uint32_t(from));
             z = worker.outputs(act[k], example, count, {});
           },

@@ -13,6 +13,7 @@
 #include "mlp_training.h"
 #include "panels.h"
 #include "run_worker.h"
+#include <omp.h>
 
 namespace theta::simd {
 
@@ -232,5 +233,42 @@ private:
   T *h_[most_mlp_layers], *slope_[most_mlp_layers], *d_[most_mlp_layers];
   std::uint32_t *example_;
 };
+
+// All threads' workers: each works in its part of one workspace. An evaluation looks at `examples_at_once` at a time.
+constexpr int examples_at_once = 128;
+inline MlpTraining evaluation_of(MlpTraining p) {
+  p.batch = examples_at_once;
+  return p;
+}
+
+template <class T, class Task> struct MlpWorkers {
+  using Worker = MlpWorker<T, Task>;
+  using Set = typename Task::Set;
+
+  static std::size_t bytes_a_thread(const MlpTraining &p) {
+    return std::max(Worker::bytes(p), Worker::bytes(evaluation_of(p)));
+  }
+  // The calling thread's worker for shape `p`, in the workspace of shape `whole`.
+  static Worker mine(const MlpTraining &p, const Set &set, const MlpTraining &whole, void *workspace) {
+    return {p, set, static_cast<std::byte *>(workspace) + std::size_t(omp_get_thread_num()) * bytes_a_thread(whole)};
+  }
+  static void train(const TrainingRuns<T> &runs, const Set &set, const MlpTraining &p, long first, long last,
+                    void *workspace) {
+#pragma omp parallel
+    {
+      Worker worker = mine(p, set, p, workspace);
+#pragma omp for schedule(dynamic)
+      for (int i = 0; i < runs.networks; ++i)
+        if (!runs.diverged[i])
+          worker.train(runs, i, first, last);
+    }
+  }
+};
+
+// Bytes for all threads, in either precision.
+template <template <class> class Task> std::size_t workers_workspace(const MlpTraining &p) {
+  return std::size_t(omp_get_max_threads()) * std::max(MlpWorkers<float, Task<float>>::bytes_a_thread(p),
+                                                       MlpWorkers<double, Task<double>>::bytes_a_thread(p));
+}
 
 } // namespace theta::simd
