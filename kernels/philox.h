@@ -28,6 +28,8 @@ enum class Purpose : std::uint32_t {
   dropout,
   hyper_parameters,
   unit_order,
+  start_choice,
+  condition_drop,
 };
 
 struct Bits4 {

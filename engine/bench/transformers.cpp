@@ -3,7 +3,7 @@
 #include "engine/generators/weight_transformer.h"
 #include "engine/training/trainable.h"
 #include "kernels/add.h"
-#include "kernels/flow.h"
+#include "kernels/noising.h"
 #include "kernels/reduce.h"
 #include "tensors.h"
 #include <fmt/core.h>
@@ -40,7 +40,7 @@ struct Work {
   WeightTransformer<float> model;
   Trainable weights;
   MemoryPlan plan{"bench.transformer"};
-  Slot x, eps, velocity, t, loss, partials;
+  Slot x, eps, velocity, t, place, loss, partials;
   std::optional<Arena> arena;
   Graph graph;
 
@@ -54,6 +54,7 @@ struct Work {
     };
     x = floats("x", {b, size}), eps = floats("eps", {b, size}), velocity = floats("velocity", {b, size});
     t = floats("t", {b}), loss = floats("loss", {1}), partials = floats("partials", {std::int64_t(partial_sums)});
+    place = plan.reserve("place", MemoryClass::data, {size}, Dtype::i32);
     model.plan(plan, batch, mode);
     plan.place();
   }
@@ -62,6 +63,7 @@ struct Work {
     arena.emplace(s.device(), plan);
     model.bind(*arena), weights.bind(*arena);
     weights.initialise(s, 1, 0);
+    fill_zero(s, arena->at<std::int32_t>(place), model.size() * sizeof(std::int32_t)); // no padding
     fill_normal<float>(s, arena->at<float>(x), batch, model.size(), 1, {1, Purpose::test});
   }
 
@@ -71,11 +73,12 @@ struct Work {
     graph.run(s, [&] {
       const auto draw = std::uint32_t(i * batch);
       fill_normal<float>(s, a.at<float>(eps), batch, size, 1, {1, Purpose::diffusion_noise, draw});
-      draw_times<float>(s, a.at<float>(t), batch, {1, Purpose::diffusion_time, draw});
-      flow_mix<float>(s, a.at<float>(velocity), a.at<float>(eps), a.at<float>(x), a.at<float>(eps), a.at<float>(t),
-                      batch, size);
+      constexpr auto noise = NoiseSchedule::logit_normal;
+      draw_times<float>(s, a.at<float>(t), batch, 1, noise, {1, Purpose::diffusion_time, draw});
+      mix_noise<float>(s, a.at<float>(velocity), a.at<float>(eps), a.at<float>(x), a.at<float>(eps), nullptr,
+                       a.at<std::int32_t>(place), a.at<float>(t), batch, size, noise, Objective::velocity);
       const auto p = weights.parameters();
-      const float *out = model.forward(s, p, a.at<float>(velocity), a.at<float>(t));
+      const float *out = model.forward(s, p, a.at<float>(velocity), {a.at<float>(t)});
       mean_squared_error<float>(s, a.at<float>(loss), model.d_out(), out, a.at<float>(eps), std::size_t(batch) * size,
                                 a.at<float>(partials));
       model.backward(s, p);
@@ -89,7 +92,7 @@ struct Work {
     const std::size_t n = std::size_t(batch) * model.size();
     const auto p = weights.parameters();
     for (int i = 0; i < 2 * steps - 1; ++i) {
-      const float *v = model.forward(s, p, a.at<float>(x), a.at<float>(t));
+      const float *v = model.forward(s, p, a.at<float>(x), {a.at<float>(t)});
       add_scaled<float>(s, a.at<float>(x), a.at<float>(x), v, 0.5 / steps, n);
     }
   }

@@ -1,19 +1,34 @@
 #include "transformer_fit.h"
-#include "engine/training/state_file.h"
 #include "engine/training/step_loop.h"
-#include "kernels/flow.h"
-#include "kernels/gather.h"
+#include "kernels/add.h"
+#include "kernels/noising.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
-#include "kernels/standardise.h"
+#include "kernels/units.h"
 #include <cmath>
+#include <omp.h>
 
 namespace theta {
 
 namespace {
 
-constexpr std::uint32_t order_stream = 2; // of batches and initial values
+constexpr std::uint32_t initial_stream = 2; // of initial values
 constexpr int staged_batches = 3;
+constexpr std::size_t measured_networks = 65536; // of the conditions' ranges
+
+// On the cpu the generator and the zoo that feeds it share the cores: the zoo has half of them.
+int cores_of_stream() { return std::max(1, omp_get_max_threads() / 2); }
+
+// This thread's loops on that many cores (0: as before) while it lives.
+struct ThreadShare {
+  explicit ThreadShare(int threads) : before(omp_get_max_threads()) {
+    if (threads > 0)
+      omp_set_num_threads(threads);
+  }
+  ~ThreadShare() { omp_set_num_threads(before); }
+  ThreadShare(const ThreadShare &) = delete;
+  int before;
+};
 
 std::size_t parameters_of(const NetworkFacts &facts) {
   return facts.layout.back().offset + elements_of(facts.layout.back());
@@ -22,42 +37,69 @@ std::size_t parameters_of(const NetworkFacts &facts) {
 } // namespace
 
 TransformerFit::TransformerFit(TransformerConfig config, const NetworkFacts &facts, std::size_t rows,
-                               std::uint64_t seed)
+                               std::uint64_t seed, Backend backend, const std::optional<StreamTask> &stream)
     : config_(std::move(config)), parameters_(parameters_of(facts)), rows_(rows), seed_(seed), coder_(config_, facts),
-      model_(coder_.shape(config_)),
+      conditions_(config_.conditions), model_(coder_.shape(config_)),
       weights_("transformer", model_.parameters(), model_.buffers(), config_.recipe.ema_decay > 0) {
+  check(config_);
   if (rows < 2)
     throw InputError("fit: found ", rows, " networks to train on, expected at least 2");
-  const std::int64_t batch = config_.recipe.batch, v = std::int64_t(parameters_), size = std::int64_t(model_.size());
+  part_ = config_.recipe.batch / config_.accumulate;
+  batch_ = {part_ / config_.draws, config_.start, conditions_.columns()};
+  const std::int64_t part = part_, networks = batch_.networks * (config_.start ? 2 : 1), v = std::int64_t(parameters_),
+                     size = std::int64_t(model_.size()), told = std::int64_t(conditions_.size());
   weights_.plan(plan_);
-  for (int i = 0; i < staged_batches; ++i)
-    staging_.push_back(
-        plan_.reserve<float>(text("fit.staging.", i), MemoryClass::staging, {batch, v}, "fit.transformer.batch"));
-  tokens_staging_ =
-      plan_.reserve<float>("fit.staging.tokens", MemoryClass::staging, {batch, size}, "fit.transformer.batch");
+  if (config_.source == NetworkOrigin::stream) {
+    if (!stream)
+      throw InputError("fit.transformer.source: found stream, expected zoo where the networks come from zoo.from");
+    stream_task_ = stream;
+    stream_.emplace(stream->recipe, stream->network, seed, stream->sizes, backend, !batch_.columns.empty());
+    stream_->plan(stream_plan_);
+    stream_plan_.place();
+    plan_.lives_beside(stream_plan_);
+  } else {
+    for (int i = 0; i < staged_batches; ++i)
+      staging_.push_back(
+          plan_.reserve<float>(text("fit.staging.", i), MemoryClass::staging, {networks, v}, "fit.transformer.batch"));
+  }
+  place_ = plan_.reserve("tokens.place", MemoryClass::data, {size}, Dtype::i32);
   mean_ = plan_.reserve<float>("tokens.mean", MemoryClass::data, {size});
   std_ = plan_.reserve<float>("tokens.std", MemoryClass::data, {size});
-  const auto activation = [&](const char *name, std::int64_t width) {
-    return plan_.reserve<float>(name, MemoryClass::activations, {batch, width}, "fit.transformer.batch");
+  const auto data = [&](const char *name, std::int64_t n, std::int64_t width) {
+    return plan_.reserve<float>(name, MemoryClass::data, {n, width}, "fit.transformer.batch");
   };
-  tokens_ = activation("fit.tokens", size), x0_ = activation("fit.x0", size);
-  velocity_ = activation("fit.velocity", size), t_ = activation("fit.t", 1);
-  loss_ = plan_.reserve<float>("fit.loss", MemoryClass::workspace, {1});
+  theta_ = data("fit.theta", networks, v);
+  if (told > 0) {
+    told_staging_ = plan_.reserve<float>("fit.staging.told", MemoryClass::staging, {told, part});
+    told_ = data("fit.told", told, part);
+  }
+  loss_ = data("fit.loss", config_.accumulate, 1);
+  const auto activation = [&](const char *name, std::int64_t n, std::int64_t width) {
+    return plan_.reserve<float>(name, MemoryClass::activations, {n, width}, "fit.transformer.batch");
+  };
+  if (config_.shuffle)
+    shuffled_ = activation("fit.shuffled", networks, v);
+  x0_ = activation("fit.x0", part, size);
+  if (config_.start)
+    start_ = activation("fit.start", part, size);
+  target_ = activation("fit.target", part, size), t_ = activation("fit.t", part, 1);
   partials_ = plan_.reserve<float>("fit.partials", MemoryClass::workspace, {std::int64_t(partial_sums)});
-  model_.plan(plan_, config_.recipe.batch, Mode::train);
+  model_.plan(plan_, part_, Mode::train);
   plan_.place();
 }
 
-// Mean and standard deviation of every element of the tokens; of an exchangeable type, over its tokens too. In double,
-// two passes over the mapped file.
+std::vector<const MemoryPlan *> TransformerFit::plans() const {
+  std::vector<const MemoryPlan *> all{&plan_};
+  if (stream_)
+    all.push_back(&stream_plan_);
+  return all;
+}
+
+// Mean and standard deviation of every element of the tokens, over its group. In double, two passes over the mapped
+// file.
 void TransformerFit::measure_tokens(const ZooReader &zoo, const std::vector<std::size_t> &rows, Transformer &to) const {
   const std::size_t size = model_.size();
-  std::vector<std::size_t> shared(size); // the first element that has the same statistics
-  std::size_t at = 0;
-  for (const TokenType &type : coder_.tokens().types)
-    for (int i = 0; i < type.count; ++i)
-      for (int e = 0; e < type.width; ++e, ++at)
-        shared[at] = type.exchangeable ? at - std::size_t(i) * std::size_t(type.width) : at;
+  const auto group = coder_.groups();
   std::vector<double> sum(size, 0), squares(size, 0), count(size, 0);
   std::vector<float> theta(parameters_), tokens(size);
   const auto for_rows = [&](auto f) {
@@ -65,95 +107,155 @@ void TransformerFit::measure_tokens(const ZooReader &zoo, const std::vector<std:
       zoo.theta(row, theta.data());
       coder_.encode(tokens.data(), theta.data());
       for (std::size_t i = 0; i < size; ++i)
-        f(shared[i], double(tokens[i]));
+        f(group[i], double(tokens[i]));
     }
   };
   for_rows([&](std::size_t i, double value) { sum[i] += value, count[i] += 1; });
   for_rows([&](std::size_t i, double value) { squares[i] += std::pow(value - sum[i] / count[i], 2); });
   to.mean.resize(size), to.std.resize(size);
   for (std::size_t i = 0; i < size; ++i) {
-    const std::size_t of = shared[i];
+    const std::size_t of = group[i];
     const double deviation = std::sqrt(squares[of] / count[of]);
     to.mean[i] = float(sum[of] / count[of]), to.std[i] = deviation > 1e-12 ? float(deviation) : 1.0f;
   }
 }
 
+struct TransformerFit::Work {
+  Arena arena, stream_arena;
+  std::vector<Graph> graphs; // one a part: the last steps too
+  Adam options{};
+
+  Work(Device device, const TransformerFit &fit)
+      : arena(device, fit.plan_), stream_arena(device, fit.stream_plan_), graphs(std::size_t(fit.config_.accumulate)) {}
+  float *at(Slot slot) const { return slot ? arena.at<float>(slot) : nullptr; }
+};
+
+std::unique_ptr<NetworkSource> TransformerFit::source(Stream &s, const Work &w, const ZooReader &zoo,
+                                                      const ZooBatches &batches, const TrainingState *state) {
+  if (stream_) {
+    StreamPosition from;
+    if (state)
+      from = {state->number("wave"), state->number("row")};
+    stream_->start(s.device(), w.stream_arena, *stream_task_->data, from, s.is_cuda() ? 0 : cores_of_stream());
+    return std::make_unique<StreamSource>(*stream_, stream_task_->recipe, batch_);
+  }
+  std::vector<float *> staging;
+  for (const Slot slot : staging_)
+    staging.push_back(w.at(slot));
+  return std::make_unique<ZooSource>(zoo, batches, staging, (state ? state->number("step") : 0) * config_.accumulate);
+}
+
+// Forward and backward of one part of a batch; after the last, the optimiser's step.
+void TransformerFit::learn(Stream &s, Work &w, NetworkSource &source, const Transformer &t, long step, int part) {
+  const std::size_t size = model_.size(), n = std::size_t(part_) * size;
+  const std::size_t networks = std::size_t(batch_.networks);
+  float *theta = w.at(theta_), *told = w.at(told_), *x0 = w.at(x0_), *target = w.at(target_);
+  const auto draw = std::uint32_t(step * config_.recipe.batch + part * part_);
+  const auto facts = source.next(s, theta, theta + networks * parameters_);
+  if (told) {
+    s.synchronize(); // the copy out of the staging before
+    float *staged = w.at(told_staging_);
+    conditions_.tell(staged, facts, batch_.networks, config_.draws, t.ranges);
+    drop_conditions(staged, conditions_.size(), part_, config_.drop, seed_, draw);
+    copy(s, told, staged, conditions_.size() * std::size_t(part_) * sizeof(float));
+  }
+  w.graphs[std::size_t(part)].run(s, [&] {
+    const int pair = config_.start ? batch_.networks : 0, all = batch_.networks + pair;
+    float *prepared = theta;
+    if (config_.shuffle)
+      prepared = w.at(shuffled_), coder_.shuffle(s, prepared, theta, all, pair, seed_, draw);
+    coder_.balance(s, prepared, all);
+    const auto *place = w.arena.at<std::int32_t>(place_);
+    const auto gather = [&](float *tokens, const float *from) {
+      gather_tokens<float>(s, tokens, from, place, w.at(mean_), w.at(std_), batch_.networks, config_.draws, parameters_,
+                           size);
+    };
+    gather(x0, prepared);
+    if (config_.start)
+      gather(w.at(start_), prepared + networks * parameters_);
+    fill_normal<float>(s, target, part_, size, 1, {seed_, Purpose::diffusion_noise, draw});
+    draw_times<float>(s, w.at(t_), part_, config_.draws, config_.noise, {seed_, Purpose::diffusion_time, draw});
+    mix_noise<float>(s, x0, target, x0, target, config_.residual ? w.at(start_) : nullptr, place, w.at(t_), part_, size,
+                     config_.noise, config_.objective);
+    const auto parameters = weights_.parameters();
+    const float *predicted = model_.forward(s, parameters, x0, {w.at(t_), told, w.at(start_)});
+    mean_squared_error<float>(s, w.at(loss_) + part, model_.d_out(), predicted, target, n, w.at(partials_));
+    if (config_.accumulate > 1) // the mean of the parts' means
+      add_scaled<float>(s, model_.d_out(), model_.d_out(), model_.d_out(), 1.0 / config_.accumulate - 1, n);
+    model_.backward(s, parameters);
+    if (part + 1 == config_.accumulate)
+      weights_.step(s, w.options, config_.recipe.max_norm);
+  });
+}
+
 Transformer TransformerFit::run(Device device, const ZooReader &zoo, const std::vector<std::size_t> &rows,
-                                const std::filesystem::path &state_path, const std::string &key, Journal &journal) {
+                                const std::filesystem::path &state_path, const std::string &key, Journal &journal,
+                                const Probe &probe) {
   if (rows.size() != rows_ || zoo.parameters() != parameters_)
     throw InputError("fit: found ", rows.size(), " networks of ", zoo.parameters(), " parameters, expected ", rows_,
                      " of ", parameters_);
   const FitRecipe &r = config_.recipe;
   const auto state = load_state(state_path, key);
   const long first = state ? state->number("step") : 0;
-  Transformer result{.config = config_, .networks = zoo.format(), .mean = {}, .std = {}, .weights = {}};
-  measure_tokens(zoo, rows, result);
+  Transformer now{config_, zoo.format(), {}, {}, {}, {}};
+  measure_tokens(zoo, rows, now);
+  const ZooBatches batches(zoo, rows, batch_, seed_);
+  if (conditions_.size() > 0) {
+    std::vector<NetworkSource::Facts> some;
+    for (std::size_t seen = 0; seen < std::min(measured_networks, batches.targets());
+         seen += std::size_t(batch_.networks))
+      some.push_back(batches.facts_of(some.size()));
+    now.ranges = conditions_.measure(some, batch_.networks);
+  }
 
   Stream s(device);
-  const Arena arena(device, plan_);
-  model_.bind(arena), weights_.bind(arena);
-  weights_.initialise(s, seed_, order_stream);
+  Work w(device, *this);
+  model_.bind(w.arena), weights_.bind(w.arena);
+  weights_.initialise(s, seed_, initial_stream);
   if (state)
     weights_.load(s, state->tensors);
-  const std::size_t size = model_.size(), n = std::size_t(r.batch) * size;
-  float *mean = arena.at<float>(mean_), *std = arena.at<float>(std_), *tokens = arena.at<float>(tokens_);
-  float *x0 = arena.at<float>(x0_), *velocity = arena.at<float>(velocity_), *t = arena.at<float>(t_);
-  float *loss = arena.at<float>(loss_), *staged = arena.at<float>(tokens_staging_);
-  copy(s, mean, result.mean.data(), size * sizeof(float));
-  copy(s, std, result.std.data(), size * sizeof(float));
+  const auto &places = coder_.tokens().place;
+  copy(s, w.arena.at<std::int32_t>(place_), places.data(), places.size() * sizeof(std::int32_t));
+  copy(s, w.at(mean_), now.mean.data(), now.mean.size() * sizeof(float));
+  copy(s, w.at(std_), now.std.data(), now.std.size() * sizeof(float));
   s.synchronize();
 
-  std::vector<float *> staging;
-  for (const Slot slot : staging_)
-    staging.push_back(arena.at<float>(slot));
-  Prefetch batches(zoo, staging, std::uint64_t(first), [&](std::uint64_t step) {
-    const BatchOrder order{1, r.batch, std::uint32_t(rows.size()), seed_, order_stream, step};
-    std::vector<std::size_t> chosen;
-    for (int b = 0; b < r.batch; ++b)
-      chosen.push_back(rows[order.example(0, b)]);
-    return chosen;
-  });
+  const ThreadShare share(stream_ && !s.is_cuda() ? omp_get_max_threads() - cores_of_stream() : 0);
+  const auto networks = source(s, w, zoo, batches, state ? &*state : nullptr);
   LrSchedule schedule{.kind = r.schedule, .steps = r.steps};
   schedule.warmup = std::min(config_.warmup, r.steps - 1);
-  Graph graph;
+  journal.rewind_metrics("fit.probe", first);
+  auto position = networks->position(); // of the first network that no whole step has seen
   const auto step = [&](long i, bool report) {
-    s.synchronize(); // the copy out of the tokens' staging, and the batch that next() gives back
-    const float *networks = batches.next();
-    std::vector<float> theta(parameters_);
-    for (int b = 0; b < r.batch; ++b) {
-      std::copy_n(networks + std::size_t(b) * parameters_, parameters_, theta.data());
-      coder_.encode(staged + std::size_t(b) * size, theta.data());
-    }
-    copy(s, tokens, staged, n * sizeof(float));
-    const Adam options{.lr = r.lr * schedule.at(i),
-                       .beta2 = config_.beta2,
-                       .weight_decay = r.weight_decay,
-                       .step = i + 1,
-                       .ema_decay = std::min(r.ema_decay, double(i + 1) / double(i + 11))};
-    graph.run(s, [&] {
-      const auto draw = std::uint32_t(i * r.batch);
-      standardise<float>(s, x0, tokens, mean, std, r.batch, size, size);
-      fill_normal<float>(s, velocity, r.batch, size, 1, {seed_, Purpose::diffusion_noise, draw});
-      draw_times<float>(s, t, r.batch, {seed_, Purpose::diffusion_time, draw});
-      flow_mix<float>(s, x0, velocity, x0, velocity, t, r.batch, size);
-      const auto parameters = weights_.parameters();
-      const float *predicted = model_.forward(s, parameters, x0, t);
-      mean_squared_error<float>(s, loss, model_.d_out(), predicted, velocity, n, arena.at<float>(partials_));
-      model_.backward(s, parameters);
-      weights_.step(s, options, r.max_norm);
-    });
+    w.options = {.lr = r.lr * schedule.at(i),
+                 .beta2 = config_.beta2,
+                 .weight_decay = r.weight_decay,
+                 .step = i + 1,
+                 .ema_decay = std::min(r.ema_decay, double(i + 1) / double(i + 11))};
+    for (int part = 0; part < config_.accumulate; ++part)
+      learn(s, w, *networks, now, i, part);
+    position = networks->position();
     std::vector<std::pair<std::string, double>> metrics;
-    if (report)
-      metrics = {{"mse", to_host(s, loss, 1)[0]}, {"lr", options.lr}};
+    if (report) {
+      double mse = 0;
+      for (const float loss : to_host(s, w.at(loss_), std::size_t(config_.accumulate)))
+        mse += loss / config_.accumulate;
+      metrics = {{"mse", mse}, {"lr", w.options.lr}};
+    }
+    if (config_.probe_every > 0 && (i + 1) % config_.probe_every == 0) {
+      now.weights = weights_.result(s);
+      journal.metrics("fit.probe", i + 1, probe(now));
+    }
     return metrics;
   };
   StepLoop{journal, "fit.transformer", r.steps}.run(first, step, [&](long done) {
-    HostTensors tensors;
-    weights_.save(s, tensors);
-    save_state(state_path, {key, {{"step", done}}, std::move(tensors)});
+    TrainingState saved{key, position, {}};
+    saved.count["step"] = done;
+    weights_.save(s, saved.tensors);
+    save_state(state_path, saved);
   });
-  result.weights = weights_.result(s);
-  return result;
+  now.weights = weights_.result(s);
+  return now;
 }
 
 } // namespace theta

@@ -1,36 +1,62 @@
-// Trains a weight transformer on the rows of a zoo by flow matching. Networks are read ahead from the mapped shards.
+// Trains a weight transformer on the rows of a zoo, on pairs of its checkpoints, or on a zoo without end. Networks are
+// shuffled, balanced, tokenised, standardised and noised on the device.
 #pragma once
-#include "data/prefetch.h"
 #include "engine/training/journal.h"
+#include "engine/training/state_file.h"
 #include "engine/training/trainable.h"
+#include "network_source.h"
 #include "transformer.h"
 
 namespace theta {
 
 class TransformerFit {
 public:
+  // The zoo without end that config.source may ask for; `data` only where it is to run.
+  struct StreamTask {
+    ZooRecipe recipe;
+    NetworkShape network;
+    DatasetSizes sizes;
+    const Dataset *data = nullptr;
+  };
+
   // For `rows` training networks. Throws InputError for a configuration that cannot be.
-  TransformerFit(TransformerConfig, const NetworkFacts &, std::size_t rows, std::uint64_t seed);
+  TransformerFit(TransformerConfig, const NetworkFacts &, std::size_t rows, std::uint64_t seed, Backend,
+                 const std::optional<StreamTask> &);
   TransformerFit(const TransformerFit &) = delete;
 
-  const MemoryPlan &plan() const { return plan_; }
+  std::vector<const MemoryPlan *> plans() const; // both at once, where there is a stream
+  // Another plan that is in memory beside this: that of the sampling that probe does.
+  void lives_beside(const MemoryPlan &plan) { plan_.lives_beside(plan); }
 
-  // Continues from `state` if it belongs to `key`, and saves into it. Throws Interrupted when asked to stop.
+  // What the generator of the moment is worth: metrics for the journal.
+  using Probe = std::function<std::vector<std::pair<std::string, double>>(const Transformer &)>;
+
+  // Continues from `state` if it belongs to `key`, and saves into it. Calls probe every config.probe_every steps.
+  // Throws Interrupted when asked to stop.
   Transformer run(Device, const ZooReader &, const std::vector<std::size_t> &rows, const std::filesystem::path &state,
-                  const std::string &key, Journal &);
+                  const std::string &key, Journal &, const Probe &probe);
 
 private:
+  struct Work; // device memory, bound
+  std::unique_ptr<NetworkSource> source(Stream &, const Work &, const ZooReader &, const ZooBatches &,
+                                        const TrainingState *);
   void measure_tokens(const ZooReader &, const std::vector<std::size_t> &rows, Transformer &) const;
+  void learn(Stream &, Work &, NetworkSource &, const Transformer &, long step, int part);
 
   TransformerConfig config_;
   std::size_t parameters_, rows_;
   std::uint64_t seed_;
   TokenCoder coder_;
+  Conditions conditions_;
   WeightTransformer<float> model_;
   Trainable weights_;
-  MemoryPlan plan_{"fit.transformer"};
+  int part_; // networks under noise that go through the model at once: batch/accumulate
+  NetworkBatch batch_;
+  std::optional<StreamTask> stream_task_;
+  std::optional<ZooStream> stream_;
+  MemoryPlan plan_{"fit.transformer"}, stream_plan_{"fit.stream"};
   std::vector<Slot> staging_;
-  Slot tokens_staging_, tokens_, mean_, std_, x0_, velocity_, t_, loss_, partials_;
+  Slot told_staging_, theta_, shuffled_, place_, mean_, std_, told_, x0_, start_, target_, t_, loss_, partials_;
 };
 
 } // namespace theta

@@ -1,81 +1,147 @@
 #include "transformer_sample.h"
 #include "engine/training/interrupt.h"
 #include "kernels/add.h"
-#include "kernels/names.h"
 #include "kernels/random.h"
-#include "kernels/standardise.h"
-#include <array>
+#include "kernels/units.h"
+#include <algorithm>
+#include <limits>
 
 namespace theta {
 
-namespace {
-constexpr std::array names{"heun", "euler"};
-}
-
-FlowSampler flow_sampler_named(std::string_view name) { return value_named<FlowSampler>(name, names, "flow"); }
-const char *name_of(FlowSampler sampler) { return names[std::size_t(sampler)]; }
-
-TransformerSampler::TransformerSampler(const TransformerConfig &config, const NetworkFacts &facts, FlowOptions options)
+TransformerSampler::TransformerSampler(const TransformerConfig &config, const NetworkFacts &facts,
+                                       SolverOptions options)
     : options_(options), parameters_(facts.layout.back().offset + elements_of(facts.layout.back())),
-      coder_(config, facts), model_(coder_.shape(config)) {
-  const std::int64_t batch = options.batch, size = std::int64_t(model_.size());
+      coder_(config, facts), conditions_(config.conditions), start_(config.start), residual_(config.residual),
+      guided_(options.guidance != 1 && conditions_.size() > 0),
+      solver_(solver_of(options.solver, config.noise, config.objective, options.steps, options.eta)),
+      model_(coder_.shape(config)) {
+  const std::int64_t batch = options.batch, size = std::int64_t(model_.size()), k = std::int64_t(conditions_.size());
   values_ = plan_.reserve<float>("transformer.value", MemoryClass::weights, {std::int64_t(model_.parameters().size())});
+  place_ = plan_.reserve("tokens.place", MemoryClass::weights, {size}, Dtype::i32);
   mean_ = plan_.reserve<float>("tokens.mean", MemoryClass::weights, {size});
   std_ = plan_.reserve<float>("tokens.std", MemoryClass::weights, {size});
-  const auto activation = [&](const char *name, std::int64_t width) {
-    return plan_.reserve<float>(name, MemoryClass::activations, {batch, width}, "sample.batch");
+  const auto activation = [&](const char *name, std::int64_t rows, std::int64_t width) {
+    return plan_.reserve<float>(name, MemoryClass::activations, {rows, width}, "sample.batch");
   };
-  x_ = activation("sample.x", size), next_ = activation("sample.next", size);
-  velocity_ = activation("sample.velocity", size), t_ = activation("sample.t", 1);
+  x_ = activation("sample.x", batch, size), next_ = activation("sample.next", batch, size);
+  prediction_ = activation("sample.prediction", batch, size), t_ = activation("sample.t", batch, 1);
+  if (guided_)
+    told_prediction_ = activation("sample.told_prediction", batch, size);
+  if (k > 0)
+    told_ = activation("sample.told", 2 * k, batch); // and NaN as often: nothing
+  if (start_)
+    start_tokens_ = activation("sample.start", batch, size);
+  theta_ = activation("sample.theta", batch, std::int64_t(parameters_));
   model_.plan(plan_, options.batch, Mode::infer);
   plan_.place();
 }
 
-void TransformerSampler::run(Device device, const Transformer &p, std::size_t samples,
+struct TransformerSampler::Work {
+  const Arena &arena;
+  Parameters<float> weights{};
+  float *at(Slot slot) const { return slot ? arena.at<float>(slot) : nullptr; }
+};
+
+// The model's answer, guided, less nothing: a residual model's plus the start. Valid until the next.
+const float *TransformerSampler::predict(Stream &s, Work &w, const float *z, double t) {
+  const int batch = options_.batch;
+  const std::size_t n = std::size_t(batch) * model_.size();
+  const std::vector<float> times(static_cast<std::size_t>(batch), static_cast<float>(t));
+  copy(s, w.at(t_), times.data(), times.size() * sizeof(float));
+  float *told = w.at(told_), *start = w.at(start_tokens_), *out = w.at(prediction_);
+  copy(s, out, model_.forward(s, w.weights, z, {w.at(t_), told, start}), n * sizeof(float));
+  if (guided_) {
+    const float *untold =
+        model_.forward(s, w.weights, z, {w.at(t_), told + conditions_.size() * std::size_t(batch), start});
+    denoise_step<float>(s, out, untold, batch, model_.size(), {options_.guidance, 1 - options_.guidance, 0},
+                        {options_.seed, Purpose::sample_noise});
+  }
+  if (residual_)
+    add_scaled<float>(s, out, out, start, 1, n);
+  return out;
+}
+
+// What samples first..first+count−1 are told, and their starts' tokens; the rest of the batch as its last.
+void TransformerSampler::tell(Stream &s, Work &w, const Transformer &p, const Prompts &prompts, std::size_t first,
+                              std::size_t count) {
+  const std::size_t k = conditions_.size(), batch = std::size_t(options_.batch);
+  if (k > 0) {
+    std::vector<float> told(2 * k * batch, std::numeric_limits<float>::quiet_NaN());
+    for (std::size_t c = 0; c < k; ++c)
+      for (std::size_t b = 0; b < batch; ++b) {
+        const float value = prompts.told[(first + std::min(b, count - 1)) * k + c];
+        const auto [low, high] = p.ranges[c];
+        told[c * batch + b] = conditions_.all()[c].classes > 0 ? value : (value - low) / (high - low);
+      }
+    copy(s, w.at(told_), told.data(), told.size() * sizeof(float));
+  }
+  if (start_) {
+    std::vector<float> tokens(batch * model_.size());
+    for (std::size_t b = 0; b < batch; ++b) {
+      const auto from = prompts.start.begin() + std::ptrdiff_t((first + std::min(b, count - 1)) * parameters_);
+      std::vector<float> theta(from, from + std::ptrdiff_t(parameters_));
+      coder_.encode(tokens.data() + b * model_.size(), theta.data());
+      for (std::size_t e = 0; e < model_.size(); ++e)
+        if (coder_.tokens().place[e] >= 0)
+          tokens[b * model_.size() + e] = (tokens[b * model_.size() + e] - p.mean[e]) / p.std[e];
+    }
+    copy(s, w.at(start_tokens_), tokens.data(), tokens.size() * sizeof(float));
+  }
+  s.synchronize();
+}
+
+void TransformerSampler::run(Device device, const Transformer &p, std::size_t samples, const Prompts &prompts,
                              const std::function<void(std::size_t, std::size_t, const float *)> &emit) {
+  if (prompts.told.size() != samples * conditions_.size() ||
+      prompts.start.size() != (start_ ? samples * parameters_ : 0))
+    throw InputError("sample: found prompts of ", prompts.told.size(), " numbers and ", prompts.start.size(),
+                     " weights, expected ", samples * conditions_.size(), " and ", start_ ? samples * parameters_ : 0);
   Stream s(device);
   const Arena arena(device, plan_);
   model_.bind(arena);
+  Work w{arena};
   const auto upload = [&](Slot slot, const std::vector<float> &values) {
-    float *to = arena.at<float>(slot);
-    copy(s, to, values.data(), values.size() * sizeof(float));
-    return to;
+    copy(s, arena.at<float>(slot), values.data(), values.size() * sizeof(float));
   };
-  const Parameters<float> weights{upload(values_, p.weights)};
-  const float *mean = upload(mean_, p.mean), *std = upload(std_, p.std);
+  upload(values_, p.weights), upload(mean_, p.mean), upload(std_, p.std);
+  w.weights.value = w.at(values_);
+  auto *place = arena.at<std::int32_t>(place_);
+  const auto &places = coder_.tokens().place;
+  copy(s, place, places.data(), places.size() * sizeof(std::int32_t));
   const int batch = options_.batch;
   const std::size_t size = model_.size(), n = std::size_t(batch) * size;
-  float *x = arena.at<float>(x_), *next = arena.at<float>(next_), *velocity = arena.at<float>(velocity_),
-        *t = arena.at<float>(t_);
-  const auto velocity_at = [&](const float *of, double time) {
-    const std::vector<float> times(static_cast<std::size_t>(batch), static_cast<float>(time));
-    copy(s, t, times.data(), times.size() * sizeof(float));
-    return model_.forward(s, weights, of, t);
+  float *x = w.at(x_), *next = w.at(next_);
+  const auto clear = [&](float *z) {
+    if (coder_.has_padding())
+      clear_padding<float>(s, z, place, batch, size);
   };
-  std::vector<float> theta(std::size_t(batch) * parameters_);
   for (std::size_t first = 0; first < samples; first += std::size_t(batch)) {
-    fill_normal<float>(s, x, batch, size, 1, {options_.seed, Purpose::sample_start, std::uint32_t(first)});
-    for (int i = 0; i < options_.steps; ++i) {
+    const std::size_t count = std::min(std::size_t(batch), samples - first);
+    tell(s, w, p, prompts, first, count);
+    const Draws draws{options_.seed, Purpose::sample_start, std::uint32_t(first)};
+    fill_normal<float>(s, x, batch, size, solver_.start, draws);
+    clear(x);
+    Draws noise{options_.seed, Purpose::sample_noise, std::uint32_t(first)};
+    for (const SolverStep &step : solver_.steps) {
       if (interrupted())
         throw Interrupted("sample: stopped; the same command starts it again");
-      const double from = 1 - double(i) / options_.steps, to = 1 - double(i + 1) / options_.steps, h = to - from;
-      const float *v = velocity_at(x, from);
-      if (options_.sampler == FlowSampler::euler || i + 1 == options_.steps) {
-        add_scaled<float>(s, x, x, v, h, n);
+      const float *prediction = predict(s, w, x, step.t);
+      if (!step.heun) {
+        denoise_step<float>(s, x, prediction, batch, size, step.first, noise);
+        noise.first_index += size;
+        if (step.first.sigma > 0)
+          clear(x);
         continue;
       }
-      copy(s, velocity, v, n * sizeof(float));
-      add_scaled<float>(s, next, x, velocity, h, n);
-      v = velocity_at(next, to);
-      add_scaled<float>(s, x, x, velocity, h / 2, n);
-      add_scaled<float>(s, x, x, v, h / 2, n);
+      copy(s, next, x, n * sizeof(float));
+      denoise_step<float>(s, next, prediction, batch, size, step.first, noise);
+      denoise_step<float>(s, x, prediction, batch, size, step.second, noise);
+      prediction = predict(s, w, next, step.next_t);
+      denoise_step<float>(s, x, next, batch, size, {1, step.corrected.from_z, 0}, noise);
+      denoise_step<float>(s, x, prediction, batch, size, {1, step.corrected.from_eps, 0}, noise);
     }
-    unstandardise<float>(s, x, x, mean, std, batch, size, size);
-    const std::size_t count = std::min(std::size_t(batch), samples - first);
-    const auto tokens = to_host(s, x, count * size);
-    for (std::size_t b = 0; b < count; ++b)
-      coder_.decode(theta.data() + b * parameters_, tokens.data() + b * size);
-    emit(first, count, theta.data());
+    scatter_tokens<float>(s, w.at(theta_), x, place, w.at(mean_), w.at(std_), int(count), parameters_, size);
+    emit(first, count, to_host(s, w.at(theta_), count * parameters_).data());
   }
 }
 

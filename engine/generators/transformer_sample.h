@@ -1,5 +1,5 @@
-// Generates networks with a trained weight transformer: noise, carried along the learned velocity from t = 1 to 0 by
-// Heun's method (Karras et al., 2022, alg. 1) or Euler's, and taken back to weights. Sample i depends on the seed and i
+// Generates networks with a trained weight transformer: noise, carried to data by a solver of
+// engine/diffusion/solver.h, and taken back to weights. Sample i depends on the seed, on what it is told, and on i
 // alone.
 #pragma once
 #include "transformer.h"
@@ -7,34 +7,46 @@
 
 namespace theta {
 
-enum class FlowSampler { heun, euler };
-FlowSampler flow_sampler_named(std::string_view name); // throws InputError
-const char *name_of(FlowSampler);
-
-struct FlowOptions {
-  FlowSampler sampler = FlowSampler::heun;
+struct SolverOptions {
+  SolverKind solver = SolverKind::heun;
   int steps = 50, batch = 50;
+  double eta = 0;      // of ddim
+  double guidance = 1; // told + (guidance − 1)·(told − untold): 1 as trained (Ho & Salimans, 2022)
   std::uint64_t seed = 1;
+};
+
+// What the samples are told, in the zoo's own units; NaN: nothing.
+struct Prompts {
+  std::vector<float> told;  // [samples, K]
+  std::vector<float> start; // [samples, V] where the generator starts from networks
 };
 
 class TransformerSampler {
 public:
-  TransformerSampler(const TransformerConfig &, const NetworkFacts &, FlowOptions);
+  TransformerSampler(const TransformerConfig &, const NetworkFacts &, SolverOptions);
   TransformerSampler(const TransformerSampler &) = delete;
 
   const MemoryPlan &plan() const { return plan_; }
 
-  // Calls emit(first, count, theta [count, V] in host memory) for every batch of samples first..first+count−1.
-  void run(Device, const Transformer &, std::size_t samples,
+  // Calls emit(first, count, theta [count, V] in host memory) for every batch of samples first..first+count−1. Throws
+  // InputError where prompts are not of these sizes.
+  void run(Device, const Transformer &, std::size_t samples, const Prompts &,
            const std::function<void(std::size_t, std::size_t, const float *)> &emit);
 
 private:
-  FlowOptions options_;
+  struct Work; // device memory, bound, and what is told of the batch
+  const float *predict(Stream &, Work &, const float *z, double t);
+  void tell(Stream &, Work &, const Transformer &, const Prompts &, std::size_t first, std::size_t count);
+
+  SolverOptions options_;
   std::size_t parameters_;
   TokenCoder coder_;
+  Conditions conditions_;
+  bool start_, residual_, guided_;
+  Solver solver_;
   WeightTransformer<float> model_;
   MemoryPlan plan_{"sample"};
-  Slot values_, mean_, std_, x_, next_, velocity_, t_;
+  Slot values_, place_, mean_, std_, x_, next_, prediction_, told_prediction_, t_, told_, start_tokens_, theta_;
 };
 
 } // namespace theta

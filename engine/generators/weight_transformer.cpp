@@ -1,46 +1,66 @@
 #include "weight_transformer.h"
 #include "kernels/add.h"
-#include "kernels/flow.h"
 
 namespace theta {
+
+template <class T>
+auto WeightTransformer<T>::encoder(const std::string &name, const TokenType &type, std::size_t offset,
+                                   std::size_t token, bool placed) -> Encoder {
+  const int d = shape_.width;
+  Encoder e{type, offset, token, Linear(parameters_, name + ".encode", type.width, d, shape_.arithmetic), {}, false, {},
+            {},   {},     {}};
+  // Alone in its type, a token is told apart by its encoder.
+  if (placed && !type.exchangeable && type.count > 1) {
+    e.sinusoidal = shape_.places == PlaceKind::sinusoidal;
+    if (!e.sinusoidal)
+      e.places = parameters_.add(name + ".places", {type.count, d}, {0, 0.02});
+  }
+  return e;
+}
 
 template <class T> WeightTransformer<T>::WeightTransformer(const WeightTransformerShape &shape) : shape_(shape) {
   const int d = shape.width;
   if (shape.types.empty() || shape.features < 4 || shape.features % 2 != 0)
     throw InputError("transformer: found ", shape.types.size(), " types of tokens and ", shape.features,
                      " features of time, expected a type and an even number of features from 4 on");
-  std::size_t token = 0;
+  const bool conditioned = !in_tokens();
+  std::size_t token = conditioned ? 0 : 1 + shape.conditions.size();
+  if (shape.start) { // in front of the network, or added to it
+    std::size_t offset = 0, at = token;
+    for (std::size_t k = 0; k < shape.types.size(); ++k) {
+      starts_.push_back(encoder(text("start.", k), shape.types[k], offset, at, in_tokens()));
+      offset += shape.types[k].size(), at += std::size_t(shape.types[k].count);
+    }
+    token = conditioned ? token : at;
+  }
   for (std::size_t k = 0; k < shape.types.size(); ++k) {
     const TokenType &type = shape.types[k];
-    const std::string name = text("types.", k);
-    coders_.push_back({type,
-                       size_,
-                       token,
-                       Linear(parameters_, name + ".encode", type.width, d, shape.arithmetic),
-                       Linear(parameters_, name + ".decode", d, type.width, shape.arithmetic, Linear::Begin::zero),
-                       {},
-                       {},
-                       {},
-                       {},
-                       {},
-                       {}});
-    if (!type.exchangeable && type.count > 1)
-      coders_.back().places = parameters_.add(name + ".places", {type.count, d}, {0, 0.02});
+    encoders_.push_back(encoder(text("types.", k), type, size_, token, true));
+    decoders_.push_back(
+        {Linear(parameters_, text("types.", k, ".decode"), d, type.width, shape.arithmetic, Linear::Begin::zero),
+         {},
+         {}});
     size_ += type.size(), token += std::size_t(type.count);
   }
-  time0_.emplace(parameters_, "time.0", shape.features, d, shape.arithmetic);
-  time2_.emplace(parameters_, "time.2", d, d, shape.arithmetic);
+  tokens_ = int(token);
+  tellers_.push_back({{"time", 0}, Linear(parameters_, "time.0", shape.features, d, shape.arithmetic), {}, {}});
+  for (const ConditionShape &c : shape.conditions)
+    tellers_.push_back(
+        {c,
+         Linear(parameters_, "conditions." + c.name, c.classes > 0 ? c.classes : shape.features, d, shape.arithmetic),
+         {},
+         {}});
+  if (conditioned)
+    time2_.emplace(parameters_, "time.2", d, d, shape.arithmetic);
   for (int i = 0; i < shape.layers; ++i)
     blocks_.emplace_back(parameters_, text("blocks.", i, "."),
-                         DitBlockShape{d, shape.heads, tokens(), 4, shape.arithmetic});
-  final_.emplace(parameters_, "final", d, 2 * d, shape.arithmetic, Linear::Begin::zero);
-}
-
-template <class T> int WeightTransformer<T>::tokens() const {
-  int n = 0;
-  for (const TokenType &type : shape_.types)
-    n += type.count;
-  return n;
+                         DitBlockShape{d, shape.heads, tokens_, 4, shape.arithmetic, conditioned, shape.qk_norm});
+  if (conditioned) {
+    final_.emplace(parameters_, "final", d, 2 * d, shape.arithmetic, Linear::Begin::zero);
+    final_bias_ = final_->bias();
+  } else {
+    final_bias_ = parameters_.add("final.bias", {2 * d}, {});
+  }
 }
 
 template <class T>
@@ -52,112 +72,228 @@ auto WeightTransformer<T>::reserve(MemoryPlan &plan, const std::string &what, st
 template <class T> void WeightTransformer<T>::plan(MemoryPlan &plan, int batch, Mode mode) {
   *this = WeightTransformer(shape_); // forgets an earlier plan
   batch_ = batch;
-  const std::int64_t d = shape_.width, n = std::int64_t(batch) * tokens(), b = batch;
-  features_ = reserve(plan, "features", b, shape_.features), time_pre_ = reserve(plan, "time.pre", b, d);
-  time_act_ = reserve(plan, "time.act", b, d), condition_ = reserve(plan, "condition", b, d);
-  silu_ = reserve(plan, "silu", b, d), h_ = reserve(plan, "h", n, d);
-  for (std::size_t k = 0; k < coders_.size(); ++k) {
-    Coder &c = coders_[k];
-    const std::int64_t rows = b * c.type.count;
-    c.x = reserve(plan, text("types.", k, ".x"), rows, c.type.width),
-    c.h = reserve(plan, text("types.", k, ".h"), rows, d);
-    c.y = reserve(plan, text("types.", k, ".y"), rows, c.type.width);
+  const std::int64_t d = shape_.width, n = std::int64_t(batch) * tokens_, b = batch;
+  const bool trains = mode == Mode::train;
+  for (Teller &t : tellers_) {
+    t.features = reserve(plan, t.shape.name + ".features", b, t.linear.in());
+    if (in_tokens() || &t != &tellers_.front())
+      t.h = reserve(plan, t.shape.name + ".h", b, d);
+  }
+  if (!in_tokens()) {
+    time_pre_ = reserve(plan, "time.pre", b, d), time_act_ = reserve(plan, "time.act", b, d);
+    condition_ = reserve(plan, "condition", b, d), silu_ = reserve(plan, "silu", b, d);
+  }
+  h_ = reserve(plan, "h", n, d);
+  for (auto *list : {&encoders_, &starts_})
+    for (std::size_t k = 0; k < list->size(); ++k) {
+      Encoder &e = (*list)[k];
+      const std::string name = text(list == &starts_ ? "start." : "types.", k);
+      const std::int64_t rows = b * e.type.count;
+      e.x = reserve(plan, name + ".x", rows, e.type.width), e.h = reserve(plan, name + ".h", rows, d);
+      if (e.sinusoidal)
+        e.fixed_places = reserve(plan, name + ".places", e.type.count, d);
+      if (trains)
+        e.d_h = reserve(plan, name + ".d_h", rows, d);
+    }
+  for (std::size_t k = 0; k < decoders_.size(); ++k) {
+    const std::int64_t rows = b * encoders_[k].type.count, width = encoders_[k].type.width;
+    decoders_[k].y = reserve(plan, text("types.", k, ".y"), rows, width);
+    if (trains)
+      decoders_[k].d_y = reserve(plan, text("types.", k, ".d_y"), rows, width);
   }
   conditions_ = reserve(plan, "conditions", b, 2 * d), mean_ = reserve(plan, "mean", n, 1);
   rstd_ = reserve(plan, "rstd", n, 1), normal_ = reserve(plan, "normal", n, d);
   out_ = reserve(plan, "out", b, std::int64_t(size_));
   for (std::size_t i = 0; i < blocks_.size(); ++i)
-    blocks_[i].plan_forward(plan, text("blocks.", i, "."), batch, mode);
-  if (mode == Mode::infer)
+    blocks_[i].plan_forward(plan, text("blocks.", i, "."), batch, shape_.recompute ? Mode::infer : mode);
+  if (!trains)
     return;
+  if (shape_.recompute)
+    again_ = blocks_;
   d_out_ = reserve(plan, "d_out", b, std::int64_t(size_)), d_normal_ = reserve(plan, "d_normal", n, d);
   d_h_ = reserve(plan, "d_h", n, d), d_conditions_ = reserve(plan, "d_conditions", b, 2 * d);
-  d_silu_ = reserve(plan, "d_silu", b, d), d_time_ = reserve(plan, "d_time", b, d);
-  for (std::size_t k = 0; k < coders_.size(); ++k) {
-    Coder &c = coders_[k];
-    c.d_x = reserve(plan, text("types.", k, ".d_y"), b * c.type.count, c.type.width);
-    c.d_h = reserve(plan, text("types.", k, ".d_h"), b * c.type.count, d);
+  d_time_ = reserve(plan, "d_time", b, d);
+  if (!in_tokens())
+    d_silu_ = reserve(plan, "d_silu", b, d);
+  for (std::size_t i = blocks_.size(); i-- > 0;) {
+    if (shape_.recompute)
+      again_[i].plan_forward(plan, text("blocks.", i, ".again."), batch, mode);
+    (shape_.recompute ? again_ : blocks_)[i].plan_backward(plan);
   }
-  for (std::size_t i = blocks_.size(); i-- > 0;)
-    blocks_[i].plan_backward(plan);
+}
+
+template <class T> auto WeightTransformer<T>::tensors() -> std::vector<Tensor *> {
+  std::vector<Tensor *> all{&time_pre_, &time_act_, &condition_, &silu_,     &h_,   &conditions_,   &mean_,   &rstd_,
+                            &normal_,   &out_,      &d_out_,     &d_normal_, &d_h_, &d_conditions_, &d_silu_, &d_time_};
+  for (auto *list : {&encoders_, &starts_})
+    for (Encoder &e : *list)
+      all.insert(all.end(), {&e.x, &e.h, &e.d_h, &e.fixed_places});
+  for (Decoder &d : decoders_)
+    all.insert(all.end(), {&d.y, &d.d_y});
+  for (Teller &t : tellers_)
+    all.insert(all.end(), {&t.features, &t.h});
+  return all;
 }
 
 template <class T> void WeightTransformer<T>::bind(const Arena &arena) {
-  const auto bind = [&](Tensor &t) {
-    if (t.slot)
-      t.at = arena.at<T>(t.slot);
-  };
-  for (Tensor *t : {&features_, &time_pre_, &time_act_, &condition_, &silu_, &h_, &conditions_, &mean_, &rstd_,
-                    &normal_, &out_, &d_out_, &d_normal_, &d_h_, &d_conditions_, &d_silu_, &d_time_})
-    bind(*t);
-  for (Coder &c : coders_)
-    for (Tensor *t : {&c.x, &c.h, &c.y, &c.d_x, &c.d_h})
-      bind(*t);
-  for (auto &block : blocks_)
-    block.bind(arena);
+  for (Tensor *t : tensors())
+    if (t->slot)
+      t->at = arena.at<T>(t->slot);
+  for (auto *list : {&blocks_, &again_})
+    for (auto &block : *list)
+      block.bind(arena);
 }
 
-template <class T> const T *WeightTransformer<T>::forward(Stream &s, const Parameters<T> &p, const T *x, const T *t) {
+namespace {
+template <class Tensor>
+auto constant(const Tensor &t) -> std::add_pointer_t<const std::remove_pointer_t<decltype(t.at)>> {
+  return t.at;
+}
+} // namespace
+
+// Time and conditions: into silu_, or into the first tokens of h_.
+template <class T> void WeightTransformer<T>::tell(Stream &s, const Parameters<T> &p, const Told &told) {
   const int d = shape_.width;
-  const std::size_t row = std::size_t(tokens()) * std::size_t(d);
-  const auto constant = [](const Tensor &of) -> const T * { return of.at; };
-  time_features<T>(s, features_, t, batch_, shape_.features);
-  time0_->product(s, p, time_pre_.at, constant(features_), batch_);
-  bias_act_forward<T>(s, time_act_, time_pre_, p.value + time0_->bias(), silu(d));
+  for (std::size_t k = 0; k < tellers_.size(); ++k) {
+    const Teller &t = tellers_[k];
+    const T *values = k == 0 ? told.time : told.conditions + (k - 1) * std::size_t(batch_);
+    if (t.shape.classes > 0)
+      label_features<T>(s, t.features, values, batch_, t.shape.classes);
+    else
+      number_features<T>(s, t.features, values, batch_, shape_.features);
+    if (in_tokens()) {
+      t.linear.forward(s, p, t.h.at, constant(t.features), batch_);
+      copy_rows<T>(s, h_ + k * std::size_t(d), sequence_row(), t.h, std::size_t(d), batch_, std::size_t(d));
+    } else if (k == 0) {
+      t.linear.product(s, p, time_pre_.at, constant(t.features), batch_);
+    } else {
+      t.linear.forward(s, p, t.h.at, constant(t.features), batch_);
+      add_scaled<T>(s, time_pre_, time_pre_, t.h, 1, std::size_t(batch_) * std::size_t(d));
+    }
+  }
+  if (in_tokens())
+    return;
+  bias_act_forward<T>(s, time_act_, time_pre_, p.value + tellers_[0].linear.bias(), silu(d));
   time2_->product(s, p, condition_.at, constant(time_act_), batch_);
   bias_act_forward<T>(s, silu_, condition_, p.value + time2_->bias(), silu(d));
-  for (const Coder &c : coders_) {
-    const std::size_t part = std::size_t(c.type.count) * std::size_t(d);
-    copy_rows<T>(s, c.x, c.type.size(), x + c.offset, size_, batch_, c.type.size());
-    c.encode.forward(s, p, c.h.at, constant(c.x), batch_ * c.type.count);
-    if (c.places)
-      add_over_channels<T>(s, c.h, c.h, p.value + *c.places, 1, batch_, int(part));
-    copy_rows<T>(s, h_ + c.token * std::size_t(d), row, c.h, part, batch_, part);
+}
+
+// A type's tokens, encoded, in their places: e.h.
+template <class T>
+void WeightTransformer<T>::encode(Stream &s, const Parameters<T> &p, const Encoder &e, const T *from) {
+  const int part = e.type.count * shape_.width;
+  copy_rows<T>(s, e.x, e.type.size(), from + e.offset, size_, batch_, e.type.size());
+  e.encode.forward(s, p, e.h.at, constant(e.x), batch_ * e.type.count);
+  if (e.sinusoidal)
+    place_features<T>(s, e.fixed_places, e.type.count, shape_.width);
+  if (e.places || e.sinusoidal)
+    add_over_channels<T>(s, e.h, e.h, e.places ? p.value + *e.places : e.fixed_places.at, 1, batch_, part);
+}
+
+template <class T>
+const T *WeightTransformer<T>::forward(Stream &s, const Parameters<T> &p, const T *x, const Told &told) {
+  const int d = shape_.width;
+  const std::size_t row = sequence_row();
+  tell(s, p, told);
+  const auto place = [&](const Encoder &e) {
+    const std::size_t part = std::size_t(e.type.count) * std::size_t(d);
+    copy_rows<T>(s, h_ + e.token * std::size_t(d), row, e.h, part, batch_, part);
+  };
+  for (std::size_t k = 0; k < encoders_.size(); ++k) {
+    const Encoder &e = encoders_[k];
+    encode(s, p, e, x);
+    if (shape_.start) {
+      encode(s, p, starts_[k], told.start);
+      if (in_tokens())
+        place(starts_[k]);
+      else
+        add_scaled<T>(s, e.h, e.h, starts_[k].h, 1, std::size_t(batch_ * e.type.count) * std::size_t(d));
+    }
+    place(e);
   }
   inputs_ = {h_.at};
   for (auto &block : blocks_)
     inputs_.push_back(block.forward(s, p, inputs_.back(), silu_));
-  final_->forward(s, p, conditions_.at, constant(silu_), batch_);
-  modulate_forward<T>(s, normal_, mean_, rstd_, inputs_.back(), conditions_.at, conditions_.at + d,
-                      {batch_, tokens(), d, std::size_t(2 * d)});
-  for (const Coder &c : coders_) {
-    const std::size_t part = std::size_t(c.type.count) * std::size_t(d);
-    copy_rows<T>(s, c.h, part, normal_ + c.token * std::size_t(d), row, batch_, part);
-    c.decode.forward(s, p, c.y.at, constant(c.h), batch_ * c.type.count);
-    copy_rows<T>(s, out_ + c.offset, size_, c.y, c.type.size(), batch_, c.type.size());
+  if (final_)
+    final_->forward(s, p, conditions_.at, constant(silu_), batch_);
+  else
+    copy_rows<T>(s, conditions_, std::size_t(2 * d), p.value + final_bias_, 0, batch_, std::size_t(2 * d));
+  modulate_forward<T>(s, normal_, mean_, rstd_, inputs_.back(), conditions_.at, conditions_.at + d, modulation());
+  for (std::size_t k = 0; k < encoders_.size(); ++k) {
+    const Encoder &e = encoders_[k];
+    const Decoder &c = decoders_[k];
+    const std::size_t part = std::size_t(e.type.count) * std::size_t(d);
+    copy_rows<T>(s, e.h, part, normal_ + e.token * std::size_t(d), row, batch_, part);
+    c.decode.forward(s, p, c.y.at, constant(e.h), batch_ * e.type.count);
+    copy_rows<T>(s, out_ + e.offset, size_, c.y, e.type.size(), batch_, e.type.size());
   }
   return out_;
 }
 
-// c.h holds what the decoder read: forward leaves it there.
+// e.d_h, the gradient of a type's encoded tokens, to the encoder's parameters.
+template <class T> void WeightTransformer<T>::encode_backward(Stream &s, const Parameters<T> &p, const Encoder &e) {
+  if (e.places)
+    sum_over_channels_accumulate<T>(s, p.gradient_of(*e.places), e.d_h, 1, batch_, e.type.count * shape_.width);
+  e.encode.backward(s, p, static_cast<T *>(nullptr), constant(e.d_h), constant(e.x), batch_ * e.type.count);
+}
+
+template <class T> void WeightTransformer<T>::tell_backward(Stream &s, const Parameters<T> &p) {
+  const int d = shape_.width;
+  if (!in_tokens()) {
+    bias_act_backward<T>(s, d_silu_, p.gradient_of(time2_->bias()), d_silu_, condition_, p.value + time2_->bias(),
+                         silu(d));
+    time2_->product_backward(s, p, d_time_.at, constant(d_silu_), constant(time_act_), batch_);
+    bias_act_backward<T>(s, d_time_, p.gradient_of(tellers_[0].linear.bias()), d_time_, time_pre_,
+                         p.value + tellers_[0].linear.bias(), silu(d));
+  }
+  for (std::size_t k = 0; k < tellers_.size(); ++k) {
+    const Teller &t = tellers_[k];
+    if (in_tokens())
+      copy_rows<T>(s, d_time_, std::size_t(d), d_h_ + k * std::size_t(d), sequence_row(), batch_, std::size_t(d));
+    if (in_tokens() || k > 0)
+      t.linear.backward(s, p, static_cast<T *>(nullptr), constant(d_time_), constant(t.features), batch_);
+    else // its bias has its gradient from the activation
+      t.linear.product_backward(s, p, static_cast<T *>(nullptr), constant(d_time_), constant(t.features), batch_);
+  }
+}
+
+// encoders' h holds what the decoder read: forward leaves it there.
 template <class T> void WeightTransformer<T>::backward(Stream &s, const Parameters<T> &p) {
   const int d = shape_.width;
-  const std::size_t row = std::size_t(tokens()) * std::size_t(d), sample = std::size_t(batch_) * std::size_t(d);
-  const auto constant = [](const Tensor &of) -> const T * { return of.at; };
-  for (const Coder &c : coders_) {
-    const std::size_t part = std::size_t(c.type.count) * std::size_t(d);
-    copy_rows<T>(s, c.d_x, c.type.size(), d_out_ + c.offset, size_, batch_, c.type.size());
-    c.decode.backward(s, p, c.d_h.at, constant(c.d_x), constant(c.h), batch_ * c.type.count);
-    copy_rows<T>(s, d_normal_ + c.token * std::size_t(d), row, c.d_h, part, batch_, part);
+  const std::size_t row = sequence_row(), sample = std::size_t(batch_) * std::size_t(d);
+  fill_zero(s, d_normal_, std::size_t(tokens_) * sample * sizeof(T)); // tokens that are not decoded
+  for (std::size_t k = 0; k < encoders_.size(); ++k) {
+    const Encoder &e = encoders_[k];
+    const Decoder &c = decoders_[k];
+    const std::size_t part = std::size_t(e.type.count) * std::size_t(d);
+    copy_rows<T>(s, c.d_y, e.type.size(), d_out_ + e.offset, size_, batch_, e.type.size());
+    c.decode.backward(s, p, e.d_h.at, constant(c.d_y), constant(e.h), batch_ * e.type.count);
+    copy_rows<T>(s, d_normal_ + e.token * std::size_t(d), row, e.d_h, part, batch_, part);
   }
-  fill_zero(s, d_h_, sample * std::size_t(tokens()) * sizeof(T));
+  fill_zero(s, d_h_, std::size_t(tokens_) * sample * sizeof(T));
   modulate_backward_accumulate<T>(s, d_h_, d_conditions_.at, d_conditions_.at + d, d_normal_, inputs_.back(), mean_,
-                                  rstd_, conditions_.at + d, {batch_, tokens(), d, std::size_t(2 * d)});
-  final_->backward(s, p, d_silu_.at, constant(d_conditions_), constant(silu_), batch_);
-  for (std::size_t i = blocks_.size(); i-- > 0;)
-    blocks_[i].backward_accumulate(s, p, d_h_, d_silu_, inputs_[i], silu_);
-  bias_act_backward<T>(s, d_silu_, p.gradient_of(time2_->bias()), d_silu_, condition_, p.value + time2_->bias(),
-                       silu(d));
-  time2_->product_backward(s, p, d_time_.at, constant(d_silu_), constant(time_act_), batch_);
-  bias_act_backward<T>(s, d_time_, p.gradient_of(time0_->bias()), d_time_, time_pre_, p.value + time0_->bias(),
-                       silu(d));
-  time0_->product_backward(s, p, static_cast<T *>(nullptr), constant(d_time_), constant(features_), batch_);
-  for (const Coder &c : coders_) {
-    const std::size_t part = std::size_t(c.type.count) * std::size_t(d);
-    copy_rows<T>(s, c.d_h, part, d_h_ + c.token * std::size_t(d), row, batch_, part);
-    if (c.places)
-      sum_over_channels_accumulate<T>(s, p.gradient_of(*c.places), c.d_h, 1, batch_, int(part));
-    c.encode.backward(s, p, static_cast<T *>(nullptr), constant(c.d_h), constant(c.x), batch_ * c.type.count);
+                                  rstd_, conditions_.at + d, modulation());
+  if (final_)
+    final_->backward(s, p, d_silu_.at, constant(d_conditions_), constant(silu_), batch_);
+  else
+    channel_sum<T>(s, p.gradient_of(final_bias_), d_conditions_, batch_, 2 * d, 1);
+  for (std::size_t i = blocks_.size(); i-- > 0;) {
+    if (shape_.recompute)
+      again_[i].forward(s, p, inputs_[i], silu_);
+    (shape_.recompute ? again_ : blocks_)[i].backward_accumulate(s, p, d_h_, d_silu_, inputs_[i], silu_);
+  }
+  tell_backward(s, p);
+  const auto take = [&](const Encoder &e) {
+    const std::size_t part = std::size_t(e.type.count) * std::size_t(d);
+    copy_rows<T>(s, e.d_h, part, d_h_ + e.token * std::size_t(d), row, batch_, part);
+  };
+  for (std::size_t k = 0; k < encoders_.size(); ++k) {
+    take(encoders_[k]);
+    encode_backward(s, p, encoders_[k]);
+    if (shape_.start) {
+      take(starts_[k]); // of its own tokens, or of those that it was added to
+      encode_backward(s, p, starts_[k]);
+    }
   }
 }
 

@@ -1,20 +1,42 @@
-// A diffusion transformer over weight tokens (DiT blocks: Peebles & Xie, 2023): from a noisy network and the time of
-// its noise to the velocity of flow matching, token by token.
-//   h = encoder(tokens) [+ places],  c = time.2(silu(time.0(features(t)))),  h = blocks(h, c),
-//   out = decoder(norm(h)·(1 + scale) + shift),  (shift, scale) = final(silu(c))
+// A diffusion transformer over weight tokens: from a noisy network, the time of its noise, and whatever else is told of
+// the network that is wanted, to what the objective asks for (kernels/noising.h), token by token.
+//   h = encoder(tokens) [+ places] [+ encoder(start's tokens)]
+//   out = decoder(norm(h')·(1 + scale) + shift), h' = blocks(h)
+// What is told comes in by one of two ways:
+//   modulation  as shifts, scales and gates of every block (adaLN-Zero: Peebles & Xie, 2023):
+//               c = time.2(silu(time.0(features(t)) + Σ conditions.k(features(number k)))), and of the last norm
+//   tokens      as tokens in front of the network's (Peebles et al., "G.pt", 2022): one for t, one a condition, and the
+//               starting network's
 // Encoders and decoders are one a token type. Tokens of an exchangeable type have no places: the model is then
-// equivariant to their order. Decoders, and every conditioning, start at zero.
+// equivariant to their order. Decoders, and every modulation, start at zero. A condition that is not told (NaN) is its
+// bias alone.
 #pragma once
 #include "engine/layers/dit_block.h"
 #include "engine/weights/tokens.h"
+#include "kernels/noising.h"
 
 namespace theta {
+
+// What a model is told beside the time: a number, as sines and cosines, or one of `classes` labels.
+struct ConditionShape {
+  std::string name;
+  int classes = 0; // 0: a number
+};
+
+enum class ConditionWay { modulation, tokens };
+enum class PlaceKind { learned, sinusoidal }; // of tokens that are not exchangeable
 
 struct WeightTransformerShape {
   std::vector<TokenType> types;
   int width = 96, layers = 3, heads = 4;
-  int features = 64; // of time
+  int features = 64; // of time, and of a number
   Arithmetic arithmetic = Arithmetic::fp32;
+  std::vector<ConditionShape> conditions{};
+  bool start = false; // the network begins from another, which is told too
+  ConditionWay way = ConditionWay::modulation;
+  PlaceKind places = PlaceKind::learned;
+  bool qk_norm = false;
+  bool recompute = false; // of a block, backward keeps the input alone, and runs it again
 };
 
 template <class T> class WeightTransformer {
@@ -29,9 +51,14 @@ public:
   void plan(MemoryPlan &, int batch, Mode);
   void bind(const Arena &);
 
-  // x [batch, S], tokens of the first type first; t [batch] -> velocity [batch, S].
-  const T *forward(Stream &, const Parameters<T> &, const T *x, const T *t);
-  // The gradient of `velocity`'s loss goes where d_out() says, before backward.
+  // What the model is told: time [batch]; conditions [K, batch], NaN where not told; start [batch, S]. Null where the
+  // shape has none.
+  struct Told {
+    const T *time = nullptr, *conditions = nullptr, *start = nullptr;
+  };
+  // x [batch, S], tokens of the first type first -> [batch, S].
+  const T *forward(Stream &, const Parameters<T> &, const T *x, const Told &);
+  // The gradient of the output's loss goes where d_out() says, before backward.
   T *d_out() const { return d_out_; }
   void backward(Stream &, const Parameters<T> &);
 
@@ -41,28 +68,51 @@ private:
     T *at = nullptr;
     operator T *() const { return at; }
   };
-  // What a type of tokens has of its own.
-  struct Coder {
+  // A type of tokens on its way in.
+  struct Encoder {
     TokenType type;
     std::size_t offset; // in S
-    std::size_t token;  // its first
-    Linear encode, decode;
+    std::size_t token;  // its first, in the sequence
+    Linear encode;
     std::optional<std::size_t> places; // offset of [count, width] in the parameters
-    Tensor x, h, y, d_x, d_h;          // [batch·count, width of the type or the model]
+    bool sinusoidal;
+    Tensor x, h, d_h, fixed_places; // [batch·count, width of the type or the model]
+  };
+  struct Decoder {
+    Linear decode;
+    Tensor y, d_y; // [batch·count, width of the type]
+  };
+  // A number or label on its way in.
+  struct Teller {
+    ConditionShape shape;
+    Linear linear;
+    Tensor features, h; // [batch, features or classes], [batch, width]
   };
   Tensor reserve(MemoryPlan &, const std::string &what, std::int64_t rows, std::int64_t width) const;
-  int tokens() const;
+  Encoder encoder(const std::string &name, const TokenType &, std::size_t offset, std::size_t token, bool placed);
+  std::vector<Tensor *> tensors();
+  bool in_tokens() const { return shape_.way == ConditionWay::tokens; }
+  std::size_t sequence_row() const { return std::size_t(tokens_) * std::size_t(shape_.width); }
   BiasAct silu(int width) const { return {1, batch_, width, 0, Activation::silu}; }
+  Modulation modulation() const { return {batch_, tokens_, shape_.width, std::size_t(2) * shape_.width}; }
+  void tell(Stream &, const Parameters<T> &, const Told &);
+  void encode(Stream &, const Parameters<T> &, const Encoder &, const T *from);
+  void encode_backward(Stream &, const Parameters<T> &, const Encoder &);
+  void tell_backward(Stream &, const Parameters<T> &);
 
   WeightTransformerShape shape_;
   Layout parameters_, buffers_;
   std::size_t size_ = 0;
-  std::vector<Coder> coders_;
-  std::optional<Linear> time0_, time2_, final_;
-  std::vector<DitBlock<T>> blocks_;
-  std::vector<const T *> inputs_; // of the blocks, and of the final normalisation
+  int tokens_ = 0; // of the sequence
+  std::vector<Encoder> encoders_, starts_;
+  std::vector<Decoder> decoders_;
+  std::vector<Teller> tellers_; // the first is time's
+  std::optional<Linear> time2_, final_;
+  std::size_t final_bias_ = 0;
+  std::vector<DitBlock<T>> blocks_, again_; // again_: the same, as backward runs them, where they are recomputed
+  std::vector<const T *> inputs_;           // of the blocks, and of the final normalisation
   int batch_ = 0;
-  Tensor features_, time_pre_, time_act_, condition_, silu_, h_, conditions_, mean_, rstd_, normal_, out_;
+  Tensor time_pre_, time_act_, condition_, silu_, h_, conditions_, mean_, rstd_, normal_, out_;
   Tensor d_out_, d_normal_, d_h_, d_conditions_, d_silu_, d_time_;
 };
 

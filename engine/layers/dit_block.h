@@ -3,10 +3,12 @@
 //   (shift1, scale1, gate1, shift2, scale2, gate2) = ada(silu(c))
 //   x = x + gate1·proj(attention(qkv(norm(x)·(1 + scale1) + shift1)))
 //   x = x + gate2·fc2(gelu_tanh(fc1(norm(x)·(1 + scale2) + shift2)))
-// x [batch, tokens, width], c [batch, width]. Tokens have no places: a permutation of them permutes the output.
+// x [batch, tokens, width], c [batch, width]. Tokens have no places: a permutation of them permutes the output. A block
+// that is not conditioned has the six as parameters of its own, the same for all samples.
 #pragma once
 #include "engine/memory/arena.h"
 #include "kernels/attention.h"
+#include "kernels/head_norm.h"
 #include "kernels/modulate.h"
 #include "linear.h"
 
@@ -16,12 +18,14 @@ struct DitBlockShape {
   int width, heads, tokens;
   int expansion = 4; // of the hidden layer
   Arithmetic arithmetic = Arithmetic::fp32;
+  bool conditioned = true; // by a vector a sample
+  bool qk_norm = false;    // queries and keys of one size (head_norm.h)
 };
 
 template <class T> class DitBlock {
 public:
-  // Adds NAMEqkv, NAMEproj, NAMEfc1, NAMEfc2, NAMEada (.weight, .bias) to the layout. ada starts at zero, so that a
-  // fresh block is the identity.
+  // Adds NAMEqkv, NAMEproj, NAMEfc1, NAMEfc2, NAMEada (.weight, .bias) to the layout; NAMEada.bias alone where it is
+  // not conditioned; NAMEqk_gain with qk_norm. ada starts at zero, so that a fresh block is the identity.
   DitBlock(Layout &, const std::string &name, const DitBlockShape &);
 
   // Rehearses forward: in training, what backward needs stays until plan_backward.
@@ -29,7 +33,8 @@ public:
   void plan_backward(MemoryPlan &);
   void bind(const Arena &);
 
-  // The block's output. silu_c [batch, width] is silu(c) already: all blocks share it. x must live until backward.
+  // The block's output. silu_c [batch, width] is silu(c) already: all blocks share it; null where the block is not
+  // conditioned, as d_silu_c. x must live until backward.
   T *forward(Stream &, const Parameters<T> &, const T *x, const T *silu_c);
   // dx, the gradient of the output on entry, becomes that of x. d_silu_c is added to.
   void backward_accumulate(Stream &, const Parameters<T> &, T *dx, T *d_silu_c, const T *x, const T *silu_c);
@@ -42,16 +47,19 @@ private:
   };
   Tensor reserve(MemoryPlan &, const char *what, std::int64_t width, std::int64_t rows) const;
   Modulation modulation() const;
+  HeadNorm head_norm() const { return {rows(), shape_.heads, shape_.width / shape_.heads}; }
   Attention attention() const { return {batch_, shape_.tokens, shape_.heads, shape_.width / shape_.heads}; }
   int rows() const { return batch_ * shape_.tokens; }
   T *part(const Tensor &of, int i) const { return of.at + std::size_t(i) * shape_.width; } // of ada's six
 
   DitBlockShape shape_;
-  Linear qkv_, proj_, fc1_, fc2_, ada_;
+  Linear qkv_, proj_, fc1_, fc2_;
+  std::optional<Linear> ada_;
+  std::size_t ada_bias_, qk_gain_ = 0; // offsets
   std::string name_;
   int batch_ = 0;
-  Tensor conditions_, mean1_, rstd1_, normal1_, qkv_out_, log_sum_, attended_, branch1_, middle_, mean2_, rstd2_,
-      normal2_, hidden_, active_, branch2_, out_;
+  Tensor qkv_raw_, qk_rstd_, conditions_, mean1_, rstd1_, normal1_, qkv_out_, log_sum_, attended_, branch1_, middle_,
+      mean2_, rstd2_, normal2_, hidden_, active_, branch2_, out_;
   Tensor d_conditions_, d_branch_, d_hidden_, d_normal_, d_qkv_, d_attended_, through_, d_silu_;
 };
 

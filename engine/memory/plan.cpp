@@ -137,7 +137,8 @@ std::string table_of(const MemoryPlan &plan) {
 }
 
 void check_budget(const MemoryPlan &plan, std::optional<std::size_t> budget) {
-  if (!budget || plan.device_bytes() <= *budget)
+  const std::size_t bytes = plan.device_bytes() + plan.bytes_beside();
+  if (!budget || bytes <= *budget)
     return;
   std::vector<const MemoryPlan::Entry *> largest;
   for (const auto &entry : plan.entries())
@@ -149,7 +150,8 @@ void check_budget(const MemoryPlan &plan, std::optional<std::size_t> budget) {
     what += fmt::format("{}{} {} ({}{})", i ? ", " : "", largest[i]->name, text_of(largest[i]->shape),
                         text_of_bytes(largest[i]->bytes),
                         largest[i]->hint.empty() ? "" : "; smaller with less " + largest[i]->hint);
-  throw InputError("plan ", plan.name(), " needs ", text_of_bytes(plan.device_bytes()), ", more than the budget of ",
+  throw InputError("plan ", plan.name(), " needs ", text_of_bytes(bytes),
+                   plan.bytes_beside() > 0 ? " with what lives beside it" : "", ", more than the budget of ",
                    text_of_bytes(*budget), ". Largest: ", what);
 }
 

@@ -59,6 +59,9 @@ public:
   // the end.
   void place();
 
+  // Another plan that is in memory while this one is: its bytes count against the budget too.
+  void lives_beside(const MemoryPlan &other) { beside_ += other.device_bytes_; }
+
   const std::string &name() const { return name_; }
   const std::vector<Entry> &entries() const { return entries_; }
   const Entry &operator[](Slot s) const { return entries_.at(std::size_t(s.index)); }
@@ -67,6 +70,7 @@ public:
   // Bytes of the two blocks that an arena takes. `device` holds everything but the staging buffers.
   std::size_t device_bytes() const { return device_bytes_; }
   std::size_t host_bytes() const { return host_bytes_; }
+  std::size_t bytes_beside() const { return beside_; }
   // Sum over the entries of a class, without sharing.
   std::size_t bytes_of(MemoryClass) const;
 
@@ -75,7 +79,7 @@ private:
   std::string name_;
   std::vector<Entry> entries_;
   int clock_ = 0;
-  std::size_t device_bytes_ = 0, host_bytes_ = 0;
+  std::size_t device_bytes_ = 0, host_bytes_ = 0, beside_ = 0;
 };
 
 // "1.5 GiB", "320 B".

@@ -1,5 +1,6 @@
 #include "config.h"
 #include "kernels/names.h"
+#include "prompts.h"
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -98,15 +99,32 @@ template <class V> void visit(V &v, Config &c) {
   v("time_width", c.fit.time_width, Limits{2, 1 << 16});
   recipe(c.fit.denoiser);
   v.section("fit.transformer");
+  v("source", c.transformer.source, network_origin_named);
+  v("draws", c.transformer.draws, positive);
   v("tokens", c.transformer.tokens);
   v("chunk", c.transformer.chunk, Limits{1, 1 << 20});
+  v("own_coders", c.transformer.own_coders);
+  v("normalizer", c.transformer.normalizer, normalizer_named);
   v("balance", c.transformer.balance);
+  v("shuffle", c.transformer.shuffle);
+  v("noise", c.transformer.noise, noise_schedule_named);
+  v("objective", c.transformer.objective, objective_named);
+  v("conditions", c.transformer.conditions);
+  v("condition_by", c.transformer.condition_by, condition_way_named);
+  v("drop", c.transformer.drop, share);
+  v("start", c.transformer.start);
+  v("residual", c.transformer.residual);
   v("width", c.transformer.width, Limits{1, 1 << 14});
   v("layers", c.transformer.layers, Limits{1, 256});
   v("heads", c.transformer.heads, Limits{1, 1024});
   v("features", c.transformer.features, Limits{4, 1 << 14});
+  v("places", c.transformer.places, place_kind_named);
+  v("qk_norm", c.transformer.qk_norm);
   v("warmup", c.transformer.warmup, not_negative);
   v("beta2", c.transformer.beta2, Limits{0, 0.9999999});
+  v("accumulate", c.transformer.accumulate, positive);
+  v("recompute", c.transformer.recompute);
+  v("probe_every", c.transformer.probe_every, not_negative);
   v("arithmetic", c.transformer.arithmetic, arithmetic_named);
   recipe(c.transformer.recipe);
   v.section("sample");
@@ -115,8 +133,11 @@ template <class V> void visit(V &v, Config &c) {
   v("sampler", c.sample.options.sampler, sampler_named);
   v("ddim_steps", c.sample.options.ddim_steps, positive);
   v("ddim_eta", c.sample.options.ddim_eta, Limits{0, 1});
-  v("flow", c.sample.flow, flow_sampler_named);
-  v("flow_steps", c.sample.flow_steps, positive);
+  v("solver", c.sample.solver, solver_named);
+  v("solver_steps", c.sample.solver_steps, positive);
+  v("guidance", c.sample.guidance, Limits{0, 100});
+  v("prompt", c.sample.prompt);
+  v("points", c.sample.points, positive);
   v.section("eval");
   v("networks", c.eval.networks, positive);
   v("references", c.eval.references, positive);
@@ -178,6 +199,13 @@ public:
       value = T(integer(*node, key, limits));
     } else if constexpr (std::is_same_v<T, Choice>) {
       value = choice(*node, key, limits);
+    } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+      const toml::array *list = node->as_array();
+      if (!list)
+        wrong(*node, key, "a list of texts");
+      value.clear();
+      for (const toml::node &item : *list)
+        value.push_back(required<std::string>(item, key, "a list of texts"));
     } else { // a list of numbers
       const toml::array *list = node->as_array();
       if (!list)
@@ -402,11 +430,13 @@ void check(const Config &c, const std::string &where) {
        {std::pair{"fit.autoencoder.kernel", c.fit.autoencoder_kernel}, {"fit.denoiser.kernel", c.fit.denoiser_kernel}})
     if (kernel % 2 == 0)
       throw InputError(where, ": ", key, ": found ", kernel, ", expected an odd number");
-  if (c.transformer.width % c.transformer.heads != 0)
-    throw InputError(where, ": fit.transformer.heads: found ", c.transformer.heads, ", expected a divisor of width, ",
-                     c.transformer.width);
-  if (c.transformer.features % 2 != 0)
-    throw InputError(where, ": fit.transformer.features: found ", c.transformer.features, ", expected an even number");
+  try {
+    check(c.transformer);
+    for (const std::string &text : c.sample.prompt)
+      prompt_of(text);
+  } catch (const InputError &e) {
+    throw InputError(where, ": ", e.what());
+  }
   if (c.sample.options.sampler == SamplerKind::ddim && c.sample.options.ddim_steps > c.fit.diffusion_steps)
     throw InputError(where, ": sample.ddim_steps: found ", c.sample.options.ddim_steps,
                      ", expected at most fit.diffusion_steps, ", c.fit.diffusion_steps);

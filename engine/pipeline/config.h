@@ -25,10 +25,15 @@ struct ZooConfig {
 
 struct SampleConfig {
   int count = 100;
-  SampleOptions options; // of p-diff; batch and seed of all
-  FlowSampler flow = FlowSampler::heun;
-  int flow_steps = 50;
-  FlowOptions flow_options() const { return {flow, flow_steps, options.batch, options.seed}; }
+  SampleOptions options;                // of p-diff; batch and seed of all
+  SolverKind solver = SolverKind::heun; // of the weight transformer
+  int solver_steps = 50;
+  double guidance = 1;
+  std::vector<std::string> prompt; // prompts.h
+  int points = 20;                 // of a sweep
+  SolverOptions solver_options() const {
+    return {solver, solver_steps, options.batch, options.ddim_eta, guidance, options.seed};
+  }
 };
 
 // Which generator learns the zoo.

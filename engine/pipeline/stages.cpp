@@ -10,6 +10,7 @@
 #include "engine/training/interrupt.h"
 #include "engine/zoo/zoo_trainer.h"
 #include "eval_file.h"
+#include "prompts.h"
 #include <algorithm>
 #include <fmt/core.h>
 #include <functional>
@@ -44,6 +45,13 @@ ZooTask task_of(const Config &c) {
           .network = c.network,
           .seed = c.seed,
           .storage = c.zoo.storage == "bf16" ? Dtype::bf16 : Dtype::f32};
+}
+
+// The zoo without end that a generator may train on: none where the networks are somebody else's.
+std::optional<TransformerFit::StreamTask> stream_of(const Config &c, const DatasetSizes &sizes) {
+  if (!c.zoo.from.empty())
+    return {};
+  return TransformerFit::StreamTask{c.zoo.recipe, c.network, sizes};
 }
 
 // What a run learns from: the zoo that its configuration describes, or one that is there already.
@@ -103,8 +111,13 @@ std::vector<MemoryPlan> plans_of(const Config &c, Backend backend) {
         backend == Backend::cuda && head > attention_most_head)
       throw InputError("fit.transformer.heads: found heads of ", head, " elements, expected at most ",
                        attention_most_head, " on cuda");
-    all.push_back(TransformerFit(c.transformer, source.facts, source.training, c.seed).plan());
-    all.push_back(TransformerSampler(c.transformer, source.facts, c.sample.flow_options()).plan());
+    TransformerFit fit(c.transformer, source.facts, source.training, c.seed, backend, stream_of(c, sizes));
+    const TransformerSampler sampler(c.transformer, source.facts, c.sample.solver_options());
+    if (c.transformer.probe_every > 0)
+      fit.lives_beside(sampler.plan());
+    for (const auto *plan : fit.plans())
+      all.push_back(*plan);
+    all.push_back(sampler.plan());
   } else {
     const PDiffFit fit(c.fit, source.parameters, source.training, c.seed, backend);
     for (const auto *plan : fit.plans())
@@ -233,8 +246,13 @@ void Stages::fit() {
   const Split split = split_of(zoo);
   const Config &c = run_.config;
   if (c.generator == GeneratorKind::transformer) {
-    TransformerFit fit(c.transformer, network_facts(zoo.format(), zoo_path().string()), split.training.size(), c.seed);
-    save_transformer(generator_path(), fit.run(run_.device, zoo, split.training, state, key, journal_), key);
+    auto stream = stream_of(c, sizes_of(data()));
+    if (stream)
+      stream->data = &data();
+    TransformerFit fit(c.transformer, network_facts(zoo.format(), zoo_path().string()), split.training.size(), c.seed,
+                       run_.device.backend, stream);
+    const auto probe = [&](const Transformer &t) { return probed(t, zoo, split); };
+    save_transformer(generator_path(), fit.run(run_.device, zoo, split.training, state, key, journal_, probe), key);
   } else {
     PDiffFit fit(c.fit, zoo.parameters(), split.training.size(), c.seed, run_.device.backend);
     save_pdiff(generator_path(), fit.run(run_.device, zoo, split.training, state, key, journal_), key);
@@ -244,6 +262,26 @@ void Stages::fit() {
                             generator_path().string()));
 }
 
+// A few samples of a generator in training, and what they are worth.
+std::vector<std::pair<std::string, double>> Stages::probed(const Transformer &t, const ZooReader &zoo,
+                                                           const Split &split) {
+  const Config &c = run_.config;
+  const auto count = std::size_t(std::min(c.sample.count, c.sample.options.batch));
+  const auto table = prompt_table(c.sample.prompt, c.sample.points, t.config, zoo, split.held_out, count);
+  std::vector<float> samples;
+  TransformerSampler(t.config, network_facts(t.networks, "probe"), c.sample.solver_options())
+      .run(run_.device, t, count, table.told, [&](std::size_t, std::size_t n, const float *theta) {
+        samples.insert(samples.end(), theta, theta + n * t.networks.parameters);
+      });
+  if (!network_)
+    return {};
+  const Scores scores = score(samples, count);
+  const double accuracy = summarise(scores.accuracy).mean, loss = summarise(scores.loss).mean;
+  journal_.line(fmt::format("fit: {} samples of the generator of the moment: mean test accuracy {:.2f} %", count,
+                            100 * accuracy));
+  return {{"accuracy", accuracy}, {"loss", loss}};
+}
+
 void Stages::sample() {
   const std::string key = sample_key();
   if (key_of(samples_path()) == key)
@@ -251,6 +289,8 @@ void Stages::sample() {
   const Config &c = run_.config;
   std::vector<float> samples;
   ZooFormat format;
+  std::optional<PromptTable> table;
+  const ZooReader zoo(zoo_path());
   {
     Progress progress(journal_, "sample", "networks", c.sample.count);
     const auto emit = [&](std::size_t first, std::size_t count, const float *theta) {
@@ -261,8 +301,9 @@ void Stages::sample() {
     if (c.generator == GeneratorKind::transformer) {
       const Transformer generator = load_transformer(generator_path());
       format = generator.networks;
-      TransformerSampler(generator.config, network_facts(format, generator_path().string()), c.sample.flow_options())
-          .run(run_.device, generator, count, emit);
+      table = prompt_table(c.sample.prompt, c.sample.points, generator.config, zoo, split_of(zoo).held_out, count);
+      TransformerSampler(generator.config, network_facts(format, generator_path().string()), c.sample.solver_options())
+          .run(run_.device, generator, count, table->told, emit);
     } else {
       const PDiff generator = load_pdiff(generator_path());
       format = generator.networks;
@@ -271,6 +312,9 @@ void Stages::sample() {
     }
   }
   format = {format.layout, format.parameters, Dtype::f32, {{"sample", Dtype::i64}}, facts_of(key, "generated")};
+  const std::size_t prompts = table ? table->prompts.size() : 0;
+  for (std::size_t k = 0; k < prompts; ++k)
+    format.columns.push_back({"told_" + table->prompts[k].name, Dtype::f32});
   Scores scores;
   std::string accuracy = "not scored";
   if (network_) {
@@ -281,9 +325,17 @@ void Stages::sample() {
   ZooWriter writer(samples_path(), format, std::size_t(1) << 40);
   for (std::size_t i = 0; i < std::size_t(c.sample.count); ++i) {
     std::vector<ColumnValue> values{std::int64_t(i)};
+    for (std::size_t k = 0; k < prompts; ++k)
+      values.emplace_back(double(table->value(k, i)));
     if (network_)
       values.insert(values.end(), {double(scores.loss[i]), double(scores.accuracy[i])});
     writer.append(samples.data() + i * format.parameters, values);
+  }
+  if (table && network_) {
+    const PromptReport told = prompt_report(*table, zoo, scores.loss, scores.accuracy);
+    write_file(run_.out / "prompts.json", told.json.dump(1) + "\n");
+    if (!told.table.empty())
+      journal_.result(told.table);
   }
   writer.finish();
   journal_.line(fmt::format("sample: {} networks, {}, in {}", c.sample.count, accuracy, samples_path().string()));

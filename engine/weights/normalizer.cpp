@@ -6,7 +6,7 @@
 namespace theta {
 
 namespace {
-constexpr std::array normalizer_names{"tensor", "coordinate"};
+constexpr std::array normalizer_names{"tensor", "coordinate", "global"};
 }
 
 NormalizerKind normalizer_named(std::string_view name) {
@@ -16,8 +16,12 @@ const char *name_of(NormalizerKind kind) { return normalizer_names[std::size_t(k
 
 namespace {
 
-// Averages values over each tensor, in place.
-void average_over_tensors(std::vector<double> &values, const std::vector<TensorPlace> &layout) {
+// Averages values over each tensor, or over all, in place.
+void average(std::vector<double> &values, NormalizerKind kind, std::vector<TensorPlace> layout) {
+  if (kind == NormalizerKind::coordinate)
+    return;
+  if (kind == NormalizerKind::global)
+    layout = {{"all", {std::int64_t(values.size())}, 0}};
   for (const auto &place : layout) {
     const std::size_t n = elements_of(place);
     double sum = 0;
@@ -40,15 +44,13 @@ Normalizer fit_normalizer(NormalizerKind kind, const ZooReader &zoo, const std::
     for (std::size_t i = 0; i < v; ++i)
       mean[i] += row[i] / double(rows.size());
   }
-  if (kind == NormalizerKind::tensor)
-    average_over_tensors(mean, layout);
+  average(mean, kind, layout);
   for (const std::size_t r : rows) {
     zoo.theta(r, row.data());
     for (std::size_t i = 0; i < v; ++i)
       variance[i] += (row[i] - mean[i]) * (row[i] - mean[i]) / double(rows.size());
   }
-  if (kind == NormalizerKind::tensor)
-    average_over_tensors(variance, layout);
+  average(variance, kind, layout);
   Normalizer fitted{{mean.begin(), mean.end()}, std::vector<float>(v)};
   for (std::size_t i = 0; i < v; ++i)
     fitted.std[i] = variance[i] > 0 ? float(std::sqrt(variance[i])) : 1.0f;

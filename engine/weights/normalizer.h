@@ -1,5 +1,5 @@
 // Standardisation of flattened networks before a generator sees them: a mean and a standard deviation for every
-// coordinate, either shared by all coordinates of a tensor (p-diff's) or each its own.
+// coordinate, shared by all coordinates of a tensor (p-diff's), each its own, or one of all (G.pt's).
 #pragma once
 #include "data/zoo.h"
 #include <string_view>
@@ -7,7 +7,7 @@
 
 namespace theta {
 
-enum class NormalizerKind { tensor, coordinate };
+enum class NormalizerKind { tensor, coordinate, global };
 NormalizerKind normalizer_named(std::string_view name); // throws InputError
 const char *name_of(NormalizerKind);
 

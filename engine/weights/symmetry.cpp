@@ -1,6 +1,5 @@
 #include "symmetry.h"
 #include "assignment.h"
-#include "kernels/philox.h"
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -28,17 +27,6 @@ Hidden hidden_layer(const NetworkShape &shape, int layer) {
 
 int hidden_layers(const NetworkShape &shape) { return std::max(0, int(shape.widths.size()) - 2); }
 
-// Calls f(weight) for all that comes into a unit, or all that leaves it.
-template <class F> void for_incoming(float *theta, const Hidden &h, int u, F f) {
-  for (int i = 0; i < h.in; ++i)
-    f(theta[h.weight + std::size_t(u) * std::size_t(h.in) + std::size_t(i)]);
-  f(theta[h.bias + std::size_t(u)]);
-}
-template <class F> void for_outgoing(float *theta, const Hidden &h, int u, F f) {
-  for (int o = 0; o < h.out; ++o)
-    f(theta[h.next + std::size_t(o) * std::size_t(h.units) + std::size_t(u)]);
-}
-
 double dot_of_units(const float *a, const float *b, const Hidden &h, int u, int v) {
   double sum = double(a[h.bias + std::size_t(u)]) * b[h.bias + std::size_t(v)];
   for (int i = 0; i < h.in; ++i)
@@ -54,53 +42,29 @@ double dot_of_units(const float *a, const float *b, const Hidden &h, int u, int 
 
 bool has_unit_symmetries(const NetworkShape &shape) { return shape.kind != NetworkKind::cnn; }
 
-namespace {
-
-// One pass over the layers; returns whether a unit changed by more than rounding.
-bool balance_once(float *theta, const NetworkShape &shape) {
-  bool changed = false;
-  for (int layer = 0; layer < hidden_layers(shape); ++layer) {
-    const Hidden h = hidden_layer(shape, layer);
-    for (int u = 0; u < h.units; ++u) {
-      double in = 0, out = 0;
-      float largest = 0;
-      for_incoming(theta, h, u, [&](float w) {
-        in += double(w) * w;
-        largest = std::abs(w) > std::abs(largest) ? w : largest;
-      });
-      for_outgoing(theta, h, u, [&](float w) { out += double(w) * w; });
-      double factor_in = 1, factor_out = 1;
-      switch (shape.act) {
-      case Activation::relu:
-      case Activation::leaky_relu:
-        if (in > 0 && out > 0)
-          factor_in = std::pow(out / in, 0.25), factor_out = 1 / factor_in;
-        break;
-      case Activation::tanh:
-      case Activation::sine:
-        if (largest < 0)
-          factor_in = factor_out = -1;
-        break;
-      default:
-        break;
-      }
-      if (std::abs(factor_in - 1) <= 1e-6)
-        continue;
-      changed = true;
-      for_incoming(theta, h, u, [&](float &w) { w = float(w * factor_in); });
-      for_outgoing(theta, h, u, [&](float &w) { w = float(w * factor_out); });
-    }
+UnitBalance unit_balance(const NetworkShape &shape) {
+  switch (shape.act) {
+  case Activation::relu:
+  case Activation::leaky_relu:
+    return UnitBalance::norms;
+  case Activation::tanh:
+  case Activation::sine:
+    return UnitBalance::signs;
+  default:
+    return UnitBalance::none;
   }
-  return changed;
 }
 
-} // namespace
+int balance_passes(const NetworkShape &shape) {
+  return unit_balance(shape) == UnitBalance::norms && hidden_layers(shape) > 1 ? 20 : 1;
+}
 
-// Balancing a layer disturbs the one before it, by less each time.
 void balance(float *theta, const NetworkShape &shape) {
-  constexpr int most_passes = 100;
-  for (int pass = 0; pass < most_passes && balance_once(theta, shape);)
-    ++pass;
+  if (!has_unit_symmetries(shape))
+    throw InputError("symmetry: found a ", name_of(shape.kind), ", expected a perceptron");
+  Stream host{Device{}};
+  for (int pass = 0; pass < balance_passes(shape); ++pass)
+    balance_units<float>(host, theta, 1, PerceptronWidths::of(shape.widths), unit_balance(shape));
 }
 
 void permute_units(float *theta, const NetworkShape &shape, int layer, const std::vector<int> &order) {
@@ -119,14 +83,10 @@ void permute_units(float *theta, const NetworkShape &shape, int layer, const std
 }
 
 void shuffle_units(float *theta, const NetworkShape &shape, std::uint64_t seed, std::uint32_t stream) {
-  for (int layer = 0; layer < hidden_layers(shape); ++layer) {
-    const auto units = std::uint32_t(shape.widths[std::size_t(layer) + 1]);
-    const RandomOrder random(seed, Purpose::unit_order, stream, std::uint64_t(layer), units);
-    std::vector<int> order;
-    for (std::uint32_t u = 0; u < units; ++u)
-      order.push_back(int(random(u)));
-    permute_units(theta, shape, layer, order);
-  }
+  Stream host{Device{}};
+  const auto widths = PerceptronWidths::of(shape.widths);
+  const std::vector<float> before(theta, theta + widths.parameters());
+  shuffle_units<float>(host, theta, before.data(), 1, 0, widths, {seed, Purpose::unit_order, stream, 0});
 }
 
 void match_units(float *theta, const float *reference, const NetworkShape &shape) {

@@ -3,15 +3,18 @@
 // sign.
 #pragma once
 #include "engine/networks/network.h"
+#include "kernels/units.h"
 
 namespace theta {
 
 // Whether these functions know the shape: perceptrons (mlp or field). They throw InputError for others.
 bool has_unit_symmetries(const NetworkShape &);
 
-// One member for each class, as far as units have their places: ReLU (and leaky ReLU): incoming weights with the bias
-// and outgoing weights have equal norms; tanh and sine: the incoming weight of largest size is positive. Layer by
-// layer.
+// What brings the units of such a network to one member for each class, but for their places (ReLU and leaky ReLU:
+// norms; tanh and sine: signs), and in how many passes of balance_units: one is exact where no two hidden layers meet;
+// else each pass halves at least what is missing, as far as three hidden layers, and 20 leave rounding.
+UnitBalance unit_balance(const NetworkShape &);
+int balance_passes(const NetworkShape &);
 void balance(float *theta, const NetworkShape &);
 
 // Unit `unit` of hidden layer `layer` (0 for the first) takes the place of unit order[unit].

@@ -3,11 +3,12 @@
 #include "kernels/philox.h"
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace theta {
 
 namespace {
-constexpr std::array checkpoint_names{"every", "last", "random"};
+constexpr std::array checkpoint_names{"every", "last", "random", "log"};
 constexpr std::array draw_names{"random", "grid"};
 
 // Chooses for one run; every choice is asked for in the same order.
@@ -87,6 +88,20 @@ std::vector<long> checkpoint_steps(const ZooRecipe &r, std::uint64_t seed, int r
                                    std::uint32_t(r.steps - 1)));
     std::sort(steps.begin(), steps.end());
     break;
+  case CheckpointKind::log: {
+    // Quantiles of the logarithm between 1 and the last step; a step that is taken gives way to the next free one.
+    std::set<long> taken{0, r.steps};
+    const long wanted = std::min(r.count, r.steps - 1);
+    for (long i = 0; i < wanted; ++i) {
+      const auto u = uniform01(philox(seed, Purpose::checkpoint_steps, std::uint32_t(run), std::uint64_t(i)).word[0]);
+      long step = std::min(r.steps - 1, long(std::pow(double(r.steps), double(u))));
+      while (taken.contains(step))
+        step = step % (r.steps - 1) + 1;
+      taken.insert(step);
+    }
+    steps.assign(taken.begin(), taken.end());
+    break;
+  }
   }
   return steps;
 }

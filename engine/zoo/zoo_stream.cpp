@@ -10,16 +10,41 @@ namespace {
 constexpr int evaluated_at_once = 64, barren_waves = 8;
 }
 
+float ZooStream::Row::fact(const std::string &column) const {
+  const RunRecipe &r = choice.recipe;
+  const std::pair<const char *, float> all[] = {{"run", float(run)},
+                                                {"step", float(step)},
+                                                {"optimizer", float(r.optimizer)},
+                                                {"activation", float(r.act)},
+                                                {"initialisation", float(choice.initialisation)},
+                                                {"train_loss", train_loss},
+                                                {"test_loss", test_loss},
+                                                {"test_accuracy", test_accuracy},
+                                                {"psnr", test_accuracy},
+                                                {"lr", r.lr},
+                                                {"momentum", r.momentum},
+                                                {"weight_decay", r.weight_decay},
+                                                {"label_smoothing", r.label_smoothing},
+                                                {"label_noise", r.label_noise},
+                                                {"dropout", r.dropout}};
+  for (const auto &[name, value] : all)
+    if (column == name)
+      return value;
+  throw InputError("zoo stream: found no column '", column, "'");
+}
+
 ZooStream::ZooStream(const ZooRecipe &recipe, const NetworkShape &shape, std::uint64_t seed, const DatasetSizes &sizes,
-                     Backend backend, int buffered)
+                     Backend backend, bool scored, int buffered)
     : recipe_(recipe), shape_(shape),
       wave_(recipe, shape, recipe.wave, seed, false, backend, trainer_for(backend, shape, recipe.batch)),
       evaluator_(shape, sizes.test, std::min(recipe.wave, evaluated_at_once), backend, trainer_for(backend, shape, 1)),
-      buffered_(buffered), examples_(shape, sizes) {
+      scored_(scored), buffered_(buffered), examples_(shape, sizes) {
   check_fits(shape, sizes);
 }
 
-ZooStream::~ZooStream() {
+ZooStream::~ZooStream() { stop(); }
+
+void ZooStream::stop() {
   if (!thread_.joinable())
     return;
   {
@@ -33,7 +58,8 @@ ZooStream::~ZooStream() {
 void ZooStream::plan(MemoryPlan &plan) {
   examples_.plan(plan);
   wave_.plan(plan);
-  evaluator_.plan(plan);
+  if (scored_)
+    evaluator_.plan(plan);
   for (int i = 0; i < buffered_; ++i)
     row_slots_.push_back(plan.reserve<float>(
         fmt::format("stream.rows.{}", i), MemoryClass::data,
@@ -41,7 +67,9 @@ void ZooStream::plan(MemoryPlan &plan) {
 }
 
 void ZooStream::start(Device device, const Arena &arena, const Dataset &data, StreamPosition from, int threads) {
-  wave_.bind(arena), evaluator_.bind(arena);
+  wave_.bind(arena);
+  if (scored_)
+    evaluator_.bind(arena);
   for (int i = 0; i < buffered_; ++i) {
     rows_.push_back(arena.at<float>(row_slots_[std::size_t(i)]));
     free_.push_back(i);
@@ -50,11 +78,12 @@ void ZooStream::start(Device device, const Arena &arena, const Dataset &data, St
   thread_ = std::thread([=, this, &arena, &data] { produce(device, arena, data, from.wave, threads); });
 }
 
+bool ZooStream::ending() {
+  const std::lock_guard lock(mutex_);
+  return ending_;
+}
+
 std::optional<ZooStream::Ready> ZooStream::train_wave(Stream &s, long wave, int slot) {
-  const auto ending = [&] {
-    const std::lock_guard lock(mutex_);
-    return ending_;
-  };
   wave_.start(s, int(wave * recipe_.wave), recipe_.wave);
   for (long step = 0, next; step < recipe_.steps; step = next) {
     if (ending())
@@ -75,9 +104,19 @@ std::optional<ZooStream::Ready> ZooStream::train_wave(Stream &s, long wave, int 
     ready.rows.push_back(
         {wave * recipe_.wave + std::int64_t(i), wave_.due()[row], wave_.choices()[i], losses[row], 0, 0});
   }
+  if (scored_ && !score(s, ready))
+    return {};
+  s.synchronize();
+  return ready;
+}
+
+// Test loss and accuracy of a wave's rows.
+bool ZooStream::score(Stream &s, Ready &ready) {
+  const std::size_t v = wave_.parameters();
+  const float *rows = rows_[std::size_t(ready.slot)];
   for (std::size_t first = 0; first < ready.rows.size(); first += std::size_t(evaluator_.wave())) {
     if (ending())
-      return {};
+      return false;
     const std::size_t count = std::min(std::size_t(evaluator_.wave()), ready.rows.size() - first);
     copy(s, evaluator_.theta(), rows + first * v, count * v * sizeof(float));
     std::vector<Activation> activations;
@@ -91,8 +130,7 @@ std::optional<ZooStream::Ready> ZooStream::train_wave(Stream &s, long wave, int 
     for (std::size_t j = 0; j < count; ++j)
       ready.rows[first + j].test_loss = scores.loss[j], ready.rows[first + j].test_accuracy = scores.accuracy[j];
   }
-  s.synchronize();
-  return ready;
+  return true;
 }
 
 void ZooStream::produce(Device device, const Arena &arena, const Dataset &data, long first_wave, int threads) {
@@ -101,9 +139,9 @@ void ZooStream::produce(Device device, const Arena &arena, const Dataset &data, 
       omp_set_num_threads(threads); // of this thread's loops
     Stream s(device);
     on_device_ = examples_.upload(s, arena, data);
-    if (is_classifier(shape_))
+    if (scored_ && is_classifier(shape_))
       evaluator_.upload(s, data, data.test);
-    else
+    else if (scored_)
       evaluator_.look_at(on_device_);
     for (long wave = first_wave;; ++wave) {
       int slot;

@@ -25,13 +25,16 @@ public:
     std::int64_t run, step;
     RunChoice choice;
     float train_loss, test_loss, test_accuracy; // of fields, PSNR in decibels
+
+    // The number that the zoo's column of that name would hold. Throws InputError where there is none.
+    float fact(const std::string &column) const;
   };
 
-  // Waves of recipe.wave runs (recipe.networks does not count); at most `buffered` of them wait to be taken. Throws
-  // InputError as ZooTrainer does.
+  // Waves of recipe.wave runs (recipe.networks does not count); at most `buffered` of them wait to be taken. Where rows
+  // are not scored, their test_loss and test_accuracy are 0. Throws InputError as ZooTrainer does.
   ZooStream(const ZooRecipe &, const NetworkShape &, std::uint64_t seed, const DatasetSizes &, Backend,
-            int buffered = 2);
-  ~ZooStream(); // ends the thread after the steps that it is in
+            bool scored = true, int buffered = 2);
+  ~ZooStream(); // stops
 
   void plan(MemoryPlan &);
   std::size_t parameters() const { return wave_.parameters(); }
@@ -44,6 +47,9 @@ public:
   // what the thread threw, Interrupted when asked to stop, Error after too many waves without a row.
   std::vector<Row> next(Stream &, float *theta, std::size_t count);
 
+  // Ends the thread after the steps that it is in, and waits for it: arena and data are free to go then.
+  void stop();
+
   StreamPosition position() const { return position_; } // of the row that next() will begin with
 
 private:
@@ -54,12 +60,15 @@ private:
     std::vector<Row> rows;
   };
   void produce(Device, const Arena &, const Dataset &, long first_wave, int threads);
+  bool score(Stream &, Ready &); // false: the stream is ending
+  bool ending();
   std::optional<Ready> train_wave(Stream &, long wave, int slot); // nothing: the stream is ending
 
   ZooRecipe recipe_;
   NetworkShape shape_;
   Wave wave_;
   Evaluator evaluator_;
+  bool scored_;
   int buffered_;
   TrainingPart examples_;
   std::vector<Slot> row_slots_;

@@ -141,7 +141,9 @@ TEST_CASE("every configuration of runs/ is planned, and its arenas take what was
     const auto plans = plans_of(config, Backend::cpu);
     // p-diff has three phases; fields are not judged as classifiers are.
     const std::size_t fit = config.generator == GeneratorKind::pdiff ? 3 : 1;
-    CHECK(plans.size() == 2 + fit + is_classifier(config.network));
+    const bool stream = config.generator == GeneratorKind::transformer &&
+                        config.transformer.source == NetworkOrigin::stream; // lives beside the generator
+    CHECK(plans.size() == 2 + fit + stream + is_classifier(config.network));
     for (const auto &plan : plans) {
       CAPTURE(plan.name());
       const Arena arena(Device{}, plan);

@@ -1,5 +1,6 @@
 #include "bound.h"
-#include "engine/generators/transformer.h"
+#include "engine/generators/transformer_fit.h"
+#include "engine/generators/transformer_sample.h"
 
 using namespace theta;
 using namespace theta::test;
@@ -22,7 +23,7 @@ template <class T> struct Model {
   std::vector<T> run(Stream &s, const std::vector<T> &values, const std::vector<T> &x, const std::vector<T> &t) {
     const Vectors<T> vectors(s, values, {T(0)});
     const Buffer<T> input(s, x), times(s, t);
-    return to_host(s, model.forward(s, vectors.parameters(), input, times), x.size());
+    return to_host(s, model.forward(s, vectors.parameters(), input, {times}), x.size());
   }
 };
 
@@ -48,7 +49,7 @@ TEST_CASE("weight transformer: gradients agree with central differences in doubl
   };
   const Vectors<double> vectors(s, start, {0});
   const Buffer<double> input(s, x), times(s, t);
-  m.model.forward(s, vectors.parameters(), input, times);
+  m.model.forward(s, vectors.parameters(), input, {times});
   copy(s, m.model.d_out(), d.data(), n * sizeof(double));
   m.model.backward(s, vectors.parameters());
   check_gradient(start, vectors.gradient.host(), loss);

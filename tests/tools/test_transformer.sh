@@ -28,7 +28,7 @@ batch = 32
 warmup = 20
 [sample]
 count = 40
-flow_steps = 10
+solver_steps = 10
 [eval]
 networks = 40
 references = 100

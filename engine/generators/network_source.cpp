@@ -1,0 +1,114 @@
+#include "network_source.h"
+#include <algorithm>
+
+namespace theta {
+
+namespace {
+
+constexpr std::uint32_t order_stream = 2; // of batches
+
+// A column as floats, whatever its type.
+std::vector<float> numbers_of(const ZooReader &zoo, const std::string &column) {
+  if (!zoo.has_column(column))
+    throw InputError("fit: ", zoo.path().string(), ": found no column '", column, "', expected one to condition on");
+  for (const Column &c : zoo.format().columns)
+    if (c.name == column && c.dtype == Dtype::i64) {
+      const auto whole = zoo.integers(column);
+      return {whole.begin(), whole.end()};
+    }
+  return zoo.floats(column);
+}
+
+} // namespace
+
+ZooBatches::ZooBatches(const ZooReader &zoo, const std::vector<std::size_t> &rows, NetworkBatch batch,
+                       std::uint64_t seed)
+    : batch_(std::move(batch)), seed_(seed) {
+  for (const std::string &column : batch_.columns)
+    columns_.push_back(numbers_of(zoo, column));
+  if (!batch_.pairs) {
+    targets_ = rows;
+    return;
+  }
+  const auto run = zoo.integers("run"), step = zoo.integers("step");
+  run_rows_ = rows;
+  std::stable_sort(run_rows_.begin(), run_rows_.end(), [&](std::size_t a, std::size_t b) {
+    return std::pair(run[a], step[a]) < std::pair(run[b], step[b]);
+  });
+  for (std::size_t i = 0, first = 0; i < run_rows_.size(); ++i) {
+    if (run[run_rows_[i]] != run[run_rows_[first]])
+      first = i;
+    if (i > first)
+      targets_.push_back(run_rows_[i]), run_first_.push_back(first), earlier_.push_back(i - first);
+  }
+  if (targets_.empty())
+    throw InputError("fit: ", zoo.path().string(),
+                     ": found one checkpoint a run, expected several for a generator that starts from one");
+}
+
+std::vector<std::size_t> ZooBatches::rows_of(std::uint64_t batch) const {
+  std::vector<std::size_t> chosen, starts;
+  for (int b = 0; b < batch_.networks; ++b) {
+    const std::uint64_t position = batch * std::uint64_t(batch_.networks) + std::uint64_t(b);
+    const auto i = shuffled(seed_, Purpose::batch_order, order_stream, position, std::uint32_t(targets_.size()));
+    chosen.push_back(targets_[i]);
+    if (batch_.pairs) {
+      const auto bits = philox(seed_, Purpose::start_choice, order_stream, position).word[0];
+      starts.push_back(run_rows_[run_first_[i] + std::size_t(std::uint64_t(bits) * earlier_[i] >> 32)]);
+    }
+  }
+  chosen.insert(chosen.end(), starts.begin(), starts.end());
+  return chosen;
+}
+
+NetworkSource::Facts ZooBatches::facts_of(std::uint64_t batch) const {
+  NetworkSource::Facts facts;
+  const auto rows = rows_of(batch);
+  for (const auto &column : columns_)
+    for (std::size_t b = 0; b < rows.size(); ++b)
+      (b < std::size_t(batch_.networks) ? facts.target : facts.start).push_back(column[rows[b]]);
+  return facts;
+}
+
+ZooSource::ZooSource(const ZooReader &zoo, const ZooBatches &batches, std::vector<float *> staging, long first_batch)
+    : batches_(batches), parameters_(zoo.parameters()), next_(first_batch),
+      prefetch_(zoo, std::move(staging), std::uint64_t(first_batch),
+                [&batches](std::uint64_t i) { return batches.rows_of(i); }) {}
+
+NetworkSource::Facts ZooSource::next(Stream &s, float *theta, float *start) {
+  s.synchronize(); // copies out of the batch that next() gives back
+  const float *networks = prefetch_.next();
+  const std::size_t size = std::size_t(batches_.batch().networks) * parameters_;
+  copy(s, theta, networks, size * sizeof(float));
+  if (batches_.batch().pairs)
+    copy(s, start, networks + size, size * sizeof(float));
+  return batches_.facts_of(std::uint64_t(next_++));
+}
+
+StreamSource::StreamSource(ZooStream &stream, const ZooRecipe &recipe, NetworkBatch batch)
+    : stream_(stream), recipe_(recipe), batch_(std::move(batch)) {
+  if (batch_.pairs)
+    throw InputError("fit.source: found stream, expected zoo for a generator that starts from a checkpoint");
+  for (const std::string &column : batch_.columns)
+    ZooStream::Row{}.fact(column); // throws for one that it has not
+}
+
+NetworkSource::Facts StreamSource::next(Stream &s, float *theta, float *) {
+  std::vector<ZooStream::Row> rows;
+  while (rows.size() < std::size_t(batch_.networks)) {
+    const auto row = stream_.next(s, theta + rows.size() * stream_.parameters(), 1).front();
+    if (row.run >= recipe_.networks || !is_held_out(row.run, recipe_.held_out))
+      rows.push_back(row);
+  }
+  Facts facts;
+  for (const auto &column : batch_.columns)
+    for (const auto &row : rows)
+      facts.target.push_back(row.fact(column));
+  return facts;
+}
+
+std::map<std::string, long> StreamSource::position() const {
+  return {{"wave", stream_.position().wave}, {"row", stream_.position().row}};
+}
+
+} // namespace theta

@@ -1,0 +1,80 @@
+// Where a generator's training networks come from: a zoo's mapped shards, read ahead, or a zoo without end. Batch i is
+// the same whenever and however often it is asked for.
+#pragma once
+#include "data/prefetch.h"
+#include "engine/memory/arena.h"
+#include "engine/zoo/zoo_stream.h"
+
+namespace theta {
+
+// What a consumer wants of a batch.
+struct NetworkBatch {
+  int networks = 1;
+  bool pairs = false;               // also an earlier checkpoint of each network's run, its start
+  std::vector<std::string> columns; // what it wants to know of each
+};
+
+class NetworkSource {
+public:
+  // Column by column of the batch's networks; of their starts too, where it has pairs.
+  struct Facts {
+    std::vector<float> target, start; // [columns, networks]
+  };
+  virtual ~NetworkSource() = default;
+  // The next batch, on the stream's device: theta [networks, V], start [networks, V] or null.
+  virtual Facts next(Stream &, float *theta, float *start) = 0;
+  // What tells where the next batch begins, beside its number; for saving.
+  virtual std::map<std::string, long> position() const { return {}; }
+};
+
+// Which rows of a zoo make batch i. Each epoch has an order of its own. Pairs: every row but a run's first is a target,
+// its start an earlier one of its run, drawn at random.
+class ZooBatches {
+public:
+  // The rows that may be drawn. Throws InputError where a column is missing, or no run has two of the rows.
+  ZooBatches(const ZooReader &, const std::vector<std::size_t> &rows, NetworkBatch, std::uint64_t seed);
+  std::vector<std::size_t> rows_of(std::uint64_t batch) const; // targets, then starts
+  NetworkSource::Facts facts_of(std::uint64_t batch) const;
+  const NetworkBatch &batch() const { return batch_; }
+  std::size_t targets() const { return targets_.size(); }
+
+private:
+  NetworkBatch batch_;
+  std::uint64_t seed_;
+  std::vector<std::size_t> targets_;             // rows
+  std::vector<std::size_t> run_rows_;            // where there are pairs: all rows, run by run, ascending in steps
+  std::vector<std::size_t> run_first_, earlier_; // of each target: where its run begins in run_rows_, rows before it
+  std::vector<std::vector<float>> columns_;      // of all rows of the zoo
+};
+
+// Shards, read ahead into `staging`: buffers in host memory, [networks·(pairs ? 2 : 1), V] each. The batches must live
+// as long as this.
+class ZooSource : public NetworkSource {
+public:
+  ZooSource(const ZooReader &, const ZooBatches &, std::vector<float *> staging, long first_batch);
+  Facts next(Stream &, float *theta, float *start) override;
+
+private:
+  const ZooBatches &batches_;
+  std::size_t parameters_;
+  long next_;
+  Prefetch prefetch_;
+};
+
+// A zoo without end, in training on cores of its own, until this is gone. No network comes twice. Runs that the
+// recipe's own zoo holds out are left out.
+class StreamSource : public NetworkSource {
+public:
+  // Throws InputError for pairs and for columns that a stream does not know.
+  StreamSource(ZooStream &, const ZooRecipe &, NetworkBatch);
+  ~StreamSource() override { stream_.stop(); }
+  Facts next(Stream &, float *theta, float *start) override;
+  std::map<std::string, long> position() const override;
+
+private:
+  ZooStream &stream_;
+  ZooRecipe recipe_;
+  NetworkBatch batch_;
+};
+
+} // namespace theta

@@ -1,0 +1,108 @@
+#include "each.cuh"
+#include "units.h"
+#include "warp.cuh"
+
+namespace theta::cuda {
+
+namespace {
+
+constexpr unsigned threads = 128, warps = threads / 32;
+
+struct Layer {
+  int in, units, out;
+  std::size_t weight; // its offset
+};
+
+// One warp a unit; units of a layer share nothing.
+__global__ void balance_kernel(float *theta, int networks, std::size_t parameters, Layer l, UnitBalance kind) {
+  const std::size_t item = std::size_t(blockIdx.x) * warps + threadIdx.x / 32;
+  const int lane = int(threadIdx.x) % 32;
+  if (item >= std::size_t(networks) * l.units) // whole warps
+    return;
+  const int u = int(item % l.units);
+  float *weight = theta + item / l.units * parameters + l.weight, *row = weight + std::size_t(u) * l.in;
+  float *bias = weight + std::size_t(l.in) * l.units + u, *next = weight + std::size_t(l.in + 1) * l.units + u;
+  float factor = 1;
+  if (kind == UnitBalance::norms) {
+    float incoming = lane == 0 ? *bias * *bias : 0, outgoing = 0;
+    for (int i = lane; i < l.in; i += 32)
+      incoming += row[i] * row[i];
+    for (int o = lane; o < l.out; o += 32)
+      outgoing += next[std::size_t(o) * l.units] * next[std::size_t(o) * l.units];
+    incoming = warp_reduce<Sum>(incoming), outgoing = warp_reduce<Sum>(outgoing);
+    if (incoming > 0 && outgoing > 0)
+      factor = sqrtf(sqrtf(outgoing / incoming));
+  } else {
+    // The largest size, and then the sign of the first weight that has it; the bias stands behind the weights.
+    float largest = 0;
+    int at = l.in + 1;
+    for (int i = lane; i <= l.in; i += 32) {
+      const float size = fabsf(i < l.in ? row[i] : *bias);
+      if (size > largest)
+        largest = size, at = i;
+    }
+    const float most = warp_reduce<Max>(largest);
+    const int first = int(-warp_reduce<Max>(largest == most ? -float(at) : -float(l.in + 1)));
+    factor = first <= l.in && (first < l.in ? row[first] : *bias) < 0 ? -1 : 1;
+  }
+  __syncwarp();
+  for (int i = lane; i < l.in; i += 32)
+    row[i] *= factor;
+  if (lane == 0)
+    *bias *= factor;
+  for (int o = lane; o < l.out; o += 32)
+    next[std::size_t(o) * l.units] *= 1 / factor;
+}
+
+} // namespace
+
+void balance_units(Stream &s, float *theta, int networks, const PerceptronWidths &w, UnitBalance kind) {
+  Layer layer{};
+  for (int l = 0; l + 1 < w.layers; ++l) {
+    layer = {w.width[l], w.width[l + 1], w.width[l + 2], layer.weight};
+    launch(balance_kernel, blocks_for(std::size_t(networks) * std::size_t(layer.units), warps), threads, 0, s, theta,
+           networks, w.parameters(), layer, kind);
+    layer.weight += std::size_t(layer.in + 1) * std::size_t(layer.units);
+  }
+}
+
+void shuffle_units(Stream &s, float *to, const float *from, int networks, int pair, const PerceptronWidths &w,
+                   const Draws &d) {
+  const std::size_t v = w.parameters();
+  each(s, std::size_t(networks) * v, [=] __device__(std::size_t e) {
+    const std::size_t n = e / v;
+    const auto stream = d.first_stream + std::uint32_t(pair > 0 ? n % pair : n);
+    const auto source = [&](int l, std::uint32_t unit) { // of what stands at unit `unit` of layer l, 0 the inputs
+      if (l == 0 || l == w.layers)
+        return unit;
+      return RandomOrder(d.seed, d.purpose, stream, d.first_index + std::uint64_t(l), std::uint32_t(w.width[l]))(unit);
+    };
+    std::size_t at = e % v, offset = 0;
+    int l = 0;
+    for (; at >= std::size_t(w.width[l] + 1) * w.width[l + 1]; ++l)
+      at -= std::size_t(w.width[l] + 1) * w.width[l + 1], offset += std::size_t(w.width[l] + 1) * w.width[l + 1];
+    const std::size_t in = std::size_t(w.width[l]), weights = in * w.width[l + 1];
+    const std::size_t of = at < weights ? source(l + 1, std::uint32_t(at / in)) * in + source(l, std::uint32_t(at % in))
+                                        : weights + source(l + 1, std::uint32_t(at - weights));
+    to[e] = from[n * v + offset + of];
+  });
+}
+
+void gather_tokens(Stream &s, float *tokens, const float *theta, const std::int32_t *place, const float *mean,
+                   const float *std, int networks, int repeat, std::size_t parameters, std::size_t size) {
+  each(s, std::size_t(networks) * repeat * size, [=] __device__(std::size_t i) {
+    const std::size_t r = i / size, e = i % size;
+    tokens[i] = place[e] < 0 ? 0 : (theta[r / repeat * parameters + place[e]] - mean[e]) / std[e];
+  });
+}
+
+void scatter_tokens(Stream &s, float *theta, const float *tokens, const std::int32_t *place, const float *mean,
+                    const float *std, int networks, std::size_t parameters, std::size_t size) {
+  each(s, networks * size, [=] __device__(std::size_t i) {
+    const std::size_t r = i / size, e = i % size;
+    if (place[e] >= 0)
+      theta[r * parameters + place[e]] = tokens[i] * std[e] + mean[e];
+  });
+}
+
+} // namespace theta::cuda

@@ -1,0 +1,112 @@
+#include "kernels/units.h"
+#include "tests/check.h"
+#include <algorithm>
+#include <set>
+
+using namespace theta;
+using namespace theta::test;
+
+namespace {
+
+// Outputs of a perceptron with ReLU or tanh, in double.
+std::vector<double> outputs(const float *theta, const PerceptronWidths &w, std::vector<double> x, bool relu) {
+  for (int l = 0; l < w.layers; ++l) {
+    const int in = w.width[l], out = w.width[l + 1];
+    std::vector<double> y;
+    for (int o = 0; o < out; ++o) {
+      double sum = theta[in * out + o];
+      for (int i = 0; i < in; ++i)
+        sum += theta[o * in + i] * x[std::size_t(i)];
+      y.push_back(l + 1 == w.layers ? sum : relu ? std::max(0.0, sum) : std::tanh(sum));
+    }
+    theta += in * out + out, x = std::move(y);
+  }
+  return x;
+}
+
+} // namespace
+
+TEST_CASE("units: balanced and shuffled networks compute the same, on every device") {
+  for (const std::vector<int> &shape : {std::vector<int>{5, 3, 2}, {7, 40, 6, 3}, {3, 2}})
+    same_on_every_device(1e-5, [&](Stream &s) {
+      const auto w = PerceptronWidths::of(shape);
+      const int networks = 4, pair = 2;
+      const std::size_t v = w.parameters(), n = v * networks;
+      const auto start = random_values<float>(n, 1);
+      const Buffer<float> norms(s, start), signs(s, start), shuffled(s, n);
+      balance_units<float>(s, norms, networks, w, UnitBalance::norms);
+      balance_units<float>(s, signs, networks, w, UnitBalance::signs);
+      shuffle_units<float>(s, shuffled, norms, networks, pair, w, {5, Purpose::unit_order, 9, 0});
+      const auto balanced = norms.host(), flipped = signs.host(), moved = shuffled.host();
+      const auto x = random_values<double>(std::size_t(shape.front()), 7);
+      for (int i = 0; i < networks; ++i) {
+        const float *before = start.data() + std::size_t(i) * v;
+        const auto relu = outputs(before, w, x, true), tanh = outputs(before, w, x, false);
+        CHECK(norm_error(outputs(balanced.data() + std::size_t(i) * v, w, x, true), relu) <= 1e-5);
+        CHECK(norm_error(outputs(moved.data() + std::size_t(i) * v, w, x, true), relu) <= 1e-5);
+        CHECK(norm_error(outputs(flipped.data() + std::size_t(i) * v, w, x, false), tanh) <= 1e-5);
+        if (w.layers == 1)
+          continue;
+        // The last hidden layer was balanced last: its units' norms are equal; and signs are positive.
+        const int in = w.width[w.layers - 2], units = w.width[w.layers - 1], out = w.width[w.layers];
+        const std::size_t first =
+            v - std::size_t(in + 1) * std::size_t(units) - std::size_t(units + 1) * std::size_t(out);
+        for (int u = 0; u < units; ++u) {
+          double incoming = 0, outgoing = 0, largest = 0;
+          const float *theta = balanced.data() + std::size_t(i) * v + first;
+          const float *sign = flipped.data() + std::size_t(i) * v + first;
+          for (int k = 0; k <= in; ++k) {
+            const int at = k < in ? u * in + k : in * units + u;
+            incoming += std::pow(theta[at], 2);
+            largest = std::abs(sign[at]) > std::abs(largest) ? sign[at] : largest;
+          }
+          for (int o = 0; o < out; ++o)
+            outgoing += std::pow(theta[(in + 1) * units + o * units + u], 2);
+          CHECK(incoming == doctest::Approx(outgoing).epsilon(1e-4));
+          CHECK(largest > 0);
+        }
+      }
+      // Networks i and i + pair move alike: the first bias of each unit tells where it went.
+      if (w.layers > 1 && shape[1] > 3) {
+        const std::size_t bias = std::size_t(shape[0]) * std::size_t(shape[1]);
+        const auto order = [&](int i) {
+          std::vector<std::size_t> from;
+          for (int u = 0; u < shape[1]; ++u)
+            for (int k = 0; k < shape[1]; ++k)
+              if (moved[std::size_t(i) * v + bias + std::size_t(u)] ==
+                  balanced[std::size_t(i) * v + bias + std::size_t(k)])
+                from.push_back(std::size_t(k));
+          return from;
+        };
+        CHECK(order(0) == order(2));
+        CHECK(order(0) != order(1));
+        const auto one = order(0);
+        CHECK(std::set<std::size_t>(one.begin(), one.end()).size() == std::size_t(shape[1]));
+      }
+      return Results{balanced, flipped, moved};
+    });
+  CHECK_THROWS_AS(PerceptronWidths::of({3}), InputError);
+}
+
+TEST_CASE("units: gathered and scattered tokens, on every device") {
+  same_on_every_device(0, [](Stream &s) {
+    const std::size_t v = 11, size = 14;
+    const int networks = 3, repeat = 2;
+    std::vector<std::int32_t> places{4, 10, -1, 0, 7, 3, 2, -1, 9, 8, 5, 1, 6, -1};
+    const Buffer<std::int32_t> place(s, places);
+    const Buffer<float> theta(s, random_values<float>(v * networks, 1)), mean(s, random_values<float>(size, 2)),
+        std(s, std::vector<float>(size, 0.5f)), tokens(s, size * networks * repeat), back(s, v * networks);
+    gather_tokens<float>(s, tokens, theta, place, mean, std, networks, repeat, v, size);
+    const auto made = tokens.host(), from = theta.host();
+    for (std::size_t r = 0; r < std::size_t(networks * repeat); ++r)
+      for (std::size_t e = 0; e < size; ++e)
+        CHECK(made[r * size + e] ==
+              (places[e] < 0 ? 0 : (from[r / repeat * v + std::size_t(places[e])] - mean.host()[e]) / 0.5f));
+    const Buffer<float> once(s, size * networks);
+    gather_tokens<float>(s, once, theta, place, mean, std, networks, 1, v, size);
+    scatter_tokens<float>(s, back, once, place, mean, std, networks, v, size);
+    const auto again = back.host();
+    CHECK(relative_error(again, from) <= 1e-6);
+    return Results{made};
+  });
+}
