@@ -23,7 +23,7 @@ enum class Objective { velocity, v, x0, eps };
 template <class T> struct NoiseLevel { T signal, noise; };
 
 // The quantile function of the standard normal distribution, to 1e-6 (Wichura's AS 241, PPND7, 1988). 0 < p < 1.
-template <class T> THETA_HOST_DEVICE T normal_quantile(T p) {
+template <class T> THETA_HOST_DEVICE inline T normal_quantile(T p) {
   const T q = p - T(0.5);
   if (q <= T(0.425) && q >= T(-0.425)) {
     const T r = T(0.180625) - q * q;
@@ -44,7 +44,7 @@ template <class T> THETA_HOST_DEVICE T normal_quantile(T p) {
 }
 
 // The time of quantile u, 0 < u < 1, of those that training draws.
-template <class T> THETA_HOST_DEVICE T training_time(NoiseSchedule schedule, T u) {
+template <class T> THETA_HOST_DEVICE inline T training_time(NoiseSchedule schedule, T u) {
   switch (schedule) {
   case NoiseSchedule::logit_normal:
     return 1 / (1 + exp(-normal_quantile(u)));
@@ -55,7 +55,7 @@ template <class T> THETA_HOST_DEVICE T training_time(NoiseSchedule schedule, T u
   }
 }
 
-template <class T> THETA_HOST_DEVICE NoiseLevel<T> level_at(NoiseSchedule schedule, T t) {
+template <class T> THETA_HOST_DEVICE inline NoiseLevel<T> level_at(NoiseSchedule schedule, T t) {
   constexpr T most = 160; // noise/signal
   T sigma = most;
   switch (schedule) {
@@ -80,7 +80,7 @@ template <class T> THETA_HOST_DEVICE NoiseLevel<T> level_at(NoiseSchedule schedu
 }
 
 // What `objective` asks for at a level: x0's share, then eps'.
-template <class T> THETA_HOST_DEVICE NoiseLevel<T> target_of(Objective objective, const NoiseLevel<T> &level) {
+template <class T> THETA_HOST_DEVICE inline NoiseLevel<T> target_of(Objective objective, const NoiseLevel<T> &level) {
   switch (objective) {
   case Objective::velocity:
     return {-1, 1};

@@ -13,43 +13,42 @@ struct Layer {
   std::size_t weight; // its offset
 };
 
-// One warp a unit; units of a layer share nothing.
+// One warp a unit; units of a layer share nothing, and each lane writes what it alone read. The bias counts as the last
+// incoming weight.
 __global__ void balance_kernel(float *theta, int networks, std::size_t parameters, Layer l, UnitBalance kind) {
   const std::size_t item = std::size_t(blockIdx.x) * warps + threadIdx.x / 32;
   const int lane = int(threadIdx.x) % 32;
   if (item >= std::size_t(networks) * l.units) // whole warps
     return;
   const int u = int(item % l.units);
-  float *weight = theta + item / l.units * parameters + l.weight, *row = weight + std::size_t(u) * l.in;
-  float *bias = weight + std::size_t(l.in) * l.units + u, *next = weight + std::size_t(l.in + 1) * l.units + u;
+  float *weight = theta + item / l.units * parameters + l.weight, *next = weight + std::size_t(l.in + 1) * l.units + u;
+  const auto incoming = [&](int i) -> float & {
+    return weight[i < l.in ? std::size_t(u) * l.in + i : std::size_t(l.in) * l.units + u];
+  };
   float factor = 1;
   if (kind == UnitBalance::norms) {
-    float incoming = lane == 0 ? *bias * *bias : 0, outgoing = 0;
-    for (int i = lane; i < l.in; i += 32)
-      incoming += row[i] * row[i];
+    float in = 0, out = 0;
+    for (int i = lane; i <= l.in; i += 32)
+      in += incoming(i) * incoming(i);
     for (int o = lane; o < l.out; o += 32)
-      outgoing += next[std::size_t(o) * l.units] * next[std::size_t(o) * l.units];
-    incoming = warp_reduce<Sum>(incoming), outgoing = warp_reduce<Sum>(outgoing);
-    if (incoming > 0 && outgoing > 0)
-      factor = sqrtf(sqrtf(outgoing / incoming));
+      out += next[std::size_t(o) * l.units] * next[std::size_t(o) * l.units];
+    in = warp_reduce<Sum>(in), out = warp_reduce<Sum>(out);
+    if (in > 0 && out > 0)
+      factor = sqrtf(sqrtf(out / in));
   } else {
-    // The largest size, and then the sign of the first weight that has it; the bias stands behind the weights.
+    // The largest size, and then the sign of the first weight that has it.
     float largest = 0;
     int at = l.in + 1;
-    for (int i = lane; i <= l.in; i += 32) {
-      const float size = fabsf(i < l.in ? row[i] : *bias);
-      if (size > largest)
-        largest = size, at = i;
-    }
-    const float most = warp_reduce<Max>(largest);
-    const int first = int(-warp_reduce<Max>(largest == most ? -float(at) : -float(l.in + 1)));
-    factor = first <= l.in && (first < l.in ? row[first] : *bias) < 0 ? -1 : 1;
+    for (int i = lane; i <= l.in; i += 32)
+      if (const float w = incoming(i); fabsf(w) > fabsf(largest))
+        largest = w, at = i;
+    const float most = warp_reduce<Max>(fabsf(largest));
+    const float first = -warp_reduce<Max>(fabsf(largest) == most ? -float(at) : -float(l.in + 1));
+    if (warp_reduce<Sum>(float(at) == first ? largest : 0) < 0)
+      factor = -1;
   }
-  __syncwarp();
-  for (int i = lane; i < l.in; i += 32)
-    row[i] *= factor;
-  if (lane == 0)
-    *bias *= factor;
+  for (int i = lane; i <= l.in; i += 32)
+    incoming(i) *= factor;
   for (int o = lane; o < l.out; o += 32)
     next[std::size_t(o) * l.units] *= 1 / factor;
 }

@@ -1,4 +1,5 @@
 #include "engine/diffusion/sampler.h"
+#include "engine/diffusion/solver.h"
 #include "engine/training/lr_schedule.h"
 #include "tests/check.h"
 
@@ -95,4 +96,93 @@ TEST_CASE("warm-up rises in a line; one cycle has the ends and the top of PyTorc
   for (const long steps : {1, 2, 3, 4, 5}) // too short for a rise
     for (long i = 0; i < steps; ++i)
       CHECK(std::isfinite(LrSchedule{.kind = LrKind::one_cycle, .steps = steps}.at(i)));
+}
+
+namespace {
+
+// What an exact model says of z at time t, for data that are all `data`, or normal with deviation `data` around 0: the
+// expected target. Then x0 given z is known, and eps with it.
+double exact(double z, double t, NoiseSchedule schedule, Objective objective, double data, bool normal) {
+  const auto level = level_at(schedule, t);
+  const auto share = target_of(objective, level);
+  const double variance = data * data;
+  const double x0 =
+      normal ? level.signal * variance * z / (level.signal * level.signal * variance + level.noise * level.noise)
+             : data;
+  const double eps = level.noise > 0 ? (z - level.signal * x0) / level.noise : 0;
+  return share.signal * x0 + share.noise * eps;
+}
+
+double solve(const Solver &solver, double z, NoiseSchedule schedule, Objective objective, double data, bool normal) {
+  for (const SolverStep &step : solver.steps) {
+    const double prediction = exact(z, step.t, schedule, objective, data, normal);
+    const double next = step.first.from_z * z + step.first.from_eps * prediction;
+    if (!step.heun) {
+      z = next;
+      continue;
+    }
+    const double then = exact(next, step.next_t, schedule, objective, data, normal);
+    z = step.second.from_z * z + step.second.from_eps * prediction + step.corrected.from_z * next +
+        step.corrected.from_eps * then;
+  }
+  return z;
+}
+
+constexpr NoiseSchedule paths[] = {NoiseSchedule::logit_normal, NoiseSchedule::linear, NoiseSchedule::cosine,
+                                   NoiseSchedule::edm};
+
+} // namespace
+
+TEST_CASE("solvers: an exact model of one point is followed to it, whatever the path and objective") {
+  for (const auto schedule : paths)
+    for (const auto objective : {Objective::velocity, Objective::v, Objective::x0, Objective::eps}) {
+      if (schedule == NoiseSchedule::logit_normal && objective == Objective::eps) {
+        CHECK_THROWS_AS(solver_of(SolverKind::ddim, schedule, objective, 10, 0), InputError);
+        continue;
+      }
+      CAPTURE(int(schedule));
+      CAPTURE(int(objective));
+      for (const auto kind : {SolverKind::ddim, SolverKind::heun})
+        CHECK(solve(solver_of(kind, schedule, objective, 20, 0), 1.3, schedule, objective, 0.7, false) ==
+              doctest::Approx(0.7).epsilon(1e-9));
+    }
+}
+
+TEST_CASE("solvers: normal data come out with their deviation; Heun's error falls as the square of the step") {
+  // The flow carries z ~ N(0, start²) to N(0, data²) by a factor: its error is that of the solver.
+  for (const auto schedule : paths) {
+    CAPTURE(int(schedule));
+    const auto error = [&](SolverKind kind, int steps) {
+      const Solver solver = solver_of(kind, schedule, Objective::x0, steps, 0);
+      const auto level = level_at(schedule, solver.steps.front().t);
+      const double data = 0.6, begin = std::sqrt(std::pow(level.signal * data, 2) + std::pow(level.noise, 2));
+      return std::abs(solve(solver, begin, schedule, Objective::x0, data, true) - data);
+    };
+    CHECK(error(SolverKind::heun, 160) < 2e-3);
+    CHECK(error(SolverKind::heun, 160) < 0.5 * error(SolverKind::ddim, 160));
+    CHECK(error(SolverKind::ddim, 160) < 0.7 * error(SolverKind::ddim, 80)); // first order
+    if (schedule == NoiseSchedule::logit_normal)
+      CHECK(error(SolverKind::heun, 80) < 0.3 * error(SolverKind::heun, 40)); // second order
+  }
+}
+
+TEST_CASE("solvers: DDPM's step is the posterior between its levels; on straight lines DDIM's is Euler's") {
+  const auto solver = solver_of(SolverKind::ddpm, NoiseSchedule::linear, Objective::eps, 1000, 0);
+  const SolverStep &step = solver.steps[600]; // from t = 0.4 to 0.399
+  const auto here = level_at(NoiseSchedule::linear, step.t), next = level_at(NoiseSchedule::linear, 0.399);
+  const double alpha = std::pow(here.signal / next.signal, 2), beta = 1 - alpha;
+  CHECK(step.first.from_z == doctest::Approx(1 / std::sqrt(alpha)).epsilon(1e-9)); // Ho et al., eq. 11
+  CHECK(step.first.from_eps == doctest::Approx(-beta / std::sqrt(alpha) / here.noise).epsilon(1e-6));
+  CHECK(step.first.sigma * step.first.sigma ==
+        doctest::Approx(beta * std::pow(next.noise / here.noise, 2)).epsilon(1e-9)); // eq. 7
+  const auto euler = solver_of(SolverKind::ddim, NoiseSchedule::logit_normal, Objective::velocity, 8, 0);
+  for (const SolverStep &at : euler.steps) {
+    CHECK(at.first.from_z == doctest::Approx(1));
+    CHECK(at.first.from_eps == doctest::Approx(-1.0 / 8));
+    CHECK(at.first.sigma == 0);
+  }
+  // Karras's times: from 80 to 0.002.
+  const auto edm = solver_of(SolverKind::heun, NoiseSchedule::edm, Objective::v, 18, 0);
+  CHECK(std::exp(4 * edm.steps.front().t) == doctest::Approx(80));
+  CHECK(std::exp(4 * edm.steps.back().t) == doctest::Approx(0.002));
 }

@@ -1,6 +1,8 @@
 #include "bound.h"
 #include "engine/generators/transformer_fit.h"
 #include "engine/generators/transformer_sample.h"
+#include "engine/pipeline/prompts.h"
+#include <limits>
 
 using namespace theta;
 using namespace theta::test;
@@ -20,17 +22,98 @@ template <class T> struct Model {
     arena.emplace(s.device(), plan);
     model.bind(*arena);
   }
-  std::vector<T> run(Stream &s, const std::vector<T> &values, const std::vector<T> &x, const std::vector<T> &t) {
+  std::vector<T> run(Stream &s, const std::vector<T> &values, const std::vector<T> &x, const std::vector<T> &t,
+                     const std::vector<T> &told = {0}, const std::vector<T> &from = {0}) {
     const Vectors<T> vectors(s, values, {T(0)});
-    const Buffer<T> input(s, x), times(s, t);
-    return to_host(s, model.forward(s, vectors.parameters(), input, {times}), x.size());
+    const Buffer<T> input(s, x), times(s, t), conditions(s, told), start(s, from);
+    return to_host(s, model.forward(s, vectors.parameters(), input, {times, conditions, start}), x.size());
   }
 };
 
 const WeightTransformerShape small{
     {{"units", 4, 7, true}, {"chunks", 3, 5, false}, {"biases", 1, 3, false}}, 8, 2, 2, 6};
 
+// Everything that a model may be told, by both ways, and what a block may do.
+std::vector<WeightTransformerShape> told_shapes() {
+  std::vector<WeightTransformerShape> all;
+  for (const ConditionWay way : {ConditionWay::modulation, ConditionWay::tokens})
+    for (const bool more : {false, true}) {
+      auto shape = small;
+      shape.conditions = {{"loss", 0}, {"kind", 3}};
+      shape.start = true, shape.way = way, shape.qk_norm = more, shape.recompute = more;
+      shape.places = more ? PlaceKind::sinusoidal : PlaceKind::learned;
+      all.push_back(shape);
+    }
+  return all;
+}
+
 } // namespace
+
+TEST_CASE("weight transformer: told by modulation or by tokens, gradients agree with central differences in double") {
+  Stream s{Device{}};
+  const int batch = 3;
+  const double nothing = std::numeric_limits<double>::quiet_NaN();
+  for (const auto &shape : told_shapes()) {
+    CAPTURE(int(shape.way));
+    CAPTURE(shape.qk_norm);
+    Model<double> m(s, shape, batch);
+    const std::size_t n = std::size_t(batch) * m.model.size();
+    const auto values = random_values<double>(m.model.parameters().size(), 1, 0.3), x = random_values<double>(n, 2),
+               d = random_values<double>(n, 3), from = random_values<double>(n, 4);
+    const std::vector<double> t{0.2, 0.5, 0.9}, told{0.3, nothing, 0.8, 2, 0, nothing};
+    const Vectors<double> vectors(s, values, {0});
+    const Buffer<double> input(s, x), times(s, t), conditions(s, told), start(s, from);
+    m.model.forward(s, vectors.parameters(), input, {times, conditions, start});
+    copy(s, m.model.d_out(), d.data(), n * sizeof(double));
+    m.model.backward(s, vectors.parameters());
+    check_gradient(values, vectors.gradient.host(), [&](const std::vector<double> &v) {
+      const auto y = m.run(s, v, x, t, told, from);
+      double sum = 0;
+      for (std::size_t i = 0; i < n; ++i)
+        sum += y[i] * d[i];
+      return sum;
+    });
+    // All that is told counts; of its networks, each sample sees its own alone.
+    const auto y = m.run(s, values, x, t, told, from);
+    auto other = told;
+    other[0] = 0.4;
+    auto changed = m.run(s, values, x, t, other, from);
+    const auto first = [&](const std::vector<double> &of) {
+      return std::vector<double>(of.begin(), of.begin() + std::ptrdiff_t(m.model.size()));
+    };
+    CHECK(relative_error(first(changed), first(y)) > 1e-4);
+    CHECK(std::equal(changed.begin() + std::ptrdiff_t(m.model.size()), changed.end(),
+                     y.begin() + std::ptrdiff_t(m.model.size())));
+    other = told, other[3] = 1;
+    CHECK(relative_error(first(m.run(s, values, x, t, other, from)), first(y)) > 1e-4);
+    auto elsewhere = from;
+    elsewhere[1] += 0.1;
+    CHECK(relative_error(first(m.run(s, values, x, t, told, elsewhere)), first(y)) > 1e-5);
+  }
+}
+
+TEST_CASE("weight transformer: recomputed blocks take less memory and give the same gradients, bit for bit") {
+  Stream s{Device{}};
+  const int batch = 4;
+  auto shape = small;
+  shape.layers = 4;
+  std::vector<std::vector<float>> gradients;
+  std::vector<std::size_t> bytes;
+  for (const bool recompute : {false, true}) {
+    shape.recompute = recompute;
+    Model<float> m(s, shape, batch);
+    const std::size_t n = std::size_t(batch) * m.model.size();
+    const Vectors<float> vectors(s, random_values<float>(m.model.parameters().size(), 1, 0.3), {0});
+    const Buffer<float> x(s, random_values<float>(n, 2)), t(s, std::vector<float>{0.1f, 0.4f, 0.6f, 0.8f});
+    m.model.forward(s, vectors.parameters(), x, {t});
+    const auto d = random_values<float>(n, 3);
+    copy(s, m.model.d_out(), d.data(), n * sizeof(float));
+    m.model.backward(s, vectors.parameters());
+    gradients.push_back(vectors.gradient.host()), bytes.push_back(m.plan.device_bytes());
+  }
+  CHECK(gradients[0] == gradients[1]);
+  CHECK(bytes[1] < bytes[0] * 3 / 4);
+}
 
 TEST_CASE("weight transformer: gradients agree with central differences in double") {
   Stream s{Device{}};
@@ -91,4 +174,64 @@ TEST_CASE(
       expected = y;
     CHECK(norm_error(y, expected) <= 0x1p-7);
   }
+}
+
+namespace {
+
+// A form of condition of somebody's own: the logarithm of a column.
+Condition logarithm(const std::string &column) {
+  return {.name = "log." + column, .columns = {column}, .value = [](const float *wanted, const float *) {
+            return std::log(wanted[0]);
+          }};
+}
+const bool added = add_condition_form("log.", logarithm);
+
+} // namespace
+
+TEST_CASE("conditions: columns, starts, differences, labels, and a form of one's own") {
+  CHECK(added);
+  const Conditions conditions({"test_loss", "start.test_loss", "delta.test_loss", "optimizer:3", "log.lr"});
+  CHECK(conditions.columns() == std::vector<std::string>{"test_loss", "optimizer", "lr"});
+  CHECK(conditions.of_start());
+  CHECK(conditions.shapes()[3].classes == 3);
+  // Two networks: columns one behind the other.
+  const NetworkSource::Facts facts{{0.5f, 1.5f, 2, 0, 1, 100}, {2, 3, 2, 0, 1, 100}};
+  const auto ranges = conditions.measure({facts}, 2);
+  CHECK(ranges[0].low == 0.5f);
+  CHECK(ranges[0].high == 1.5f);
+  CHECK(ranges[2].low == -1.5f);
+  std::vector<float> told(10 * 2);
+  conditions.tell(told.data(), facts, 2, 2, ranges);
+  CHECK(std::vector<float>(told.begin(), told.begin() + 8) == std::vector<float>{0, 0, 1, 1, 0, 0, 1, 1});
+  CHECK(std::vector<float>(told.begin() + 12, told.begin() + 16) == std::vector<float>{2, 2, 0, 0}); // labels
+  CHECK(std::vector<float>(told.begin() + 16, told.end()) == std::vector<float>{0, 0, 1, 1});
+
+  // A fifth of rows is told nothing, and of the others a fifth of each condition is left out.
+  const int rows = 20000;
+  std::vector<float> all(5 * rows, 1);
+  drop_conditions(all.data(), 5, rows, 0.2, 1, 0);
+  int nothing = 0, first = 0;
+  for (int r = 0; r < rows; ++r) {
+    int missing = 0;
+    for (int k = 0; k < 5; ++k)
+      missing += std::isnan(all[std::size_t(k * rows + r)]);
+    nothing += missing == 5, first += std::isnan(all[std::size_t(r)]);
+  }
+  CHECK(nothing == doctest::Approx(rows * (0.2 + 0.8 * std::pow(0.2, 5))).epsilon(0.06)); // 57 is one deviation
+  CHECK(first == doctest::Approx(rows * 0.36).epsilon(0.04));
+
+  CHECK_THROWS_AS(Conditions({"test_loss", "test_loss"}), InputError);
+  CHECK_THROWS_AS(Conditions({"optimizer:1"}), InputError);
+  CHECK_THROWS_AS(Conditions({""}), InputError);
+  CHECK_THROWS_AS(Conditions({"optimizer:2"}).measure({{{2, 0}, {}}}, 2), InputError);
+}
+
+TEST_CASE("prompts: alignment is 1 where they are met, 0 for what does not listen; texts are checked") {
+  CHECK(prompt_alignment({1, 2, 3}, {1, 2, 3}) == 1);
+  CHECK(prompt_alignment({1, 2, 3}, {2, 2, 2}) == 0);
+  CHECK(prompt_alignment({1, 2, 3}, {1.5f, 2, 2.5f}) == doctest::Approx(0.75));
+  CHECK(prompt_of("test_loss=0.5..2").to == 2);
+  CHECK(prompt_of("lr=1e-3").from == 1e-3);
+  for (const char *bad : {"test_loss", "=1", "test_loss=", "test_loss=1..", "test_loss=a", "test_loss=1x"})
+    CHECK_THROWS_AS(prompt_of(bad), InputError);
 }
