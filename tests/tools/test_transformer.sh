@@ -54,6 +54,49 @@ for tokens in chunk layer; do
   "$theta" run "$work/transformer.toml" --out "$work/$tokens" --set fit.transformer.tokens=$tokens --set fit.transformer.steps=20 >/dev/null 2>"$work/err" ||
     fail "tokens = $tokens failed: $(tail -n 1 "$work/err")"
 done
+# A zoo without end: killed and continued, stopped by Ctrl-C and continued, the same bytes.
+stream=(--set fit.transformer.source=stream --set fit.transformer.draws=4 --set fit.transformer.steps=1200)
+"$theta" run "$work/transformer.toml" --out "$work/stream" "${stream[@]}" >"$work/table" 2>"$work/err" ||
+  fail "a stream failed: $(tail -n 1 "$work/err")"
+grep -q '^generated  *40 ' "$work/table" || fail "no table of a stream: $(cat "$work/table")"
+mkdir -p "$work/cut_stream"
+cp -r "$work/stream/zoo" "$work/cut_stream/zoo"
+for after in 400 900; do
+  killed_after $after "$theta" run "$work/transformer.toml" --out "$work/cut_stream" "${stream[@]}"
+done
+timeout -s INT 1 "$theta" run "$work/transformer.toml" --out "$work/cut_stream" "${stream[@]}" >/dev/null 2>&1
+[ -e "$work/cut_stream/.generator.state.safetensors" ] || [ -e "$work/cut_stream/generator.safetensors" ] ||
+  fail "a stopped stream left nothing to continue from"
+"$theta" run "$work/transformer.toml" --out "$work/cut_stream" "${stream[@]}" >/dev/null 2>"$work/err" ||
+  fail "a stopped stream does not continue: $(tail -n 1 "$work/err")"
+cmp -s "$work/stream/generator.safetensors" "$work/cut_stream/generator.safetensors" || fail "a stopped stream ends with another generator"
+
+# Told a loss and a start: by modulation, and as G.pt is, by tokens. What is told is followed and reported.
+told=(--set network.widths=[49,8,10] --set zoo.checkpoints=log --set zoo.count=6 --set zoo.networks=600 --set zoo.steps=300 --set 'fit.transformer.conditions=["test_loss", "start.test_loss"]'
+  --set fit.transformer.start=true --set 'sample.prompt=["test_loss=0.8..2.2"]' --set sample.points=4)
+"$theta" run "$work/transformer.toml" --out "$work/told" "${told[@]}" --set fit.transformer.steps=2500 --set fit.transformer.width=64 \
+  --set fit.transformer.batch=64 --set sample.count=80 --set sample.solver_steps=20 >"$work/table" 2>"$work/err" ||
+  fail "a told run failed: $(tail -n 1 "$work/err")"
+r2=$(awk '/^R²/ { print int(100 * $NF) }' "$work/table")
+[ "${r2:-0}" -ge 20 ] || fail "what was told is not followed: R² of $r2 %"
+grep -q '^one step from unseen starts' "$work/table" || fail "no report of the step from unseen starts"
+"$theta" sample "$work/transformer.toml" --out "$work/told" "${told[@]}" --set sample.count=80 --set sample.guidance=2 --set sample.solver=ddim >/dev/null 2>"$work/err" ||
+  fail "guided samples failed: $(tail -n 1 "$work/err")"
+"$theta" run "$work/transformer.toml" --out "$work/gpt" "${told[@]}" --set fit.transformer.tokens=chunk --set fit.transformer.own_coders=true \
+  --set fit.transformer.condition_by=tokens --set fit.transformer.objective=x0 --set fit.transformer.noise=linear \
+  --set fit.transformer.residual=true --set fit.transformer.shuffle=true --set fit.transformer.normalizer=global \
+  --set fit.transformer.accumulate=2 --set fit.transformer.recompute=true --set fit.transformer.qk_norm=true \
+  --set fit.transformer.steps=200 --set fit.transformer.probe_every=100 --set sample.solver=ddpm >"$work/table" 2>"$work/err" ||
+  fail "G.pt's options failed: $(tail -n 1 "$work/err")"
+grep -q '^R²' "$work/table" || fail "no alignment of G.pt's options"
+[ "$(grep -c '"fit.probe"' "$work/gpt/metrics.jsonl")" -eq 2 ] || fail "expected two looks at samples in training"
+
+expect 2 "expected one of the generator's conditions" "$theta" sample "$work/transformer.toml" --out "$work/whole" --set 'sample.prompt=["lr=1"]'
+expect 2 "expected NAME=VALUE" "$theta" plan "$work/transformer.toml" --set 'sample.prompt=["test_loss"]'
+expect 2 "found no column" "$theta" fit "$work/transformer.toml" --out "$work/whole" --set 'fit.transformer.conditions=["beauty"]'
+expect 2 "expected false but with start = true" "$theta" plan "$work/transformer.toml" --set fit.transformer.residual=true
+expect 2 "expected several for a generator that starts" "$theta" fit "$work/transformer.toml" --out "$work/whole" --set fit.transformer.start=true
+expect 2 "expected zoo with start" "$theta" plan "$work/transformer.toml" --set fit.transformer.start=true --set fit.transformer.source=stream
 expect 2 "expected one of neuron, chunk, layer" "$theta" run "$work/transformer.toml" --out "$work/none" --set fit.transformer.tokens=words
 expect 2 "expected a divisor of width" "$theta" plan "$work/transformer.toml" --set fit.transformer.heads=5
 expect 2 "expected p-diff or transformer" "$theta" plan "$work/transformer.toml" --set fit.generator=gan
