@@ -3,9 +3,9 @@
 namespace theta {
 
 Prefetch::Prefetch(const ZooReader &zoo, std::vector<float *> staging, std::uint64_t first,
-                   std::function<std::vector<std::size_t>(std::uint64_t)> rows_of)
-    : zoo_(zoo), staging_(std::move(staging)), rows_of_(std::move(rows_of)), produced_(first), taken_(first),
-      released_(first), thread_([this] { read_ahead(); }) {}
+                   std::function<std::vector<std::size_t>(std::uint64_t)> rows_of, Prepare prepare)
+    : zoo_(zoo), staging_(std::move(staging)), rows_of_(std::move(rows_of)), prepare_(std::move(prepare)),
+      produced_(first), taken_(first), released_(first), thread_([this] { read_ahead(); }) {}
 
 Prefetch::~Prefetch() {
   {
@@ -28,6 +28,8 @@ void Prefetch::read_ahead() {
       float *to = staging_[batch % staging_.size()];
       for (const std::size_t row : rows_of_(batch)) {
         zoo_.theta(row, to);
+        if (prepare_)
+          prepare_(row, to);
         to += zoo_.parameters();
       }
       lock.lock();

@@ -13,9 +13,11 @@ namespace theta {
 class Prefetch {
 public:
   // Batch i holds the rows that rows_of(i) names, each V floats, for i = first, first + 1, ...; `staging` is the given
-  // number of buffers of batch·V floats (host memory, owned by the caller), of which one is with the caller.
+  // number of buffers of batch·V floats (host memory, owned by the caller), of which one is with the caller. The
+  // reading thread hands every row that it has read to `prepare`, where there is one, which may change it in place.
+  using Prepare = std::function<void(std::size_t row, float *theta)>;
   Prefetch(const ZooReader &zoo, std::vector<float *> staging, std::uint64_t first,
-           std::function<std::vector<std::size_t>(std::uint64_t)> rows_of);
+           std::function<std::vector<std::size_t>(std::uint64_t)> rows_of, Prepare prepare = {});
   ~Prefetch();
   Prefetch(const Prefetch &) = delete;
   Prefetch &operator=(const Prefetch &) = delete;
@@ -28,6 +30,7 @@ private:
   const ZooReader &zoo_;
   const std::vector<float *> staging_;
   const std::function<std::vector<std::size_t>(std::uint64_t)> rows_of_;
+  const Prepare prepare_;
   std::uint64_t produced_, taken_, released_; // batches read, handed out, and given back
   bool stop_ = false;
   std::exception_ptr failure_;

@@ -70,10 +70,12 @@ NetworkSource::Facts ZooBatches::facts_of(std::uint64_t batch) const {
   return facts;
 }
 
-ZooSource::ZooSource(const ZooReader &zoo, const ZooBatches &batches, std::vector<float *> staging, long first_batch)
+ZooSource::ZooSource(const ZooReader &zoo, const ZooBatches &batches, std::vector<float *> staging, long first_batch,
+                     Prefetch::Prepare prepare)
     : batches_(batches), parameters_(zoo.parameters()), next_(first_batch),
-      prefetch_(zoo, std::move(staging), std::uint64_t(first_batch),
-                [&batches](std::uint64_t i) { return batches.rows_of(i); }) {}
+      prefetch_(
+          zoo, std::move(staging), std::uint64_t(first_batch),
+          [&batches](std::uint64_t i) { return batches.rows_of(i); }, std::move(prepare)) {}
 
 NetworkSource::Facts ZooSource::next(Stream &s, float *theta, float *start) {
   s.synchronize(); // copies out of the batch that next() gives back

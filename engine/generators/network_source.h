@@ -51,7 +51,8 @@ private:
 // as long as this.
 class ZooSource : public NetworkSource {
 public:
-  ZooSource(const ZooReader &, const ZooBatches &, std::vector<float *> staging, long first_batch);
+  ZooSource(const ZooReader &, const ZooBatches &, std::vector<float *> staging, long first_batch,
+            Prefetch::Prepare prepare = {});
   Facts next(Stream &, float *theta, float *start) override;
 
 private:

@@ -1,5 +1,4 @@
 #include "transformer.h"
-#include "engine/weights/symmetry.h"
 #include "generator_file.h"
 #include "kernels/names.h"
 #include "kernels/units.h"
@@ -18,7 +17,8 @@ constexpr std::array place_names{"learned", "sinusoidal"};
 template <class V> void visit(V &v, TransformerConfig &c) {
   v("source", c.source, network_origin_named), v("draws", c.draws);
   v("tokens", c.tokens), v("chunk", c.chunk), v("own_coders", c.own_coders);
-  v("normalizer", c.normalizer, normalizer_named), v("balance", c.balance), v("shuffle", c.shuffle);
+  v("normalizer", c.normalizer, normalizer_named), v("balance", c.balance), v("align", c.align);
+  v("shuffle", c.shuffle);
   v("noise", c.noise, noise_schedule_named), v("objective", c.objective, objective_named);
   v("conditions", c.conditions), v("start", c.start), v("residual", c.residual);
   v("condition_by", c.condition_by, condition_way_named), v("drop", c.drop);
@@ -103,6 +103,8 @@ void check(const TransformerConfig &c) {
     wrong("start", "false", "true for conditions on the network that is started from");
   if (c.residual && !(c.start && c.objective == Objective::x0))
     wrong("residual", "true", "false but with start = true and objective = x0");
+  if (c.align && (c.start || c.shuffle || c.source == NetworkOrigin::stream))
+    wrong("align", "true", "false with start, shuffle or source = stream");
   if (c.start && c.source == NetworkOrigin::stream)
     wrong("source", "stream", "zoo with start = true");
 }
@@ -126,6 +128,13 @@ TokenCoder::TokenCoder(const TransformerConfig &c, const NetworkFacts &facts)
     if (!units)
       throw InputError("fit.transformer.shuffle: found true, expected false for what is not a perceptron");
     shuffled_ = facts.shape;
+  }
+  if (c.align) {
+    if (!units)
+      throw InputError("fit.transformer.align: found true, expected false for what is not a perceptron");
+    aligned_ = facts.shape;
+    for (TokenType &type : tokens_.types)
+      type.exchangeable = false; // units have their places now
   }
   if (!c.own_coders)
     return;
@@ -171,6 +180,32 @@ void TokenCoder::encode(float *tokens, float *theta) const {
   if (balanced_)
     theta::balance(theta, *balanced_);
   tokens_.tokenise(tokens, theta);
+}
+
+std::map<std::size_t, UnitOrders> TokenCoder::orders(const ZooReader &zoo, const std::vector<std::size_t> &rows) const {
+  std::map<std::size_t, UnitOrders> all;
+  if (!aligned_)
+    return all;
+  const auto balanced = [&](std::size_t row) {
+    std::vector<float> theta(zoo.parameters());
+    zoo.theta(row, theta.data());
+    if (balanced_)
+      theta::balance(theta.data(), *balanced_);
+    return theta;
+  };
+  const auto reference = balanced(rows.front());
+  std::vector<UnitOrders> found(rows.size());
+#pragma omp parallel for schedule(dynamic, 16)
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    found[i] = match_units(balanced(rows[i]).data(), reference.data(), *aligned_);
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    all[rows[i]] = std::move(found[i]);
+  return all;
+}
+
+void TokenCoder::align(float *theta, const UnitOrders &orders) const {
+  for (std::size_t layer = 0; layer < orders.size(); ++layer)
+    permute_units(theta, *aligned_, int(layer), orders[layer]);
 }
 
 void TokenCoder::balance(Stream &s, float *theta, int networks) const {

@@ -97,7 +97,8 @@ std::vector<const MemoryPlan *> TransformerFit::plans() const {
 
 // Mean and standard deviation of every element of the tokens, over its group. In double, two passes over the mapped
 // file.
-void TransformerFit::measure_tokens(const ZooReader &zoo, const std::vector<std::size_t> &rows, Transformer &to) const {
+void TransformerFit::measure_tokens(const ZooReader &zoo, const std::vector<std::size_t> &rows, const Orders &orders,
+                                    Transformer &to) const {
   const std::size_t size = model_.size();
   const auto group = coder_.groups();
   std::vector<double> sum(size, 0), squares(size, 0), count(size, 0);
@@ -105,6 +106,8 @@ void TransformerFit::measure_tokens(const ZooReader &zoo, const std::vector<std:
   const auto for_rows = [&](auto f) {
     for (const std::size_t row : rows) {
       zoo.theta(row, theta.data());
+      if (config_.align)
+        coder_.align(theta.data(), orders.at(row));
       coder_.encode(tokens.data(), theta.data());
       for (std::size_t i = 0; i < size; ++i)
         f(group[i], double(tokens[i]));
@@ -131,7 +134,8 @@ struct TransformerFit::Work {
 };
 
 std::unique_ptr<NetworkSource> TransformerFit::source(Stream &s, const Work &w, const ZooReader &zoo,
-                                                      const ZooBatches &batches, const TrainingState *state) {
+                                                      const ZooBatches &batches, const Orders &orders,
+                                                      const TrainingState *state) {
   if (stream_) {
     StreamPosition from;
     if (state)
@@ -142,7 +146,11 @@ std::unique_ptr<NetworkSource> TransformerFit::source(Stream &s, const Work &w, 
   std::vector<float *> staging;
   for (const Slot slot : staging_)
     staging.push_back(w.at(slot));
-  return std::make_unique<ZooSource>(zoo, batches, staging, (state ? state->number("step") : 0) * config_.accumulate);
+  Prefetch::Prepare align;
+  if (config_.align)
+    align = [&](std::size_t row, float *theta) { coder_.align(theta, orders.at(row)); };
+  return std::make_unique<ZooSource>(zoo, batches, staging, (state ? state->number("step") : 0) * config_.accumulate,
+                                     std::move(align));
 }
 
 // Forward and backward of one part of a batch; after the last, the optimiser's step.
@@ -198,7 +206,8 @@ Transformer TransformerFit::run(Device device, const ZooReader &zoo, const std::
   const auto state = load_state(state_path, key);
   const long first = state ? state->number("step") : 0;
   Transformer now{config_, zoo.format(), {}, {}, {}, {}};
-  measure_tokens(zoo, rows, now);
+  const Orders orders = coder_.orders(zoo, rows);
+  measure_tokens(zoo, rows, orders, now);
   const ZooBatches batches(zoo, rows, batch_, seed_);
   if (conditions_.size() > 0) {
     std::vector<NetworkSource::Facts> some;
@@ -221,7 +230,7 @@ Transformer TransformerFit::run(Device device, const ZooReader &zoo, const std::
   s.synchronize();
 
   const ThreadShare share(stream_ && !s.is_cuda() ? omp_get_max_threads() - cores_of_stream() : 0);
-  const auto networks = source(s, w, zoo, batches, state ? &*state : nullptr);
+  const auto networks = source(s, w, zoo, batches, orders, state ? &*state : nullptr);
   LrSchedule schedule{.kind = r.schedule, .steps = r.steps};
   schedule.warmup = std::min(config_.warmup, r.steps - 1);
   journal.rewind_metrics("fit.probe", first);

@@ -37,10 +37,11 @@ public:
                   const std::string &key, Journal &, const Probe &probe);
 
 private:
-  struct Work; // device memory, bound
-  std::unique_ptr<NetworkSource> source(Stream &, const Work &, const ZooReader &, const ZooBatches &,
+  struct Work;                                      // device memory, bound
+  using Orders = std::map<std::size_t, UnitOrders>; // of rows that are to be aligned
+  std::unique_ptr<NetworkSource> source(Stream &, const Work &, const ZooReader &, const ZooBatches &, const Orders &,
                                         const TrainingState *);
-  void measure_tokens(const ZooReader &, const std::vector<std::size_t> &rows, Transformer &) const;
+  void measure_tokens(const ZooReader &, const std::vector<std::size_t> &rows, const Orders &, Transformer &) const;
   void learn(Stream &, Work &, NetworkSource &, const Transformer &, long step, int part);
 
   TransformerConfig config_;

@@ -106,6 +106,7 @@ template <class V> void visit(V &v, Config &c) {
   v("own_coders", c.transformer.own_coders);
   v("normalizer", c.transformer.normalizer, normalizer_named);
   v("balance", c.transformer.balance);
+  v("align", c.transformer.align);
   v("shuffle", c.transformer.shuffle);
   v("noise", c.transformer.noise, noise_schedule_named);
   v("objective", c.transformer.objective, objective_named);

@@ -89,8 +89,13 @@ void shuffle_units(float *theta, const NetworkShape &shape, std::uint64_t seed, 
   shuffle_units<float>(host, theta, before.data(), 1, 0, widths, {seed, Purpose::unit_order, stream, 0});
 }
 
-void match_units(float *theta, const float *reference, const NetworkShape &shape) {
+UnitOrders match_units(float *theta, const float *reference, const NetworkShape &shape) {
   constexpr int most_rounds = 100;
+  UnitOrders all;
+  for (int layer = 0; layer < hidden_layers(shape); ++layer) {
+    all.emplace_back(static_cast<std::size_t>(shape.widths[std::size_t(layer) + 1]));
+    std::iota(all.back().begin(), all.back().end(), 0);
+  }
   for (int round = 0; round < most_rounds; ++round) {
     bool changed = false;
     for (int layer = 0; layer < hidden_layers(shape); ++layer) {
@@ -107,10 +112,15 @@ void match_units(float *theta, const float *reference, const NetworkShape &shape
       }
       if (after < before - 1e-9 * std::abs(before))
         permute_units(theta, shape, layer, order), changed = true;
+      else
+        continue;
+      for (int &place : all[std::size_t(layer)])
+        place = order[std::size_t(place)];
     }
     if (!changed)
-      return;
+      break;
   }
+  return all;
 }
 
 } // namespace theta

@@ -25,6 +25,8 @@ void shuffle_units(float *theta, const NetworkShape &, std::uint64_t seed, std::
 
 // Brings units to where they are nearest to `reference`'s (weight matching: Ainsworth et al., "Git Re-Basin", 2023):
 // each hidden layer by an exact assignment, again and again until nothing changes. One hidden layer: the exact optimum.
-void match_units(float *theta, const float *reference, const NetworkShape &);
+// Returns the order of each hidden layer that does so, for permute_units.
+using UnitOrders = std::vector<std::vector<int>>;
+UnitOrders match_units(float *theta, const float *reference, const NetworkShape &);
 
 } // namespace theta

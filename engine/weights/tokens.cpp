@@ -13,27 +13,30 @@ template <class F> void add_type(Tokens &tokens, TokenType type, F place) {
   tokens.types.push_back(std::move(type));
 }
 
+// Layers are pairs of a weight [out, ...] and a bias [out].
 Tokens by_neuron(const Tokenised &t) {
-  if (!t.shape || t.shape->kind == NetworkKind::cnn)
-    throw InputError("fit.transformer.tokens: found neuron, expected chunk or layer for what is not a perceptron");
-  const auto &widths = t.shape->widths;
-  const int layers = int(widths.size()) - 1;
-  const bool outgoing = layers == 2;
+  if (!t.shape)
+    throw InputError("fit.transformer.tokens: found neuron, expected chunk or layer for an unknown architecture");
+  const std::size_t layers = t.layout.size() / 2;
+  const bool outgoing = layers == 2 && t.shape->kind != NetworkKind::cnn;
   Tokens tokens;
-  for (int l = 0; l < layers; ++l) {
-    const auto weight = long(t.layout[std::size_t(2 * l)].offset), bias = long(t.layout[std::size_t(2 * l + 1)].offset);
-    const int in = widths[std::size_t(l)], out = widths[std::size_t(l) + 1];
+  for (std::size_t l = 0; l < layers; ++l) {
+    const TensorPlace &weight = t.layout[2 * l], &bias = t.layout[2 * l + 1];
+    const int out = int(weight.shape[0]), in = int(elements_of(weight)) / out;
+    const auto first = long(weight.offset), first_bias = long(bias.offset);
     if (outgoing && l == 1) { // its weights left with the units
-      add_type(tokens, {"biases", 1, out, false}, [&](int, int e) { return bias + e; });
+      add_type(tokens, {"biases", 1, out, false}, [&](int, int e) { return first_bias + e; });
       continue;
     }
-    const int next = outgoing ? widths[2] : 0;
+    const int next = outgoing ? int(t.layout[2].shape[0]) : 0;
     const long next_weight = outgoing ? long(t.layout[2].offset) : 0;
     const bool hidden = l + 1 < layers;
-    add_type(
-        tokens, {hidden ? text("units", l + 1) : "outputs", out, in + 1 + next, hidden && outgoing}, [&](int u, int e) {
-          return e < in ? weight + long(u) * in + e : e == in ? bias + u : next_weight + long(e - in - 1) * out + u;
-        });
+    add_type(tokens, {hidden ? text("units", l + 1) : "outputs", out, in + 1 + next, hidden && outgoing},
+             [&](int u, int e) {
+               return e < in    ? first + long(u) * in + e
+                      : e == in ? first_bias + u
+                                : next_weight + long(e - in - 1) * out + u;
+             });
   }
   return tokens;
 }
@@ -70,13 +73,24 @@ void Tokens::detokenise(float *theta, const float *tokens) const {
       theta[place[i]] = tokens[i];
 }
 
-const std::vector<std::pair<std::string, Tokenizer>> &tokenizers() {
-  static const std::vector<std::pair<std::string, Tokenizer>> all{
+namespace {
+
+std::vector<std::pair<std::string, Tokenizer>> &all_tokenizers() {
+  static std::vector<std::pair<std::string, Tokenizer>> all{
       {"neuron", by_neuron},
       {"chunk", [](const Tokenised &t) { return by_pieces(t, t.chunk); }},
       {"layer", [](const Tokenised &t) { return by_pieces(t, 1 << 30); }},
   };
   return all;
+}
+
+} // namespace
+
+const std::vector<std::pair<std::string, Tokenizer>> &tokenizers() { return all_tokenizers(); }
+
+bool add_tokenizer(std::string name, Tokenizer tokenizer) {
+  all_tokenizers().emplace_back(std::move(name), std::move(tokenizer));
+  return true;
 }
 
 Tokens tokens_by(const std::string &name, const Tokenised &t) {

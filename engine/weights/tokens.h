@@ -34,13 +34,15 @@ struct Tokenised {
 // One of these, by name. neuron: a hidden unit's incoming weights and bias, and with one hidden layer its outgoing
 // weights (then the outputs' biases are one more token, and units are exchangeable: their order is the function's
 // symmetry); with more, outputs are units too, and each has its place, because the next layer's weights stand in this
-// layer's order. chunk: every tensor cut into pieces of `chunk`, never across tensors (Peebles et al., "G.pt", 2022).
-// layer: a token a tensor (Erkoç et al., "HyperDiffusion", 2023). Throws InputError for another name, or for networks
-// that the tokenizer cannot cut.
+// layer's order; of a convolutional network, channels are units. chunk: every tensor cut into pieces of `chunk`, never
+// across tensors (Peebles et al., "G.pt", 2022). layer: a token a tensor (Erkoç et al., "HyperDiffusion", 2023). Throws
+// InputError for another name, or for networks that the tokenizer cannot cut.
 Tokens tokens_by(const std::string &tokenizer, const Tokenised &);
 
-// Every tokenizer: to add one, write its function and a line here (tokens.cpp).
+// Every tokenizer. To add one of your own: its function in a file of its own, and there the line
+//   const bool added = theta::add_tokenizer("name", function);
 using Tokenizer = std::function<Tokens(const Tokenised &)>;
 const std::vector<std::pair<std::string, Tokenizer>> &tokenizers();
+bool add_tokenizer(std::string name, Tokenizer); // true
 
 } // namespace theta

@@ -50,6 +50,8 @@ done
 cmp -s "$work/whole/generator.safetensors" "$work/cut/generator.safetensors" || fail "a killed run ends with another generator"
 diff -rq "$work/whole/samples" "$work/cut/samples" >/dev/null || fail "a killed run ends with other samples"
 
+"$theta" run "$work/transformer.toml" --out "$work/align" --set fit.transformer.align=true --set fit.transformer.steps=100 >/dev/null 2>"$work/err" ||
+  fail "align failed: $(tail -n 1 "$work/err")"
 for tokens in chunk layer; do
   "$theta" run "$work/transformer.toml" --out "$work/$tokens" --set fit.transformer.tokens=$tokens --set fit.transformer.steps=20 >/dev/null 2>"$work/err" ||
     fail "tokens = $tokens failed: $(tail -n 1 "$work/err")"
