@@ -7,7 +7,9 @@ namespace theta {
 
 namespace cuda {
 decltype(theta::bias_act_forward<float>) bias_act_forward;
+decltype(theta::bias_act_forward<bf16>) bias_act_forward;
 decltype(theta::bias_act_backward<float>) bias_act_backward;
+decltype(theta::bias_act_backward<bf16>) bias_act_backward;
 } // namespace cuda
 
 namespace {
@@ -24,28 +26,32 @@ template <class T> bool in_packs(Activation act) {
 
 // y = act(x + bias) over `count` neighbours.
 template <class T> void forward_row(T *y, const T *x, const T *bias, int count, Activation act) {
-  constexpr int L = simd::lanes<T>;
   int c = 0;
-  if (in_packs<T>(act))
-    for (; c + L <= count; c += L)
-      simd::store(y + c, simd::activate_with_slope<T>(act, simd::load(x + c) + simd::load(bias + c)).value);
+  if constexpr (!std::is_same_v<T, bf16>)
+    if (constexpr int L = simd::lanes<T>; in_packs<T>(act))
+      for (; c + L <= count; c += L) {
+        const auto in = bias ? simd::load(x + c) + simd::load(bias + c) : simd::load(x + c);
+        simd::store(y + c, simd::activate_with_slope<T>(act, in).value);
+      }
   for (; c < count; ++c)
-    y[c] = activate(act, x[c] + bias[c]);
+    y[c] = rounded<T>(activate(act, widened(x[c]) + (bias ? widened(bias[c]) : 0)));
 }
 
 // dx = dy·act'(x + bias), db += dx.
-template <class T> void backward_row(T *dx, T *db, const T *dy, const T *x, const T *bias, int count, Activation act) {
-  constexpr int L = simd::lanes<T>;
+template <class T>
+void backward_row(T *dx, Wide<T> *db, const T *dy, const T *x, const T *bias, int count, Activation act) {
   int c = 0;
-  if (in_packs<T>(act))
-    for (; c + L <= count; c += L) {
-      const auto slope = simd::activate_with_slope<T>(act, simd::load(x + c) + simd::load(bias + c)).slope;
-      const auto d = simd::load(dy + c) * slope;
-      simd::store(dx + c, d), simd::store(db + c, simd::load(db + c) + d);
-    }
+  if constexpr (!std::is_same_v<T, bf16>)
+    if (constexpr int L = simd::lanes<T>; in_packs<T>(act))
+      for (; c + L <= count; c += L) {
+        const auto in = bias ? simd::load(x + c) + simd::load(bias + c) : simd::load(x + c);
+        const auto d = simd::load(dy + c) * simd::activate_with_slope<T>(act, in).slope;
+        simd::store(dx + c, d), simd::store(db + c, simd::load(db + c) + d);
+      }
   for (; c < count; ++c) {
-    dx[c] = dy[c] * activation_slope(act, x[c] + bias[c]);
-    db[c] += dx[c];
+    const Wide<T> d = widened(dy[c]) * activation_slope(act, widened(x[c]) + (bias ? widened(bias[c]) : 0));
+    dx[c] = rounded<T>(d);
+    db[c] += d;
   }
 }
 
@@ -63,12 +69,12 @@ template <class T> void bias_act_forward(Stream &s, T *y, const T *x, const T *b
   for (int g = 0; g < p.groups; ++g)
     for (int r = 0; r < p.rows; ++r) {
       const std::size_t row = (std::size_t(g) * p.rows + r) * p.cols;
-      forward_row(y + row, x + row, bias + g * p.bias_stride, p.cols, p.act);
+      forward_row(y + row, x + row, bias ? bias + g * p.bias_stride : nullptr, p.cols, p.act);
     }
 }
 
 template <class T>
-void bias_act_backward(Stream &s, T *dx, T *dbias, const T *dy, const T *x, const T *bias, const BiasAct &p) {
+void bias_act_backward(Stream &s, T *dx, Wide<T> *dbias, const T *dy, const T *x, const T *bias, const BiasAct &p) {
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::bias_act_backward(s, dx, dbias, dy, x, bias, p);
@@ -81,16 +87,16 @@ void bias_act_backward(Stream &s, T *dx, T *dbias, const T *dy, const T *x, cons
       const std::size_t at = g * p.bias_stride + std::size_t(first);
       for (int r = 0; r < p.rows; ++r) {
         const std::size_t row = (std::size_t(g) * p.rows + r) * p.cols + first;
-        backward_row(dx + row, dbias + at, dy + row, x + row, bias + at, count, p.act);
+        backward_row(dx + row, dbias + at, dy + row, x + row, bias ? bias + at : nullptr, count, p.act);
       }
     }
 }
 
-template void bias_act_forward(Stream &, float *, const float *, const float *, const BiasAct &);
-template void bias_act_forward(Stream &, double *, const double *, const double *, const BiasAct &);
-template void bias_act_backward(Stream &, float *, float *, const float *, const float *, const float *,
-                                const BiasAct &);
-template void bias_act_backward(Stream &, double *, double *, const double *, const double *, const double *,
-                                const BiasAct &);
+#define THETA_INSTANTIATE(T)                                                                                           \
+  template void bias_act_forward(Stream &, T *, const T *, const T *, const BiasAct &);                                \
+  template void bias_act_backward(Stream &, T *, Wide<T> *, const T *, const T *, const T *, const BiasAct &);
+THETA_INSTANTIATE(float)
+THETA_INSTANTIATE(bf16)
+THETA_INSTANTIATE(double)
 
 } // namespace theta

@@ -6,18 +6,17 @@ namespace theta::cuda {
 namespace {
 
 // Forward: Width neighbouring elements a thread, in 32-bit arithmetic: the launch cuts the groups so that it suffices.
-template <int Width>
-__global__ void forward_kernel(float *y, const float *x, const float *bias, unsigned n, BiasAct p) {
+template <int Width, class T> __global__ void forward_kernel(T *y, const T *x, const T *bias, unsigned n, BiasAct p) {
   const unsigned i = (blockIdx.x * blockDim.x + threadIdx.x) * Width;
   if (i >= n)
     return;
   const unsigned row = i / unsigned(p.cols), column = i - row * unsigned(p.cols), group = row / unsigned(p.rows);
-  const float *b = bias + group * p.bias_stride + column;
+  const T *b = bias + group * p.bias_stride + column;
   float v[Width];
   load<Width>(v, x + i);
 #pragma unroll
   for (int e = 0; e < Width; ++e)
-    v[e] = activate(p.act, v[e] + b[e]);
+    v[e] = activate(p.act, bias ? v[e] + to_float(b[e]) : v[e]);
   store<Width>(y + i, v);
 }
 
@@ -26,9 +25,9 @@ template <int Width> struct ColumnSums { float sum[tile_rows][lanes][Width]; };
 
 // Backward: a block takes 32·Width columns of one group and the rows [part·part_rows, + part_rows) of it; its warps
 // walk down the rows. With one part the sums go to dbias, else to sums[part].
-template <int Width>
-__global__ void backward_kernel(float *dx, float *dbias, float *sums, const float *dy, const float *x,
-                                const float *bias, BiasAct p, int part_rows) {
+template <int Width, class T>
+__global__ void backward_kernel(T *dx, float *dbias, float *sums, const T *dy, const T *x, const T *bias, BiasAct p,
+                                int part_rows) {
   auto &tile = shared<ColumnSums<Width>>();
   const int column = int(blockIdx.x * lanes + threadIdx.x) * Width, part = int(blockIdx.y);
   const std::size_t group = blockIdx.z, base = group * p.rows * p.cols, bias_at = group * p.bias_stride + column;
@@ -38,7 +37,7 @@ __global__ void backward_kernel(float *dx, float *dbias, float *sums, const floa
     float b[Width];
 #pragma unroll
     for (int e = 0; e < Width; ++e)
-      b[e] = bias[bias_at + e];
+      b[e] = bias ? to_float(bias[bias_at + e]) : 0.0f;
     for (int row = part * part_rows + int(threadIdx.y); row < last; row += int(tile_rows)) {
       const std::size_t i = base + std::size_t(row) * p.cols + column;
       float d[Width], v[Width];
@@ -81,19 +80,18 @@ __global__ void add_sums_kernel(float *dbias, const float *sums, unsigned parts,
   dbias[i / cols * bias_stride + i % cols] += sum;
 }
 
-template <int Width> void forward(Stream &s, float *y, const float *x, const float *bias, const BiasAct &p) {
+template <int Width, class T> void forward(Stream &s, T *y, const T *x, const T *bias, const BiasAct &p) {
   const std::size_t group = std::size_t(p.rows) * p.cols;
   const std::size_t groups = std::max<std::size_t>(1, (std::size_t(1) << 31) / group); // in one launch
   for (std::size_t first = 0; first < std::size_t(p.groups); first += groups) {
     const auto n = unsigned(std::min(groups, p.groups - first) * group);
-    launch(forward_kernel<Width>, blocks_for(n, 256 * Width), 256, 0, s, y + first * group, x + first * group,
-           bias + first * p.bias_stride, n, p);
+    launch(forward_kernel<Width, T>, blocks_for(n, 256 * Width), 256, 0, s, y + first * group, x + first * group,
+           bias ? bias + first * p.bias_stride : nullptr, n, p);
   }
 }
 
-template <int Width>
-void backward(Stream &s, float *dx, float *dbias, const float *dy, const float *x, const float *bias,
-              const BiasAct &p) {
+template <int Width, class T>
+void backward(Stream &s, T *dx, float *dbias, const T *dy, const T *x, const T *bias, const BiasAct &p) {
   const unsigned across = blocks_for(std::size_t(p.cols), lanes * Width);
   // A grid's z side ends at 65,535 groups; few groups are cut along their rows, so that 1,024 blocks share the work.
   for (int first = 0; first < p.groups; first += 65535) {
@@ -103,30 +101,45 @@ void backward(Stream &s, float *dx, float *dbias, const float *dy, const float *
     const unsigned parts = std::min(wanted, blocks_for(std::size_t(p.rows), 8 * tile_rows));
     const int part_rows = int(blocks_for(std::size_t(p.rows), parts));
     float *sums = parts > 1 ? scratch<float>(s, std::size_t(parts) * groups * p.cols) : nullptr;
-    launch(backward_kernel<Width>, dim3(across, parts, unsigned(groups)), dim3(lanes, tile_rows),
-           sizeof(ColumnSums<Width>), s, dx + base, dbias + bias_base, sums, dy + base, x + base, bias + bias_base, p,
-           part_rows);
+    launch(backward_kernel<Width, T>, dim3(across, parts, unsigned(groups)), dim3(lanes, tile_rows),
+           sizeof(ColumnSums<Width>), s, dx + base, dbias + bias_base, sums, dy + base, x + base,
+           bias ? bias + bias_base : nullptr, p, part_rows);
     const auto n = unsigned(groups * p.cols);
     if (parts > 1)
       launch(add_sums_kernel, blocks_for(n, 256), 256, 0, s, dbias + bias_base, sums, parts, n, p.cols, p.bias_stride);
   }
 }
 
-} // namespace
-
-void bias_act_forward(Stream &s, float *y, const float *x, const float *bias, const BiasAct &p) {
+template <class T> void any_forward(Stream &s, T *y, const T *x, const T *bias, const BiasAct &p) {
   if (p.cols % 4 == 0 && aligned16(y, x))
     forward<4>(s, y, x, bias, p);
   else
     forward<1>(s, y, x, bias, p);
 }
 
-void bias_act_backward(Stream &s, float *dx, float *dbias, const float *dy, const float *x, const float *bias,
-                       const BiasAct &p) {
+template <class T>
+void any_backward(Stream &s, T *dx, float *dbias, const T *dy, const T *x, const T *bias, const BiasAct &p) {
   if (p.cols % 4 == 0 && p.cols >= 128 && aligned16(dx, dy, x))
     backward<4>(s, dx, dbias, dy, x, bias, p);
   else
     backward<1>(s, dx, dbias, dy, x, bias, p);
+}
+
+} // namespace
+
+void bias_act_forward(Stream &s, float *y, const float *x, const float *bias, const BiasAct &p) {
+  any_forward(s, y, x, bias, p);
+}
+void bias_act_forward(Stream &s, bf16 *y, const bf16 *x, const bf16 *bias, const BiasAct &p) {
+  any_forward(s, y, x, bias, p);
+}
+void bias_act_backward(Stream &s, float *dx, float *dbias, const float *dy, const float *x, const float *bias,
+                       const BiasAct &p) {
+  any_backward(s, dx, dbias, dy, x, bias, p);
+}
+void bias_act_backward(Stream &s, bf16 *dx, float *dbias, const bf16 *dy, const bf16 *x, const bf16 *bias,
+                       const BiasAct &p) {
+  any_backward(s, dx, dbias, dy, x, bias, p);
 }
 
 } // namespace theta::cuda

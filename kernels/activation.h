@@ -1,7 +1,7 @@
 // Element-wise non-linearities, and the bias that comes before them.
 #pragma once
+#include "bf16.h"
 #include "device.h"
-#include "host_device.h"
 #include <string_view>
 
 namespace theta {
@@ -75,14 +75,14 @@ struct BiasAct {
   Activation act = Activation::none;
 };
 
-// y = act(x + bias).   y, x [groups, rows, cols]; bias [groups][cols]; y may be x.
-// Bytes: 2·groups·rows·cols·sizeof(T) and the biases. One thread an element.
+// y = act(x + bias).   y, x [groups, rows, cols]; bias [groups][cols] or null; y may be x. T is float or bf16, double
+// on the cpu; sums of bf16 are fp32. Bytes: 2·groups·rows·cols·sizeof(T) and the biases. One thread four elements.
 template <class T> void bias_act_forward(Stream &, T *y, const T *x, const T *bias, const BiasAct &);
 
 // dx = dy · act'(x + bias), written; dbias[g][c] += Σ_rows dx.   dx, dy, x as above; dx may be dy.
 // Bytes: 3·groups·rows·cols·sizeof(T) and the biases. One block for 32 columns of a group: its warps walk down the rows
 // and meet in shared memory, so that the sum has one order.
 template <class T>
-void bias_act_backward(Stream &, T *dx, T *dbias, const T *dy, const T *x, const T *bias, const BiasAct &);
+void bias_act_backward(Stream &, T *dx, Wide<T> *dbias, const T *dy, const T *x, const T *bias, const BiasAct &);
 
 } // namespace theta

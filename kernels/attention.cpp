@@ -19,19 +19,6 @@ namespace {
 
 constexpr int stretch = 64;
 
-template <class T> Wide<T> wide(T x) {
-  if constexpr (std::is_same_v<T, bf16>)
-    return to_float(x);
-  else
-    return x;
-}
-template <class T> T narrow_to(Wide<T> x) {
-  if constexpr (std::is_same_v<T, bf16>)
-    return to_bf16(x);
-  else
-    return x;
-}
-
 // One head of one sample: where its tokens' vectors lie.
 template <class T> struct Head {
   const T *q, *k, *v;
@@ -53,7 +40,7 @@ template <class T> struct Head {
     Wide<T> sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int d = 0; d < n; ++d)
-      sum += wide(a[d]) * wide(b[d]);
+      sum += widened(a[d]) * widened(b[d]);
     return sum;
   }
   Wide<T> score(int i, int j) const { return scale * dot(q + i * step, k + j * step, size); }
@@ -123,11 +110,11 @@ void attention_forward(Stream &s, T *out, Wide<T> *log_sum, const T *qkv, const 
             sum += weight;
 #pragma omp simd
             for (int d = 0; d < size; ++d)
-              value[d] += weight * wide(v[d]);
+              value[d] += weight * widened(v[d]);
           }
         }
         for (int d = 0; d < size; ++d)
-          to[i * head.out_step + first + d] = narrow_to<T>(sum > 0 ? value[d] / sum : W(0));
+          to[i * head.out_step + first + d] = rounded<T>(sum > 0 ? value[d] / sum : W(0));
       }
       log_sum[pair * p.tokens + i] = sum > 0 ? largest + std::log(sum) : none;
     }
@@ -175,11 +162,11 @@ void attention_backward(Stream &s, T *dqkv, const T *dout, const T *out, const W
             const T *k = head.k + (j0 + j) * head.step + from;
 #pragma omp simd
             for (int e = 0; e < size; ++e)
-              first[e] += ds[j] * wide(k[e]);
+              first[e] += ds[j] * widened(k[e]);
           }
         }
         for (int e = 0; e < size; ++e)
-          dq[i * head.step + from + e] = narrow_to<T>(first[e]);
+          dq[i * head.step + from + e] = rounded<T>(first[e]);
       }
       for (int j = 0; j < p.tokens; ++j) {
         std::fill_n(first, size, W(0)), std::fill_n(second, size, W(0));
@@ -190,11 +177,11 @@ void attention_backward(Stream &s, T *dqkv, const T *dout, const T *out, const W
             const T *q = head.q + (i0 + i) * head.step + from, *g = d + (i0 + i) * head.out_step + from;
 #pragma omp simd
             for (int e = 0; e < size; ++e)
-              first[e] += ds[i] * wide(q[e]), second[e] += w[i] * wide(g[e]);
+              first[e] += ds[i] * widened(q[e]), second[e] += w[i] * widened(g[e]);
           }
         }
         for (int e = 0; e < size; ++e)
-          dk[j * head.step + from + e] = narrow_to<T>(first[e]), dv[j * head.step + from + e] = narrow_to<T>(second[e]);
+          dk[j * head.step + from + e] = rounded<T>(first[e]), dv[j * head.step + from + e] = rounded<T>(second[e]);
       }
     }
   });

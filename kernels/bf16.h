@@ -42,7 +42,11 @@ THETA_HOST_DEVICE inline std::uint32_t pack_bf16(float low, float high) {
 // What parameters and sums beside activations of type T are kept in.
 template <class T> using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
-template <class T> THETA_HOST_DEVICE inline T rounded(float x) { return T(x); }
+// From Wide<T> to T and back.
+template <class T> THETA_HOST_DEVICE inline T rounded(Wide<T> x) { return x; }
 template <> THETA_HOST_DEVICE inline bf16 rounded<bf16>(float x) { return to_bf16(x); }
+THETA_HOST_DEVICE inline float widened(float x) { return x; }
+THETA_HOST_DEVICE inline float widened(bf16 x) { return to_float(x); }
+THETA_HOST_DEVICE inline double widened(double x) { return x; }
 
 } // namespace theta

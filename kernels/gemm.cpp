@@ -1,5 +1,6 @@
 #include "gemm.h"
 #include "parallel.h"
+#include "reduce.h"
 #include <vector>
 #define EIGEN_DONT_PARALLELIZE
 #include <Eigen/Core>
@@ -9,6 +10,9 @@ namespace theta {
 namespace cuda {
 decltype(theta::gemm<float>) gemm;
 decltype(theta::gemm<bf16>) gemm;
+decltype(theta::gemm<bf16, float>) gemm;
+bool gemm_gelu(Stream &, float *y, float *pre, const float *a, const float *b, const Gemm &, const float *bias);
+bool gemm_gelu(Stream &, bf16 *y, bf16 *pre, const bf16 *a, const bf16 *b, const Gemm &, const bf16 *bias);
 } // namespace cuda
 
 namespace {
@@ -94,29 +98,31 @@ std::size_t span(int rows, int step, int columns, const Gemm &p, std::size_t str
   return std::size_t(p.batch - 1) * stride + std::size_t(rows - 1) * step + columns;
 }
 
-void multiply_widened(Stream &s, bf16 *c, const bf16 *a, const bf16 *b, const Gemm &p, const float *bias,
-                      Activation act) {
-  const auto widened = [](const bf16 *from, std::size_t n) {
+template <class C>
+void multiply_widened(Stream &s, C *c, const bf16 *a, const bf16 *b, const Gemm &p, const C *bias, Activation act) {
+  const auto widened = [](const auto *from, std::size_t n) {
     std::vector<float> to(n);
-    std::transform(from, from + n, to.begin(), [](bf16 x) { return to_float(x); });
+    std::transform(from, from + n, to.begin(), [](auto x) { return to_float(x); });
     return to;
   };
   const auto wide_a = widened(a, span(p.transpose_a ? p.k : p.m, p.row_a(), p.transpose_a ? p.m : p.k, p, p.stride_a));
   const auto wide_b = widened(b, span(p.transpose_b ? p.n : p.k, p.row_b(), p.transpose_b ? p.k : p.n, p, p.stride_b));
   auto wide_c = widened(c, span(p.m, p.row_c(), p.n, p, p.stride_c));
-  gemm(s, wide_c.data(), wide_a.data(), wide_b.data(), p, bias, act);
+  const auto wide_bias = widened(bias, bias ? std::size_t(p.batch - 1) * p.stride_bias + std::size_t(p.n) : 0);
+  gemm(s, wide_c.data(), wide_a.data(), wide_b.data(), p, bias ? wide_bias.data() : nullptr, act);
   for (int i = 0; i < p.batch; ++i)
     for (int row = 0; row < p.m; ++row)
       for (int column = 0; column < p.n; ++column) {
         const std::size_t at = i * p.stride_c + std::size_t(row) * p.row_c() + column;
-        c[at] = to_bf16(wide_c[at]);
+        c[at] = rounded<C>(wide_c[at]);
       }
 }
 
 } // namespace
 
-template <class T>
-void gemm(Stream &s, T *c, const T *a, const T *b, const Gemm &p, const Wide<T> *bias, Activation act) {
+template <class T, class C>
+void gemm(Stream &s, std::type_identity_t<C> *c, const T *a, const T *b, const Gemm &p,
+          const std::type_identity_t<C> *bias, Activation act) {
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::gemm(s, c, a, b, p, bias, act);
@@ -126,8 +132,36 @@ void gemm(Stream &s, T *c, const T *a, const T *b, const Gemm &p, const Wide<T> 
     multiply_parts(c, a, b, p, bias, act);
 }
 
-template void gemm(Stream &, float *, const float *, const float *, const Gemm &, const float *, Activation);
-template void gemm(Stream &, bf16 *, const bf16 *, const bf16 *, const Gemm &, const float *, Activation);
-template void gemm(Stream &, double *, const double *, const double *, const Gemm &, const double *, Activation);
+template <class T>
+void linear_gelu_forward(Stream &s, T *y, T *pre, const T *x, const T *w, const T *b, int rows, int in, int out,
+                         Arithmetic arithmetic) {
+  const Gemm p{.m = rows, .n = out, .k = in, .transpose_b = true, .arithmetic = arithmetic};
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda() && cuda::gemm_gelu(s, y, pre, x, w, p, b))
+      return;
+  gemm(s, pre, x, w, p, b);
+  bias_act_forward<T>(s, y, pre, nullptr, {1, rows, out, 0, Activation::gelu_tanh});
+}
+
+template <class T>
+void linear_gelu_backward(Stream &s, T *d_pre, Wide<T> *db, const T *dy, const T *w, const T *pre, int rows, int in,
+                          int out, Arithmetic arithmetic) {
+  const Gemm p{.m = rows, .n = in, .k = out, .arithmetic = arithmetic};
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda() && cuda::gemm_gelu(s, d_pre, const_cast<T *>(pre), dy, w, p, nullptr))
+      return channel_sum<T>(s, db, d_pre, rows, in, 1);
+  gemm(s, d_pre, dy, w, p);
+  bias_act_backward<T>(s, d_pre, db, d_pre, pre, nullptr, {1, rows, in, 0, Activation::gelu_tanh});
+}
+
+template void gemm<bf16, float>(Stream &, float *, const bf16 *, const bf16 *, const Gemm &, const float *, Activation);
+#define THETA_INSTANTIATE(T)                                                                                           \
+  template void gemm<T, T>(Stream &, T *, const T *, const T *, const Gemm &, const T *, Activation);                  \
+  template void linear_gelu_forward(Stream &, T *, T *, const T *, const T *, const T *, int, int, int, Arithmetic);   \
+  template void linear_gelu_backward(Stream &, T *, Wide<T> *, const T *, const T *, const T *, int, int, int,         \
+                                     Arithmetic);
+THETA_INSTANTIATE(float)
+THETA_INSTANTIATE(bf16)
+THETA_INSTANTIATE(double)
 
 } // namespace theta

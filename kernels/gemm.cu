@@ -1,20 +1,14 @@
-#include "gemm.h"
+#include "gemm_cublaslt.h"
 #include "tile_gemm.cuh"
 
 namespace theta::cuda {
 
-// One product through cuBLASLt, with the bias in its epilogue (gemm_cublaslt.cu). False where cuBLASLt has no algorithm
-// for it; the tiled kernel then does the work.
-// `bf16_tensors`: c, a and b are bf16, else float.
-bool gemm_cublaslt(Stream &, void *c, const void *a, const void *b, const Gemm &, const float *bias, bool relu,
-                   bool bf16_tensors);
-
 namespace {
 
-template <class T> struct DenseOperands {
-  T *c;
+template <class T, class C> struct DenseOperands {
+  C *c;
   const T *left, *right;
-  const float *bias;
+  const C *bias;
   Gemm p;
   Activation act;
   int rows, columns, depth;
@@ -26,41 +20,43 @@ template <class T> struct DenseOperands {
     return to_float(right[p.transpose_b ? std::size_t(j) * p.row_b() + k : std::size_t(k) * p.row_b() + j]);
   }
   __device__ void store(int i, int j, float sum) const {
-    T &out = c[std::size_t(i) * p.row_c() + j];
-    out = rounded<T>(activate(act, (p.accumulate ? to_float(out) + sum : sum) + (bias ? bias[j] : 0.0f)));
+    C &out = c[std::size_t(i) * p.row_c() + j];
+    out = rounded<C>(activate(act, (p.accumulate ? to_float(out) + sum : sum) + (bias ? to_float(bias[j]) : 0.0f)));
   }
 };
 
-template <class T>
+template <class T, class C>
 __global__ void __launch_bounds__(tile_threads)
-    gemm_kernel(T *c, const T *a, const T *b, Gemm p, const float *bias, Activation act) {
+    gemm_kernel(C *c, const T *a, const T *b, Gemm p, const C *bias, Activation act) {
   const std::size_t i = blockIdx.y;
-  const DenseOperands<T> operands{c + i * p.stride_c,
-                                  a + i * p.stride_a,
-                                  b + i * p.stride_b,
-                                  bias ? bias + i * p.stride_bias : nullptr,
-                                  p,
-                                  act,
-                                  p.m,
-                                  p.n,
-                                  p.k};
+  const DenseOperands<T, C> operands{c + i * p.stride_c,
+                                     a + i * p.stride_a,
+                                     b + i * p.stride_b,
+                                     bias ? bias + i * p.stride_bias : nullptr,
+                                     p,
+                                     act,
+                                     p.m,
+                                     p.n,
+                                     p.k};
   const int across = (p.n + tile_side - 1) / tile_side;
   multiply_tile(operands, int(blockIdx.x) / across, int(blockIdx.x) % across);
 }
 
-template <class T>
-void multiply(Stream &s, T *c, const T *a, const T *b, const Gemm &p, const float *bias, Activation act) {
+template <class T> constexpr bool is_bf16 = std::is_same_v<T, bf16>;
+
+template <class T, class C>
+void multiply(Stream &s, C *c, const T *a, const T *b, const Gemm &p, const C *bias, Activation act) {
 #if !THETA_SIMT
-  const bool in_epilogue = act == Activation::none || act == Activation::relu;
-  if (p.batch == 1 && in_epilogue &&
-      gemm_cublaslt(s, c, a, b, p, bias, act == Activation::relu, std::is_same_v<T, bf16>))
+  const Epilogue end{act == Activation::relu ? Epilogue::Kind::relu : Epilogue::Kind::none, bias};
+  if (p.batch == 1 && (act == Activation::none || act == Activation::relu) &&
+      gemm_cublaslt(s, c, a, b, p, end, is_bf16<T>, is_bf16<C>))
     return;
 #endif
   for (int first = 0; first < p.batch; first += 65535) { // a grid's y side ends there
     Gemm part = p;
     part.batch = p.batch - first < 65535 ? p.batch - first : 65535;
     const std::size_t i = std::size_t(first);
-    launch(gemm_kernel<T>, dim3(tiles_along(p.m) * tiles_along(p.n), unsigned(part.batch)), tile_threads,
+    launch(gemm_kernel<T, C>, dim3(tiles_along(p.m) * tiles_along(p.n), unsigned(part.batch)), tile_threads,
            sizeof(GemmTiles), s, c + i * p.stride_c, a + i * p.stride_a, b + i * p.stride_b, part,
            bias ? bias + i * p.stride_bias : nullptr, act);
   }
@@ -71,8 +67,30 @@ void multiply(Stream &s, T *c, const T *a, const T *b, const Gemm &p, const floa
 void gemm(Stream &s, float *c, const float *a, const float *b, const Gemm &p, const float *bias, Activation act) {
   multiply(s, c, a, b, p, bias, act);
 }
-void gemm(Stream &s, bf16 *c, const bf16 *a, const bf16 *b, const Gemm &p, const float *bias, Activation act) {
+void gemm(Stream &s, bf16 *c, const bf16 *a, const bf16 *b, const Gemm &p, const bf16 *bias, Activation act) {
   multiply(s, c, a, b, p, bias, act);
+}
+void gemm(Stream &s, float *c, const bf16 *a, const bf16 *b, const Gemm &p, const float *bias, Activation act) {
+  multiply(s, c, a, b, p, bias, act);
+}
+
+// With a bias: pre = a·b + bias, y = gelu(pre). Without: y = (a·b)·gelu'(pre). False where cuBLASLt has none of it.
+namespace {
+template <class T> bool multiply_gelu(Stream &s, T *y, T *pre, const T *a, const T *b, const Gemm &p, const T *bias) {
+#if !THETA_SIMT
+  return gemm_cublaslt(s, y, a, b, p, {bias ? Epilogue::Kind::gelu : Epilogue::Kind::gelu_slope, bias, pre}, is_bf16<T>,
+                       is_bf16<T>);
+#else
+  return false;
+#endif
+}
+} // namespace
+
+bool gemm_gelu(Stream &s, float *y, float *pre, const float *a, const float *b, const Gemm &p, const float *bias) {
+  return multiply_gelu(s, y, pre, a, b, p, bias);
+}
+bool gemm_gelu(Stream &s, bf16 *y, bf16 *pre, const bf16 *a, const bf16 *b, const Gemm &p, const bf16 *bias) {
+  return multiply_gelu(s, y, pre, a, b, p, bias);
 }
 
 } // namespace theta::cuda

@@ -12,25 +12,25 @@ constexpr int most_head = 128, each_lane = most_head / 32; // elements of a head
 constexpr unsigned most_blocks = 512;                      // of a backward: each leaves one row of partial sums
 
 // Heads of q, k and v, warp by warp; a value's head gets its bias alone.
-__global__ void forward_kernel(float *out, float *rstd, const float *raw, const float *bias, const float *gain,
-                               HeadNorm p) {
+template <class T>
+__global__ void forward_kernel(T *out, float *rstd, const T *raw, const T *bias, const T *gain, HeadNorm p) {
   const std::size_t item = std::size_t(blockIdx.x) * warps + threadIdx.x / 32;
   const int lane = int(threadIdx.x) % 32;
   if (item >= std::size_t(p.rows) * 3 * p.heads) // whole warps
     return;
   const int h = int(item % (3 * p.heads));
-  const float *x = raw + item * p.head, *b = bias + h * p.head;
+  const T *x = raw + item * p.head, *b = bias + h * p.head;
   float v[each_lane], squares = 0;
   for (int i = 0; i < each_lane; ++i) {
     const int c = i * 32 + lane;
-    v[i] = c < p.head ? x[c] + b[c] : 0;
+    v[i] = c < p.head ? to_float(x[c]) + to_float(b[c]) : 0;
     squares += v[i] * v[i];
   }
   const bool value = h >= 2 * p.heads;
   const float by = value ? 1 : 1 / sqrtf(warp_reduce<Sum>(squares) / float(p.head) + float(p.eps));
   for (int i = 0; i < each_lane; ++i)
     if (const int c = i * 32 + lane; c < p.head)
-      out[item * p.head + c] = v[i] * by * (value ? 1 : gain[(h >= p.heads) * p.head + c]);
+      out[item * p.head + c] = rounded<T>(v[i] * by * (value ? 1.0f : to_float(gain[(h >= p.heads) * p.head + c])));
   if (lane == 0 && !value)
     rstd[item / (3 * p.heads) * 2 * p.heads + h] = by;
 }
@@ -40,8 +40,9 @@ struct GainSums {
 };
 
 // blockIdx.y: 0 for queries, 1 for keys. A warp walks down the heads of all rows.
-__global__ void backward_kernel(float *d, float *sums, const float *raw, const float *bias, const float *gain,
-                                const float *rstd, HeadNorm p) {
+template <class T>
+__global__ void backward_kernel(T *d, float *sums, const T *raw, const T *bias, const T *gain, const float *rstd,
+                                HeadNorm p) {
   auto &shared_sums = shared<GainSums>();
   const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32, which = int(blockIdx.y);
   float dgain[each_lane] = {};
@@ -56,16 +57,16 @@ __global__ void backward_kernel(float *d, float *sums, const float *raw, const f
     for (int i = 0; i < each_lane; ++i) {
       const int c = i * 32 + lane;
       const bool there = c < p.head;
-      const float in = there ? d[at + c] : 0;
-      normalised[i] = there ? (raw[at + c] + bias[h * p.head + c]) * by : 0;
+      const float in = there ? to_float(d[at + c]) : 0;
+      normalised[i] = there ? (to_float(raw[at + c]) + to_float(bias[h * p.head + c])) * by : 0;
       dgain[i] += in * normalised[i];
-      g[i] = there ? in * gain[which * p.head + c] : 0;
+      g[i] = there ? in * to_float(gain[which * p.head + c]) : 0;
       sum += g[i] * normalised[i];
     }
     const float mean = warp_reduce<Sum>(sum) / float(p.head);
     for (int i = 0; i < each_lane; ++i)
       if (const int c = i * 32 + lane; c < p.head)
-        d[at + c] = by * (g[i] - normalised[i] * mean);
+        d[at + c] = rounded<T>(by * (g[i] - normalised[i] * mean));
   }
   for (int i = 0; i < each_lane; ++i)
     shared_sums.of_warp[warp][i * 32 + lane] = dgain[i];
@@ -83,24 +84,42 @@ void check_head(const HeadNorm &p) {
     throw InputError("head norm: found heads of ", p.head, " elements, expected at most ", most_head);
 }
 
-} // namespace
-
-void head_norm_forward(Stream &s, float *out, float *rstd, const float *raw, const float *bias, const float *gain,
-                       const HeadNorm &p) {
+template <class T>
+void forward(Stream &s, T *out, float *rstd, const T *raw, const T *bias, const T *gain, const HeadNorm &p) {
   check_head(p);
-  launch(forward_kernel, blocks_for(std::size_t(p.rows) * 3 * std::size_t(p.heads), warps), threads, 0, s, out, rstd,
+  launch(forward_kernel<T>, blocks_for(std::size_t(p.rows) * 3 * std::size_t(p.heads), warps), threads, 0, s, out, rstd,
          raw, bias, gain, p);
 }
 
-void head_norm_backward(Stream &s, float *d, float *dgain, float *dbias, const float *raw, const float *bias,
-                        const float *gain, const float *rstd, const HeadNorm &p) {
+template <class T>
+void backward(Stream &s, T *d, float *dgain, float *dbias, const T *raw, const T *bias, const T *gain,
+              const float *rstd, const HeadNorm &p) {
   check_head(p);
   const unsigned blocks = std::min(most_blocks, blocks_for(std::size_t(p.rows) * std::size_t(p.heads), warps));
   const std::size_t n = 2 * std::size_t(p.head);
   auto *sums = scratch<float>(s, blocks * n);
-  launch(backward_kernel, dim3(blocks, 2), threads, sizeof(GainSums), s, d, sums, raw, bias, gain, rstd, p);
+  launch(backward_kernel<T>, dim3(blocks, 2), threads, sizeof(GainSums), s, d, sums, raw, bias, gain, rstd, p);
   add_partials(s, dgain, sums, int(blocks), n);
-  theta::channel_sum<float>(s, dbias, d, p.rows, 3 * p.width(), 1);
+  theta::channel_sum<T>(s, dbias, d, p.rows, 3 * p.width(), 1);
+}
+
+} // namespace
+
+void head_norm_forward(Stream &s, float *out, float *rstd, const float *raw, const float *bias, const float *gain,
+                       const HeadNorm &p) {
+  forward(s, out, rstd, raw, bias, gain, p);
+}
+void head_norm_forward(Stream &s, bf16 *out, float *rstd, const bf16 *raw, const bf16 *bias, const bf16 *gain,
+                       const HeadNorm &p) {
+  forward(s, out, rstd, raw, bias, gain, p);
+}
+void head_norm_backward(Stream &s, float *d, float *dgain, float *dbias, const float *raw, const float *bias,
+                        const float *gain, const float *rstd, const HeadNorm &p) {
+  backward(s, d, dgain, dbias, raw, bias, gain, rstd, p);
+}
+void head_norm_backward(Stream &s, bf16 *d, float *dgain, float *dbias, const bf16 *raw, const bf16 *bias,
+                        const bf16 *gain, const float *rstd, const HeadNorm &p) {
+  backward(s, d, dgain, dbias, raw, bias, gain, rstd, p);
 }
 
 } // namespace theta::cuda

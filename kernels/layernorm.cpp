@@ -11,18 +11,7 @@ decltype(theta::layernorm_backward<bf16>) layernorm_backward;
 } // namespace cuda
 
 namespace {
-
-double value(double x) { return x; }
-double value(float x) { return x; }
-double value(bf16 x) { return to_float(x); }
-
-template <class T> T narrowed(double x) {
-  if constexpr (std::is_same_v<T, double>)
-    return x;
-  else
-    return rounded<T>(float(x));
-}
-
+template <class T> double double_of(T x) { return widened(x); }
 } // namespace
 
 template <class T>
@@ -37,14 +26,14 @@ void layernorm_forward(Stream &s, T *y, Wide<T> *mean, Wide<T> *rstd, const T *x
     T *to = y + std::size_t(r) * cols;
     double sum = 0, squares = 0;
     for (int c = 0; c < cols; ++c)
-      sum += value(from[c]);
+      sum += double_of(from[c]);
     const double m = sum / cols;
     for (int c = 0; c < cols; ++c)
-      squares += (value(from[c]) - m) * (value(from[c]) - m);
+      squares += (double_of(from[c]) - m) * (double_of(from[c]) - m);
     const double scale = 1 / std::sqrt(squares / cols + eps);
     mean[r] = Wide<T>(m), rstd[r] = Wide<T>(scale);
     for (int c = 0; c < cols; ++c)
-      to[c] = narrowed<T>((value(from[c]) - m) * scale * gamma[c] + beta[c]);
+      to[c] = rounded<T>(Wide<T>((double_of(from[c]) - m) * scale * gamma[c] + beta[c]));
   }
 }
 
@@ -59,7 +48,7 @@ void layernorm_backward(Stream &s, T *dx, Wide<T> *dgamma, Wide<T> *dbeta, const
     double sum = 0, sum_normalised = 0;
     for (int r = 0; r < rows; ++r) {
       const std::size_t i = std::size_t(r) * cols + c;
-      sum += value(dy[i]), sum_normalised += value(dy[i]) * (value(x[i]) - mean[r]) * rstd[r];
+      sum += double_of(dy[i]), sum_normalised += double_of(dy[i]) * (double_of(x[i]) - mean[r]) * rstd[r];
     }
     dbeta[c] += Wide<T>(sum), dgamma[c] += Wide<T>(sum_normalised);
   }
@@ -68,12 +57,12 @@ void layernorm_backward(Stream &s, T *dx, Wide<T> *dgamma, Wide<T> *dbeta, const
     const std::size_t base = std::size_t(r) * cols;
     double sum = 0, sum_normalised = 0;
     for (int c = 0; c < cols; ++c) {
-      const double g = value(dy[base + c]) * gamma[c];
-      sum += g, sum_normalised += g * (value(x[base + c]) - mean[r]) * rstd[r];
+      const double g = double_of(dy[base + c]) * gamma[c];
+      sum += g, sum_normalised += g * (double_of(x[base + c]) - mean[r]) * rstd[r];
     }
     for (int c = 0; c < cols; ++c) {
-      const double g = value(dy[base + c]) * gamma[c], normalised = (value(x[base + c]) - mean[r]) * rstd[r];
-      dx[base + c] = narrowed<T>(rstd[r] * (g - sum / cols - normalised * sum_normalised / cols));
+      const double g = double_of(dy[base + c]) * gamma[c], normalised = (double_of(x[base + c]) - mean[r]) * rstd[r];
+      dx[base + c] = rounded<T>(Wide<T>(rstd[r] * (g - sum / cols - normalised * sum_normalised / cols)));
     }
   }
 }

@@ -1,115 +1,298 @@
-#include "each.cuh"
+// Rows of tokens, Width neighbouring elements a lane. Forward, a warp has a token. Backward, a block has a stretch of
+// one sample's tokens; each of its warps walks down its share and adds up columns in a row of shared memory of its own,
+// and at the end the rows are added up. Where a sample's tokens are cut into several stretches, their sums meet in a
+// second launch.
 #include "modulate.h"
+#include "vectors.cuh"
 #include "warp.cuh"
+#include <array>
 
 namespace theta::cuda {
 
 namespace {
 
-constexpr unsigned threads = 256, rows_a_block = threads / 32;
+constexpr unsigned threads = 256;
+constexpr int warps = threads / 32;
+constexpr unsigned enough_blocks = 512; // backward: more than a GPU runs at once
 
-__global__ void forward_kernel(float *y, float *mean, float *rstd, const float *x, const float *shift,
-                               const float *scale, Modulation p) {
-  const int row = int(blockIdx.x * rows_a_block + threadIdx.x / 32), lane = int(threadIdx.x) % 32;
-  if (row >= p.batch * p.tokens) // whole warps
-    return;
-  const std::size_t sample = std::size_t(row / p.tokens) * p.step, first = std::size_t(row) * p.width;
-  float sum = 0, squares = 0;
-  for (int c = lane; c < p.width; c += 32)
-    sum += x[first + c];
-  const float m = warp_reduce<Sum>(sum) / float(p.width);
-  for (int c = lane; c < p.width; c += 32)
-    squares += (x[first + c] - m) * (x[first + c] - m);
-  const float by = 1 / sqrtf(warp_reduce<Sum>(squares) / float(p.width) + float(p.eps));
-  for (int c = lane; c < p.width; c += 32)
-    y[first + c] = (x[first + c] - m) * by * (1 + scale[sample + c]) + shift[sample + c];
-  if (lane == 0)
-    mean[row] = m, rstd[row] = by;
-}
-
-__global__ void input_kernel(float *dx, const float *dy, const float *x, const float *mean, const float *rstd,
-                             const float *scale, Modulation p) {
-  const int row = int(blockIdx.x * rows_a_block + threadIdx.x / 32), lane = int(threadIdx.x) % 32;
-  if (row >= p.batch * p.tokens) // whole warps
-    return;
-  const std::size_t sample = std::size_t(row / p.tokens) * p.step, first = std::size_t(row) * p.width;
-  const float m = mean[row], by = rstd[row];
-  float sum = 0, sum_normalised = 0;
-  for (int c = lane; c < p.width; c += 32) {
-    const float g = dy[first + c] * (1 + scale[sample + c]);
-    sum += g, sum_normalised += g * (x[first + c] - m) * by;
-  }
-  const float average = warp_reduce<Sum>(sum) / float(p.width),
-              average_normalised = warp_reduce<Sum>(sum_normalised) / float(p.width);
-  for (int c = lane; c < p.width; c += 32)
-    dx[first + c] +=
-        by * (dy[first + c] * (1 + scale[sample + c]) - average - (x[first + c] - m) * by * average_normalised);
-}
-
-struct Sums {
-  float first[rows_a_block][33], second[rows_a_block][33];
+// A token, and where its row and its sample's numbers begin.
+struct Row {
+  int row;
+  std::size_t first, sample;
+  __device__ Row(int r, const Modulation &p)
+      : row(r), first(std::size_t(r) * p.width), sample(std::size_t(r / p.tokens) * p.step) {}
 };
 
-// first[c] = Σ a(row, c), second[c] = Σ b(row, c) over a sample's tokens: a block has 32 columns of a sample, its warps
-// walk down the tokens and meet in shared memory.
-template <class Term> __global__ void column_sums_kernel(float *first, float *second, Modulation p, Term term) {
-  auto &sums = shared<Sums>();
-  const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32, column = int(blockIdx.y) * 32 + lane;
-  const int sample = int(blockIdx.x);
-  float2 sum = make_float2(0, 0);
-  for (int t = warp; t < p.tokens && column < p.width; t += int(rows_a_block)) {
-    const float2 of = term(sample * p.tokens + t, column);
-    sum.x += of.x, sum.y += of.y;
-  }
-  sums.first[warp][lane] = sum.x, sums.second[warp][lane] = sum.y;
-  __syncthreads();
-  if (warp > 0 || column >= p.width)
-    return;
-  for (unsigned w = 1; w < rows_a_block; ++w)
-    sum.x += sums.first[w][lane], sum.y += sums.second[w][lane];
-  first[std::size_t(sample) * p.step + column] = sum.x;
-  if (second)
-    second[std::size_t(sample) * p.step + column] = sum.y;
+__device__ inline int lane() { return int(threadIdx.x) % 32; }
+__device__ inline int warp() { return int(threadIdx.x) / 32; }
+
+// f(column) for the first of each Width columns that are this lane's.
+template <int Width, class F> __device__ inline void columns(const Modulation &p, F f) {
+  for (int c = lane() * Width; c < p.width; c += 32 * Width)
+    f(c);
 }
 
-template <class Term> void column_sums(Stream &s, float *first, float *second, const Modulation &p, const Term &term) {
-  launch(column_sums_kernel<Term>, dim3(unsigned(p.batch), blocks_for(std::size_t(p.width), 32)), threads, sizeof(Sums),
-         s, first, second, p, term);
+template <int Width, class T>
+__global__ void __launch_bounds__(threads) modulate_kernel(T *y, float *mean, float *rstd, const float *x,
+                                                           const float *shift, const float *scale, Modulation p) {
+  const Row at(int(blockIdx.x) * warps + warp(), p);
+  if (at.row >= p.rows()) // whole warps
+    return;
+  float v[Width], by_scale[Width], by_shift[Width], sum = 0, squares = 0;
+  columns<Width>(p, [&](int c) {
+    load<Width>(v, x + at.first + c);
+#pragma unroll
+    for (int e = 0; e < Width; ++e)
+      sum += v[e];
+  });
+  const float m = warp_reduce<Sum>(sum) / float(p.width);
+  columns<Width>(p, [&](int c) {
+    load<Width>(v, x + at.first + c);
+#pragma unroll
+    for (int e = 0; e < Width; ++e)
+      squares += (v[e] - m) * (v[e] - m);
+  });
+  const float by = 1 / sqrtf(warp_reduce<Sum>(squares) / float(p.width) + float(p.eps));
+  columns<Width>(p, [&](int c) {
+    load<Width>(v, x + at.first + c);
+    load<Width>(by_scale, scale + at.sample + c);
+    load<Width>(by_shift, shift + at.sample + c);
+#pragma unroll
+    for (int e = 0; e < Width; ++e)
+      v[e] = (v[e] - m) * by * (1 + by_scale[e]) + by_shift[e];
+    store<Width>(y + at.first + c, v);
+  });
+  if (lane() == 0)
+    mean[at.row] = m, rstd[at.row] = by;
+}
+
+template <int Width, class T>
+__global__ void __launch_bounds__(threads)
+    gate_kernel(float *out, const float *x, const T *y, const float *gate, Modulation p) {
+  const Row at(int(blockIdx.x) * warps + warp(), p);
+  if (at.row >= p.rows()) // whole warps
+    return;
+  columns<Width>(p, [&](int c) {
+    float v[Width], branch[Width], by[Width];
+    load<Width>(v, x + at.first + c);
+    load<Width>(branch, y + at.first + c);
+    load<Width>(by, gate + at.sample + c);
+#pragma unroll
+    for (int e = 0; e < Width; ++e)
+      v[e] += by[e] * branch[e];
+    store<Width>(out + at.first + c, v);
+  });
+}
+
+// Where a block's column sums go: to the sample's own, or with several stretches to partial[stretch][batch][width].
+template <int Sums> struct ColumnSums { float *out[Sums], *partial[Sums]; };
+
+// The tokens of a sample that a block has, one after the other for each warp: f(row).
+template <class F> __device__ inline void for_tokens(const Modulation &p, F f) {
+  const int stretch = (p.tokens + int(gridDim.y) - 1) / int(gridDim.y), first = int(blockIdx.y) * stretch;
+  const int last = first + stretch < p.tokens ? first + stretch : p.tokens;
+  for (int t = first + warp(); t < last; t += warps)
+    f(Row(int(blockIdx.x) * p.tokens + t, p));
+}
+
+// A warp's own row of column sums, in shared memory.
+__device__ inline float *sums_of(int which, int of_warp, const Modulation &p) {
+  return &shared<float>() + std::size_t(which * warps + of_warp) * p.width;
+}
+
+template <int Sums, int Width> __device__ inline void clear_sums(const Modulation &p) {
+  const float zero[Width] = {};
+  for (int which = 0; which < Sums; ++which)
+    columns<Width>(p, [&](int c) { store<Width>(sums_of(which, warp(), p) + c, zero); });
+}
+
+template <int Width> __device__ inline void add_to(float *sums, const float (&v)[Width]) {
+  float before[Width];
+  load<Width>(before, sums);
+#pragma unroll
+  for (int e = 0; e < Width; ++e)
+    before[e] += v[e];
+  store<Width>(sums, before);
+}
+
+template <int Sums> __device__ inline void finish_sums(const ColumnSums<Sums> &to, const Modulation &p) {
+  __syncthreads();
+  for (int c = int(threadIdx.x); c < p.width; c += int(threads))
+    for (int which = 0; which < Sums; ++which) {
+      float sum = 0;
+      for (int w = 0; w < warps; ++w)
+        sum += sums_of(which, w, p)[c];
+      if (gridDim.y == 1)
+        to.out[which][blockIdx.x * p.step + c] = sum;
+      else
+        to.partial[which][(std::size_t(blockIdx.y) * gridDim.x + blockIdx.x) * p.width + c] = sum;
+    }
+}
+
+template <int Width, class T>
+__global__ void __launch_bounds__(threads)
+    modulate_backward_kernel(float *dx, ColumnSums<2> to, const T *dy, const float *x, const float *mean,
+                             const float *rstd, const float *scale, Modulation p) {
+  clear_sums<2, Width>(p);
+  float *shift_sums = sums_of(0, warp(), p), *scale_sums = sums_of(1, warp(), p);
+  for_tokens(p, [&](const Row &at) {
+    const float m = mean[at.row], by = rstd[at.row];
+    float d[Width], v[Width], by_scale[Width], sum = 0, sum_normalised = 0;
+    columns<Width>(p, [&](int c) {
+      load<Width>(d, dy + at.first + c);
+      load<Width>(v, x + at.first + c);
+      load<Width>(by_scale, scale + at.sample + c);
+#pragma unroll
+      for (int e = 0; e < Width; ++e) {
+        const float g = d[e] * (1 + by_scale[e]);
+        sum += g, sum_normalised += g * (v[e] - m) * by;
+      }
+    });
+    const float average = warp_reduce<Sum>(sum) / float(p.width),
+                average_normalised = warp_reduce<Sum>(sum_normalised) / float(p.width);
+    columns<Width>(p, [&](int c) {
+      float of[Width];
+      load<Width>(d, dy + at.first + c);
+      load<Width>(v, x + at.first + c);
+      load<Width>(by_scale, scale + at.sample + c);
+      load<Width>(of, dx + at.first + c);
+#pragma unroll
+      for (int e = 0; e < Width; ++e) {
+        v[e] = (v[e] - m) * by;
+        of[e] += by * (d[e] * (1 + by_scale[e]) - average - v[e] * average_normalised);
+        v[e] *= d[e];
+      }
+      store<Width>(dx + at.first + c, of);
+      add_to<Width>(shift_sums + c, d);
+      add_to<Width>(scale_sums + c, v);
+    });
+  });
+  finish_sums(to, p);
+}
+
+template <int Width, class T>
+__global__ void __launch_bounds__(threads)
+    gate_backward_kernel(T *dy, ColumnSums<1> to, const float *dout, const T *y, const float *gate, Modulation p) {
+  clear_sums<1, Width>(p);
+  float *gate_sums = sums_of(0, warp(), p);
+  for_tokens(p, [&](const Row &at) {
+    columns<Width>(p, [&](int c) {
+      float d[Width], branch[Width], by[Width];
+      load<Width>(d, dout + at.first + c);
+      load<Width>(branch, y + at.first + c);
+      load<Width>(by, gate + at.sample + c);
+#pragma unroll
+      for (int e = 0; e < Width; ++e)
+        branch[e] *= d[e], d[e] *= by[e];
+      store<Width>(dy + at.first + c, d);
+      add_to<Width>(gate_sums + c, branch);
+    });
+  });
+  finish_sums(to, p);
+}
+
+// out[sample·step + column] = Σ_stretch partial[stretch][sample][column].
+__global__ void add_stretches_kernel(float *out, const float *partial, int stretches, Modulation p) {
+  const std::size_t n = std::size_t(p.batch) * p.width, i = std::size_t(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= n)
+    return;
+  float sum = 0;
+  for (int stretch = 0; stretch < stretches; ++stretch)
+    sum += partial[stretch * n + i];
+  out[i / p.width * p.step + i % p.width] = sum;
+}
+
+// Calls f(grid, shared bytes, sums), then brings stretches together.
+template <int Sums, class F> void with_column_sums(Stream &s, std::array<float *, Sums> out, const Modulation &p, F f) {
+  const std::size_t bytes = std::size_t(Sums) * warps * std::size_t(p.width) * sizeof(float);
+  if (bytes > most_shared_bytes())
+    throw InputError("modulation: found a width of ", p.width, ", expected at most ",
+                     most_shared_bytes() / (Sums * warps * sizeof(float)));
+  const unsigned wanted = std::max(1u, enough_blocks / unsigned(p.batch));
+  const unsigned stretches = std::min(wanted, blocks_for(std::size_t(p.tokens), 2 * warps));
+  const std::size_t n = std::size_t(p.batch) * std::size_t(p.width);
+  float *partial = stretches > 1 ? scratch<float>(s, Sums * stretches * n) : nullptr;
+  ColumnSums<Sums> to{};
+  for (std::size_t which = 0; which < Sums; ++which)
+    to.out[which] = out[which], to.partial[which] = partial ? partial + which * stretches * n : nullptr;
+  f(dim3(unsigned(p.batch), stretches), bytes, to);
+  for (int which = 0; which < Sums && stretches > 1; ++which)
+    launch(add_stretches_kernel, blocks_for(n, 256), 256, 0, s, to.out[which], to.partial[which], int(stretches), p);
+}
+
+// Calls f.template operator()<Width>(): four elements at a time where rows and addresses allow it.
+template <class F, class... P> void with_width(const Modulation &p, F f, const P *...pointers) {
+  if (p.width % 4 == 0 && p.step % 4 == 0 && aligned16(pointers...))
+    f.template operator()<4>();
+  else
+    f.template operator()<1>();
+}
+
+unsigned row_blocks(const Modulation &p) { return blocks_for(std::size_t(p.rows()), unsigned(warps)); }
+
+template <class T>
+void forward(Stream &s, T *y, float *mean, float *rstd, const float *x, const float *shift, const float *scale,
+             const Modulation &p) {
+  with_width(
+      p,
+      [&]<int Width>() {
+        launch(modulate_kernel<Width, T>, row_blocks(p), threads, 0, s, y, mean, rstd, x, shift, scale, p);
+      },
+      y, x, shift, scale);
+}
+
+template <class T>
+void backward(Stream &s, float *dx, float *dshift, float *dscale, const T *dy, const float *x, const float *mean,
+              const float *rstd, const float *scale, const Modulation &p) {
+  with_width(
+      p,
+      [&]<int Width>() {
+        with_column_sums<2>(s, {dshift, dscale}, p, [&](dim3 grid, std::size_t bytes, const ColumnSums<2> &to) {
+          launch(modulate_backward_kernel<Width, T>, grid, threads, bytes, s, dx, to, dy, x, mean, rstd, scale, p);
+        });
+      },
+      dx, dy, x, scale);
+}
+
+template <class T>
+void gate(Stream &s, float *out, const float *x, const T *y, const float *gate, const Modulation &p) {
+  with_width(
+      p, [&]<int Width>() { launch(gate_kernel<Width, T>, row_blocks(p), threads, 0, s, out, x, y, gate, p); }, out, x,
+      y, gate);
+}
+
+template <class T>
+void gate_gradient(Stream &s, T *dy, float *dgate, const float *dout, const T *y, const float *gate,
+                   const Modulation &p) {
+  with_width(
+      p,
+      [&]<int Width>() {
+        with_column_sums<1>(s, {dgate}, p, [&](dim3 grid, std::size_t bytes, const ColumnSums<1> &to) {
+          launch(gate_backward_kernel<Width, T>, grid, threads, bytes, s, dy, to, dout, y, gate, p);
+        });
+      },
+      dy, dout, y, gate);
 }
 
 } // namespace
 
-void modulate_forward(Stream &s, float *y, float *mean, float *rstd, const float *x, const float *shift,
-                      const float *scale, const Modulation &p) {
-  launch(forward_kernel, blocks_for(std::size_t(p.rows()), rows_a_block), threads, 0, s, y, mean, rstd, x, shift, scale,
-         p);
-}
-
-void modulate_backward_accumulate(Stream &s, float *dx, float *dshift, float *dscale, const float *dy, const float *x,
-                                  const float *mean, const float *rstd, const float *scale, const Modulation &p) {
-  launch(input_kernel, blocks_for(std::size_t(p.rows()), rows_a_block), threads, 0, s, dx, dy, x, mean, rstd, scale, p);
-  const int width = p.width;
-  column_sums(s, dshift, dscale, p, [=] __device__(int row, int c) {
-    const std::size_t i = std::size_t(row) * width + c;
-    return make_float2(dy[i], dy[i] * (x[i] - mean[row]) * rstd[row]);
-  });
-}
-
-void gate_forward(Stream &s, float *out, const float *x, const float *y, const float *gate, const Modulation &p) {
-  const std::size_t sample = std::size_t(p.tokens) * p.width, step = p.step, width = std::size_t(p.width);
-  each(s, std::size_t(p.rows()) * width,
-       [=] __device__(std::size_t i) { out[i] = x[i] + gate[i / sample * step + i % width] * y[i]; });
-}
-
-void gate_backward(Stream &s, float *dy, float *dgate, const float *dout, const float *y, const float *gate,
-                   const Modulation &p) {
-  const std::size_t sample = std::size_t(p.tokens) * p.width, step = p.step, width = std::size_t(p.width);
-  column_sums(s, dgate, nullptr, p, [=] __device__(int row, int c) {
-    const std::size_t i = std::size_t(row) * width + c;
-    return make_float2(dout[i] * y[i], 0);
-  });
-  each(s, std::size_t(p.rows()) * width,
-       [=] __device__(std::size_t i) { dy[i] = gate[i / sample * step + i % width] * dout[i]; });
-}
+#define THETA_DEFINE(T)                                                                                                \
+  void modulate_forward(Stream &s, T *y, float *mean, float *rstd, const float *x, const float *shift,                 \
+                        const float *scale, const Modulation &p) {                                                     \
+    forward(s, y, mean, rstd, x, shift, scale, p);                                                                     \
+  }                                                                                                                    \
+  void modulate_backward_accumulate(Stream &s, float *dx, float *dshift, float *dscale, const T *dy, const float *x,   \
+                                    const float *mean, const float *rstd, const float *scale, const Modulation &p) {   \
+    backward(s, dx, dshift, dscale, dy, x, mean, rstd, scale, p);                                                      \
+  }                                                                                                                    \
+  void gate_forward(Stream &s, float *out, const float *x, const T *y, const float *of, const Modulation &p) {         \
+    gate(s, out, x, y, of, p);                                                                                         \
+  }                                                                                                                    \
+  void gate_backward(Stream &s, T *dy, float *dgate, const float *dout, const T *y, const float *of,                   \
+                     const Modulation &p) {                                                                            \
+    gate_gradient(s, dy, dgate, dout, y, of, p);                                                                       \
+  }
+THETA_DEFINE(float)
+THETA_DEFINE(bf16)
 
 } // namespace theta::cuda

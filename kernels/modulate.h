@@ -3,6 +3,7 @@
 //   y = x̂·(1 + scale) + shift,  x̂ = (x − mean)·rstd,  rstd = 1/√(variance + eps), token by token
 //   x += gate·y
 #pragma once
+#include "bf16.h"
 #include "device.h"
 
 namespace theta {
@@ -16,23 +17,31 @@ struct Modulation {
   int rows() const { return batch * tokens; }
 };
 
-// y written; mean, rstd [batch·tokens] for the backward. Bytes: 2·rows·width·sizeof(T). One warp a token.
+// The residual stream x, its gradient, and what a sample is conditioned by are Wide<T>; what goes into a branch and
+// comes out of it is T: float or bf16, double on the cpu. With W = sizeof(Wide<T>) and S = sizeof(T), on cuda:
+
+// y written; mean, rstd [batch·tokens] for the backward. Bytes: rows·width·(W + S). One warp a token.
 template <class T>
-void modulate_forward(Stream &, T *y, T *mean, T *rstd, const T *x, const T *shift, const T *scale, const Modulation &);
+void modulate_forward(Stream &, T *y, Wide<T> *mean, Wide<T> *rstd, const Wide<T> *x, const Wide<T> *shift,
+                      const Wide<T> *scale, const Modulation &);
 
 // dx += the gradient through y; dshift and dscale (`step` apart) written, sums over a sample's tokens. With g = dy·(1 +
 // scale): dx += rstd·(g − mean(g) − x̂·mean(g·x̂)), dscale = Σ dy·x̂, dshift = Σ dy.
-// Bytes: 6·rows·width·sizeof(T). One warp a token, then 32 columns of a sample a block.
+// Bytes: rows·width·(3·W + S). One warp a token; a block has tokens of one sample and sums their columns in shared
+// memory.
 template <class T>
-void modulate_backward_accumulate(Stream &, T *dx, T *dshift, T *dscale, const T *dy, const T *x, const T *mean,
-                                  const T *rstd, const T *scale, const Modulation &);
+void modulate_backward_accumulate(Stream &, Wide<T> *dx, Wide<T> *dshift, Wide<T> *dscale, const T *dy,
+                                  const Wide<T> *x, const Wide<T> *mean, const Wide<T> *rstd, const Wide<T> *scale,
+                                  const Modulation &);
 
-// out = x + gate·y; out may be x. Bytes: 3·rows·width·sizeof(T).
-template <class T> void gate_forward(Stream &, T *out, const T *x, const T *y, const T *gate, const Modulation &);
+// out = x + gate·y; out may be x. Bytes: rows·width·(2·W + S).
+template <class T>
+void gate_forward(Stream &, Wide<T> *out, const Wide<T> *x, const T *y, const Wide<T> *gate, const Modulation &);
 
 // dy = gate·dout, written; dgate = Σ dout·y over a sample's tokens, written. (dx is dout.) Bytes:
-// 4·rows·width·sizeof(T).
+// rows·width·(W + 2·S).
 template <class T>
-void gate_backward(Stream &, T *dy, T *dgate, const T *dout, const T *y, const T *gate, const Modulation &);
+void gate_backward(Stream &, T *dy, Wide<T> *dgate, const Wide<T> *dout, const T *y, const Wide<T> *gate,
+                   const Modulation &);
 
 } // namespace theta

@@ -11,6 +11,7 @@ namespace cuda {
 decltype(theta::row_sum<float>) row_sum;
 decltype(theta::row_max_abs<float>) row_max_abs;
 decltype(theta::channel_sum<float>) channel_sum;
+decltype(theta::channel_sum<bf16>) channel_sum;
 decltype(theta::global_norm<float>) global_norm;
 decltype(theta::mean_squared_error<float>) mean_squared_error;
 } // namespace cuda
@@ -63,7 +64,7 @@ template <class T> void row_max_abs(Stream &s, T *out, const T *x, int rows, std
   }
 }
 
-template <class T> void channel_sum(Stream &s, T *out, const T *x, int batch, int channels, int length) {
+template <class T> void channel_sum(Stream &s, Wide<T> *out, const T *x, int batch, int channels, int length) {
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::channel_sum(s, out, x, batch, channels, length);
@@ -76,9 +77,9 @@ template <class T> void channel_sum(Stream &s, T *out, const T *x, int batch, in
       for (int n = 0; n < batch; ++n)
 #pragma omp simd
         for (int c = 0; c < count; ++c)
-          sum[c] += x[std::size_t(n) * channels + first + c];
+          sum[c] += widened(x[std::size_t(n) * channels + first + c]);
       for (int c = 0; c < count; ++c)
-        out[first + c] += T(sum[c]);
+        out[first + c] += Wide<T>(sum[c]);
     }
     return;
   }
@@ -87,8 +88,8 @@ template <class T> void channel_sum(Stream &s, T *out, const T *x, int batch, in
     double sum = 0;
     for (int n = 0; n < batch; ++n)
       for (int l = 0; l < length; ++l)
-        sum += x[(std::size_t(n) * channels + c) * length + l];
-    out[c] += T(sum);
+        sum += widened(x[(std::size_t(n) * channels + c) * length + l]);
+    out[c] += Wide<T>(sum);
   }
 }
 
@@ -117,10 +118,12 @@ void mean_squared_error(Stream &s, T *loss, T *dy, const T *y, const T *target, 
 #define THETA_INSTANTIATE(T)                                                                                           \
   template void row_sum(Stream &, T *, const T *, int, std::size_t, double);                                           \
   template void row_max_abs(Stream &, T *, const T *, int, std::size_t);                                               \
-  template void channel_sum(Stream &, T *, const T *, int, int, int);                                                  \
   template void global_norm(Stream &, T *, const T *, std::size_t, T *);                                               \
   template void mean_squared_error(Stream &, T *, T *, const T *, const T *, std::size_t, T *);
 THETA_INSTANTIATE(float)
 THETA_INSTANTIATE(double)
+template void channel_sum(Stream &, float *, const float *, int, int, int);
+template void channel_sum(Stream &, float *, const bf16 *, int, int, int);
+template void channel_sum(Stream &, double *, const double *, int, int, int);
 
 } // namespace theta

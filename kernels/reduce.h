@@ -1,5 +1,6 @@
 // Sums and maxima over one axis or over everything, each in one fixed order.
 #pragma once
+#include "bf16.h"
 #include "device.h"
 
 namespace theta {
@@ -10,9 +11,10 @@ template <class T> void row_sum(Stream &, T *out, const T *x, int rows, std::siz
 // out[r] = max_c |x[r, c]|, infinity where a value is not finite. Bytes: rows·cols·sizeof(T). One block a row.
 template <class T> void row_max_abs(Stream &, T *out, const T *x, int rows, std::size_t cols);
 
-// out[c] += Σ_{n,l} x[n, c, l]: gradients of biases.   x [batch, channels, length].
-// Bytes: batch·channels·length·sizeof(T). One block a channel; one thread a channel where length is 1.
-template <class T> void channel_sum(Stream &, T *out, const T *x, int batch, int channels, int length);
+// out[c] += Σ_{n,l} x[n, c, l]: gradients of biases.   x [batch, channels, length] of float or bf16, double on the cpu.
+// Bytes: batch·channels·length·sizeof(T). One block a channel; where length is 1, blocks of columns, cut along the
+// batch.
+template <class T> void channel_sum(Stream &, Wide<T> *out, const T *x, int batch, int channels, int length);
 
 // Elements of T that global_norm and mean_squared_error need as workspace: one partial sum a block.
 inline constexpr std::size_t partial_sums = 1024;

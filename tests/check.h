@@ -2,6 +2,7 @@
 // apart.
 #pragma once
 #include "data/safetensors.h"
+#include "kernels/bf16.h"
 #include "kernels/device.h"
 #include "kernels/philox.h"
 #include <algorithm>
@@ -54,6 +55,18 @@ template <class T> std::vector<T> random_values(std::size_t n, int salt, double 
 }
 
 using Results = std::vector<std::vector<float>>;
+
+// To float or bf16, and back.
+template <class T, class V> std::vector<T> narrowed(const std::vector<V> &values) {
+  std::vector<T> to(values.size());
+  std::transform(values.begin(), values.end(), to.begin(), [](V v) { return rounded<T>(float(v)); });
+  return to;
+}
+template <class T> std::vector<float> widened(const std::vector<T> &values) {
+  std::vector<float> to(values.size());
+  std::transform(values.begin(), values.end(), to.begin(), [](T v) { return to_float(v); });
+  return to;
+}
 
 // max |a − b| / max |b|: the error relative to the size of the whole tensor. NaN (anywhere) and differing lengths never
 // pass a comparison with it.

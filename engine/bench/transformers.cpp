@@ -46,7 +46,7 @@ struct Work {
 
   Work(const WeightTransformerShape &shape_, int batch_, Mode mode_)
       : shape(shape_), batch(batch_), mode(mode_), model(shape),
-        weights("transformer", model.parameters(), model.buffers(), true) {
+        weights("transformer", model.parameters(), model.buffers(), true, {}, model.reads_narrow()) {
     weights.plan(plan);
     const std::int64_t b = batch, size = std::int64_t(model.size());
     const auto floats = [&](const char *name, Shape s) {

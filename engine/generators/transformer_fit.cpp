@@ -40,7 +40,8 @@ TransformerFit::TransformerFit(TransformerConfig config, const NetworkFacts &fac
                                std::uint64_t seed, Backend backend, const std::optional<StreamTask> &stream)
     : config_(std::move(config)), parameters_(parameters_of(facts)), rows_(rows), seed_(seed), coder_(config_, facts),
       conditions_(config_.conditions), model_(coder_.shape(config_)),
-      weights_("transformer", model_.parameters(), model_.buffers(), config_.recipe.ema_decay > 0) {
+      weights_("transformer", model_.parameters(), model_.buffers(), config_.recipe.ema_decay > 0, {},
+               model_.reads_narrow()) {
   check(config_);
   if (rows < 2)
     throw InputError("fit: found ", rows, " networks to train on, expected at least 2");

@@ -1,6 +1,7 @@
 #include "transformer_sample.h"
 #include "engine/training/interrupt.h"
 #include "kernels/add.h"
+#include "kernels/convert.h"
 #include "kernels/random.h"
 #include "kernels/units.h"
 #include <algorithm>
@@ -17,6 +18,9 @@ TransformerSampler::TransformerSampler(const TransformerConfig &config, const Ne
       model_(coder_.shape(config)) {
   const std::int64_t batch = options.batch, size = std::int64_t(model_.size()), k = std::int64_t(conditions_.size());
   values_ = plan_.reserve<float>("transformer.value", MemoryClass::weights, {std::int64_t(model_.parameters().size())});
+  if (model_.reads_narrow())
+    narrow_values_ =
+        plan_.reserve<bf16>("transformer.narrow", MemoryClass::weights, {std::int64_t(model_.parameters().size())});
   place_ = plan_.reserve("tokens.place", MemoryClass::weights, {size}, Dtype::i32);
   mean_ = plan_.reserve<float>("tokens.mean", MemoryClass::weights, {size});
   std_ = plan_.reserve<float>("tokens.std", MemoryClass::weights, {size});
@@ -105,6 +109,11 @@ void TransformerSampler::run(Device device, const Transformer &p, std::size_t sa
   };
   upload(values_, p.weights), upload(mean_, p.mean), upload(std_, p.std);
   w.weights.value = w.at(values_);
+  if (model_.reads_narrow()) {
+    auto *values = arena.at<bf16>(narrow_values_);
+    narrow(s, values, w.weights.value, p.weights.size());
+    w.weights.narrow_value = values;
+  }
   auto *place = arena.at<std::int32_t>(place_);
   const auto &places = coder_.tokens().place;
   copy(s, place, places.data(), places.size() * sizeof(std::int32_t));

@@ -46,7 +46,8 @@ private:
   Solver solver_;
   WeightTransformer<float> model_;
   MemoryPlan plan_{"sample"};
-  Slot values_, place_, mean_, std_, x_, next_, prediction_, told_prediction_, t_, told_, start_tokens_, theta_;
+  Slot values_, narrow_values_, place_, mean_, std_, x_, next_, prediction_, told_prediction_, t_, told_, start_tokens_,
+      theta_;
 };
 
 } // namespace theta

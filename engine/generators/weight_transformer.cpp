@@ -34,13 +34,8 @@ template <class T> WeightTransformer<T>::WeightTransformer(const WeightTransform
     token = conditioned ? token : at;
   }
   for (std::size_t k = 0; k < shape.types.size(); ++k) {
-    const TokenType &type = shape.types[k];
-    encoders_.push_back(encoder(text("types.", k), type, size_, token, true));
-    decoders_.push_back(
-        {Linear(parameters_, text("types.", k, ".decode"), d, type.width, shape.arithmetic, Linear::Begin::zero),
-         {},
-         {}});
-    size_ += type.size(), token += std::size_t(type.count);
+    encoders_.push_back(encoder(text("types.", k), shape.types[k], size_, token, true));
+    size_ += shape.types[k].size(), token += std::size_t(shape.types[k].count);
   }
   tokens_ = int(token);
   tellers_.push_back({{"time", 0}, Linear(parameters_, "time.0", shape.features, d, shape.arithmetic), {}, {}});
@@ -52,15 +47,28 @@ template <class T> WeightTransformer<T>::WeightTransformer(const WeightTransform
          {}});
   if (conditioned)
     time2_.emplace(parameters_, "time.2", d, d, shape.arithmetic);
-  for (int i = 0; i < shape.layers; ++i)
-    blocks_.emplace_back(parameters_, text("blocks.", i, "."),
-                         DitBlockShape{d, shape.heads, tokens_, 4, shape.arithmetic, conditioned, shape.qk_norm});
+  if constexpr (std::is_same_v<T, float>)
+    if (shape.arithmetic == Arithmetic::bf16)
+      blocks_ = std::vector<DitBlock<bf16>>{};
+  std::visit(
+      [&](auto &blocks) {
+        for (int i = 0; i < shape.layers; ++i)
+          blocks.emplace_back(parameters_, text("blocks.", i, "."),
+                              DitBlockShape{d, shape.heads, tokens_, 4, shape.arithmetic, conditioned, shape.qk_norm});
+      },
+      blocks_);
   if (conditioned) {
     final_.emplace(parameters_, "final", d, 2 * d, shape.arithmetic, Linear::Begin::zero);
     final_bias_ = final_->bias();
   } else {
     final_bias_ = parameters_.add("final.bias", {2 * d}, {});
   }
+  // Last: their biases have odd sizes, and tensor cores want the blocks' weights at even addresses.
+  for (std::size_t k = 0; k < shape.types.size(); ++k)
+    decoders_.push_back({Linear(parameters_, text("types.", k, ".decode"), d, shape.types[k].width, shape.arithmetic,
+                                Linear::Begin::zero),
+                         {},
+                         {}});
 }
 
 template <class T>
@@ -104,8 +112,12 @@ template <class T> void WeightTransformer<T>::plan(MemoryPlan &plan, int batch, 
   conditions_ = reserve(plan, "conditions", b, 2 * d), mean_ = reserve(plan, "mean", n, 1);
   rstd_ = reserve(plan, "rstd", n, 1), normal_ = reserve(plan, "normal", n, d);
   out_ = reserve(plan, "out", b, std::int64_t(size_));
-  for (std::size_t i = 0; i < blocks_.size(); ++i)
-    blocks_[i].plan_forward(plan, text("blocks.", i, "."), batch, shape_.recompute ? Mode::infer : mode);
+  std::visit(
+      [&](auto &blocks) {
+        for (std::size_t i = 0; i < blocks.size(); ++i)
+          blocks[i].plan_forward(plan, text("blocks.", i, "."), batch, shape_.recompute ? Mode::infer : mode);
+      },
+      blocks_);
   if (!trains)
     return;
   if (shape_.recompute)
@@ -115,11 +127,15 @@ template <class T> void WeightTransformer<T>::plan(MemoryPlan &plan, int batch, 
   d_time_ = reserve(plan, "d_time", b, d);
   if (!in_tokens())
     d_silu_ = reserve(plan, "d_silu", b, d);
-  for (std::size_t i = blocks_.size(); i-- > 0;) {
-    if (shape_.recompute)
-      again_[i].plan_forward(plan, text("blocks.", i, ".again."), batch, mode);
-    (shape_.recompute ? again_ : blocks_)[i].plan_backward(plan);
-  }
+  std::visit(
+      [&](auto &blocks) {
+        for (std::size_t i = blocks.size(); i-- > 0;) {
+          if (shape_.recompute)
+            blocks[i].plan_forward(plan, text("blocks.", i, ".again."), batch, mode);
+          blocks[i].plan_backward(plan);
+        }
+      },
+      backward_blocks());
 }
 
 template <class T> auto WeightTransformer<T>::tensors() -> std::vector<Tensor *> {
@@ -139,9 +155,13 @@ template <class T> void WeightTransformer<T>::bind(const Arena &arena) {
   for (Tensor *t : tensors())
     if (t->slot)
       t->at = arena.at<T>(t->slot);
-  for (auto *list : {&blocks_, &again_})
-    for (auto &block : *list)
-      block.bind(arena);
+  for (Blocks *list : {&blocks_, &again_})
+    std::visit(
+        [&](auto &blocks) {
+          for (auto &block : blocks)
+            block.bind(arena);
+        },
+        *list);
 }
 
 namespace {
@@ -212,8 +232,12 @@ const T *WeightTransformer<T>::forward(Stream &s, const Parameters<T> &p, const 
     place(e);
   }
   inputs_ = {h_.at};
-  for (auto &block : blocks_)
-    inputs_.push_back(block.forward(s, p, inputs_.back(), silu_));
+  std::visit(
+      [&](auto &blocks) {
+        for (auto &block : blocks)
+          inputs_.push_back(block.forward(s, p, inputs_.back(), silu_));
+      },
+      blocks_);
   if (final_)
     final_->forward(s, p, conditions_.at, constant(silu_), batch_);
   else
@@ -277,11 +301,15 @@ template <class T> void WeightTransformer<T>::backward(Stream &s, const Paramete
     final_->backward(s, p, d_silu_.at, constant(d_conditions_), constant(silu_), batch_);
   else
     channel_sum<T>(s, p.gradient_of(final_bias_), d_conditions_, batch_, 2 * d, 1);
-  for (std::size_t i = blocks_.size(); i-- > 0;) {
-    if (shape_.recompute)
-      again_[i].forward(s, p, inputs_[i], silu_);
-    (shape_.recompute ? again_ : blocks_)[i].backward_accumulate(s, p, d_h_, d_silu_, inputs_[i], silu_);
-  }
+  std::visit(
+      [&](auto &blocks) {
+        for (std::size_t i = blocks.size(); i-- > 0;) {
+          if (shape_.recompute)
+            blocks[i].forward(s, p, inputs_[i], silu_);
+          blocks[i].backward_accumulate(s, p, d_h_, d_silu_, inputs_[i], silu_);
+        }
+      },
+      backward_blocks());
   tell_backward(s, p);
   const auto take = [&](const Encoder &e) {
     const std::size_t part = std::size_t(e.type.count) * std::size_t(d);

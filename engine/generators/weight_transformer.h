@@ -10,10 +10,13 @@
 // Encoders and decoders are one a token type. Tokens of an exchangeable type have no places: the model is then
 // equivariant to their order. Decoders, and every modulation, start at zero. A condition that is not told (NaN) is its
 // bias alone.
+// With Arithmetic::bf16 the blocks' branches are stored and multiplied in bf16, on every device; what leads to them and
+// from them is fp32 in memory, and multiplied in bf16 on cuda.
 #pragma once
 #include "engine/layers/dit_block.h"
 #include "engine/weights/tokens.h"
 #include "kernels/noising.h"
+#include <variant>
 
 namespace theta {
 
@@ -46,6 +49,8 @@ public:
   const Layout &parameters() const { return parameters_; }
   const Layout &buffers() const { return buffers_; } // none
   std::size_t size() const { return size_; }         // S: elements of a tokenised network
+  // Whether Parameters::narrow_value is read.
+  bool reads_narrow() const { return shape_.arithmetic == Arithmetic::bf16 && std::is_same_v<T, float>; }
 
   // Rehearses a training step, or inference, of `batch` networks.
   void plan(MemoryPlan &, int batch, Mode);
@@ -63,6 +68,10 @@ public:
   void backward(Stream &, const Parameters<T> &);
 
 private:
+  // With Arithmetic::bf16, floats hold bf16 blocks.
+  using Blocks = std::conditional_t<std::is_same_v<T, float>,
+                                    std::variant<std::vector<DitBlock<float>>, std::vector<DitBlock<bf16>>>,
+                                    std::variant<std::vector<DitBlock<T>>>>;
   struct Tensor {
     Slot slot;
     T *at = nullptr;
@@ -91,6 +100,7 @@ private:
   Tensor reserve(MemoryPlan &, const std::string &what, std::int64_t rows, std::int64_t width) const;
   Encoder encoder(const std::string &name, const TokenType &, std::size_t offset, std::size_t token, bool placed);
   std::vector<Tensor *> tensors();
+  Blocks &backward_blocks() { return shape_.recompute ? again_ : blocks_; }
   bool in_tokens() const { return shape_.way == ConditionWay::tokens; }
   std::size_t sequence_row() const { return std::size_t(tokens_) * std::size_t(shape_.width); }
   BiasAct silu(int width) const { return {1, batch_, width, 0, Activation::silu}; }
@@ -109,8 +119,8 @@ private:
   std::vector<Teller> tellers_; // the first is time's
   std::optional<Linear> time2_, final_;
   std::size_t final_bias_ = 0;
-  std::vector<DitBlock<T>> blocks_, again_; // again_: the same, as backward runs them, where they are recomputed
-  std::vector<const T *> inputs_;           // of the blocks, and of the final normalisation
+  Blocks blocks_, again_;         // again_: the same, as backward runs them, where they are recomputed
+  std::vector<const T *> inputs_; // of the blocks, and of the final normalisation
   int batch_ = 0;
   Tensor time_pre_, time_act_, condition_, silu_, h_, conditions_, mean_, rstd_, normal_, out_;
   Tensor d_out_, d_normal_, d_h_, d_conditions_, d_silu_, d_time_;

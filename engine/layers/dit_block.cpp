@@ -27,115 +27,119 @@ template <class T> Modulation DitBlock<T>::modulation() const {
 }
 
 template <class T>
-auto DitBlock<T>::reserve(MemoryPlan &plan, const char *what, std::int64_t width, std::int64_t rows) const -> Tensor {
-  return {plan.reserve<T>(name_ + what, MemoryClass::activations, {rows, width}, "fit.transformer.batch")};
+template <class E>
+void DitBlock<T>::reserve(MemoryPlan &plan, Tensor<E> &t, const char *what, std::int64_t width,
+                          std::int64_t rows) const {
+  t = {plan.reserve<E>(name_ + what, MemoryClass::activations, {rows, width}, "fit.transformer.batch")};
+}
+
+template <class T> void DitBlock<T>::release(MemoryPlan &plan, std::initializer_list<Slot> done) {
+  for (const Slot slot : done)
+    if (slot)
+      plan.release(slot);
 }
 
 template <class T> void DitBlock<T>::plan_forward(MemoryPlan &plan, const std::string &name, int batch, Mode mode) {
   name_ = name, batch_ = batch;
   const std::int64_t d = shape_.width, n = rows(), hidden = d * shape_.expansion;
-  conditions_ = reserve(plan, "conditions", 6 * d, batch);
-  mean1_ = reserve(plan, "mean1", 1, n), rstd1_ = reserve(plan, "rstd1", 1, n);
-  normal1_ = reserve(plan, "normal1", d, n), qkv_out_ = reserve(plan, "qkv", 3 * d, n);
+  reserve(plan, conditions_, "conditions", 6 * d, batch);
+  reserve(plan, mean1_, "mean1", 1, n), reserve(plan, rstd1_, "rstd1", 1, n);
+  reserve(plan, normal1_, "normal1", d, n), reserve(plan, qkv_out_, "qkv", 3 * d, n);
   if (shape_.qk_norm)
-    qkv_raw_ = reserve(plan, "qkv_raw", 3 * d, n), qk_rstd_ = reserve(plan, "qk_rstd", 2 * shape_.heads, n);
-  log_sum_ = reserve(plan, "log_sum", 1, n * shape_.heads), attended_ = reserve(plan, "attended", d, n);
-  branch1_ = reserve(plan, "branch1", d, n), middle_ = reserve(plan, "middle", d, n);
-  mean2_ = reserve(plan, "mean2", 1, n), rstd2_ = reserve(plan, "rstd2", 1, n);
-  normal2_ = reserve(plan, "normal2", d, n), hidden_ = reserve(plan, "hidden", hidden, n);
-  active_ = reserve(plan, "active", hidden, n), branch2_ = reserve(plan, "branch2", d, n);
-  out_ = reserve(plan, "out", d, n);
+    reserve(plan, qkv_raw_, "qkv_raw", 3 * d, n), reserve(plan, qk_rstd_, "qk_rstd", 2 * shape_.heads, n);
+  reserve(plan, log_sum_, "log_sum", 1, n * shape_.heads), reserve(plan, attended_, "attended", d, n);
+  reserve(plan, branch1_, "branch1", d, n), reserve(plan, middle_, "middle", d, n);
+  reserve(plan, mean2_, "mean2", 1, n), reserve(plan, rstd2_, "rstd2", 1, n);
+  reserve(plan, normal2_, "normal2", d, n), reserve(plan, hidden_, "hidden", hidden, n);
+  reserve(plan, active_, "active", hidden, n), reserve(plan, branch2_, "branch2", d, n);
+  reserve(plan, out_, "out", d, n);
   if (mode == Mode::infer)
-    for (const Tensor *t :
-         {&conditions_, &mean1_, &rstd1_, &normal1_, &qkv_out_, &qkv_raw_, &qk_rstd_, &log_sum_, &attended_, &branch1_,
-          &middle_, &mean2_, &rstd2_, &normal2_, &hidden_, &active_, &branch2_})
-      if (t->slot)
-        plan.release(t->slot);
+    release(plan, {conditions_.slot, mean1_.slot, rstd1_.slot, normal1_.slot, qkv_out_.slot, qkv_raw_.slot,
+                   qk_rstd_.slot, log_sum_.slot, attended_.slot, branch1_.slot, middle_.slot, mean2_.slot, rstd2_.slot,
+                   normal2_.slot, hidden_.slot, active_.slot, branch2_.slot});
 }
 
 template <class T> void DitBlock<T>::plan_backward(MemoryPlan &plan) {
   const std::int64_t d = shape_.width, n = rows(), hidden = d * shape_.expansion;
-  const auto release = [&](std::initializer_list<const Tensor *> done) {
-    for (const Tensor *t : done)
-      if (t->slot)
-        plan.release(t->slot);
-  };
-  d_conditions_ = reserve(plan, "d_conditions", 6 * d, batch_), d_branch_ = reserve(plan, "d_branch", d, n);
-  d_hidden_ = reserve(plan, "d_hidden", hidden, n), d_normal_ = reserve(plan, "d_normal", d, n);
-  release({&branch2_, &active_, &hidden_, &normal2_, &d_hidden_, &out_});
-  d_attended_ = reserve(plan, "d_attended", d, n), d_qkv_ = reserve(plan, "d_qkv", 3 * d, n);
-  through_ = reserve(plan, "through", 1, n * shape_.heads), d_silu_ = reserve(plan, "d_silu", d, batch_);
-  release({&middle_,   &mean2_,    &rstd2_,      &branch1_, &attended_, &log_sum_,    &qkv_out_,
-           &qkv_raw_,  &qk_rstd_,  &normal1_,    &mean1_,   &rstd1_,    &conditions_, &d_conditions_,
-           &d_branch_, &d_normal_, &d_attended_, &d_qkv_,   &through_,  &d_silu_});
+  reserve(plan, d_conditions_, "d_conditions", 6 * d, batch_), reserve(plan, d_branch_, "d_branch", d, n);
+  reserve(plan, d_hidden_, "d_hidden", hidden, n), reserve(plan, d_normal_, "d_normal", d, n);
+  release(plan, {branch2_.slot, active_.slot, hidden_.slot, normal2_.slot, d_hidden_.slot, out_.slot});
+  reserve(plan, d_attended_, "d_attended", d, n), reserve(plan, d_qkv_, "d_qkv", 3 * d, n);
+  reserve(plan, through_, "through", 1, n * shape_.heads), reserve(plan, d_silu_, "d_silu", d, batch_);
+  release(plan, {middle_.slot,   mean2_.slot,      rstd2_.slot,      branch1_.slot,      attended_.slot,
+                 log_sum_.slot,  qkv_out_.slot,    qkv_raw_.slot,    qk_rstd_.slot,      normal1_.slot,
+                 mean1_.slot,    rstd1_.slot,      conditions_.slot, d_conditions_.slot, d_branch_.slot,
+                 d_normal_.slot, d_attended_.slot, d_qkv_.slot,      through_.slot,      d_silu_.slot});
 }
 
 template <class T> void DitBlock<T>::bind(const Arena &arena) {
-  for (Tensor *t :
-       {&qkv_raw_,  &qk_rstd_,  &conditions_, &mean1_,        &rstd1_,   &normal1_,    &qkv_out_, &log_sum_, &attended_,
-        &branch1_,  &middle_,   &mean2_,      &rstd2_,        &normal2_, &hidden_,     &active_,  &branch2_, &out_,
-        &d_branch_, &d_hidden_, &d_normal_,   &d_conditions_, &d_qkv_,   &d_attended_, &through_, &d_silu_})
-    if (t->slot)
-      t->at = arena.at<T>(t->slot);
+  const auto bind = [&]<class E>(std::initializer_list<Tensor<E> *> tensors) {
+    for (Tensor<E> *t : tensors)
+      if (t->slot)
+        t->at = arena.at<E>(t->slot);
+  };
+  using Branches = std::initializer_list<Tensor<T> *>;
+  using Wides = std::initializer_list<Tensor<W> *>;
+  bind(Branches{&normal1_, &qkv_raw_, &qkv_out_, &attended_, &branch1_, &normal2_, &hidden_, &active_, &branch2_,
+                &d_branch_, &d_hidden_, &d_normal_, &d_qkv_, &d_attended_});
+  bind(Wides{&conditions_, &mean1_, &rstd1_, &qk_rstd_, &log_sum_, &middle_, &mean2_, &rstd2_, &out_, &d_conditions_,
+             &through_, &d_silu_});
 }
 
-template <class T> T *DitBlock<T>::forward(Stream &s, const Parameters<T> &p, const T *x, const T *silu_c) {
+template <class T> auto DitBlock<T>::forward(Stream &s, const Parameters<W> &p, const W *x, const W *silu_c) -> W * {
   const Modulation m = modulation();
-  const BiasAct gelu{1, rows(), fc1_.out(), 0, Activation::gelu_tanh};
-  const auto constant = [](const Tensor &t) -> const T * { return t.at; };
+  const T *value = p.template value_as<T>();
   if (ada_)
-    ada_->forward(s, p, conditions_.at, silu_c, batch_);
+    ada_->template forward<W>(s, p, conditions_, silu_c, batch_);
   else
-    copy_rows<T>(s, conditions_, m.step, p.value + ada_bias_, 0, batch_, m.step);
+    copy_rows<W>(s, conditions_, m.step, p.value + ada_bias_, 0, batch_, m.step);
   modulate_forward<T>(s, normal1_, mean1_, rstd1_, x, part(conditions_, 0), part(conditions_, 1), m);
   if (shape_.qk_norm) {
-    qkv_.product(s, p, qkv_raw_.at, constant(normal1_), rows());
-    head_norm_forward<T>(s, qkv_out_, qk_rstd_, qkv_raw_, p.value + qkv_.bias(), p.value + qk_gain_, head_norm());
+    qkv_.template product<T>(s, p, qkv_raw_, normal1_, rows());
+    head_norm_forward<T>(s, qkv_out_, qk_rstd_, qkv_raw_, value + qkv_.bias(), value + qk_gain_, head_norm());
   } else {
-    qkv_.forward(s, p, qkv_out_.at, constant(normal1_), rows());
+    qkv_.template forward<T>(s, p, qkv_out_, normal1_, rows());
   }
   attention_forward<T>(s, attended_, log_sum_, qkv_out_, nullptr, attention());
-  proj_.forward(s, p, branch1_.at, constant(attended_), rows());
+  proj_.template forward<T>(s, p, branch1_, attended_, rows());
   gate_forward<T>(s, middle_, x, branch1_, part(conditions_, 2), m);
   modulate_forward<T>(s, normal2_, mean2_, rstd2_, middle_, part(conditions_, 3), part(conditions_, 4), m);
-  fc1_.product(s, p, hidden_.at, constant(normal2_), rows());
-  bias_act_forward<T>(s, active_, hidden_, p.value + fc1_.bias(), gelu);
-  fc2_.forward(s, p, branch2_.at, constant(active_), rows());
+  fc1_.template gelu_forward<T>(s, p, active_, hidden_, normal2_, rows());
+  fc2_.template forward<T>(s, p, branch2_, active_, rows());
   gate_forward<T>(s, out_, middle_, branch2_, part(conditions_, 5), m);
   return out_;
 }
 
 template <class T>
-void DitBlock<T>::backward_accumulate(Stream &s, const Parameters<T> &p, T *dx, T *d_silu_c, const T *x,
-                                      const T *silu_c) {
+void DitBlock<T>::backward_accumulate(Stream &s, const Parameters<W> &p, W *dx, W *d_silu_c, const W *x,
+                                      const W *silu_c) {
   const Modulation m = modulation();
-  const BiasAct gelu{1, rows(), fc1_.out(), 0, Activation::gelu_tanh};
-  const auto constant = [](const Tensor &t) -> const T * { return t.at; };
+  const T *value = p.template value_as<T>();
   gate_backward<T>(s, d_branch_, part(d_conditions_, 5), dx, branch2_, part(conditions_, 5), m);
-  fc2_.backward(s, p, d_hidden_.at, constant(d_branch_), constant(active_), rows());
-  bias_act_backward<T>(s, d_hidden_, p.gradient_of(fc1_.bias()), d_hidden_, hidden_, p.value + fc1_.bias(), gelu);
-  fc1_.product_backward(s, p, d_normal_.at, constant(d_hidden_), constant(normal2_), rows());
+  fc1_.template gelu_backward_from<T>(s, p, fc2_, d_hidden_, d_branch_, active_, hidden_, rows());
+  fc1_.template product_backward<T>(s, p, d_normal_, d_hidden_, normal2_, rows());
   modulate_backward_accumulate<T>(s, dx, part(d_conditions_, 3), part(d_conditions_, 4), d_normal_, middle_, mean2_,
                                   rstd2_, part(conditions_, 4), m);
   gate_backward<T>(s, d_branch_, part(d_conditions_, 2), dx, branch1_, part(conditions_, 2), m);
-  proj_.backward(s, p, d_attended_.at, constant(d_branch_), constant(attended_), rows());
+  proj_.template backward<T>(s, p, d_attended_, d_branch_, attended_, rows());
   attention_backward<T>(s, d_qkv_, d_attended_, attended_, log_sum_, qkv_out_, nullptr, through_, attention());
   if (shape_.qk_norm) {
-    head_norm_backward<T>(s, d_qkv_, p.gradient_of(qk_gain_), p.gradient_of(qkv_.bias()), qkv_raw_,
-                          p.value + qkv_.bias(), p.value + qk_gain_, qk_rstd_, head_norm());
-    qkv_.product_backward(s, p, d_normal_.at, constant(d_qkv_), constant(normal1_), rows());
+    head_norm_backward<T>(s, d_qkv_, p.gradient_of(qk_gain_), p.gradient_of(qkv_.bias()), qkv_raw_, value + qkv_.bias(),
+                          value + qk_gain_, qk_rstd_, head_norm());
+    qkv_.template product_backward<T>(s, p, d_normal_, d_qkv_, normal1_, rows());
   } else {
-    qkv_.backward(s, p, d_normal_.at, constant(d_qkv_), constant(normal1_), rows());
+    qkv_.template backward<T>(s, p, d_normal_, d_qkv_, normal1_, rows());
   }
   modulate_backward_accumulate<T>(s, dx, part(d_conditions_, 0), part(d_conditions_, 1), d_normal_, x, mean1_, rstd1_,
                                   part(conditions_, 1), m);
   if (!ada_)
-    return channel_sum<T>(s, p.gradient_of(ada_bias_), d_conditions_, batch_, int(m.step), 1);
-  ada_->backward(s, p, d_silu_.at, constant(d_conditions_), silu_c, batch_);
-  add_scaled<T>(s, d_silu_c, d_silu_c, d_silu_, 1, std::size_t(batch_) * shape_.width);
+    return channel_sum<W>(s, p.gradient_of(ada_bias_), d_conditions_, batch_, int(m.step), 1);
+  ada_->template backward<W>(s, p, d_silu_, d_conditions_, silu_c, batch_);
+  add_scaled<W>(s, d_silu_c, d_silu_c, d_silu_, 1, std::size_t(batch_) * shape_.width);
 }
 
 template class DitBlock<float>;
+template class DitBlock<bf16>;
 template class DitBlock<double>;
 
 } // namespace theta

@@ -5,6 +5,8 @@
 //   x = x + gate2·fc2(gelu_tanh(fc1(norm(x)·(1 + scale2) + shift2)))
 // x [batch, tokens, width], c [batch, width]. Tokens have no places: a permutation of them permutes the output. A block
 // that is not conditioned has the six as parameters of its own, the same for all samples.
+// The residual stream x, and what conditions, are Wide<T>; branches are T, which may be bf16: products on tensor cores
+// of weights rounded to bf16 (Parameters::narrow_value), sums, statistics and gradients of parameters in fp32.
 #pragma once
 #include "engine/memory/arena.h"
 #include "kernels/attention.h"
@@ -24,6 +26,8 @@ struct DitBlockShape {
 
 template <class T> class DitBlock {
 public:
+  using W = Wide<T>;
+
   // Adds NAMEqkv, NAMEproj, NAMEfc1, NAMEfc2, NAMEada (.weight, .bias) to the layout; NAMEada.bias alone where it is
   // not conditioned; NAMEqk_gain with qk_norm. ada starts at zero, so that a fresh block is the identity.
   DitBlock(Layout &, const std::string &name, const DitBlockShape &);
@@ -35,22 +39,24 @@ public:
 
   // The block's output. silu_c [batch, width] is silu(c) already: all blocks share it; null where the block is not
   // conditioned, as d_silu_c. x must live until backward.
-  T *forward(Stream &, const Parameters<T> &, const T *x, const T *silu_c);
+  W *forward(Stream &, const Parameters<W> &, const W *x, const W *silu_c);
   // dx, the gradient of the output on entry, becomes that of x. d_silu_c is added to.
-  void backward_accumulate(Stream &, const Parameters<T> &, T *dx, T *d_silu_c, const T *x, const T *silu_c);
+  void backward_accumulate(Stream &, const Parameters<W> &, W *dx, W *d_silu_c, const W *x, const W *silu_c);
 
 private:
-  struct Tensor {
+  template <class E> struct Tensor {
     Slot slot;
-    T *at = nullptr;
-    operator T *() const { return at; }
+    E *at = nullptr;
+    operator E *() const { return at; }
   };
-  Tensor reserve(MemoryPlan &, const char *what, std::int64_t width, std::int64_t rows) const;
+  template <class E>
+  void reserve(MemoryPlan &, Tensor<E> &, const char *what, std::int64_t width, std::int64_t rows) const;
+  static void release(MemoryPlan &, std::initializer_list<Slot>);
   Modulation modulation() const;
   HeadNorm head_norm() const { return {rows(), shape_.heads, shape_.width / shape_.heads}; }
   Attention attention() const { return {batch_, shape_.tokens, shape_.heads, shape_.width / shape_.heads}; }
   int rows() const { return batch_ * shape_.tokens; }
-  T *part(const Tensor &of, int i) const { return of.at + std::size_t(i) * shape_.width; } // of ada's six
+  W *part(const Tensor<W> &of, int i) const { return of.at + std::size_t(i) * shape_.width; } // of ada's six
 
   DitBlockShape shape_;
   Linear qkv_, proj_, fc1_, fc2_;
@@ -58,9 +64,10 @@ private:
   std::size_t ada_bias_, qk_gain_ = 0; // offsets
   std::string name_;
   int batch_ = 0;
-  Tensor qkv_raw_, qk_rstd_, conditions_, mean1_, rstd1_, normal1_, qkv_out_, log_sum_, attended_, branch1_, middle_,
-      mean2_, rstd2_, normal2_, hidden_, active_, branch2_, out_;
-  Tensor d_conditions_, d_branch_, d_hidden_, d_normal_, d_qkv_, d_attended_, through_, d_silu_;
+  Tensor<T> normal1_, qkv_raw_, qkv_out_, attended_, branch1_, normal2_, hidden_, active_, branch2_;
+  Tensor<W> conditions_, mean1_, rstd1_, qk_rstd_, log_sum_, middle_, mean2_, rstd2_, out_;
+  Tensor<T> d_branch_, d_hidden_, d_normal_, d_qkv_, d_attended_;
+  Tensor<W> d_conditions_, through_, d_silu_;
 };
 
 } // namespace theta

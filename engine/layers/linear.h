@@ -22,26 +22,47 @@ public:
   TensorRange weight() const { return {weight_, std::size_t(in_) * std::size_t(out_)}; }
   std::size_t bias() const { return bias_; }
 
-  template <class T> void forward(Stream &s, const Parameters<T> &p, T *y, const T *x, int rows) const {
-    linear_forward<T>(s, y, x, p.value + weight_, p.value + bias_, rows, in_, out_, arithmetic_);
+  // y, x, dy and dx are T, or bf16 where the parameters' type is float.
+  template <class T> void forward(Stream &s, const Parameters<Wide<T>> &p, T *y, const T *x, int rows) const {
+    linear_forward<T>(s, y, x, weight_of<T>(p), bias_of<T>(p), rows, in_, out_, arithmetic_);
   }
 
   // dx written, unless it is null; gradients added to.
-  template <class T> void backward(Stream &s, const Parameters<T> &p, T *dx, const T *dy, const T *x, int rows) const {
+  template <class T>
+  void backward(Stream &s, const Parameters<Wide<T>> &p, T *dx, const T *dy, const T *x, int rows) const {
     product_backward(s, p, dx, dy, x, rows);
     channel_sum<T>(s, p.gradient_of(bias_), dy, rows, out_, 1);
   }
 
   // The same without the bias, which then belongs to the operation that follows (bias_act_forward).
-  template <class T> void product(Stream &s, const Parameters<T> &p, T *y, const T *x, int rows) const {
-    linear_forward<T>(s, y, x, p.value + weight_, nullptr, rows, in_, out_, arithmetic_);
+  template <class T> void product(Stream &s, const Parameters<Wide<T>> &p, T *y, const T *x, int rows) const {
+    linear_forward<T>(s, y, x, weight_of<T>(p), nullptr, rows, in_, out_, arithmetic_);
   }
   template <class T>
-  void product_backward(Stream &s, const Parameters<T> &p, T *dx, const T *dy, const T *x, int rows) const {
-    linear_backward<T>(s, dx, p.gradient_of(weight_), dy, x, p.value + weight_, rows, in_, out_, arithmetic_);
+  void product_backward(Stream &s, const Parameters<Wide<T>> &p, T *dx, const T *dy, const T *x, int rows) const {
+    linear_backward<T>(s, dx, p.gradient_of(weight_), dy, x, weight_of<T>(p), rows, in_, out_, arithmetic_);
+  }
+
+  // This layer and GELU behind it, and back from the layer that reads them, to this one's bias too. Of this one remains
+  // product_backward.
+  template <class T>
+  void gelu_forward(Stream &s, const Parameters<Wide<T>> &p, T *y, T *pre, const T *x, int rows) const {
+    linear_gelu_forward<T>(s, y, pre, x, weight_of<T>(p), bias_of<T>(p), rows, in_, out_, arithmetic_);
+  }
+  template <class T>
+  void gelu_backward_from(Stream &s, const Parameters<Wide<T>> &p, const Linear &after, T *d_pre, const T *dy,
+                          const T *y, const T *pre, int rows) const {
+    linear_gelu_backward<T>(s, d_pre, p.gradient_of(bias_), dy, after.template weight_of<T>(p), pre, rows, after.in_,
+                            after.out_, arithmetic_);
+    linear_backward_weight<T>(s, p.gradient_of(after.weight_), dy, y, rows, after.in_, after.out_, arithmetic_);
+    channel_sum<T>(s, p.gradient_of(after.bias_), dy, rows, after.out_, 1);
   }
 
 private:
+  template <class T> const T *weight_of(const Parameters<Wide<T>> &p) const {
+    return p.template value_as<T>() + weight_;
+  }
+  template <class T> const T *bias_of(const Parameters<Wide<T>> &p) const { return p.template value_as<T>() + bias_; }
   static Start start_of(Begin begin, int in) { return begin == Begin::zero ? Start{} : default_start(in); }
 
   int in_, out_;

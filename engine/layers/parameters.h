@@ -1,6 +1,7 @@
 // Where a layer finds its numbers: it knows offsets, and is handed these flat vectors at every call. Nothing that
 // computes owns memory.
 #pragma once
+#include "kernels/bf16.h"
 #include <cstddef>
 #include <vector>
 
@@ -21,6 +22,15 @@ template <class T> struct Parameters {
   T *buffer = nullptr;   // running statistics
   const EarlyTensors *early = nullptr;
   T *early_gradient = nullptr;
+  const bf16 *narrow_value = nullptr; // value, rounded; where layers compute in bf16 (Trainable keeps it)
+
+  // The parameters as layers with activations of type A multiply them. Gradients are T whatever A is.
+  template <class A> const A *value_as() const {
+    if constexpr (std::is_same_v<A, T>)
+      return value;
+    else
+      return narrow_value;
+  }
 
   // Where the gradient of the tensor at `offset` of the flat vector is added up.
   T *gradient_of(std::size_t offset) const {

@@ -1,4 +1,5 @@
 #include "trainable.h"
+#include "kernels/convert.h"
 #include "kernels/reduce.h"
 
 namespace theta {
@@ -15,6 +16,8 @@ void Trainable::plan(MemoryPlan &plan) {
   moment2_slot_ = reserve("moment2", MemoryClass::optimizer, n);
   if (keep_ema_)
     ema_slot_ = reserve("ema", MemoryClass::optimizer, n);
+  if (keep_narrow_)
+    narrow_slot_ = plan.reserve<bf16>(name_ + ".narrow", MemoryClass::weights, {n}, "width, channels or latent");
   norm_slot_ = reserve("norm", MemoryClass::workspace, 1);
   partials_slot_ = reserve("partials", MemoryClass::workspace, std::int64_t(partial_sums));
 }
@@ -25,6 +28,7 @@ void Trainable::bind(const Arena &arena) {
   buffer_ = arena.at<float>(buffer_slot_), norm_ = arena.at<float>(norm_slot_),
   partials_ = arena.at<float>(partials_slot_);
   ema_ = keep_ema_ ? arena.at<float>(ema_slot_) : nullptr;
+  narrow_ = keep_narrow_ ? arena.at<bf16>(narrow_slot_) : nullptr;
 }
 
 void Trainable::initialise(Stream &s, std::uint64_t seed, std::uint32_t stream) {
@@ -37,7 +41,13 @@ void Trainable::initialise(Stream &s, std::uint64_t seed, std::uint32_t stream) 
   fill_zero(s, gradient_, gradient_size() * sizeof(float));
   for (float *zero : {moment1_, moment2_})
     fill_zero(s, zero, bytes);
+  round(s);
   s.synchronize();
+}
+
+void Trainable::round(Stream &s) const {
+  if (narrow_)
+    narrow(s, narrow_, value_, parameters_->size());
 }
 
 std::size_t Trainable::gradient_size() const {
@@ -50,7 +60,8 @@ std::size_t Trainable::gradient_size() const {
 void Trainable::step(Stream &s, const TensorRange &of, float *gradient, const Adam &options) {
   if (of.size > 0)
     adam_step<float>(s, value_ + of.offset, moment1_ + of.offset, moment2_ + of.offset,
-                     ema_ ? ema_ + of.offset : nullptr, gradient, of.size, options);
+                     ema_ ? ema_ + of.offset : nullptr, gradient, of.size, options,
+                     narrow_ ? narrow_ + of.offset : nullptr);
 }
 
 void Trainable::step(Stream &s, Adam options, double max_norm) {
@@ -101,6 +112,7 @@ void Trainable::load(Stream &s, const HostTensors &from) {
     copy(s, vector.first, found->second.data(), vector.second * sizeof(float));
   }
   fill_zero(s, gradient_, gradient_size() * sizeof(float));
+  round(s);
   s.synchronize();
 }
 

@@ -14,10 +14,12 @@ using HostTensors = std::map<std::string, std::vector<float>>;
 
 class Trainable {
 public:
-  // `early`: tensors of the layout without room in the gradient (parameters.h).
-  Trainable(std::string name, const Layout &parameters, const Layout &buffers, bool keep_ema, EarlyTensors early = {})
+  // `early`: tensors of the layout without room in the gradient (parameters.h). `keep_narrow`: the parameters are kept
+  // as bf16 too, rounded from those of fp32 at every step (Parameters::narrow_value).
+  Trainable(std::string name, const Layout &parameters, const Layout &buffers, bool keep_ema, EarlyTensors early = {},
+            bool keep_narrow = false)
       : name_(std::move(name)), parameters_(&parameters), buffers_(&buffers), keep_ema_(keep_ema),
-        early_(std::move(early)) {}
+        keep_narrow_(keep_narrow), early_(std::move(early)) {}
 
   void plan(MemoryPlan &);
   void bind(const Arena &);
@@ -25,7 +27,9 @@ public:
   // Fresh initial values (PyTorch's defaults) of stream `stream`; moments zero.
   void initialise(Stream &, std::uint64_t seed, std::uint32_t stream);
 
-  Parameters<float> parameters() const { return {value_, gradient_, buffer_, early_.empty() ? nullptr : &early_}; }
+  Parameters<float> parameters() const {
+    return {value_, gradient_, buffer_, early_.empty() ? nullptr : &early_, nullptr, narrow_};
+  }
   std::size_t parameters_size() const { return parameters_->size(); }
 
   // AdamW, clipped to `max_norm` where that is above 0; clears the gradient. Early tensors are not among what it moves:
@@ -45,13 +49,16 @@ private:
   std::map<std::string, std::pair<float *, std::size_t>> vectors() const;
   std::size_t gradient_size() const;
   void step(Stream &, const TensorRange &, float *gradient, const Adam &);
+  void round(Stream &) const; // value to narrow
   std::string name_;
   const Layout *parameters_, *buffers_;
-  bool keep_ema_;
+  bool keep_ema_, keep_narrow_;
   EarlyTensors early_;
-  Slot value_slot_, gradient_slot_, moment1_slot_, moment2_slot_, ema_slot_, buffer_slot_, norm_slot_, partials_slot_;
+  Slot value_slot_, gradient_slot_, moment1_slot_, moment2_slot_, ema_slot_, buffer_slot_, norm_slot_, partials_slot_,
+      narrow_slot_;
   float *value_ = nullptr, *gradient_ = nullptr, *moment1_ = nullptr, *moment2_ = nullptr, *ema_ = nullptr,
         *buffer_ = nullptr, *norm_ = nullptr, *partials_ = nullptr;
+  bf16 *narrow_ = nullptr;
 };
 
 } // namespace theta

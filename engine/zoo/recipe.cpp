@@ -8,7 +8,7 @@
 namespace theta {
 
 namespace {
-constexpr std::array checkpoint_names{"every", "last", "random", "log"};
+constexpr std::array checkpoint_names{"every", "last", "random", "log", "root"};
 constexpr std::array draw_names{"random", "grid"};
 
 // Chooses for one run; every choice is asked for in the same order.
@@ -88,13 +88,16 @@ std::vector<long> checkpoint_steps(const ZooRecipe &r, std::uint64_t seed, int r
                                    std::uint32_t(r.steps - 1)));
     std::sort(steps.begin(), steps.end());
     break;
-  case CheckpointKind::log: {
-    // Quantiles of the logarithm between 1 and the last step; a step that is taken gives way to the next free one.
+  case CheckpointKind::log:
+  case CheckpointKind::root: {
+    // Even in the logarithm, or in the square root, of the step; a step that is taken gives way to the next free one.
     std::set<long> taken{0, r.steps};
     const long wanted = std::min(r.count, r.steps - 1);
     for (long i = 0; i < wanted; ++i) {
-      const auto u = uniform01(philox(seed, Purpose::checkpoint_steps, std::uint32_t(run), std::uint64_t(i)).word[0]);
-      long step = std::min(r.steps - 1, long(std::pow(double(r.steps), double(u))));
+      const double u = uniform01(philox(seed, Purpose::checkpoint_steps, std::uint32_t(run), std::uint64_t(i)).word[0]);
+      const double at =
+          r.checkpoints == CheckpointKind::log ? std::pow(double(r.steps), u) : 1 + double(r.steps - 1) * u * u;
+      long step = std::min(r.steps - 1, long(at));
       while (taken.contains(step))
         step = step % (r.steps - 1) + 1;
       taken.insert(step);

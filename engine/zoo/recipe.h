@@ -10,7 +10,7 @@ namespace theta {
 // every: each n-th step. last: the last n consecutive steps (p-diff's recipe). random: n uniformly random steps, and
 // the first and the last (G.pt's recipe). log: the same, drawn uniformly in the logarithm: early steps are seen as
 // often as late ones.
-enum class CheckpointKind { every, last, random, log };
+enum class CheckpointKind { every, last, random, log, root };
 CheckpointKind checkpoints_named(std::string_view name); // throws InputError
 const char *name_of(CheckpointKind);
 

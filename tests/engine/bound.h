@@ -9,9 +9,13 @@ namespace theta::test {
 
 template <class T> struct Vectors {
   Buffer<T> value, gradient, buffer;
+  Buffer<bf16> narrow_value;
   Vectors(Stream &s, const std::vector<T> &values, const std::vector<T> &buffers)
-      : value(s, values), gradient(s, std::vector<T>(values.size())), buffer(s, buffers) {}
-  Parameters<T> parameters() const { return {value.get(), gradient.get(), buffer.get()}; }
+      : value(s, values), gradient(s, std::vector<T>(values.size())), buffer(s, buffers),
+        narrow_value(s, narrowed<bf16>(values)) {}
+  Parameters<T> parameters() const {
+    return {value.get(), gradient.get(), buffer.get(), nullptr, nullptr, narrow_value.get()};
+  }
   Parameters<T> parameters(const EarlyTensors &early) const {
     return {value.get(), gradient.get(), buffer.get(), early.empty() ? nullptr : &early};
   }

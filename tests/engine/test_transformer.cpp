@@ -92,6 +92,46 @@ TEST_CASE("weight transformer: told by modulation or by tokens, gradients agree 
   }
 }
 
+TEST_CASE(
+    "weight transformer in bf16: smaller, near fp32, the same on every device; inference is the training's forward") {
+  const int batch = 3;
+  auto shape = small;
+  std::vector<std::vector<float>> results[2];
+  std::size_t bytes[2];
+  for (const bool narrow : {false, true}) {
+    shape.arithmetic = narrow ? Arithmetic::bf16 : Arithmetic::fp32;
+    for (const auto device : all_devices()) {
+      if (!narrow && device.backend != Backend::cpu)
+        continue;
+      CAPTURE(device.name());
+      Stream s(device);
+      Model<float> m(s, shape, batch), infer(s, shape, batch, Mode::infer);
+      CHECK(m.model.reads_narrow() == narrow);
+      const std::size_t n = std::size_t(batch) * m.model.size();
+      const auto values = random_values<float>(m.model.parameters().size(), 1, 0.3), x = random_values<float>(n, 2);
+      const std::vector<float> t{0.2f, 0.5f, 0.9f};
+      const Vectors<float> vectors(s, values, {0});
+      const Buffer<float> input(s, x), times(s, t);
+      const auto y = to_host(s, m.model.forward(s, vectors.parameters(), input, {times}), n);
+      CHECK(infer.run(s, values, x, t) == y);
+      const auto d = random_values<float>(n, 3);
+      copy(s, m.model.d_out(), d.data(), n * sizeof(float));
+      m.model.backward(s, vectors.parameters());
+      bytes[narrow] = m.plan.device_bytes();
+      if (results[narrow].empty())
+        results[narrow] = {y, vectors.gradient.host()};
+      // Between devices sums differ in their last bits, and what is rounded after them by a unit of 2^-8 here and
+      // there.
+      CHECK(norm_error(y, results[narrow][0]) <= 0x1p-7);
+      CHECK(norm_error(vectors.gradient.host(), results[narrow][1]) <= 0x1p-6);
+    }
+  }
+  CHECK(norm_error(results[1][0], results[0][0]) <= 0x1p-6);
+  CHECK(norm_error(results[1][0], results[0][0]) > 1e-5); // it is bf16
+  CHECK(norm_error(results[1][1], results[0][1]) <= 0x1p-5);
+  CHECK(bytes[1] < bytes[0] * 3 / 4);
+}
+
 TEST_CASE("weight transformer: recomputed blocks take less memory and give the same gradients, bit for bit") {
   Stream s{Device{}};
   const int batch = 4;

@@ -83,7 +83,8 @@ TEST_CASE("zoo trainer: a network does not depend on those beside it") {
 TEST_CASE("zoo trainer: every optimiser and checkpoint schedule learns") {
   const Dataset data = small_data();
   for (const auto optimizer : {OptimizerKind::sgd, OptimizerKind::adam, OptimizerKind::adamw})
-    for (const auto checkpoints : {CheckpointKind::every, CheckpointKind::last, CheckpointKind::random}) {
+    for (const auto checkpoints : {CheckpointKind::every, CheckpointKind::last, CheckpointKind::random,
+                                   CheckpointKind::log, CheckpointKind::root}) {
       CAPTURE(name_of(optimizer));
       CAPTURE(name_of(checkpoints));
       const Scratch folder;
@@ -98,7 +99,7 @@ TEST_CASE("zoo trainer: every optimiser and checkpoint schedule learns") {
         CHECK(first_run == std::vector<std::int64_t>{4, 8, 12, 16, 20});
       if (checkpoints == CheckpointKind::last)
         CHECK(first_run == std::vector<std::int64_t>{17, 18, 19, 20});
-      if (checkpoints == CheckpointKind::random) {
+      if (checkpoints != CheckpointKind::every && checkpoints != CheckpointKind::last) {
         CHECK(first_run.size() == 6);
         CHECK(first_run.front() == 0);
         CHECK(first_run.back() == 20);
@@ -107,6 +108,25 @@ TEST_CASE("zoo trainer: every optimiser and checkpoint schedule learns") {
       }
       CHECK(zoo.floats("train_loss").back() < 1.05f); // chance is ln 3 = 1.0986
     }
+}
+
+TEST_CASE("checkpoints lie even in the step, its logarithm or its square root") {
+  ZooRecipe recipe;
+  recipe.steps = 400, recipe.count = 1;
+  constexpr int runs = 4000;
+  for (const auto &[kind, middle] :
+       {std::pair{CheckpointKind::random, 200}, {CheckpointKind::log, 20}, {CheckpointKind::root, 100}}) {
+    CAPTURE(name_of(kind));
+    recipe.checkpoints = kind;
+    int below = 0;
+    for (int run = 0; run < runs; ++run) {
+      const auto steps = checkpoint_steps(recipe, 1, run);
+      REQUIRE(steps.size() == 3);
+      CHECK((steps[0] == 0 && steps[1] > 0 && steps[1] < 400 && steps[2] == 400));
+      below += steps[1] < middle;
+    }
+    CHECK(below == doctest::Approx(runs / 2).epsilon(0.08)); // five standard errors: 5·√(runs/4) = 0.079·runs/2
+  }
 }
 
 TEST_CASE("zoo trainer: every row carries what its run was trained with") {

@@ -30,19 +30,31 @@ TEST_CASE("activations agree with PyTorch") {
   }
 }
 
-TEST_CASE("bias and activation: every device, groups, odd sizes") {
+TEST_CASE("bias and activation: every device, groups, odd sizes, fp32 and bf16, with and without a bias") {
   for (const BiasAct p : {BiasAct{1, 1, 1, 0, Activation::silu}, BiasAct{3, 7, 33, 40, Activation::elu},
                           BiasAct{2, 37, 67, 67, Activation::gelu}, BiasAct{2, 130, 5, 5, Activation::tanh},
                           BiasAct{1, 300, 132, 132, Activation::silu}, BiasAct{2, 70, 8, 12, Activation::relu}})
-    same_on_every_device(1e-5, [&](Stream &s) {
-      const std::size_t n = std::size_t(p.groups) * p.rows * p.cols, nb = (p.groups - 1) * p.bias_stride + p.cols;
-      const Buffer<float> x(s, random_values<float>(n, 1)), dy(s, random_values<float>(n, 2)),
-          bias(s, random_values<float>(nb, 3));
-      const Buffer<float> y(s, n), dx(s, n), dbias(s, random_values<float>(nb, 4));
-      bias_act_forward<float>(s, y, x, bias, p);
-      bias_act_backward<float>(s, dx, dbias, dy, x, bias, p);
-      return Results{y.host(), dx.host(), dbias.host()};
-    });
+    for (const bool with_bias : {true, false}) {
+      const auto results = [&]<class T>(T, Stream &s) {
+        const std::size_t n = std::size_t(p.groups) * p.rows * p.cols, nb = (p.groups - 1) * p.bias_stride + p.cols;
+        const Buffer<T> x(s, narrowed<T>(random_values<float>(n, 1))), dy(s, narrowed<T>(random_values<float>(n, 2))),
+            bias(s, narrowed<T>(random_values<float>(nb, 3)));
+        const Buffer<T> y(s, n), dx(s, n);
+        const Buffer<float> dbias(s, random_values<float>(nb, 4));
+        const T *added = with_bias ? bias.get() : nullptr;
+        bias_act_forward<T>(s, y, x, added, p);
+        bias_act_backward<T>(s, dx, dbias, dy, x, added, p);
+        const auto in = widened(x.host()), by = widened(bias.host()), out = widened(y.host());
+        for (std::size_t i = 0; i < n; i += 13) {
+          const std::size_t group = i / (std::size_t(p.rows) * p.cols) * p.bias_stride;
+          const double sum = in[i] + (with_bias ? double(by[group + i % std::size_t(p.cols)]) : 0.0);
+          CHECK(out[i] == doctest::Approx(activate(p.act, sum)).epsilon(std::is_same_v<T, float> ? 1e-4 : 0x1p-7));
+        }
+        return Results{out, widened(dx.host()), dbias.host()};
+      };
+      same_on_every_device(1e-5, [&](Stream &s) { return results(float{}, s); });
+      same_on_every_device(0x1p-7, [&](Stream &s) { return results(bf16{}, s); });
+    }
 }
 
 TEST_CASE("activation slopes agree with central differences in double") {

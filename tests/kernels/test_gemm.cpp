@@ -1,6 +1,7 @@
 #include "kernels/gemm.h"
 #include "kernels/reduce.h"
 #include "tests/check.h"
+#include "tests/engine/bound.h"
 
 using namespace theta;
 using namespace theta::test;
@@ -110,24 +111,90 @@ TEST_CASE("gemm of bf16 matrices: every device, transposes, batches, bias") {
         Gemm{.m = 20, .n = 33, .k = 45, .transpose_a = true, .accumulate = true},
         Gemm{.m = 9, .n = 70, .k = 31, .batch = 3, .stride_a = 9 * 31, .stride_b = 0, .stride_c = 9 * 70}})
     for (const bool with_bias : {false, true}) {
-      const auto narrowed = [](std::size_t n, int salt) {
-        std::vector<bf16> to;
-        for (const float v : random_values<float>(n, salt))
-          to.push_back(to_bf16(v));
-        return to;
-      };
       const std::size_t batch = std::size_t(p.batch);
-      const auto a = narrowed(batch * p.m * p.k, 1), b = narrowed(batch * p.k * p.n, 2),
-                 c = narrowed(batch * p.m * p.n, 3);
+      const auto numbers = [](std::size_t n, int salt) { return narrowed<bf16>(random_values<float>(n, salt)); };
+      const auto a = numbers(batch * p.m * p.k, 1), b = numbers(batch * p.k * p.n, 2),
+                 c = numbers(batch * p.m * p.n, 3);
       // Sums are fp32 in some order; rounding them may fall on either side of a tie: one unit in the last place.
       same_on_every_device(0x1p-7, [&](Stream &s) {
         const Buffer<bf16> da(s, a), db(s, b), dc(s, c);
-        const Buffer<float> bias(s, random_values<float>(std::size_t(p.n), 4));
+        const Buffer<bf16> bias(s, numbers(std::size_t(p.n), 4));
         gemm<bf16>(s, dc, da, db, p, with_bias ? bias.get() : nullptr, Activation::silu);
-        std::vector<float> wide;
-        for (const bf16 v : dc.host())
-          wide.push_back(to_float(v));
-        return Results{wide};
+        return Results{widened(dc.host())};
       });
     }
+}
+
+TEST_CASE("gemm of bf16 matrices into fp32: every device, by its definition") {
+  const Gemm p{.m = 21, .n = 35, .k = 67, .transpose_a = true, .accumulate = true};
+  const auto a = narrowed<bf16>(random_values<float>(std::size_t(p.m * p.k), 1)),
+             b = narrowed<bf16>(random_values<float>(std::size_t(p.k * p.n), 2));
+  const auto c = random_values<float>(std::size_t(p.m * p.n), 3), bias = random_values<float>(std::size_t(p.n), 4);
+  const auto expected = by_definition(p, widened(a), widened(b), c, bias, Activation::none);
+  for (const auto device : all_devices()) {
+    Stream s(device);
+    const Buffer<bf16> da(s, a), db(s, b);
+    const Buffer<float> dc(s, c), by(s, bias);
+    gemm<bf16, float>(s, dc, da, db, p, by);
+    CHECK(relative_error(dc.host(), expected) <= 1e-5);
+  }
+}
+
+namespace {
+
+// A layer 7 -> 16 with GELU and a layer 16 -> 5 after it: both gradients of the middle, and what forward leaves.
+template <class T>
+std::vector<std::vector<T>> through_gelu(Stream &s, int rows, const std::vector<T> &x0, const std::vector<T> &w0,
+                                         const std::vector<T> &b0, const std::vector<T> &w2,
+                                         const std::vector<T> &dy0) {
+  const int in = 7, middle = 16, out = 5;
+  const std::size_t n = std::size_t(rows) * middle;
+  const Buffer<T> x(s, x0), w(s, w0), b(s, b0), after(s, w2), dy(s, dy0), y(s, n), pre(s, n), d_pre(s, n);
+  const Buffer<Wide<T>> db(s, std::vector<Wide<T>>(middle));
+  linear_gelu_forward<T>(s, y, pre, x, w, b, rows, in, middle);
+  linear_gelu_backward<T>(s, d_pre, db, dy, after, pre, rows, middle, out);
+  const auto sums = db.host();
+  std::vector<T> of_bias;
+  for (const auto v : sums)
+    of_bias.push_back(rounded<T>(v));
+  return {y.host(), pre.host(), d_pre.host(), of_bias};
+}
+
+} // namespace
+
+TEST_CASE("linear with gelu: every device, fp32 and bf16; by its definition, and its gradient in double") {
+  const int rows = 9, in = 7, middle = 16, out = 5;
+  const auto x = random_values<double>(rows * in, 1), w = random_values<double>(middle * in, 2, 0.4),
+             b = random_values<double>(middle, 3), w2 = random_values<double>(out * middle, 4, 0.4),
+             dy = random_values<double>(rows * out, 5);
+  Stream cpu{Device{}};
+  const auto exact = through_gelu<double>(cpu, rows, x, w, b, w2, dy);
+  // The loss Σ dy·(gelu(x·wᵀ + b)·w2ᵀ) as a function of b: its gradient is db.
+  const auto loss = [&](const std::vector<double> &bias) {
+    double sum = 0;
+    for (int r = 0; r < rows; ++r)
+      for (int m = 0; m < middle; ++m) {
+        double pre = bias[std::size_t(m)];
+        for (int i = 0; i < in; ++i)
+          pre += x[std::size_t(r * in + i)] * w[std::size_t(m * in + i)];
+        CHECK((&bias != &b || exact[1][std::size_t(r * middle + m)] == doctest::Approx(pre)));
+        for (int o = 0; o < out; ++o)
+          sum += dy[std::size_t(r * out + o)] * w2[std::size_t(o * middle + m)] * activate(Activation::gelu_tanh, pre);
+      }
+    return sum;
+  };
+  loss(b);
+  check_gradient(b, exact[3], loss);
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    Stream s(device);
+    const auto check = [&]<class T>(T, double tolerance) {
+      const auto of = [](const std::vector<double> &v) { return narrowed<T>(v); };
+      const auto found = through_gelu<T>(s, rows, of(x), of(w), of(b), of(w2), of(dy));
+      for (std::size_t i = 0; i < 4; ++i)
+        CHECK(norm_error(widened(found[i]), exact[i]) <= tolerance);
+    };
+    check(float{}, 1e-5);
+    check(bf16{}, 0x1p-7); // of operands and of results, each half a unit of 2^-8
+  }
 }

@@ -5,32 +5,44 @@
 using namespace theta;
 using namespace theta::test;
 
-TEST_CASE("head norm: every device, odd sizes; by its definition") {
-  for (const HeadNorm p : {HeadNorm{1, 1, 1}, HeadNorm{37, 3, 24}, HeadNorm{5, 2, 128}})
-    same_on_every_device(1e-5, [&](Stream &s) {
-      const std::size_t width = std::size_t(p.width()), n = std::size_t(p.rows) * 3 * width;
-      const Buffer<float> raw(s, random_values<float>(n, 1)), bias(s, random_values<float>(3 * width, 2)),
-          gain(s, random_values<float>(2 * std::size_t(p.head), 3)), out(s, n),
-          rstd(s, std::size_t(p.rows * 2 * p.heads)), d(s, random_values<float>(n, 4)),
-          dgain(s, random_values<float>(2 * std::size_t(p.head), 5)), dbias(s, random_values<float>(3 * width, 6));
-      head_norm_forward<float>(s, out, rstd, raw, bias, gain, p);
-      head_norm_backward<float>(s, d, dgain, dbias, raw, bias, gain, rstd, p);
-      const auto x = raw.host(), b = bias.host(), g = gain.host(), y = out.host();
-      for (std::size_t head = 0; head < std::size_t(p.rows * 3 * p.heads); head += 2) {
-        const std::size_t of = head % std::size_t(3 * p.heads);
-        double squares = 0;
-        for (std::size_t c = 0; c < std::size_t(p.head); ++c)
-          squares += std::pow(x[head * std::size_t(p.head) + c] + b[of * std::size_t(p.head) + c], 2) / p.head;
-        for (std::size_t c = 0; c < std::size_t(p.head); ++c) {
-          const double in = x[head * std::size_t(p.head) + c] + b[of * std::size_t(p.head) + c];
-          const bool value = of >= std::size_t(2 * p.heads), key = of >= std::size_t(p.heads);
-          CHECK(y[head * std::size_t(p.head) + c] ==
-                doctest::Approx(value ? in : in / std::sqrt(squares + p.eps) * g[key * std::size_t(p.head) + c])
-                    .epsilon(1e-4));
-        }
-      }
-      return Results{y, rstd.host(), d.host(), dgain.host(), dbias.host()};
-    });
+namespace {
+
+// Forward and backward; forward also by its definition. `unit`: relative error of what is stored as T.
+template <class T> Results results(Stream &s, const HeadNorm &p, double unit) {
+  const std::size_t width = std::size_t(p.width()), n = std::size_t(p.rows) * 3 * width;
+  const Buffer<T> raw(s, narrowed<T>(random_values<float>(n, 1))),
+      bias(s, narrowed<T>(random_values<float>(3 * width, 2))),
+      gain(s, narrowed<T>(random_values<float>(2 * std::size_t(p.head), 3))), out(s, n),
+      d(s, narrowed<T>(random_values<float>(n, 4)));
+  const Buffer<float> rstd(s, std::size_t(p.rows * 2 * p.heads)),
+      dgain(s, random_values<float>(2 * std::size_t(p.head), 5)), dbias(s, random_values<float>(3 * width, 6));
+  head_norm_forward<T>(s, out, rstd, raw, bias, gain, p);
+  head_norm_backward<T>(s, d, dgain, dbias, raw, bias, gain, rstd, p);
+  const auto x = widened(raw.host()), b = widened(bias.host()), g = widened(gain.host()), y = widened(out.host());
+  for (std::size_t head = 0; head < std::size_t(p.rows * 3 * p.heads); head += 2) {
+    const std::size_t of = head % std::size_t(3 * p.heads);
+    double squares = 0;
+    for (std::size_t c = 0; c < std::size_t(p.head); ++c)
+      squares += std::pow(double(x[head * std::size_t(p.head) + c]) + b[of * std::size_t(p.head) + c], 2) / p.head;
+    for (std::size_t c = 0; c < std::size_t(p.head); ++c) {
+      const double in = double(x[head * std::size_t(p.head) + c]) + b[of * std::size_t(p.head) + c];
+      const bool value = of >= std::size_t(2 * p.heads), key = of >= std::size_t(p.heads);
+      CHECK(y[head * std::size_t(p.head) + c] ==
+            doctest::Approx(value ? in : in / std::sqrt(squares + p.eps) * g[key * std::size_t(p.head) + c])
+                .epsilon(1e-4 + unit));
+    }
+  }
+  return {y, rstd.host(), widened(d.host()), dgain.host(), dbias.host()};
+}
+
+} // namespace
+
+TEST_CASE("head norm: every device, odd sizes, fp32 and bf16; by its definition") {
+  for (const HeadNorm p : {HeadNorm{1, 1, 1}, HeadNorm{37, 3, 24}, HeadNorm{5, 2, 128}}) {
+    same_on_every_device(1e-5, [&](Stream &s) { return results<float>(s, p, 0); });
+    // Rounding to bf16 may fall on either side of a tie: one unit in the last place, for sums too.
+    same_on_every_device(0x1p-7, [&](Stream &s) { return results<bf16>(s, p, 0x1p-8); });
+  }
 }
 
 TEST_CASE("head norm: gradients agree with central differences in double") {

@@ -6,17 +6,6 @@ using namespace theta::test;
 
 namespace {
 
-template <class T> std::vector<T> narrowed(const std::vector<float> &values) {
-  std::vector<T> to(values.size());
-  std::transform(values.begin(), values.end(), to.begin(), [](float v) { return rounded<T>(v); });
-  return to;
-}
-template <class T> std::vector<float> widened(const std::vector<T> &values) {
-  std::vector<float> to(values.size());
-  std::transform(values.begin(), values.end(), to.begin(), [](T v) { return to_float(v); });
-  return to;
-}
-
 // Forward, and the backward in place.
 template <class T> Results layernorm_results(Stream &s, int rows, int cols) {
   const std::size_t n = std::size_t(rows) * cols, c = std::size_t(cols), r = std::size_t(rows);

@@ -6,7 +6,7 @@ using namespace theta;
 using namespace theta::test;
 
 TEST_CASE("row and channel sums, maxima: every device, odd sizes") {
-  for (const auto &[rows, cols] : {std::pair{1, 1}, {3, 257}, {70, 31}, {2, 1025}})
+  for (const auto &[rows, cols] : {std::pair{1, 1}, {3, 257}, {70, 31}, {2, 1025}, {300, 132}})
     same_on_every_device(1e-5, [&](Stream &s) {
       const std::size_t n = std::size_t(rows) * cols;
       const Buffer<float> x(s, random_values<float>(n, 1));
@@ -17,7 +17,18 @@ TEST_CASE("row and channel sums, maxima: every device, odd sizes") {
       row_max_abs<float>(s, largest, x, rows, std::size_t(cols));
       channel_sum<float>(s, columns, x, rows, cols, 1);
       channel_sum<float>(s, channels, x, 1, rows, cols);
-      return Results{sums.host(), largest.host(), columns.host(), channels.host()};
+      // Of bf16, the same sums of rounded numbers.
+      const Buffer<bf16> rounded(s, narrowed<bf16>(x.host()));
+      const Buffer<float> narrow_columns(s, std::vector<float>(std::size_t(cols))),
+          narrow_channels(s, std::vector<float>(std::size_t(rows)));
+      channel_sum<bf16>(s, narrow_columns, rounded, rows, cols, 1);
+      channel_sum<bf16>(s, narrow_channels, rounded, 1, rows, cols);
+      double expected = 0;
+      for (int r = 0; r < rows; ++r)
+        expected += to_float(rounded.host()[std::size_t(r * cols + cols - 1)]);
+      CHECK(narrow_columns.host().back() == doctest::Approx(expected).epsilon(1e-5));
+      return Results{sums.host(),     largest.host(),        columns.host(),
+                     channels.host(), narrow_columns.host(), narrow_channels.host()};
     });
 }
 

@@ -1,0 +1,22 @@
+// One matrix product through cuBLASLt (gemm_cublaslt.cu). Not in the emulator, where the tiled kernel does the work.
+#pragma once
+#include "gemm.h"
+
+namespace theta::cuda {
+
+// What happens to a sum before it is written: a bias [n], of the result's type, or null, and
+//   relu         D = max(0, sum + bias)
+//   gelu         pre = sum + bias, D = gelu_tanh(pre)
+//   gelu_slope   D = sum·gelu_tanh'(pre)
+// pre [m, n], of the result's type and dense.
+struct Epilogue {
+  enum class Kind { none, relu, gelu, gelu_slope } kind = Kind::none;
+  const void *bias = nullptr;
+  void *pre = nullptr;
+};
+
+// False where cuBLASLt has no algorithm for it. Operands are bf16, or float, and so is the result.
+bool gemm_cublaslt(Stream &, void *c, const void *a, const void *b, const Gemm &, const Epilogue &, bool bf16_operands,
+                   bool bf16_result);
+
+} // namespace theta::cuda
