@@ -46,12 +46,10 @@ template <class T> constexpr bool is_bf16 = std::is_same_v<T, bf16>;
 
 template <class T, class C>
 void multiply(Stream &s, C *c, const T *a, const T *b, const Gemm &p, const C *bias, Activation act) {
-#if !THETA_SIMT
   const Epilogue end{act == Activation::relu ? Epilogue::Kind::relu : Epilogue::Kind::none, bias};
   if (p.batch == 1 && (act == Activation::none || act == Activation::relu) &&
       gemm_cublaslt(s, c, a, b, p, end, is_bf16<T>, is_bf16<C>))
     return;
-#endif
   for (int first = 0; first < p.batch; first += 65535) { // a grid's y side ends there
     Gemm part = p;
     part.batch = p.batch - first < 65535 ? p.batch - first : 65535;
@@ -77,12 +75,8 @@ void gemm(Stream &s, float *c, const bf16 *a, const bf16 *b, const Gemm &p, cons
 // With a bias: pre = a·b + bias, y = gelu(pre). Without: y = (a·b)·gelu'(pre). False where cuBLASLt has none of it.
 namespace {
 template <class T> bool multiply_gelu(Stream &s, T *y, T *pre, const T *a, const T *b, const Gemm &p, const T *bias) {
-#if !THETA_SIMT
   return gemm_cublaslt(s, y, a, b, p, {bias ? Epilogue::Kind::gelu : Epilogue::Kind::gelu_slope, bias, pre}, is_bf16<T>,
                        is_bf16<T>);
-#else
-  return false;
-#endif
 }
 } // namespace
 

@@ -1,4 +1,4 @@
-// One matrix product through cuBLASLt (gemm_cublaslt.cu). Not in the emulator, where the tiled kernel does the work.
+// One matrix product through cuBLASLt (gemm_cublaslt.cu). The emulator has none: there the tiled kernel does the work.
 #pragma once
 #include "gemm.h"
 
@@ -16,7 +16,13 @@ struct Epilogue {
 };
 
 // False where cuBLASLt has no algorithm for it. Operands are bf16, or float, and so is the result.
+#if THETA_SIMT
+inline bool gemm_cublaslt(Stream &, void *, const void *, const void *, const Gemm &, const Epilogue &, bool, bool) {
+  return false;
+}
+#else
 bool gemm_cublaslt(Stream &, void *c, const void *a, const void *b, const Gemm &, const Epilogue &, bool bf16_operands,
                    bool bf16_result);
+#endif
 
 } // namespace theta::cuda

@@ -28,6 +28,7 @@ __device__ inline int warp() { return int(threadIdx.x) / 32; }
 
 // f(column) for the first of each Width columns that are this lane's.
 template <int Width, class F> __device__ inline void columns(const Modulation &p, F f) {
+#pragma unroll 2 // fourfold spills registers
   for (int c = lane() * Width; c < p.width; c += 32 * Width)
     f(c);
 }

@@ -14,7 +14,7 @@ struct Modulation {
   int batch, tokens, width;
   std::size_t step;
   double eps = 1e-6;
-  int rows() const { return batch * tokens; }
+  THETA_HOST_DEVICE int rows() const { return batch * tokens; }
 };
 
 // The residual stream x, its gradient, and what a sample is conditioned by are Wide<T>; what goes into a branch and

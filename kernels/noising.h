@@ -8,12 +8,16 @@
 namespace theta {
 
 // Paths, and how training draws times on them:
-//   logit_normal  straight lines: (1 − t, t), t = 1/(1 + exp(−N(0, 1))) (Lipman et al., 2023; Esser et al., 2024)
-//   linear        signal² = exp(−0.1·t − 9.95·t²), the limit of DDPM's 1,000 linear steps; t uniform (Song et al.,
-//   2021) cosine        signal = cos(π/2·(t + s)/(1 + s))/cos(π/2·s/(1 + s)), s = 0.008; t uniform (Nichol & Dhariwal,
-//   2021) edm           noise/signal = sigma, ln sigma = −1.2 + 1.2·N(0, 1), t = ln(sigma)/4 (Karras et al., 2022, for
-//   data
-//                 of deviation 1; its preconditioned network is this path's v)
+//
+// logit_normal: straight lines, (1 − t, t), t = 1/(1 + exp(−N(0, 1))) (Lipman et al., 2023; Esser et al., 2024)
+//
+// linear: signal² = exp(−0.1·t − 9.95·t²), the limit of DDPM's 1,000 linear steps; t uniform (Song et al., 2021)
+//
+// cosine: signal = cos(π/2·(t + s)/(1 + s))/cos(π/2·s/(1 + s)), s = 0.008; t uniform (Nichol & Dhariwal, 2021)
+//
+// edm: noise/signal = sigma, ln sigma = −1.2 + 1.2·N(0, 1), t = ln(sigma)/4 (Karras et al., 2022, for data of deviation
+// 1; its preconditioned network is this path's v)
+//
 // All but the first keep signal² + noise² = 1, and noise/signal at most 160.
 enum class NoiseSchedule { logit_normal, linear, cosine, edm };
 

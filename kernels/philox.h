@@ -30,6 +30,7 @@ enum class Purpose : std::uint32_t {
   unit_order,
   start_choice,
   condition_drop,
+  unit_factor,
 };
 
 struct Bits4 {

@@ -2,6 +2,7 @@
 #include "parallel.h"
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 namespace theta {
 
@@ -23,11 +24,20 @@ PerceptronWidths PerceptronWidths::of(const std::vector<int> &widths) {
 
 namespace {
 
+// Takes half turns from a sine's bias; an odd number of them changes the sign of what leaves unit u.
+template <class T> void take_half_turns(T &bias, T *next, int u, int units, int out) {
+  const T turns = std::rint(bias * T(30 / std::numbers::pi));
+  bias = T(double(bias) - double(turns) * std::numbers::pi / 30);
+  if (std::remainder(turns, T(2)) != 0)
+    for (int o = 0; o < out; ++o)
+      next[std::size_t(o) * std::size_t(units) + std::size_t(u)] *= -1;
+}
+
 // The factor for what comes into unit u, whose inverse is for what leaves it.
 template <class T>
 double balancing(const T *weight, const T *bias, const T *next, int u, int in, int units, int out, UnitBalance kind) {
   const T *row = weight + std::size_t(u) * std::size_t(in);
-  if (kind == UnitBalance::signs) {
+  if (kind != UnitBalance::norms) {
     T largest = 0;
     for (int i = 0; i < in; ++i)
       largest = std::abs(row[i]) > std::abs(largest) ? row[i] : largest;
@@ -60,6 +70,8 @@ template <class T> void balance_units(Stream &s, T *theta, int networks, const P
       const int in = w.width[l], units = w.width[l + 1], out = w.width[l + 2];
       T *bias = weight + std::size_t(in) * std::size_t(units), *next = bias + units;
       for (int u = 0; u < units; ++u) {
+        if (kind == UnitBalance::phases)
+          take_half_turns(bias[u], next, u, units, out);
         const double factor = balancing(weight, bias, next, u, in, units, out, kind);
         for (int i = 0; i < in; ++i)
           weight[std::size_t(u) * std::size_t(in) + std::size_t(i)] *= T(factor);
@@ -72,32 +84,44 @@ template <class T> void balance_units(Stream &s, T *theta, int networks, const P
   }
 }
 
+namespace {
+// Which unit takes a place, and what it is multiplied by.
+struct Source {
+  int unit;
+  float factor;
+};
+} // namespace
+
 template <class T>
-void shuffle_units(Stream &s, T *to, const T *from, int networks, int pair, const PerceptronWidths &w, const Draws &d) {
+void shuffle_units(Stream &s, T *to, const T *from, int networks, int pair, const PerceptronWidths &w,
+                   const UnitFactors &f, const Draws &d) {
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
-      return cuda::shuffle_units(s, to, from, networks, pair, w, d);
+      return cuda::shuffle_units(s, to, from, networks, pair, w, f, d);
   const std::size_t v = w.parameters();
 #pragma omp parallel for if (worth_threads(2 * double(networks) * double(v)))
   for (int n = 0; n < networks; ++n) {
     const T *read = from + std::size_t(n) * v;
     T *write = to + std::size_t(n) * v;
     const auto stream = d.first_stream + std::uint32_t(pair > 0 ? n % pair : n);
-    std::vector<int> columns(static_cast<std::size_t>(w.width[0]));
+    std::vector<Source> columns;
     for (int i = 0; i < w.width[0]; ++i)
-      columns[std::size_t(i)] = i;
+      columns.push_back({i, 1});
     for (int l = 0; l < w.layers; ++l) {
       const int in = w.width[l], out = w.width[l + 1];
-      std::vector<int> rows;
+      std::vector<Source> rows;
       const RandomOrder order(d.seed, d.purpose, stream, d.first_index + std::uint64_t(l) + 1, std::uint32_t(out));
       for (int o = 0; o < out; ++o)
-        rows.push_back(l + 1 < w.layers ? int(order(std::uint32_t(o))) : o);
-      for (const int row : rows)
-        for (const int column : columns)
-          *write++ = read[std::size_t(row) * std::size_t(in) + std::size_t(column)];
+        rows.push_back(l + 1 < w.layers
+                           ? Source{int(order(std::uint32_t(o))), unit_factor(f, d, stream, l + 1, std::uint32_t(o))}
+                           : Source{o, 1});
+      for (const Source &row : rows)
+        for (const Source &column : columns)
+          *write++ =
+              read[std::size_t(row.unit) * std::size_t(in) + std::size_t(column.unit)] * T(row.factor / column.factor);
       read += std::size_t(in) * std::size_t(out);
-      for (const int row : rows)
-        *write++ = read[row];
+      for (const Source &row : rows)
+        *write++ = read[row.unit] * T(row.factor);
       read += out, columns = std::move(rows);
     }
   }
@@ -133,7 +157,8 @@ void scatter_tokens(Stream &s, T *theta, const T *tokens, const std::int32_t *pl
 
 #define THETA_INSTANTIATE(T)                                                                                           \
   template void balance_units(Stream &, T *, int, const PerceptronWidths &, UnitBalance);                              \
-  template void shuffle_units(Stream &, T *, const T *, int, int, const PerceptronWidths &, const Draws &);            \
+  template void shuffle_units(Stream &, T *, const T *, int, int, const PerceptronWidths &, const UnitFactors &,       \
+                              const Draws &);                                                                          \
   template void gather_tokens(Stream &, T *, const T *, const std::int32_t *, const T *, const T *, int, int,          \
                               std::size_t, std::size_t);                                                               \
   template void scatter_tokens(Stream &, T *, const T *, const std::int32_t *, const T *, const T *, int, std::size_t, \

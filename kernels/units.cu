@@ -25,7 +25,12 @@ __global__ void balance_kernel(float *theta, int networks, std::size_t parameter
   const auto incoming = [&](int i) -> float & {
     return weight[i < l.in ? std::size_t(u) * l.in + i : std::size_t(l.in) * l.units + u];
   };
-  float factor = 1;
+  float factor = 1, turns = 0; // half turns taken from the bias
+  if (kind == UnitBalance::phases)
+    turns = warp_reduce<Sum>(lane == l.in % 32 ? rintf(incoming(l.in) * 9.549296585513721f) : 0);
+  const auto turned = [&](int i) { // π/30 in two parts, so that nothing is lost but the result's own rounding
+    return i < l.in ? incoming(i) : fmaf(-turns, -2.91409268e-9f, fmaf(-turns, 0.104719758f, incoming(i)));
+  };
   if (kind == UnitBalance::norms) {
     float in = 0, out = 0;
     for (int i = lane; i <= l.in; i += 32)
@@ -40,7 +45,7 @@ __global__ void balance_kernel(float *theta, int networks, std::size_t parameter
     float largest = 0;
     int at = l.in + 1;
     for (int i = lane; i <= l.in; i += 32)
-      if (const float w = incoming(i); fabsf(w) > fabsf(largest))
+      if (const float w = turned(i); fabsf(w) > fabsf(largest))
         largest = w, at = i;
     const float most = warp_reduce<Max>(fabsf(largest));
     const float first = -warp_reduce<Max>(fabsf(largest) == most ? -float(at) : -float(l.in + 1));
@@ -48,9 +53,10 @@ __global__ void balance_kernel(float *theta, int networks, std::size_t parameter
       factor = -1;
   }
   for (int i = lane; i <= l.in; i += 32)
-    incoming(i) *= factor;
+    incoming(i) = turned(i) * factor;
+  const float leaving = fmodf(turns, 2) != 0 ? -1 / factor : 1 / factor;
   for (int o = lane; o < l.out; o += 32)
-    next[std::size_t(o) * l.units] *= 1 / factor;
+    next[std::size_t(o) * l.units] *= leaving;
 }
 
 } // namespace
@@ -66,7 +72,7 @@ void balance_units(Stream &s, float *theta, int networks, const PerceptronWidths
 }
 
 void shuffle_units(Stream &s, float *to, const float *from, int networks, int pair, const PerceptronWidths &w,
-                   const Draws &d) {
+                   const UnitFactors &f, const Draws &d) {
   const std::size_t v = w.parameters();
   each(s, std::size_t(networks) * v, [=] __device__(std::size_t e) {
     const std::size_t n = e / v;
@@ -76,14 +82,18 @@ void shuffle_units(Stream &s, float *to, const float *from, int networks, int pa
         return unit;
       return RandomOrder(d.seed, d.purpose, stream, d.first_index + std::uint64_t(l), std::uint32_t(w.width[l]))(unit);
     };
+    const auto factor = [&](int l, std::uint32_t unit) {
+      return l == 0 || l == w.layers ? 1.0f : unit_factor(f, d, stream, l, unit);
+    };
     std::size_t at = e % v, offset = 0;
     int l = 0;
     for (; at >= std::size_t(w.width[l] + 1) * w.width[l + 1]; ++l)
       at -= std::size_t(w.width[l] + 1) * w.width[l + 1], offset += std::size_t(w.width[l] + 1) * w.width[l + 1];
     const std::size_t in = std::size_t(w.width[l]), weights = in * w.width[l + 1];
-    const std::size_t of = at < weights ? source(l + 1, std::uint32_t(at / in)) * in + source(l, std::uint32_t(at % in))
-                                        : weights + source(l + 1, std::uint32_t(at - weights));
-    to[e] = from[n * v + offset + of];
+    const bool weight = at < weights;
+    const auto row = std::uint32_t(weight ? at / in : at - weights), column = std::uint32_t(weight ? at % in : 0);
+    const std::size_t of = weight ? source(l + 1, row) * in + source(l, column) : weights + source(l + 1, row);
+    to[e] = from[n * v + offset + of] * (weight ? factor(l + 1, row) / factor(l, column) : factor(l + 1, row));
   });
 }
 

@@ -22,17 +22,6 @@ namespace {
 
 constexpr std::size_t word = sizeof(float);
 
-// A case whose run(tensors, i) works on tensors of these sizes (in bytes).
-template <class Run>
-BenchCase on_tensors(std::string name, double bytes, double flops, std::vector<std::size_t> sizes, Run run) {
-  BenchCase c{std::move(name), bytes, flops, {}};
-  c.prepare = [sizes, run](Stream &s) -> std::function<void(int)> {
-    auto tensors = std::make_shared<Tensors>(s, sizes);
-    return [&s, tensors, run](int i) { run(s, *tensors, i); };
-  };
-  return c;
-}
-
 // "32768x768", "100M".
 std::string count_of(std::size_t n) {
   return n % 1'000'000 == 0 ? fmt::format("{}M", n / 1'000'000) : fmt::format("{}", n);

@@ -188,7 +188,7 @@ std::vector<BenchCase> step_cases(bool gpu) {
 std::vector<BenchCase> bench_cases(const Device &device) {
   const bool gpu = device.backend == Backend::cuda;
   auto all = operation_cases(gpu);
-  for (auto &more : {step_cases(gpu), zoo_cases(gpu), transformer_cases(gpu)})
+  for (auto &more : {token_cases(gpu), step_cases(gpu), zoo_cases(gpu), transformer_cases(gpu)})
     all.insert(all.end(), more.begin(), more.end());
   return all;
 }

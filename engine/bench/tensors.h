@@ -1,8 +1,8 @@
-// Tensors for a benchmark: several equal sets of them, used in turn, that together exceed every cache.
+// Tensors for a benchmark: several equal sets of them, used in turn, that together exceed every cache; and cases that
+// need nothing else.
 #pragma once
-#include "kernels/device.h"
+#include "bench.h"
 #include "kernels/random.h"
-#include <vector>
 
 namespace theta {
 
@@ -42,5 +42,16 @@ private:
   int sets_;
   Memory memory_;
 };
+
+// A case whose run(tensors, i) works on tensors of these sizes (in bytes).
+template <class Run>
+BenchCase on_tensors(std::string name, double bytes, double flops, std::vector<std::size_t> sizes, Run run) {
+  BenchCase c{std::move(name), bytes, flops, {}};
+  c.prepare = [sizes, run](Stream &s) -> std::function<void(int)> {
+    auto tensors = std::make_shared<Tensors>(s, sizes);
+    return [&s, tensors, run](int i) { run(s, *tensors, i); };
+  };
+  return c;
+}
 
 } // namespace theta

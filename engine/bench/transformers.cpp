@@ -1,37 +1,15 @@
-// The weight transformer: whole training steps, sampling, and its attention, on random tokens.
+// The weight transformer: whole training steps and sampling, on random tokens.
 #include "cases.h"
 #include "engine/generators/weight_transformer.h"
 #include "engine/training/trainable.h"
 #include "kernels/add.h"
 #include "kernels/noising.h"
 #include "kernels/reduce.h"
-#include "tensors.h"
 #include <fmt/core.h>
 
 namespace theta {
 
 namespace {
-
-BenchCase attention(const Attention &p) {
-  const std::size_t n = std::size_t(p.batch) * p.tokens * p.heads * p.head, sums = p.pairs() * std::size_t(p.tokens);
-  const double pair = double(p.pairs()) * p.tokens * p.tokens * p.head;
-  BenchCase c{fmt::format("attention_fwd_bwd_T{}_h{}_{}x{}", p.tokens, p.head, p.batch, p.heads),
-              2.0 * 12 * double(n),
-              14 * pair,
-              {}};
-  c.half_products = true;
-  c.prepare = [p, n, sums](Stream &s) -> std::function<void(int)> {
-    auto tensors =
-        std::make_shared<Tensors>(s, std::vector<std::size_t>{6 * n, 2 * n, 2 * n, 6 * n, 4 * sums, 4 * sums});
-    return [&s, tensors, p](int i) {
-      const Tensors &t = *tensors;
-      attention_forward<bf16>(s, t.at<bf16>(i, 1), t.at<float>(i, 4), t.at<bf16>(i, 0), nullptr, p);
-      attention_backward<bf16>(s, t.at<bf16>(i, 3), t.at<bf16>(i, 2), t.at<bf16>(i, 1), t.at<float>(i, 4),
-                               t.at<bf16>(i, 0), nullptr, t.at<float>(i, 5), p);
-    };
-  };
-  return c;
-}
 
 struct Work {
   WeightTransformerShape shape;
@@ -143,14 +121,12 @@ WeightTransformerShape pieces(int tokens, int token_width, int width, int layers
 
 std::vector<BenchCase> transformer_cases(bool gpu) {
   if (gpu)
-    return {attention({32, 1024, 12, 64}),
-            attention({512, 64, 12, 64}),
-            step("transformer_train_d768_L12_T64", pieces(64, 512, 768, 12, 12), 512),
+    return {step("transformer_train_d768_L12_T64", pieces(64, 512, 768, 12, 12), 512),
             step("transformer_train_d768_L12_T256", pieces(256, 512, 768, 12, 12), 128),
             step("transformer_train_d512_L6_T64", pieces(64, 512, 512, 6, 8), 512),
             sampling("sample_1024_of_7960_params_50_steps_d512_L6", pieces(26, 310, 512, 6, 8), 1024, 50)};
   const WeightTransformerShape small{{{"units", 8, 60, true}, {"biases", 1, 10, false}}, 96, 3, 4, 64};
-  return {attention({64, 9, 4, 24}), step("transformer_train_cpu_d96_L3_T9_b64", small, 64)};
+  return {step("transformer_train_cpu_d96_L3_T9_b64", small, 64)};
 }
 
 } // namespace theta

@@ -87,25 +87,43 @@ NetworkSource::Facts ZooSource::next(Stream &s, float *theta, float *start) {
   return batches_.facts_of(std::uint64_t(next_++));
 }
 
-StreamSource::StreamSource(ZooStream &stream, const ZooRecipe &recipe, NetworkBatch batch)
-    : stream_(stream), recipe_(recipe), batch_(std::move(batch)) {
-  if (batch_.pairs)
-    throw InputError("fit.source: found stream, expected zoo for a generator that starts from a checkpoint");
+StreamSource::StreamSource(ZooStream &stream, const ZooRecipe &recipe, NetworkBatch batch, float *run_rows,
+                           std::uint64_t seed)
+    : stream_(stream), recipe_(recipe), batch_(std::move(batch)), run_rows_(run_rows), seed_(seed) {
+  if (batch_.pairs && stream_.checkpoints() < 2)
+    throw InputError("fit: zoo.checkpoints: found one checkpoint a run, expected several for a generator that starts "
+                     "from one");
   for (const std::string &column : batch_.columns)
     ZooStream::Row{}.fact(column); // throws for one that it has not
 }
 
-NetworkSource::Facts StreamSource::next(Stream &s, float *theta, float *) {
-  std::vector<ZooStream::Row> rows;
-  while (rows.size() < std::size_t(batch_.networks)) {
-    const auto row = stream_.next(s, theta + rows.size() * stream_.parameters(), 1).front();
-    if (row.run >= recipe_.networks || !is_held_out(row.run, recipe_.held_out))
-      rows.push_back(row);
+NetworkSource::Facts StreamSource::next(Stream &s, float *theta, float *start) {
+  std::vector<ZooStream::Row> targets, starts;
+  const std::size_t v = stream_.parameters();
+  while (targets.size() < std::size_t(batch_.networks)) {
+    float *to = theta + targets.size() * v;
+    const auto rows = stream_.next(s, batch_.pairs ? run_rows_ : to, batch_.pairs ? stream_.checkpoints() : 1);
+    const std::int64_t run = rows.front().run;
+    if (run < recipe_.networks && is_held_out(run, recipe_.held_out))
+      continue;
+    if (!batch_.pairs) {
+      targets.push_back(rows.front());
+      continue;
+    }
+    const auto bits = philox(seed_, Purpose::start_choice, order_stream, std::uint64_t(run));
+    const auto below = [](std::uint32_t word, std::size_t n) { return std::size_t(std::uint64_t(word) * n >> 32); };
+    const std::size_t target = 1 + below(bits.word[0], rows.size() - 1), from = below(bits.word[1], target);
+    copy(s, to, run_rows_ + target * v, v * sizeof(float));
+    copy(s, start + starts.size() * v, run_rows_ + from * v, v * sizeof(float));
+    targets.push_back(rows[target]), starts.push_back(rows[from]);
   }
   Facts facts;
-  for (const auto &column : batch_.columns)
-    for (const auto &row : rows)
+  for (const auto &column : batch_.columns) {
+    for (const auto &row : targets)
       facts.target.push_back(row.fact(column));
+    for (const auto &row : starts)
+      facts.start.push_back(row.fact(column));
+  }
   return facts;
 }
 

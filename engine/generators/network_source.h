@@ -63,11 +63,13 @@ private:
 };
 
 // A zoo without end, in training on cores of its own, until this is gone. No network comes twice. Runs that the
-// recipe's own zoo holds out are left out.
+// recipe's own zoo holds out are left out. Pairs: one of each run, its target any row but the first, its start an
+// earlier one, both drawn at random.
 class StreamSource : public NetworkSource {
 public:
-  // Throws InputError for pairs and for columns that a stream does not know.
-  StreamSource(ZooStream &, const ZooRecipe &, NetworkBatch);
+  // run_rows: room on the device for a run's rows, [checkpoints, V], where there are pairs. Throws InputError for
+  // columns that a stream does not know, and for pairs of runs of one row.
+  StreamSource(ZooStream &, const ZooRecipe &, NetworkBatch, float *run_rows, std::uint64_t seed);
   ~StreamSource() override { stream_.stop(); }
   Facts next(Stream &, float *theta, float *start) override;
   std::map<std::string, long> position() const override;
@@ -76,6 +78,8 @@ private:
   ZooStream &stream_;
   ZooRecipe recipe_;
   NetworkBatch batch_;
+  float *run_rows_;
+  std::uint64_t seed_;
 };
 
 } // namespace theta

@@ -18,7 +18,7 @@ template <class V> void visit(V &v, TransformerConfig &c) {
   v("source", c.source, network_origin_named), v("draws", c.draws);
   v("tokens", c.tokens), v("chunk", c.chunk), v("own_coders", c.own_coders);
   v("normalizer", c.normalizer, normalizer_named), v("balance", c.balance), v("align", c.align);
-  v("shuffle", c.shuffle);
+  v("shuffle", c.shuffle), v("flip", c.factors.signs), v("rescale", c.factors.spread);
   v("noise", c.noise, noise_schedule_named), v("objective", c.objective, objective_named);
   v("conditions", c.conditions), v("start", c.start), v("residual", c.residual);
   v("condition_by", c.condition_by, condition_way_named), v("drop", c.drop);
@@ -105,8 +105,9 @@ void check(const TransformerConfig &c) {
     wrong("residual", "true", "false but with start = true and objective = x0");
   if (c.align && (c.start || c.shuffle || c.source == NetworkOrigin::stream))
     wrong("align", "true", "false with start, shuffle or source = stream");
-  if (c.start && c.source == NetworkOrigin::stream)
-    wrong("source", "stream", "zoo with start = true");
+  if ((c.factors.signs || c.factors.spread > 0) && (!c.shuffle || c.balance))
+    wrong(c.factors.signs ? "flip" : "rescale", c.factors.signs ? "true" : "more than 0",
+          "otherwise but with shuffle = true and balance = false");
 }
 
 NetworkFacts network_facts(const ZooFormat &format, const std::string &where) {
@@ -127,7 +128,8 @@ TokenCoder::TokenCoder(const TransformerConfig &c, const NetworkFacts &facts)
   if (c.shuffle) {
     if (!units)
       throw InputError("fit.transformer.shuffle: found true, expected false for what is not a perceptron");
-    shuffled_ = facts.shape;
+    check_factors(*facts.shape, c.factors);
+    shuffled_ = facts.shape, factors_ = c.factors;
   }
   if (c.align) {
     if (!units)
@@ -217,7 +219,7 @@ void TokenCoder::balance(Stream &s, float *theta, int networks) const {
 
 void TokenCoder::shuffle(Stream &s, float *to, const float *from, int networks, int pair, std::uint64_t seed,
                          std::uint32_t first_stream) const {
-  shuffle_units<float>(s, to, from, networks, pair, PerceptronWidths::of(shuffled_->widths),
+  shuffle_units<float>(s, to, from, networks, pair, PerceptronWidths::of(shuffled_->widths), factors_,
                        {seed, Purpose::unit_order, first_stream, 0});
 }
 

@@ -78,6 +78,8 @@ TransformerFit::TransformerFit(TransformerConfig config, const NetworkFacts &fac
   const auto activation = [&](const char *name, std::int64_t n, std::int64_t width) {
     return plan_.reserve<float>(name, MemoryClass::activations, {n, width}, "fit.transformer.batch");
   };
+  if (stream_ && config_.start)
+    run_rows_ = data("fit.run", std::int64_t(stream_->checkpoints()), v);
   if (config_.shuffle)
     shuffled_ = activation("fit.shuffled", networks, v);
   x0_ = activation("fit.x0", part, size);
@@ -142,7 +144,7 @@ std::unique_ptr<NetworkSource> TransformerFit::source(Stream &s, const Work &w, 
     if (state)
       from = {state->number("wave"), state->number("row")};
     stream_->start(s.device(), w.stream_arena, *stream_task_->data, from, s.is_cuda() ? 0 : cores_of_stream());
-    return std::make_unique<StreamSource>(*stream_, stream_task_->recipe, batch_);
+    return std::make_unique<StreamSource>(*stream_, stream_task_->recipe, batch_, w.at(run_rows_), seed_);
   }
   std::vector<float *> staging;
   for (const Slot slot : staging_)

@@ -108,6 +108,8 @@ template <class V> void visit(V &v, Config &c) {
   v("balance", c.transformer.balance);
   v("align", c.transformer.align);
   v("shuffle", c.transformer.shuffle);
+  v("flip", c.transformer.factors.signs);
+  v("rescale", c.transformer.factors.spread, Limits{0, 2});
   v("noise", c.transformer.noise, noise_schedule_named);
   v("objective", c.transformer.objective, objective_named);
   v("conditions", c.transformer.conditions);

@@ -48,8 +48,9 @@ UnitBalance unit_balance(const NetworkShape &shape) {
   case Activation::leaky_relu:
     return UnitBalance::norms;
   case Activation::tanh:
-  case Activation::sine:
     return UnitBalance::signs;
+  case Activation::sine:
+    return UnitBalance::phases;
   default:
     return UnitBalance::none;
   }
@@ -82,11 +83,21 @@ void permute_units(float *theta, const NetworkShape &shape, int layer, const std
   }
 }
 
-void shuffle_units(float *theta, const NetworkShape &shape, std::uint64_t seed, std::uint32_t stream) {
+void check_factors(const NetworkShape &shape, const UnitFactors &f) {
+  const UnitBalance kind = unit_balance(shape);
+  if (f.signs && kind != UnitBalance::signs && kind != UnitBalance::phases)
+    throw InputError("symmetry: found signs of units with ", name_of(shape.act), ", expected tanh or sine");
+  if (f.spread > 0 && kind != UnitBalance::norms)
+    throw InputError("symmetry: found scales of units with ", name_of(shape.act), ", expected relu or leaky_relu");
+}
+
+void shuffle_units(float *theta, const NetworkShape &shape, const UnitFactors &factors, std::uint64_t seed,
+                   std::uint32_t stream) {
+  check_factors(shape, factors);
   Stream host{Device{}};
   const auto widths = PerceptronWidths::of(shape.widths);
   const std::vector<float> before(theta, theta + widths.parameters());
-  shuffle_units<float>(host, theta, before.data(), 1, 0, widths, {seed, Purpose::unit_order, stream, 0});
+  shuffle_units<float>(host, theta, before.data(), 1, 0, widths, factors, {seed, Purpose::unit_order, stream, 0});
 }
 
 UnitOrders match_units(float *theta, const float *reference, const NetworkShape &shape) {

@@ -38,6 +38,7 @@ public:
 
   void plan(MemoryPlan &);
   std::size_t parameters() const { return wave_.parameters(); }
+  std::size_t checkpoints() const { return wave_.checkpoints(); } // rows a run
 
   // Starts the thread, on `threads` cores of the cpu (0: as many as there are). Call it once; arena and data must live
   // as long as this.

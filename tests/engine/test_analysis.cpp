@@ -35,7 +35,7 @@ TEST_CASE("assigned distances: none between orders and balances of one network, 
   const UnitDistance distance(shape);
   auto a = random_values<float>(4 * v, 1), moved = a;
   for (std::uint32_t i = 0; i < 4; ++i)
-    shuffle_units(moved.data() + i * v, shape, 3, i);
+    shuffle_units(moved.data() + i * v, shape, {}, 3, i);
   const auto d = distance(a, moved);
   auto balanced = a;
   for (std::size_t i = 0; i < 4; ++i)

@@ -62,9 +62,19 @@ TEST_CASE("symmetry: balancing, changing places and matching leave the function 
       const auto theta = random_values<float>(v, 1, 0.3);
       auto balanced = theta, shuffled = theta;
       balance(balanced.data(), shape);
-      shuffle_units(shuffled.data(), shape, 3, 4);
+      shuffle_units(shuffled.data(), shape, {}, 3, 4);
       check_same_function(balanced, theta, shape);
       check_same_function(shuffled, theta, shape);
+      UnitFactors factors{.signs = act == Activation::tanh || act == Activation::sine,
+                          .spread = act == Activation::relu || act == Activation::leaky_relu ? 0.3 : 0};
+      auto augmented = theta;
+      shuffle_units(augmented.data(), shape, factors, 3, 4);
+      check_same_function(augmented, theta, shape);
+      if (widths.size() > 2)
+        CHECK((augmented != shuffled) == (act != Activation::gelu));
+      factors.signs = !factors.signs, factors.spread = 0;
+      if (factors.signs)
+        CHECK_THROWS_AS(shuffle_units(augmented.data(), shape, factors, 3, 4), InputError);
       if (widths.size() > 2)
         CHECK(shuffled != theta);
       // Of one network in any order of units and any balance, the same member.

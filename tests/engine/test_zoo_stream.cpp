@@ -1,6 +1,8 @@
+#include "engine/generators/network_source.h"
 #include "engine/zoo/zoo_stream.h"
 #include "small_data.h"
 #include "tests/check.h"
+#include <set>
 
 using namespace theta;
 using namespace theta::test;
@@ -19,10 +21,11 @@ struct Source {
   std::vector<float> theta;
   std::vector<ZooStream::Row> rows;
 
-  explicit Source(Device d, int wave = 3, double divergence_limit = 1e3)
-      : device(d), stream(recipe(wave, divergence_limit), task.network, task.seed, sizes_of(data), d.backend), s(d) {}
-  const ZooRecipe &recipe(int wave, double divergence_limit) {
-    task.recipe.wave = wave, task.recipe.divergence_limit = divergence_limit;
+  explicit Source(Device d, int wave = 3, double divergence_limit = 1e3, long count = 10)
+      : device(d), stream(recipe(wave, divergence_limit, count), task.network, task.seed, sizes_of(data), d.backend),
+        s(d) {}
+  const ZooRecipe &recipe(int wave, double divergence_limit, long count) {
+    task.recipe.wave = wave, task.recipe.count = count, task.recipe.divergence_limit = divergence_limit;
     return task.recipe;
   }
   void start(StreamPosition from = {}) {
@@ -78,6 +81,43 @@ TEST_CASE("zoo stream: goes on from a position with the same rows") {
   after.take(12);
   before.theta.insert(before.theta.end(), after.theta.begin(), after.theta.end());
   CHECK(before.theta == whole.theta);
+}
+
+TEST_CASE("stream source: pairs are two rows of one run, none held out, no run twice") {
+  constexpr int networks = 4, batches = 5;
+  Source plain(Device{}, 3, 1e3, 4), paired(Device{}, 3, 1e3, 4); // runs of five rows
+  plain.start(), paired.start();
+  plain.take(5 * 30);
+  const std::size_t v = plain.stream.parameters();
+  const auto row_of = [&](float run, float step) {
+    for (std::size_t r = 0; r < plain.rows.size(); ++r)
+      if (float(plain.rows[r].run) == run && float(plain.rows[r].step) == step)
+        return plain.theta.begin() + std::ptrdiff_t(r * v);
+    return plain.theta.end();
+  };
+  const Buffer<float> theta(paired.s, networks * v), start(paired.s, networks * v), run_rows(paired.s, 5 * v);
+  StreamSource source(paired.stream, paired.task.recipe, {networks, true, {"run", "step"}}, run_rows, 1);
+  std::set<float> runs, steps;
+  for (int batch = 0; batch < batches; ++batch) {
+    const auto facts = source.next(paired.s, theta, start);
+    const auto targets = theta.host(), starts = start.host();
+    for (std::size_t b = 0; b < networks; ++b) {
+      const float run = facts.target[b], target_step = facts.target[networks + b],
+                  start_step = facts.start[networks + b];
+      CHECK(runs.insert(run).second);
+      CHECK(facts.start[b] == run);
+      CHECK(start_step < target_step);
+      steps.insert(target_step);
+      const auto target_row = row_of(run, target_step), start_row = row_of(run, start_step);
+      REQUIRE((target_row != plain.theta.end() && start_row != plain.theta.end()));
+      CHECK(std::equal(target_row, target_row + std::ptrdiff_t(v), targets.begin() + std::ptrdiff_t(b * v)));
+      CHECK(std::equal(start_row, start_row + std::ptrdiff_t(v), starts.begin() + std::ptrdiff_t(b * v)));
+      CHECK(!(run < float(plain.task.recipe.networks) && is_held_out(long(run), plain.task.recipe.held_out)));
+    }
+  }
+  CHECK(steps == std::set<float>{8, 12, 16, 20}); // all but the first, among 20 drawn
+  Source single(Device{}, 3, 1e3, 20);
+  CHECK_THROWS_AS(StreamSource(single.stream, single.task.recipe, {1, true, {}}, run_rows, 1), InputError);
 }
 
 TEST_CASE("zoo stream: a recipe under which every run diverges is an error, not a wait without end") {

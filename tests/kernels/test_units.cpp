@@ -1,6 +1,8 @@
+#include "kernels/activation.h"
 #include "kernels/units.h"
 #include "tests/check.h"
 #include <algorithm>
+#include <numbers>
 #include <set>
 
 using namespace theta;
@@ -8,8 +10,8 @@ using namespace theta::test;
 
 namespace {
 
-// Outputs of a perceptron with ReLU or tanh, in double.
-std::vector<double> outputs(const float *theta, const PerceptronWidths &w, std::vector<double> x, bool relu) {
+// Outputs of a perceptron, in double.
+std::vector<double> outputs(const float *theta, const PerceptronWidths &w, std::vector<double> x, Activation act) {
   for (int l = 0; l < w.layers; ++l) {
     const int in = w.width[l], out = w.width[l + 1];
     std::vector<double> y;
@@ -17,7 +19,7 @@ std::vector<double> outputs(const float *theta, const PerceptronWidths &w, std::
       double sum = theta[in * out + o];
       for (int i = 0; i < in; ++i)
         sum += theta[o * in + i] * x[std::size_t(i)];
-      y.push_back(l + 1 == w.layers ? sum : relu ? std::max(0.0, sum) : std::tanh(sum));
+      y.push_back(l + 1 == w.layers ? sum : activate(act, sum));
     }
     theta += in * out + out, x = std::move(y);
   }
@@ -33,18 +35,27 @@ TEST_CASE("units: balanced and shuffled networks compute the same, on every devi
       const int networks = 4, pair = 2;
       const std::size_t v = w.parameters(), n = v * networks;
       const auto start = random_values<float>(n, 1);
-      const Buffer<float> norms(s, start), signs(s, start), shuffled(s, n);
+      const Buffer<float> norms(s, start), signs(s, start), phases(s, start), shuffled(s, n), scaled(s, n),
+          turned(s, n);
       balance_units<float>(s, norms, networks, w, UnitBalance::norms);
       balance_units<float>(s, signs, networks, w, UnitBalance::signs);
-      shuffle_units<float>(s, shuffled, norms, networks, pair, w, {5, Purpose::unit_order, 9, 0});
-      const auto balanced = norms.host(), flipped = signs.host(), moved = shuffled.host();
+      balance_units<float>(s, phases, networks, w, UnitBalance::phases);
+      const Draws draws{5, Purpose::unit_order, 9, 0};
+      shuffle_units<float>(s, shuffled, norms, networks, pair, w, {}, draws);
+      shuffle_units<float>(s, scaled, norms, networks, pair, w, {.spread = 0.5}, draws);
+      shuffle_units<float>(s, turned, signs, networks, pair, w, {.signs = true}, draws);
+      const auto balanced = norms.host(), flipped = signs.host(), moved = shuffled.host(), sizes = scaled.host(),
+                 mirrored = turned.host(), sines = phases.host();
       const auto x = random_values<double>(std::size_t(shape.front()), 7);
       for (int i = 0; i < networks; ++i) {
         const float *before = start.data() + std::size_t(i) * v;
-        const auto relu = outputs(before, w, x, true), tanh = outputs(before, w, x, false);
-        CHECK(norm_error(outputs(balanced.data() + std::size_t(i) * v, w, x, true), relu) <= 1e-5);
-        CHECK(norm_error(outputs(moved.data() + std::size_t(i) * v, w, x, true), relu) <= 1e-5);
-        CHECK(norm_error(outputs(flipped.data() + std::size_t(i) * v, w, x, false), tanh) <= 1e-5);
+        for (const auto &[after, act] : {std::pair{&balanced, Activation::relu},
+                                         {&moved, Activation::relu},
+                                         {&sizes, Activation::relu},
+                                         {&flipped, Activation::tanh},
+                                         {&mirrored, Activation::tanh},
+                                         {&sines, Activation::sine}})
+          CHECK(norm_error(outputs(after->data() + std::size_t(i) * v, w, x, act), outputs(before, w, x, act)) <= 1e-5);
         if (w.layers == 1)
           continue;
         // The last hidden layer was balanced last: its units' norms are equal; and signs are positive.
@@ -52,19 +63,49 @@ TEST_CASE("units: balanced and shuffled networks compute the same, on every devi
         const std::size_t first =
             v - std::size_t(in + 1) * std::size_t(units) - std::size_t(units + 1) * std::size_t(out);
         for (int u = 0; u < units; ++u) {
-          double incoming = 0, outgoing = 0, largest = 0;
+          double incoming = 0, outgoing = 0, largest = 0, most = 0;
           const float *theta = balanced.data() + std::size_t(i) * v + first;
           const float *sign = flipped.data() + std::size_t(i) * v + first;
+          const float *sine = sines.data() + std::size_t(i) * v + first;
           for (int k = 0; k <= in; ++k) {
             const int at = k < in ? u * in + k : in * units + u;
             incoming += std::pow(theta[at], 2);
             largest = std::abs(sign[at]) > std::abs(largest) ? sign[at] : largest;
+            most = std::abs(sine[at]) > std::abs(most) ? sine[at] : most;
           }
           for (int o = 0; o < out; ++o)
             outgoing += std::pow(theta[(in + 1) * units + o * units + u], 2);
           CHECK(incoming == doctest::Approx(outgoing).epsilon(1e-4));
           CHECK(largest > 0);
+          CHECK(most > 0);
+          CHECK(std::abs(sine[in * units + u]) <= std::numbers::pi / 60 * (1 + 1e-5));
         }
+      }
+      // Units keep their order under factors; networks i and i + pair share both.
+      if (w.layers > 1 && shape[1] > 3) {
+        const int in = shape[0], units = shape[1];
+        const auto bias = [&](const std::vector<float> &of, int i, int u) {
+          return of[std::size_t(i) * v + std::size_t(in * units + u)];
+        };
+        const auto negative = [&](int i, int u) { // what of balanced signs was positive
+          float largest = 0;
+          for (int k = 0; k <= in; ++k)
+            if (const float x = mirrored[std::size_t(i) * v + std::size_t(k < in ? u * in + k : in * units + u)];
+                std::abs(x) > std::abs(largest))
+              largest = x;
+          return largest < 0;
+        };
+        int flips = 0;
+        double squares = 0;
+        for (int u = 0; u < units; ++u) {
+          const double factor = bias(sizes, 0, u) / bias(moved, 0, u);
+          CHECK(bias(sizes, 2, u) / bias(moved, 2, u) == doctest::Approx(factor).epsilon(1e-5));
+          CHECK(negative(0, u) == negative(2, u));
+          squares += std::pow(std::log(factor), 2), flips += negative(0, u);
+        }
+        REQUIRE(units == 40);
+        CHECK(std::sqrt(squares / units) == doctest::Approx(0.5).epsilon(0.35)); // three standard errors
+        CHECK((flips > 10 && flips < 30));                                       // likewise
       }
       // Networks i and i + pair move alike: the first bias of each unit tells where it went.
       if (w.layers > 1 && shape[1] > 3) {
@@ -83,7 +124,7 @@ TEST_CASE("units: balanced and shuffled networks compute the same, on every devi
         const auto one = order(0);
         CHECK(std::set<std::size_t>(one.begin(), one.end()).size() == std::size_t(shape[1]));
       }
-      return Results{balanced, flipped, moved};
+      return Results{balanced, flipped, moved, sizes, mirrored, sines};
     });
   CHECK_THROWS_AS(PerceptronWidths::of({3}), InputError);
 }

@@ -84,10 +84,14 @@ r2=$(awk '/^R²/ { print int(100 * $NF) }' "$work/table")
 grep -q '^one step from unseen starts' "$work/table" || fail "no report of the step from unseen starts"
 "$theta" sample "$work/transformer.toml" --out "$work/told" "${told[@]}" --set sample.count=80 --set sample.guidance=2 --set sample.solver=ddim >/dev/null 2>"$work/err" ||
   fail "guided samples failed: $(tail -n 1 "$work/err")"
+"$theta" run "$work/transformer.toml" --out "$work/told_stream" "${told[@]}" --set fit.transformer.source=stream --set fit.transformer.draws=4 \
+  --set fit.transformer.steps=100 --set sample.count=40 >"$work/table" 2>"$work/err" ||
+  fail "pairs of a stream failed: $(tail -n 1 "$work/err")"
+grep -q '^one step from unseen starts' "$work/table" || fail "no report of pairs of a stream"
 "$theta" run "$work/transformer.toml" --out "$work/gpt" "${told[@]}" --set fit.transformer.tokens=chunk --set fit.transformer.own_coders=true \
   --set fit.transformer.condition_by=tokens --set fit.transformer.objective=x0 --set fit.transformer.noise=linear \
   --set fit.transformer.residual=true --set fit.transformer.shuffle=true --set fit.transformer.normalizer=global \
-  --set fit.transformer.accumulate=2 --set fit.transformer.recompute=true --set fit.transformer.qk_norm=true \
+  --set fit.transformer.balance=false --set fit.transformer.rescale=0.2 --set fit.transformer.accumulate=2 --set fit.transformer.recompute=true --set fit.transformer.qk_norm=true \
   --set fit.transformer.steps=200 --set fit.transformer.probe_every=100 --set sample.solver=ddpm >"$work/table" 2>"$work/err" ||
   fail "G.pt's options failed: $(tail -n 1 "$work/err")"
 grep -q '^R²' "$work/table" || fail "no alignment of G.pt's options"
@@ -98,7 +102,9 @@ expect 2 "expected NAME=VALUE" "$theta" plan "$work/transformer.toml" --set 'sam
 expect 2 "found no column" "$theta" fit "$work/transformer.toml" --out "$work/whole" --set 'fit.transformer.conditions=["beauty"]'
 expect 2 "expected false but with start = true" "$theta" plan "$work/transformer.toml" --set fit.transformer.residual=true
 expect 2 "expected several for a generator that starts" "$theta" fit "$work/transformer.toml" --out "$work/whole" --set fit.transformer.start=true
-expect 2 "expected zoo with start" "$theta" plan "$work/transformer.toml" --set fit.transformer.start=true --set fit.transformer.source=stream
+expect 2 "expected otherwise but with shuffle = true and balance = false" "$theta" plan "$work/transformer.toml" --set fit.transformer.rescale=0.5
+expect 2 "expected tanh or sine" "$theta" plan "$work/transformer.toml" --set fit.transformer.flip=true --set fit.transformer.shuffle=true --set fit.transformer.balance=false
+expect 2 "expected several for a generator that starts" "$theta" fit "$work/transformer.toml" --out "$work/whole" --set fit.transformer.start=true --set fit.transformer.source=stream
 expect 2 "expected one of neuron, chunk, layer" "$theta" run "$work/transformer.toml" --out "$work/none" --set fit.transformer.tokens=words
 expect 2 "expected a divisor of width" "$theta" plan "$work/transformer.toml" --set fit.transformer.heads=5
 expect 2 "expected p-diff or transformer" "$theta" plan "$work/transformer.toml" --set fit.generator=gan
