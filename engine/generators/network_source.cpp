@@ -7,6 +7,12 @@ namespace {
 
 constexpr std::uint32_t order_stream = 2; // of batches
 
+// Which of n earlier networks is a start: even in the square root of its place, since starts of samples are first ones.
+std::size_t start_of(std::uint32_t bits, std::size_t n) {
+  const double u = uniform01(bits);
+  return std::min(n - 1, std::size_t(u * u * double(n)));
+}
+
 // A column as floats, whatever its type.
 std::vector<float> numbers_of(const ZooReader &zoo, const std::string &column) {
   if (!zoo.has_column(column))
@@ -54,7 +60,7 @@ std::vector<std::size_t> ZooBatches::rows_of(std::uint64_t batch) const {
     chosen.push_back(targets_[i]);
     if (batch_.pairs) {
       const auto bits = philox(seed_, Purpose::start_choice, order_stream, position).word[0];
-      starts.push_back(run_rows_[run_first_[i] + std::size_t(std::uint64_t(bits) * earlier_[i] >> 32)]);
+      starts.push_back(run_rows_[run_first_[i] + start_of(bits, earlier_[i])]);
     }
   }
   chosen.insert(chosen.end(), starts.begin(), starts.end());
@@ -111,8 +117,8 @@ NetworkSource::Facts StreamSource::next(Stream &s, float *theta, float *start) {
       continue;
     }
     const auto bits = philox(seed_, Purpose::start_choice, order_stream, std::uint64_t(run));
-    const auto below = [](std::uint32_t word, std::size_t n) { return std::size_t(std::uint64_t(word) * n >> 32); };
-    const std::size_t target = 1 + below(bits.word[0], rows.size() - 1), from = below(bits.word[1], target);
+    const std::size_t target = 1 + std::size_t(std::uint64_t(bits.word[0]) * (rows.size() - 1) >> 32);
+    const std::size_t from = start_of(bits.word[1], target);
     copy(s, to, run_rows_ + target * v, v * sizeof(float));
     copy(s, start + starts.size() * v, run_rows_ + from * v, v * sizeof(float));
     targets.push_back(rows[target]), starts.push_back(rows[from]);

@@ -28,7 +28,7 @@ public:
 };
 
 // Which rows of a zoo make batch i. Each epoch has an order of its own. Pairs: every row but a run's first is a target,
-// its start an earlier one of its run, drawn at random.
+// its start an earlier one of its run, drawn at random, early ones more often: even in the square root of their place.
 class ZooBatches {
 public:
   // The rows that may be drawn. Throws InputError where a column is missing, or no run has two of the rows.
@@ -64,7 +64,7 @@ private:
 
 // A zoo without end, in training on cores of its own, until this is gone. No network comes twice. Runs that the
 // recipe's own zoo holds out are left out. Pairs: one of each run, its target any row but the first, its start an
-// earlier one, both drawn at random.
+// earlier one as above, both drawn at random.
 class StreamSource : public NetworkSource {
 public:
   // run_rows: room on the device for a run's rows, [checkpoints, V], where there are pairs. Throws InputError for

@@ -74,11 +74,18 @@ cnn_training.cu | cnn_training.cu | test_cnn_training | return inside ? | return
 attention.cu | attention.cu | test_attention | at.exists && first + row < tokens; | true;
 attention.cu | attention.cu | test_attention | if (row >= tokens) | if (false)
 attention.cu | attention.cu | test_attention | if (d < size) | if (true)
-modulate.cu | modulate.cu | test_modulate | 1:if (row >= p.batch * p.tokens) | if (false)
-modulate.cu | modulate.cu | test_modulate | 2:if (row >= p.batch * p.tokens) | if (false)
-modulate.cu | modulate.cu | test_modulate | warp > 0 \|\| column >= p.width | warp > 0
+modulate.cu | modulate.cu | test_modulate | 1:if (at.row >= p.rows()) | if (false)
+modulate.cu | modulate.cu | test_modulate | 2:if (at.row >= p.rows()) | if (false)
+modulate.cu | modulate.cu | test_modulate | first + stretch < p.tokens ? first + stretch : p.tokens | first + stretch
+modulate.cu | modulate.cu | test_modulate | if (i >= n) | if (false)
 convert.cu | convert.cu | test_convert | each(s, n - done | each(s, n - done + 1
 reduce.cu | reduce.cu | test_reduce | first + step < n ? first + step : n | first + step
+reduce.cu | reduce.cu | test_reduce | row < last && column < cols | row < last
+reduce.cu | reduce.cu | test_reduce | warp > 0 \|\| column >= cols | warp > 0
+reduce.cu | reduce.cu | test_reduce | (part + 1) * part_rows < rows ? (part + 1) * part_rows : rows | (part + 1) * part_rows
+head_norm.cu | head_norm.cu | test_head_norm | if (item >= std::size_t(p.rows) * 3 * p.heads) | if (false)
+units.cu | units.cu | test_units | if (item >= std::size_t(networks) * l.units) | if (false)
+units.cu | units.cu | test_units | if (place[e] >= 0) | if (true)
 '
 
 # change FILE WHAT BY: replaces the first occurrence of WHAT ("N:WHAT": the Nth); fails where there is none.
