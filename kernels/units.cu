@@ -9,7 +9,8 @@ namespace {
 constexpr unsigned threads = 128, warps = threads / 32;
 
 struct Layer {
-  int in, units, out;
+  int in, units, out; // in: weights that come into a unit
+  int taps;           // of the layer behind
   std::size_t weight; // its offset
 };
 
@@ -21,9 +22,13 @@ __global__ void balance_kernel(float *theta, int networks, std::size_t parameter
   if (item >= std::size_t(networks) * l.units) // whole warps
     return;
   const int u = int(item % l.units);
-  float *weight = theta + item / l.units * parameters + l.weight, *next = weight + std::size_t(l.in + 1) * l.units + u;
+  float *weight = theta + item / l.units * parameters + l.weight, *next = weight + std::size_t(l.in + 1) * l.units;
   const auto incoming = [&](int i) -> float & {
     return weight[i < l.in ? std::size_t(u) * l.in + i : std::size_t(l.in) * l.units + u];
+  };
+  const int leaving = l.out * l.taps;
+  const auto outgoing = [&](int i) -> float & {
+    return next[(std::size_t(i / l.taps) * l.units + u) * l.taps + i % l.taps];
   };
   float factor = 1, turns = 0; // half turns taken from the bias
   if (kind == UnitBalance::phases)
@@ -35,8 +40,8 @@ __global__ void balance_kernel(float *theta, int networks, std::size_t parameter
     float in = 0, out = 0;
     for (int i = lane; i <= l.in; i += 32)
       in += incoming(i) * incoming(i);
-    for (int o = lane; o < l.out; o += 32)
-      out += next[std::size_t(o) * l.units] * next[std::size_t(o) * l.units];
+    for (int i = lane; i < leaving; i += 32)
+      out += outgoing(i) * outgoing(i);
     in = warp_reduce<Sum>(in), out = warp_reduce<Sum>(out);
     if (in > 0 && out > 0)
       factor = sqrtf(sqrtf(out / in));
@@ -54,54 +59,46 @@ __global__ void balance_kernel(float *theta, int networks, std::size_t parameter
   }
   for (int i = lane; i <= l.in; i += 32)
     incoming(i) = turned(i) * factor;
-  const float leaving = fmodf(turns, 2) != 0 ? -1 / factor : 1 / factor;
-  for (int o = lane; o < l.out; o += 32)
-    next[std::size_t(o) * l.units] *= leaving;
+  const float inverse = fmodf(turns, 2) != 0 ? -1 / factor : 1 / factor;
+  for (int i = lane; i < leaving; i += 32)
+    outgoing(i) *= inverse;
+}
+
+// Weight `at` of network n once its units are shuffled.
+__device__ float shuffled(const float *theta, const UnitShuffle &s, std::size_t n, std::size_t at) {
+  const UnitLayers &w = s.layers;
+  if (w.layers == 0)
+    return theta[at];
+  int l = 0;
+  for (; at >= w.size(l); ++l)
+    at -= w.size(l), theta += w.size(l);
+  if (at >= w.weights(l)) {
+    const UnitSource bias = source_of(s, std::uint32_t(n), l + 1, std::uint32_t(at - w.weights(l)));
+    return theta[w.weights(l) + bias.unit] * bias.factor;
+  }
+  const std::size_t taps = std::size_t(w.taps[l]), column = at / taps, in = std::size_t(w.width[l]);
+  const UnitSource to = source_of(s, std::uint32_t(n), l + 1, std::uint32_t(column / in)),
+                   from = source_of(s, std::uint32_t(n), l, std::uint32_t(column % in));
+  return theta[(to.unit * in + from.unit) * taps + at % taps] * (to.factor / from.factor);
 }
 
 } // namespace
 
-void balance_units(Stream &s, float *theta, int networks, const PerceptronWidths &w, UnitBalance kind) {
-  Layer layer{};
-  for (int l = 0; l + 1 < w.layers; ++l) {
-    layer = {w.width[l], w.width[l + 1], w.width[l + 2], layer.weight};
-    launch(balance_kernel, blocks_for(std::size_t(networks) * std::size_t(layer.units), warps), threads, 0, s, theta,
-           networks, w.parameters(), layer, kind);
-    layer.weight += std::size_t(layer.in + 1) * std::size_t(layer.units);
-  }
-}
-
-void shuffle_units(Stream &s, float *to, const float *from, int networks, int pair, const PerceptronWidths &w,
-                   const UnitFactors &f, const Draws &d) {
-  const std::size_t v = w.parameters();
-  each(s, std::size_t(networks) * v, [=] __device__(std::size_t e) {
-    const std::size_t n = e / v;
-    const auto stream = d.first_stream + std::uint32_t(pair > 0 ? n % pair : n);
-    const auto source = [&](int l, std::uint32_t unit) { // of what stands at unit `unit` of layer l, 0 the inputs
-      if (l == 0 || l == w.layers)
-        return unit;
-      return RandomOrder(d.seed, d.purpose, stream, d.first_index + std::uint64_t(l), std::uint32_t(w.width[l]))(unit);
-    };
-    const auto factor = [&](int l, std::uint32_t unit) {
-      return l == 0 || l == w.layers ? 1.0f : unit_factor(f, d, stream, l, unit);
-    };
-    std::size_t at = e % v, offset = 0;
-    int l = 0;
-    for (; at >= std::size_t(w.width[l] + 1) * w.width[l + 1]; ++l)
-      at -= std::size_t(w.width[l] + 1) * w.width[l + 1], offset += std::size_t(w.width[l] + 1) * w.width[l + 1];
-    const std::size_t in = std::size_t(w.width[l]), weights = in * w.width[l + 1];
-    const bool weight = at < weights;
-    const auto row = std::uint32_t(weight ? at / in : at - weights), column = std::uint32_t(weight ? at % in : 0);
-    const std::size_t of = weight ? source(l + 1, row) * in + source(l, column) : weights + source(l + 1, row);
-    to[e] = from[n * v + offset + of] * (weight ? factor(l + 1, row) / factor(l, column) : factor(l + 1, row));
-  });
+void balance_units(Stream &s, float *theta, int networks, const UnitLayers &w, UnitBalance kind) {
+  std::size_t weight = 0;
+  for (int l = 0; l + 1 < w.layers; weight += w.size(l++))
+    if (kind == UnitBalance::norms || !w.pooled[l])
+      launch(balance_kernel, blocks_for(std::size_t(networks) * std::size_t(w.width[l + 1]), warps), threads, 0, s,
+             theta, networks, w.parameters(),
+             Layer{int(w.incoming(l)), w.width[l + 1], w.width[l + 2], w.taps[l + 1], weight}, kind);
 }
 
 void gather_tokens(Stream &s, float *tokens, const float *theta, const std::int32_t *place, const float *mean,
-                   const float *std, int networks, int repeat, std::size_t parameters, std::size_t size) {
+                   const float *std, int networks, int repeat, std::size_t parameters, std::size_t size,
+                   const UnitShuffle &shuffle) {
   each(s, std::size_t(networks) * repeat * size, [=] __device__(std::size_t i) {
-    const std::size_t r = i / size, e = i % size;
-    tokens[i] = place[e] < 0 ? 0 : (theta[r / repeat * parameters + place[e]] - mean[e]) / std[e];
+    const std::size_t r = i / size, e = i % size, n = r / repeat;
+    tokens[i] = place[e] < 0 ? 0 : (shuffled(theta + n * parameters, shuffle, n, place[e]) - mean[e]) / std[e];
   });
 }
 

@@ -8,8 +8,8 @@
 namespace theta {
 
 void UnitDistance::check(const NetworkShape &shape) {
-  if (!has_unit_symmetries(shape) || shape.widths.size() != 3)
-    throw InputError("eval.distance: found assigned, expected plain: it needs perceptrons of one hidden layer");
+  if (unit_layers(shape).layers != 2)
+    throw InputError("eval.distance: found assigned, expected plain: it needs networks of one hidden layer");
 }
 
 UnitDistance::UnitDistance(const NetworkShape &shape) : shape_(shape) {

@@ -1,4 +1,4 @@
-// Distances between perceptrons of one hidden layer whose units have no places: balanced (symmetry.h), and each pair's
+// Distances between networks of one hidden layer whose units have no places: balanced (symmetry.h), and each pair's
 // units assigned to one another so that the distance is least (an exact assignment).
 #pragma once
 #include "engine/weights/tokens.h"
@@ -7,7 +7,7 @@ namespace theta {
 
 class UnitDistance {
 public:
-  // Throws InputError for networks that are not perceptrons of one hidden layer.
+  // Throws InputError for networks that have not one hidden layer.
   explicit UnitDistance(const NetworkShape &);
   static void check(const NetworkShape &);
 

@@ -95,26 +95,26 @@ template <class T> BenchCase wide_layer(int rows, int width) {
   return made;
 }
 
-void units(std::vector<BenchCase> &all, int networks, const PerceptronWidths &p) {
+void units(std::vector<BenchCase> &all, int networks, const UnitLayers &p) {
   const std::size_t v = p.parameters(), n = word * v * std::size_t(networks);
   const std::string size = size_of(networks, int(v));
   all.push_back(on_tensors("balance_units_" + size, 4.0 * double(n), 0, {n}, [=](Stream &s, const Tensors &t, int i) {
     balance_units<float>(s, t.at<float>(i, 0), networks, p, UnitBalance::norms);
   }));
-  all.push_back(
-      on_tensors("shuffle_units_" + size, 2.0 * double(n), 0, {n, n}, [=](Stream &s, const Tensors &t, int i) {
-        shuffle_units<float>(s, t.at<float>(i, 0), t.at<float>(i, 1), networks, 0, p, {},
-                             {1, Purpose::test, std::uint32_t(i) * std::uint32_t(networks)});
-      }));
   std::vector<std::int32_t> place(v);
   std::iota(place.begin(), place.end(), 0);
-  all.push_back(on_tensors("gather_tokens_" + size, 2.0 * double(n), 0, {n, n, word * v, word * v, word * v},
-                           [=](Stream &s, const Tensors &t, int i) {
-                             if (i < t.sets())
-                               copy(s, t.at<std::int32_t>(i, 2), place.data(), word * v);
-                             gather_tokens<float>(s, t.at<float>(i, 0), t.at<float>(i, 1), t.at<std::int32_t>(i, 2),
-                                                  t.at<float>(i, 3), t.at<float>(i, 4), networks, 1, v, v);
-                           }));
+  const auto gather = [&](const std::string &name, const UnitLayers &shuffled) {
+    all.push_back(on_tensors(
+        name + size, 2.0 * double(n), 0, {n, n, word * v, word * v, word * v}, [=](Stream &s, const Tensors &t, int i) {
+          if (i < t.sets())
+            copy(s, t.at<std::int32_t>(i, 2), place.data(), word * v);
+          gather_tokens<float>(s, t.at<float>(i, 0), t.at<float>(i, 1), t.at<std::int32_t>(i, 2), t.at<float>(i, 3),
+                               t.at<float>(i, 4), networks, 1, v, v,
+                               {shuffled, {}, {1, Purpose::test, std::uint32_t(i) * std::uint32_t(networks)}});
+        }));
+  };
+  gather("gather_tokens_", {});
+  gather("gather_tokens_shuffled_", p);
   all.push_back(on_tensors(
       "mix_noise_" + size, 4.0 * double(n), 0, {n, n, n, n, word * v, word * std::size_t(networks)},
       [=](Stream &s, const Tensors &t, int i) {
@@ -136,11 +136,11 @@ std::vector<BenchCase> token_cases(bool gpu) {
     all = {attention<bf16>({32, 1024, 12, 64}), attention<bf16>({512, 64, 12, 64}), head_norm<bf16>({32768, 12, 64}),
            wide_layer<bf16>(32768, 768)};
     branches<bf16>(all, {512, 64, 768, 6 * 768});
-    units(all, 1024, PerceptronWidths::of({784, 32, 32, 10}));
+    units(all, 1024, UnitLayers::of({784, 32, 32, 10}));
   } else {
     all = {attention<float>({64, 9, 4, 24}), head_norm<float>({576, 4, 24}), wide_layer<float>(576, 96)};
     branches<float>(all, {64, 9, 96, 6 * 96});
-    units(all, 64, PerceptronWidths::of({784, 32, 32, 10}));
+    units(all, 64, UnitLayers::of({784, 32, 32, 10}));
   }
   return all;
 }

@@ -122,18 +122,16 @@ NetworkFacts network_facts(const ZooFormat &format, const std::string &where) {
 TokenCoder::TokenCoder(const TransformerConfig &c, const NetworkFacts &facts)
     : layout_(facts.layout), normalizer_(c.normalizer),
       tokens_(tokens_by(c.tokens, {facts.layout, facts.shape, c.chunk})) {
-  const bool units = facts.shape && has_unit_symmetries(*facts.shape);
-  if (c.balance && units)
+  for (const auto &[key, wanted] : {std::pair{"shuffle", c.shuffle}, {"align", c.align}})
+    if (wanted && !facts.shape)
+      throw InputError("fit.transformer.", key, ": found true, expected false for an unknown architecture");
+  if (c.balance)
     balanced_ = facts.shape;
   if (c.shuffle) {
-    if (!units)
-      throw InputError("fit.transformer.shuffle: found true, expected false for what is not a perceptron");
     check_factors(*facts.shape, c.factors);
-    shuffled_ = facts.shape, factors_ = c.factors;
+    shuffled_ = unit_layers(*facts.shape), factors_ = c.factors;
   }
   if (c.align) {
-    if (!units)
-      throw InputError("fit.transformer.align: found true, expected false for what is not a perceptron");
     aligned_ = facts.shape;
     for (TokenType &type : tokens_.types)
       type.exchangeable = false; // units have their places now
@@ -214,13 +212,11 @@ void TokenCoder::balance(Stream &s, float *theta, int networks) const {
   if (!balanced_)
     return;
   for (int pass = 0; pass < balance_passes(*balanced_); ++pass)
-    balance_units<float>(s, theta, networks, PerceptronWidths::of(balanced_->widths), unit_balance(*balanced_));
+    balance_units<float>(s, theta, networks, unit_layers(*balanced_), unit_balance(*balanced_));
 }
 
-void TokenCoder::shuffle(Stream &s, float *to, const float *from, int networks, int pair, std::uint64_t seed,
-                         std::uint32_t first_stream) const {
-  shuffle_units<float>(s, to, from, networks, pair, PerceptronWidths::of(shuffled_->widths), factors_,
-                       {seed, Purpose::unit_order, first_stream, 0});
+UnitShuffle TokenCoder::shuffle(std::uint64_t seed, std::uint32_t first_stream) const {
+  return {shuffled_, factors_, {seed, Purpose::unit_order, first_stream, 0}};
 }
 
 void save_transformer(const std::filesystem::path &path, const Transformer &t, const std::string &key) {

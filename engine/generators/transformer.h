@@ -27,11 +27,11 @@ struct TransformerConfig {
   int chunk = 1000;              // elements, for tokenizers that cut
   bool own_coders = false;       // an encoder and decoder for every token that is not exchangeable (G.pt)
   NormalizerKind normalizer = NormalizerKind::coordinate; // of the tokens; exchangeable ones share theirs
-  // Perceptrons: equal norms, or phases and signs, of units (symmetry.h).
+  // Equal norms, or phases and signs, of units (symmetry.h).
   bool balance = true;
-  // Perceptrons: units where they are nearest to those of one network of the zoo, and then with places.
+  // Units where they are nearest to those of one network of the zoo, and then with places.
   bool align = false;
-  // Perceptrons: units of hidden layers in a new random order at every step, and with random signs or scales.
+  // Units of hidden layers in a new random order at every step, and with random signs or scales.
   bool shuffle = false;
   UnitFactors factors;
 
@@ -85,15 +85,15 @@ public:
 
   // On the stream's device, theta [networks, V].
   void balance(Stream &, float *theta, int networks) const;
-  // The units of every hidden layer in a random order, with the configuration's random factors: network n's are those
-  // of stream first_stream + n, and those of network n + pair too, where pair is not 0 and networks is 2·pair.
-  void shuffle(Stream &, float *to, const float *from, int networks, int pair, std::uint64_t seed,
-               std::uint32_t first_stream) const;
+  // For gather_tokens: the configuration's random order and factors, network n's of stream first_stream + n; nothing
+  // moves where it has none.
+  UnitShuffle shuffle(std::uint64_t seed, std::uint32_t first_stream) const;
 
 private:
   std::vector<TensorPlace> layout_;
   NormalizerKind normalizer_;
-  std::optional<NetworkShape> balanced_, shuffled_, aligned_;
+  std::optional<NetworkShape> balanced_, aligned_;
+  UnitLayers shuffled_;
   UnitFactors factors_;
   Tokens tokens_;
 };

@@ -80,8 +80,6 @@ TransformerFit::TransformerFit(TransformerConfig config, const NetworkFacts &fac
   };
   if (stream_ && config_.start)
     run_rows_ = data("fit.run", std::int64_t(stream_->checkpoints()), v);
-  if (config_.shuffle)
-    shuffled_ = activation("fit.shuffled", networks, v);
   x0_ = activation("fit.x0", part, size);
   if (config_.start)
     start_ = activation("fit.start", part, size);
@@ -171,19 +169,15 @@ void TransformerFit::learn(Stream &s, Work &w, NetworkSource &source, const Tran
     copy(s, told, staged, conditions_.size() * std::size_t(part_) * sizeof(float));
   }
   w.graphs[std::size_t(part)].run(s, [&] {
-    const int pair = config_.start ? batch_.networks : 0, all = batch_.networks + pair;
-    float *prepared = theta;
-    if (config_.shuffle)
-      prepared = w.at(shuffled_), coder_.shuffle(s, prepared, theta, all, pair, seed_, draw);
-    coder_.balance(s, prepared, all);
+    coder_.balance(s, theta, batch_.networks * (config_.start ? 2 : 1));
     const auto *place = w.arena.at<std::int32_t>(place_);
-    const auto gather = [&](float *tokens, const float *from) {
+    const auto gather = [&](float *tokens, const float *from) { // a network and its start are shuffled alike
       gather_tokens<float>(s, tokens, from, place, w.at(mean_), w.at(std_), batch_.networks, config_.draws, parameters_,
-                           size);
+                           size, coder_.shuffle(seed_, draw));
     };
-    gather(x0, prepared);
+    gather(x0, theta);
     if (config_.start)
-      gather(w.at(start_), prepared + networks * parameters_);
+      gather(w.at(start_), theta + networks * parameters_);
     fill_normal<float>(s, target, part_, size, 1, {seed_, Purpose::diffusion_noise, draw});
     draw_times<float>(s, w.at(t_), part_, config_.draws, config_.noise, {seed_, Purpose::diffusion_time, draw});
     mix_noise<float>(s, x0, target, x0, target, config_.residual ? w.at(start_) : nullptr, place, w.at(t_), part_, size,

@@ -57,8 +57,7 @@ private:
   std::optional<ZooStream> stream_;
   MemoryPlan plan_{"fit.transformer"}, stream_plan_{"fit.stream"};
   std::vector<Slot> staging_;
-  Slot told_staging_, theta_, run_rows_, shuffled_, place_, mean_, std_, told_, x0_, start_, target_, t_, loss_,
-      partials_;
+  Slot told_staging_, theta_, run_rows_, place_, mean_, std_, told_, x0_, start_, target_, t_, loss_, partials_;
 };
 
 } // namespace theta

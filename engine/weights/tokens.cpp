@@ -18,7 +18,7 @@ Tokens by_neuron(const Tokenised &t) {
   if (!t.shape)
     throw InputError("fit.transformer.tokens: found neuron, expected chunk or layer for an unknown architecture");
   const std::size_t layers = t.layout.size() / 2;
-  const bool outgoing = layers == 2 && t.shape->kind != NetworkKind::cnn;
+  const bool outgoing = layers == 2;
   Tokens tokens;
   for (std::size_t l = 0; l < layers; ++l) {
     const TensorPlace &weight = t.layout[2 * l], &bias = t.layout[2 * l + 1];
@@ -28,14 +28,17 @@ Tokens by_neuron(const Tokenised &t) {
       add_type(tokens, {"biases", 1, out, false}, [&](int, int e) { return first_bias + e; });
       continue;
     }
-    const int next = outgoing ? int(t.layout[2].shape[0]) : 0;
+    // What leaves a unit: [outputs, taps] (UnitLayers).
+    const int leaving = outgoing ? int(elements_of(t.layout[2])) / out : 0;
+    const int taps = outgoing ? leaving / int(t.layout[2].shape[0]) : 1;
     const long next_weight = outgoing ? long(t.layout[2].offset) : 0;
     const bool hidden = l + 1 < layers;
-    add_type(tokens, {hidden ? text("units", l + 1) : "outputs", out, in + 1 + next, hidden && outgoing},
+    add_type(tokens, {hidden ? text("units", l + 1) : "outputs", out, in + 1 + leaving, hidden && outgoing},
              [&](int u, int e) {
+               const int i = e - in - 1;
                return e < in    ? first + long(u) * in + e
                       : e == in ? first_bias + u
-                                : next_weight + long(e - in - 1) * out + u;
+                                : next_weight + (long(i / taps) * out + u) * taps + i % taps;
              });
   }
   return tokens;

@@ -1,8 +1,10 @@
 // Tokenizers, symmetries and assignments: what leaves a network's function alone.
+#include "data/dataset.h"
 #include "engine/weights/assignment.h"
 #include "engine/weights/symmetry.h"
 #include "engine/weights/tokens.h"
 #include "tests/check.h"
+#include <cmath>
 #include <numeric>
 
 using namespace theta;
@@ -10,28 +12,53 @@ using namespace theta::test;
 
 namespace {
 
+// The network's outputs in double, as its definition says: a perceptron is a convolutional network of images of one
+// pixel.
 std::vector<double> outputs(const std::vector<float> &theta, const NetworkShape &shape, const std::vector<float> &x) {
+  CnnTraining p{.channels = shape.widths[0], .side = 1, .layers = 0, .layer = {}, .batch = 1};
+  if (shape.kind == NetworkKind::cnn)
+    p = cnn_training_of(shape, 1);
+  else
+    for (std::size_t l = 1; l < shape.widths.size(); ++l)
+      p.layer[p.layers++] = {shape.widths[l], 1, 1};
   std::vector<double> h(x.begin(), x.end());
-  std::size_t at = 0;
-  for (std::size_t l = 0; l + 1 < shape.widths.size(); ++l) {
-    const auto in = std::size_t(shape.widths[l]), out = std::size_t(shape.widths[l + 1]);
-    std::vector<double> z;
-    for (std::size_t o = 0; o < out; ++o) {
-      double sum = theta[at + in * out + o];
-      for (std::size_t i = 0; i < in; ++i)
-        sum += theta[at + o * in + i] * h[i];
-      z.push_back(l + 2 < shape.widths.size() ? activate(shape.act, sum) : sum);
-    }
-    at += (in + 1) * out, h = z;
+  const float *weight = theta.data();
+  for (int l = 0; l < p.layers; ++l) {
+    const int in = p.in_channels(l), side = p.in_side(l), kernel = p.layer[l].kernel, pool = p.layer[l].pool,
+              pooled = p.out_side(l) / pool;
+    const float *bias = weight + p.weights(l);
+    std::vector<double> next;
+    for (int o = 0; o < p.layer[l].channels; ++o)
+      for (int at = 0; at < pooled * pooled; ++at) {
+        double most = -INFINITY;
+        for (int q = 0; q < pool * pool; ++q) {
+          const int top = at / pooled * pool + q / pool, left = at % pooled * pool + q % pool;
+          double sum = bias[o];
+          for (int i = 0; i < in; ++i)
+            for (int k = 0; k < kernel * kernel; ++k)
+              sum += weight[(o * in + i) * kernel * kernel + k] *
+                     h[std::size_t((i * side + top + k / kernel) * side + left + k % kernel)];
+          most = std::max(most, sum);
+        }
+        next.push_back(l + 1 < p.layers ? activate(shape.act, most) : most);
+      }
+    weight = bias + p.layer[l].channels, h = std::move(next);
   }
   return h;
 }
 
 void check_same_function(const std::vector<float> &a, const std::vector<float> &b, const NetworkShape &shape) {
   for (int trial = 0; trial < 5; ++trial) {
-    const auto x = random_values<float>(std::size_t(shape.widths[0]), 50 + trial);
+    const auto x = random_values<float>(std::size_t(inputs_of(shape)), 50 + trial);
     CHECK(relative_error(outputs(a, shape, x), outputs(b, shape, x)) <= 1e-5); // of weights rounded to float
   }
+}
+
+// Two convolutions, one of them pooled, and two linear layers.
+NetworkShape convolutional(Activation act) {
+  NetworkShape shape{{6, 3}, act, Initialisation::pytorch, NetworkKind::cnn};
+  shape.side = 11, shape.convolutions = {{4, 3, 2}, {5, 2, 1}};
+  return shape;
 }
 
 } // namespace
@@ -54,11 +81,17 @@ TEST_CASE("assignment agrees with scipy") {
 TEST_CASE("symmetry: balancing, changing places and matching leave the function alone") {
   for (const auto act :
        {Activation::relu, Activation::leaky_relu, Activation::tanh, Activation::sine, Activation::gelu})
-    for (const auto &widths : {std::vector{7, 5, 3}, {6, 9, 4, 2}, {4, 3}}) {
+    for (const NetworkShape &shape : {NetworkShape{{7, 5, 3}, act},
+                                      {{6, 9, 4, 2}, act},
+                                      {{4, 3}, act},
+
+                                      convolutional(act)}) {
       CAPTURE(std::string(name_of(act)));
-      CAPTURE(widths.size());
-      const NetworkShape shape{widths, act};
+      CAPTURE(std::string(name_of(shape.kind)));
+      CAPTURE(shape.widths.size());
+      const int hidden = unit_layers(shape).layers - 1;
       const std::size_t v = layout_of(shape).size();
+      REQUIRE(unit_layers(shape).parameters() == v);
       const auto theta = random_values<float>(v, 1, 0.3);
       auto balanced = theta, shuffled = theta;
       balance(balanced.data(), shape);
@@ -70,12 +103,12 @@ TEST_CASE("symmetry: balancing, changing places and matching leave the function 
       auto augmented = theta;
       shuffle_units(augmented.data(), shape, factors, 3, 4);
       check_same_function(augmented, theta, shape);
-      if (widths.size() > 2)
+      if (hidden > 0)
         CHECK((augmented != shuffled) == (act != Activation::gelu));
       factors.signs = !factors.signs, factors.spread = 0;
       if (factors.signs)
         CHECK_THROWS_AS(shuffle_units(augmented.data(), shape, factors, 3, 4), InputError);
-      if (widths.size() > 2)
+      if (hidden > 0)
         CHECK(shuffled != theta);
       // Of one network in any order of units and any balance, the same member.
       auto back = shuffled;
@@ -83,16 +116,50 @@ TEST_CASE("symmetry: balancing, changing places and matching leave the function 
       for (std::size_t layer = 0; layer < orders.size(); ++layer)
         permute_units(shuffled.data(), shape, int(layer), orders[layer]);
       CHECK(shuffled == back);
-      if (widths.size() <= 3)
+      if (hidden <= 1)
         CHECK(back == theta);
       check_same_function(back, theta, shape);
       auto twice = balanced;
       balance(twice.data(), shape);
-      CHECK(relative_error(twice, balanced) <= 1e-5); // deep ones settle to that
+      CHECK(relative_error(twice, balanced) <= 1e-5);
     }
-  NetworkShape cnn{{2}, Activation::relu, Initialisation::pytorch, NetworkKind::cnn};
-  float nothing = 0;
-  CHECK_THROWS_AS(permute_units(&nothing, cnn, 0, {}), InputError);
+}
+
+TEST_CASE("symmetry: on real images too, networks keep their function") {
+  const Dataset set = load_dataset({.pool = 2});
+  const auto pixels = std::size_t(set.side * set.side);
+  for (const auto act : {Activation::relu, Activation::tanh}) {
+    NetworkShape cnn{{6, 10}, act, Initialisation::pytorch, NetworkKind::cnn};
+    cnn.side = set.side, cnn.convolutions = {{4, 5, 2}, {3, 3, 1}};
+    for (const NetworkShape &shape : {NetworkShape{{int(pixels), 8, 10}, act}, {{int(pixels), 9, 7, 10}, act}, cnn}) {
+      const auto theta = random_values<float>(layout_of(shape).size(), 1, 0.2);
+      auto chosen = theta, moved = theta;
+      balance(chosen.data(), shape);
+      shuffle_units(moved.data(), shape, {act == Activation::tanh, act == Activation::relu ? 0.3 : 0}, 3, 4);
+      CHECK(moved != theta);
+      for (std::size_t i = 0; i < 20; ++i) {
+        std::vector<float> x;
+        for (std::size_t p = 0; p < pixels; ++p)
+          x.push_back(float((set.test.pixels[i * pixels + p] / 255.0 - set.mean) / set.std));
+        const auto expected = outputs(theta, shape, x);
+        CHECK(relative_error(outputs(chosen, shape, x), expected) <= 1e-5);
+        CHECK(relative_error(outputs(moved, shape, x), expected) <= 1e-5);
+      }
+    }
+  }
+}
+
+TEST_CASE("symmetry: deep networks of ReLU settle") {
+  for (const NetworkShape &shape :
+       {NetworkShape{{6, 9, 4, 2}}, {{5, 6, 4, 6, 5, 3}}, convolutional(Activation::relu)}) {
+    auto theta = random_values<float>(layout_of(shape).size(), 1);
+    for (std::size_t i = 0; i < 20; ++i)
+      theta[i] *= 100;
+    balance(theta.data(), shape);
+    auto twice = theta;
+    balance(twice.data(), shape);
+    CHECK(relative_error(twice, theta) <= 1e-5); // a millionth of each hidden layer's factor, and rounding
+  }
 }
 
 TEST_CASE("symmetry: balanced units of ReLU have equal norms on both sides") {
@@ -124,9 +191,9 @@ const bool added = add_tokenizer("reversed", reversed);
 } // namespace
 
 TEST_CASE("tokens: every tokenizer holds every weight once, and gives it back; units are whole") {
-  NetworkShape cnn{{5, 3}, Activation::tanh, Initialisation::pytorch, NetworkKind::cnn};
-  cnn.side = 9, cnn.convolutions = {{4, 3, 2}};
-  const std::vector<NetworkShape> shapes{{{7, 5, 3}}, {{6, 9, 4, 2}}, {{4, 3}}, cnn};
+  NetworkShape cnn{{3}, Activation::relu, Initialisation::pytorch, NetworkKind::cnn}; // of one hidden layer
+  cnn.side = 9, cnn.convolutions = {{5, 3, 2}};
+  const std::vector<NetworkShape> shapes{{{7, 5, 3}}, {{6, 9, 4, 2}}, {{4, 3}}, cnn, convolutional(Activation::tanh)};
   for (const NetworkShape &shape : shapes)
     for (const auto &[name, tokenizer] : tokenizers()) { // and "reversed"
       CAPTURE(name);
@@ -145,22 +212,28 @@ TEST_CASE("tokens: every tokenizer holds every weight once, and gives it back; u
       CHECK(size == tokens.size());
       CHECK(std::size_t(std::count(made.begin(), made.end(), 0.0f)) == tokens.size() - layout.size()); // padding
     }
-  // Changing the places of units is changing the places of tokens.
-  const NetworkShape shape{{7, 5, 3}};
-  const Layout layout = layout_of(shape);
-  const Tokens tokens = tokens_by("neuron", {layout.places(), shape, 0});
-  CHECK(tokens.types.size() == 2);
-  CHECK(tokens.types[0].width == 7 + 1 + 3);
-  CHECK(tokens.types[0].exchangeable);
-  auto theta = random_values<float>(layout.size(), 1);
-  std::vector<float> before(tokens.size()), after(tokens.size());
-  tokens.tokenise(before.data(), theta.data());
+  // Changing the places of units is changing the places of tokens; also of channels, with all that a linear layer reads
+  // of them.
   const std::vector<int> order{2, 0, 4, 1, 3};
-  permute_units(theta.data(), shape, 0, order);
-  tokens.tokenise(after.data(), theta.data());
-  for (std::size_t u = 0; u < 5; ++u)
-    CHECK(std::equal(before.begin() + std::ptrdiff_t(u * 11), before.begin() + std::ptrdiff_t(u * 11 + 11),
-                     after.begin() + std::ptrdiff_t(order[u] * 11)));
+  for (const auto &[of, width] : {std::pair{shapes[0], 7 + 1 + 3}, {cnn, 3 * 3 + 1 + 3 * 3 * 3}}) {
+    const Layout layout = layout_of(of);
+    const Tokens tokens = tokens_by("neuron", {layout.places(), of, 0});
+    CHECK(tokens.types.size() == 2);
+    CHECK(tokens.types[0].width == width);
+    CHECK(tokens.types[0].exchangeable);
+    auto theta = random_values<float>(layout.size(), 1);
+    std::vector<float> before(tokens.size()), after(tokens.size());
+    tokens.tokenise(before.data(), theta.data());
+    permute_units(theta.data(), of, 0, order);
+    tokens.tokenise(after.data(), theta.data());
+    for (std::size_t u = 0; u < 5; ++u) {
+      const auto token = [&](std::size_t i) { return std::ptrdiff_t(i) * width; };
+      CHECK(std::equal(before.begin() + token(u), before.begin() + token(u + 1),
+                       after.begin() + token(std::size_t(order[u]))));
+    }
+  }
+  const NetworkShape &shape = shapes[0];
+  const Layout layout = layout_of(shape);
   CHECK(added);
   CHECK(tokens_by("reversed", {layout.places(), shape, 0}).place.front() == std::int32_t(layout.size()) - 1);
   CHECK_THROWS_AS(tokens_by("words", {layout.places(), shape, 0}), InputError);

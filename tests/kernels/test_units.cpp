@@ -2,7 +2,9 @@
 #include "kernels/units.h"
 #include "tests/check.h"
 #include <algorithm>
+#include <array>
 #include <numbers>
+#include <numeric>
 #include <set>
 
 using namespace theta;
@@ -10,28 +12,51 @@ using namespace theta::test;
 
 namespace {
 
-// Outputs of a perceptron, in double.
-std::vector<double> outputs(const float *theta, const PerceptronWidths &w, std::vector<double> x, Activation act) {
-  for (int l = 0; l < w.layers; ++l) {
-    const int in = w.width[l], out = w.width[l + 1];
-    std::vector<double> y;
-    for (int o = 0; o < out; ++o) {
-      double sum = theta[in * out + o];
-      for (int i = 0; i < in; ++i)
-        sum += theta[o * in + i] * x[std::size_t(i)];
-      y.push_back(l + 1 == w.layers ? sum : activate(act, sum));
+// A network of such layers at two positions, in double: tap k sees what its unit says there times cos(k + p), and
+// pooled units say at both what is the larger of the two. x [inputs].
+std::vector<double> outputs(const float *theta, const UnitLayers &w, const std::vector<double> &inputs,
+                            Activation act) {
+  std::vector<std::array<double, 2>> x;
+  for (const double value : inputs)
+    x.push_back({value, 0.5 - value});
+  for (int l = 0; l < w.layers; theta += w.size(l++)) {
+    std::vector<std::array<double, 2>> y;
+    for (int o = 0; o < w.width[l + 1]; ++o) {
+      const float *weight = theta + std::size_t(o) * w.incoming(l);
+      std::array<double, 2> said{};
+      for (int p = 0; p < 2; ++p) {
+        double sum = theta[w.weights(l) + std::size_t(o)];
+        for (int i = 0; i < w.width[l]; ++i)
+          for (int k = 0; k < w.taps[l]; ++k)
+            sum += weight[i * w.taps[l] + k] * x[std::size_t(i)][std::size_t(p)] * std::cos(k + p);
+        said[std::size_t(p)] = l + 1 == w.layers ? sum : activate(act, sum);
+      }
+      if (w.pooled[l])
+        said.fill(std::max(said[0], said[1]));
+      y.push_back(said);
     }
-    theta += in * out + out, x = std::move(y);
+    x = std::move(y);
   }
-  return x;
+  std::vector<double> all;
+  for (const auto &said : x)
+    all.insert(all.end(), said.begin(), said.end());
+  return all;
+}
+
+// Convolutions, the first with pooling, and a linear layer.
+UnitLayers convolutional() {
+  UnitLayers w;
+  w.width[0] = 2;
+  w.add(3, 4, true), w.add(5, 9, false), w.add(2, 6, false);
+  return w;
 }
 
 } // namespace
 
 TEST_CASE("units: balanced and shuffled networks compute the same, on every device") {
-  for (const std::vector<int> &shape : {std::vector<int>{5, 3, 2}, {7, 40, 6, 3}, {3, 2}})
+  for (const UnitLayers &w :
+       {UnitLayers::of({5, 3, 2}), UnitLayers::of({7, 40, 6, 3}), UnitLayers::of({3, 2}), convolutional()})
     same_on_every_device(1e-5, [&](Stream &s) {
-      const auto w = PerceptronWidths::of(shape);
       const int networks = 6, pair = 3;
       const std::size_t v = w.parameters(), n = v * networks;
       const auto start = random_values<float>(n, 1);
@@ -41,12 +66,20 @@ TEST_CASE("units: balanced and shuffled networks compute the same, on every devi
       balance_units<float>(s, signs, networks, w, UnitBalance::signs);
       balance_units<float>(s, phases, networks, w, UnitBalance::phases);
       const Draws draws{5, Purpose::unit_order, 9, 0};
-      shuffle_units<float>(s, shuffled, norms, networks, pair, w, {}, draws);
-      shuffle_units<float>(s, scaled, norms, networks, pair, w, {.spread = 0.5}, draws);
-      shuffle_units<float>(s, turned, signs, networks, pair, w, {.signs = true}, draws);
+      std::vector<std::int32_t> in_order(v);
+      std::iota(in_order.begin(), in_order.end(), 0);
+      const Buffer<std::int32_t> place(s, in_order);
+      const Buffer<float> zero(s, std::vector<float>(v, 0)), one(s, std::vector<float>(v, 1));
+      const auto shuffle = [&](float *to, const float *from, UnitFactors factors) {
+        for (const std::size_t half : {std::size_t(0), std::size_t(pair) * v})
+          gather_tokens<float>(s, to + half, from + half, place, zero, one, pair, 1, v, v, {w, factors, draws});
+      };
+      shuffle(shuffled, norms, {});
+      shuffle(scaled, norms, {.spread = 0.5});
+      shuffle(turned, signs, {.signs = true});
       const auto balanced = norms.host(), flipped = signs.host(), moved = shuffled.host(), sizes = scaled.host(),
                  mirrored = turned.host(), sines = phases.host();
-      const auto x = random_values<double>(std::size_t(shape.front()), 7);
+      const auto x = random_values<double>(std::size_t(w.width[0]), 7);
       for (int i = 0; i < networks; ++i) {
         const float *before = start.data() + std::size_t(i) * v;
         for (const auto &[after, act] : {std::pair{&balanced, Activation::relu},
@@ -59,9 +92,9 @@ TEST_CASE("units: balanced and shuffled networks compute the same, on every devi
         if (w.layers == 1)
           continue;
         // The last hidden layer was balanced last: its units' norms are equal; and signs are positive.
-        const int in = w.width[w.layers - 2], units = w.width[w.layers - 1], out = w.width[w.layers];
-        const std::size_t first =
-            v - std::size_t(in + 1) * std::size_t(units) - std::size_t(units + 1) * std::size_t(out);
+        const int in = int(w.incoming(w.layers - 2)), units = w.width[w.layers - 1], out = w.width[w.layers],
+                  taps = w.taps[w.layers - 1];
+        const std::size_t first = v - w.size(w.layers - 1) - w.size(w.layers - 2);
         for (int u = 0; u < units; ++u) {
           double incoming = 0, outgoing = 0, largest = 0, most = 0;
           const float *theta = balanced.data() + std::size_t(i) * v + first;
@@ -74,7 +107,8 @@ TEST_CASE("units: balanced and shuffled networks compute the same, on every devi
             most = std::abs(sine[at]) > std::abs(most) ? sine[at] : most;
           }
           for (int o = 0; o < out; ++o)
-            outgoing += std::pow(theta[(in + 1) * units + o * units + u], 2);
+            for (int k = 0; k < taps; ++k)
+              outgoing += std::pow(theta[(in + 1) * units + (o * units + u) * taps + k], 2);
           CHECK(incoming == doctest::Approx(outgoing).epsilon(1e-4));
           CHECK(largest > 0);
           CHECK(most > 0);
@@ -82,8 +116,8 @@ TEST_CASE("units: balanced and shuffled networks compute the same, on every devi
         }
       }
       // Units keep their order under factors; networks i and i + pair share both.
-      if (w.layers > 1 && shape[1] > 3) {
-        const int in = shape[0], units = shape[1];
+      if (w.width[1] == 40) {
+        const int in = w.width[0], units = 40;
         const auto bias = [&](const std::vector<float> &of, int i, int u) {
           return of[std::size_t(i) * v + std::size_t(in * units + u)];
         };
@@ -103,17 +137,16 @@ TEST_CASE("units: balanced and shuffled networks compute the same, on every devi
           CHECK(negative(0, u) == negative(pair, u));
           squares += std::pow(std::log(factor), 2), flips += negative(0, u);
         }
-        REQUIRE(units == 40);
         CHECK(std::sqrt(squares / units) == doctest::Approx(0.5).epsilon(0.35)); // three standard errors
         CHECK((flips > 10 && flips < 30));                                       // likewise
       }
       // Networks i and i + pair move alike: the first bias of each unit tells where it went.
-      if (w.layers > 1 && shape[1] > 3) {
-        const std::size_t bias = std::size_t(shape[0]) * std::size_t(shape[1]);
+      if (w.width[1] == 40) {
+        const std::size_t bias = w.weights(0);
         const auto order = [&](int i) {
           std::vector<std::size_t> from;
-          for (int u = 0; u < shape[1]; ++u)
-            for (int k = 0; k < shape[1]; ++k)
+          for (int u = 0; u < 40; ++u)
+            for (int k = 0; k < 40; ++k)
               if (moved[std::size_t(i) * v + bias + std::size_t(u)] ==
                   balanced[std::size_t(i) * v + bias + std::size_t(k)])
                 from.push_back(std::size_t(k));
@@ -122,11 +155,12 @@ TEST_CASE("units: balanced and shuffled networks compute the same, on every devi
         CHECK(order(0) == order(pair));
         CHECK(order(0) != order(1));
         const auto one = order(0);
-        CHECK(std::set<std::size_t>(one.begin(), one.end()).size() == std::size_t(shape[1]));
+        CHECK(std::set<std::size_t>(one.begin(), one.end()).size() == 40);
       }
       return Results{balanced, flipped, moved, sizes, mirrored, sines};
     });
-  CHECK_THROWS_AS(PerceptronWidths::of({3}), InputError);
+  CHECK_THROWS_AS(UnitLayers::of({3}), InputError);
+  CHECK_THROWS_AS(UnitLayers::of(std::vector<int>(most_layers + 2, 3)), InputError);
 }
 
 TEST_CASE("units: gathered and scattered tokens, on every device") {
@@ -137,17 +171,31 @@ TEST_CASE("units: gathered and scattered tokens, on every device") {
     const Buffer<std::int32_t> place(s, places);
     const Buffer<float> theta(s, random_values<float>(v * networks, 1)), mean(s, random_values<float>(size, 2)),
         std(s, std::vector<float>(size, 0.5f)), tokens(s, size * networks * repeat), back(s, v * networks);
-    gather_tokens<float>(s, tokens, theta, place, mean, std, networks, repeat, v, size);
+    gather_tokens<float>(s, tokens, theta, place, mean, std, networks, repeat, v, size, {});
     const auto made = tokens.host(), from = theta.host();
     for (std::size_t r = 0; r < std::size_t(networks * repeat); ++r)
       for (std::size_t e = 0; e < size; ++e)
         CHECK(made[r * size + e] ==
               (places[e] < 0 ? 0 : (from[r / repeat * v + std::size_t(places[e])] - mean.host()[e]) / 0.5f));
     const Buffer<float> once(s, size * networks);
-    gather_tokens<float>(s, once, theta, place, mean, std, networks, 1, v, size);
+    gather_tokens<float>(s, once, theta, place, mean, std, networks, 1, v, size, {});
     scatter_tokens<float>(s, back, once, place, mean, std, networks, v, size);
     const auto again = back.host();
     CHECK(relative_error(again, from) <= 1e-6);
+    // Shuffled on the way, every repeat of a network alike.
+    const UnitShuffle shuffle{UnitLayers::of({3, 2, 1}), {.spread = 0.3}, {5, Purpose::unit_order, 9, 0}};
+    REQUIRE(shuffle.layers.parameters() == v);
+    std::vector<std::int32_t> in_order(v);
+    std::iota(in_order.begin(), in_order.end(), 0);
+    const Buffer<std::int32_t> whole(s, in_order);
+    const Buffer<float> zero(s, std::vector<float>(v, 0)), one(s, std::vector<float>(v, 1)), moved(s, v * networks),
+        after(s, size * networks * repeat);
+    gather_tokens<float>(s, moved, theta, whole, zero, one, networks, 1, v, v, shuffle);
+    gather_tokens<float>(s, after, moved, place, mean, std, networks, repeat, v, size, {});
+    gather_tokens<float>(s, tokens, theta, place, mean, std, networks, repeat, v, size, shuffle);
+    const auto shuffled = tokens.host();
+    CHECK(relative_error(shuffled, after.host()) <= 1e-6); // a product may be added to without being rounded
+    CHECK(shuffled != made);
     return Results{made};
   });
 }

@@ -97,6 +97,16 @@ grep -q '^one step from unseen starts' "$work/table" || fail "no report of pairs
 grep -q '^R²' "$work/table" || fail "no alignment of G.pt's options"
 [ "$(grep -c '"fit.probe"' "$work/gpt/metrics.jsonl")" -eq 2 ] || fail "expected two looks at samples in training"
 
+# Channels are units: balanced, shuffled or brought to those of one network, with one hidden layer and with several.
+for options in align=true shuffle=true; do
+  "$theta" run "$work/transformer.toml" --out "$work/cnn_${options%=*}" --set network.kind=cnn --set network.channels=[4,3] --set network.kernels=[2,2] \
+    --set network.pools=[2,1] --set network.widths=[5,10] --set eval.distance=plain --set fit.transformer.steps=50 --set fit.transformer.$options >"$work/table" 2>"$work/err" ||
+    fail "channels with $options failed: $(tail -n 1 "$work/err")"
+done
+"$theta" run "$work/transformer.toml" --out "$work/cnn" --set network.kind=cnn --set network.channels=[4] --set network.kernels=[3] --set network.pools=[2] \
+  --set network.widths=[10] --set fit.transformer.steps=50 >"$work/table" 2>"$work/err" || fail "one layer of channels failed: $(tail -n 1 "$work/err")"
+grep -q '^generated  *40 ' "$work/table" || fail "no table of channels: $(cat "$work/table")"
+
 expect 2 "expected one of the generator's conditions" "$theta" sample "$work/transformer.toml" --out "$work/whole" --set 'sample.prompt=["lr=1"]'
 expect 2 "expected NAME=VALUE" "$theta" plan "$work/transformer.toml" --set 'sample.prompt=["test_loss"]'
 expect 2 "found no column" "$theta" fit "$work/transformer.toml" --out "$work/whole" --set 'fit.transformer.conditions=["beauty"]'
@@ -108,6 +118,6 @@ expect 2 "expected several for a generator that starts" "$theta" fit "$work/tran
 expect 2 "expected one of neuron, chunk, layer" "$theta" run "$work/transformer.toml" --out "$work/none" --set fit.transformer.tokens=words
 expect 2 "expected a divisor of width" "$theta" plan "$work/transformer.toml" --set fit.transformer.heads=5
 expect 2 "expected p-diff or transformer" "$theta" plan "$work/transformer.toml" --set fit.generator=gan
-expect 2 "perceptrons of one hidden layer" "$theta" plan "$work/transformer.toml" --set network.widths=[49,4,4,10]
+expect 2 "networks of one hidden layer" "$theta" plan "$work/transformer.toml" --set network.widths=[49,4,4,10]
 [ ! -e "$work/none" ] || fail "a refused run left its folder"
 finish
