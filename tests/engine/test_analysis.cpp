@@ -30,24 +30,27 @@ TEST_CASE("Mann-Whitney's U agrees with scipy") {
 }
 
 TEST_CASE("assigned distances: none between orders and balances of one network, and never above the plain one") {
-  const NetworkShape shape{{6, 5, 3}, Activation::relu};
-  const std::size_t v = layout_of(shape).size();
-  const UnitDistance distance(shape);
-  auto a = random_values<float>(4 * v, 1), moved = a;
-  for (std::uint32_t i = 0; i < 4; ++i)
-    shuffle_units(moved.data() + i * v, shape, {}, 3, i);
-  const auto d = distance(a, moved);
-  auto balanced = a;
-  for (std::size_t i = 0; i < 4; ++i)
-    balance(balanced.data() + i * v, shape);
-  for (std::size_t i = 0; i < 4; ++i)
-    for (std::size_t j = 0; j < 4; ++j) {
-      double plain = 0;
-      for (std::size_t e = 0; e < v; ++e)
-        plain += std::pow(double(balanced[i * v + e]) - balanced[j * v + e], 2);
-      CHECK(d[i * 4 + j] <= std::sqrt(plain) * (1 + 1e-6) + 1e-5);
-      CHECK((d[i * 4 + j] < 1e-3) == (i == j));
-    }
+  NetworkShape cnn{{3}, Activation::relu, Initialisation::pytorch, NetworkKind::cnn};
+  cnn.side = 7, cnn.convolutions = {{5, 3, 2}};
+  for (const NetworkShape &shape : {NetworkShape{{6, 5, 3}, Activation::relu}, cnn}) {
+    const std::size_t v = layout_of(shape).size();
+    const UnitDistance distance(shape);
+    auto a = random_values<float>(4 * v, 1), moved = a;
+    for (std::uint32_t i = 0; i < 4; ++i)
+      shuffle_units(moved.data() + i * v, shape, {.spread = 0.3}, 3, i);
+    const auto d = distance(a, moved);
+    auto balanced = a;
+    for (std::size_t i = 0; i < 4; ++i)
+      balance(balanced.data() + i * v, shape);
+    for (std::size_t i = 0; i < 4; ++i)
+      for (std::size_t j = 0; j < 4; ++j) {
+        double plain = 0;
+        for (std::size_t e = 0; e < v; ++e)
+          plain += std::pow(double(balanced[i * v + e]) - balanced[j * v + e], 2);
+        CHECK(d[i * 4 + j] <= std::sqrt(plain) * (1 + 1e-6) + 1e-5);
+        CHECK((d[i * 4 + j] < 1e-3) == (i == j));
+      }
+  }
   CHECK_THROWS_AS(UnitDistance({{6, 5, 4, 3}, Activation::relu}), InputError);
 }
 
