@@ -64,21 +64,21 @@ __global__ void balance_kernel(float *theta, int networks, std::size_t parameter
     outgoing(i) *= inverse;
 }
 
-// Weight `at` of network n once its units are shuffled.
-__device__ float shuffled(const float *theta, const UnitShuffle &s, std::size_t n, std::size_t at) {
+// Weight `at` of network n once its units are shuffled; places are below 2^31.
+__device__ float shuffled(const float *theta, const UnitShuffle &s, unsigned n, unsigned at) {
   const UnitLayers &w = s.layers;
   if (w.layers == 0)
     return theta[at];
   int l = 0;
   for (; at >= w.size(l); ++l)
-    at -= w.size(l), theta += w.size(l);
-  if (at >= w.weights(l)) {
-    const UnitSource bias = source_of(s, std::uint32_t(n), l + 1, std::uint32_t(at - w.weights(l)));
-    return theta[w.weights(l) + bias.unit] * bias.factor;
+    at -= unsigned(w.size(l)), theta += w.size(l);
+  const auto weights = unsigned(w.weights(l)), taps = unsigned(w.taps[l]), in = unsigned(w.width[l]);
+  if (at >= weights) {
+    const UnitSource bias = source_of(s, n, l + 1, at - weights);
+    return theta[weights + bias.unit] * bias.factor;
   }
-  const std::size_t taps = std::size_t(w.taps[l]), column = at / taps, in = std::size_t(w.width[l]);
-  const UnitSource to = source_of(s, std::uint32_t(n), l + 1, std::uint32_t(column / in)),
-                   from = source_of(s, std::uint32_t(n), l, std::uint32_t(column % in));
+  const unsigned pair = at / taps;
+  const UnitSource to = source_of(s, n, l + 1, pair / in), from = source_of(s, n, l, pair % in);
   return theta[(to.unit * in + from.unit) * taps + at % taps] * (to.factor / from.factor);
 }
 
@@ -97,8 +97,9 @@ void gather_tokens(Stream &s, float *tokens, const float *theta, const std::int3
                    const float *std, int networks, int repeat, std::size_t parameters, std::size_t size,
                    const UnitShuffle &shuffle) {
   each(s, std::size_t(networks) * repeat * size, [=] __device__(std::size_t i) {
-    const std::size_t r = i / size, e = i % size, n = r / repeat;
-    tokens[i] = place[e] < 0 ? 0 : (shuffled(theta + n * parameters, shuffle, n, place[e]) - mean[e]) / std[e];
+    const std::size_t e = i % size;
+    const auto n = unsigned(i / size / repeat), at = unsigned(place[e]);
+    tokens[i] = place[e] < 0 ? 0 : (shuffled(theta + n * parameters, shuffle, n, at) - mean[e]) / std[e];
   });
 }
 
