@@ -86,6 +86,9 @@ reduce.cu | reduce.cu | test_reduce | (part + 1) * part_rows < rows ? (part + 1)
 head_norm.cu | head_norm.cu | test_head_norm | if (item >= std::size_t(p.rows) * 3 * p.heads) | if (false)
 units.cu | units.cu | test_units | if (item >= std::size_t(networks) * l.units) | if (false)
 units.cu | units.cu | test_units | if (place[e] >= 0) | if (true)
+units.cu | units.cu | test_units | place[e] < 0 ? 0 : | false ? 0 :
+units.cu | units.cu | test_units | if (kind == UnitBalance::norms \|\| !w.pooled[l]) | if (true)
+units.h | units.cu | test_units | && !s.layers.pooled[l - 1] | 
 '
 
 # change FILE WHAT BY: replaces the first occurrence of WHAT ("N:WHAT": the Nth); fails where there is none.
