@@ -1,6 +1,7 @@
 #include "gemm.h"
 #include "parallel.h"
 #include "reduce.h"
+#include <bit>
 #include <vector>
 #define EIGEN_DONT_PARALLELIZE
 #include <Eigen/Core>
@@ -68,12 +69,13 @@ template <class T> void finish_tile(T *c, const Gemm &p, const Tile &t, const T 
     }
 }
 
-// How many pieces the longer side of C is cut into: by the size of the product alone, never by the number of threads.
+// How many pieces the longer side of C is cut into: by the size of the product alone, never by the number of threads. A
+// power of two, so that two or four threads have as much to do each.
 int pieces(const Gemm &p) {
   constexpr double worth_a_piece = 1 << 20; // multiply-adds
   const double work = double(p.m) * p.n * p.k / worth_a_piece;
-  const int most = std::max(1, std::max(p.m, p.n) / 64);
-  return std::clamp(int(work), 1, std::min(most, 16));
+  const int most = std::clamp(std::max(p.m, p.n) / 48, 1, 16);
+  return int(std::bit_floor(unsigned(std::clamp(work, 1.0, double(most)))));
 }
 
 template <class T> void multiply_parts(T *c, const T *a, const T *b, const Gemm &p, const T *bias, Activation act) {
