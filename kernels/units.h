@@ -19,7 +19,8 @@ struct UnitLayers {
   int taps[most_layers] = {};
   bool pooled[most_layers] = {}; // by their maximum: what comes out of such a layer cannot change its sign
 
-  static UnitLayers of(const std::vector<int> &widths); // a perceptron's
+  // A perceptron's. Throws InputError for fewer than two widths, or more than most_layers + 1.
+  static UnitLayers of(const std::vector<int> &widths);
   // Appends a layer. Throws InputError where there are most_layers.
   void add(int out, int taps, bool pooled);
   THETA_HOST_DEVICE std::size_t incoming(int l) const { return std::size_t(width[l]) * std::size_t(taps[l]); }
