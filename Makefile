@@ -44,7 +44,7 @@ COMMON := -std=c++20 -fopenmp $(INCLUDES) -MMD -MP -DFMT_HEADER_ONLY
 # Nobody reads errno after a square root; without it, square roots are computed several at a time.
 CXXFLAGS = $(COMMON) $(WARNINGS) $(OPTIMISE) -fno-math-errno -march=$(MARCH) -DTHETA_CUDA=$(CUDA) -DTHETA_SIMT=0
 OPTIMISE := -O3
-# The emulator's build: kernels/*.cu compiled by g++ so that every access of a kernel is a call to tests/simt/memory.cpp,
+# The emulator's build: kernels/*/*.cu compiled by g++ so that every access of a kernel is a call to tests/simt/memory.cpp,
 # everything else under AddressSanitizer; UBSan over all.
 SIMTFLAGS := $(COMMON) $(WARNINGS) -Wno-unknown-pragmas -march=$(MARCH) -g1 -fno-omit-frame-pointer -Itests/simt \
   -DTHETA_CUDA=1 -DTHETA_SIMT=1
@@ -58,8 +58,8 @@ ARCH_FLAGS := $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) 
 NVCCFLAGS := -std=c++20 -O3 --extended-lambda --expt-relaxed-constexpr $(ARCH_FLAGS) $(INCLUDES) -I$(dir $(CUBLAS_HEADER)) \
   -MMD -MP -DTHETA_CUDA=1 -DTHETA_SIMT=0 -Xcompiler -Wall,-Wextra,-Werror,-Wno-missing-field-initializers,-fopenmp,-march=$(MARCH) -Werror all-warnings
 
-ENGINE_SOURCES := $(wildcard kernels/*.cpp data/*.cpp engine/*/*.cpp)
-CUDA_SOURCES := $(wildcard kernels/*.cu)
+ENGINE_SOURCES := $(wildcard kernels/*/*.cpp data/*.cpp engine/*/*.cpp engine/generators/*/*.cpp)
+CUDA_SOURCES := $(wildcard kernels/*/*.cu)
 TEST_SOURCES := $(wildcard tests/*.cpp tests/kernels/*.cpp tests/data/*.cpp tests/engine/*.cpp)
 PROGRAM_SOURCES := $(wildcard tools/*.cpp)
 
@@ -70,7 +70,7 @@ LIBRARY := $(ENGINE_SOURCES:%=$(NATIVE)/%.o) $(if $(filter 1,$(CUDA)),$(CUDA_SOU
 # The subcommands share large headers, so they are compiled as one.
 PROGRAM := $(NATIVE)/program.cpp.o
 TESTS := $(TEST_SOURCES:%=$(NATIVE)/%.o)
-EMULATED := $(filter-out kernels/device.cu kernels/gemm_cublaslt.cu,$(CUDA_SOURCES))
+EMULATED := $(filter-out kernels/device/device.cu kernels/operations/gemm_cublaslt.cu,$(CUDA_SOURCES))
 SIMT_OBJECTS := $(patsubst %,$(SIMT)/%.o,$(ENGINE_SOURCES) $(TEST_SOURCES) $(wildcard tests/simt/*.cpp) $(EMULATED) \
   $(wildcard tests/simt/*.cu))
 

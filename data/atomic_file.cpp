@@ -1,5 +1,5 @@
 #include "atomic_file.h"
-#include "kernels/error.h"
+#include "kernels/device/error.h"
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>

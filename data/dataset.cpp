@@ -1,7 +1,7 @@
 #include "dataset.h"
 #include "hash.h"
 #include "idx.h"
-#include "kernels/error.h"
+#include "kernels/device/error.h"
 #include "solids.h"
 #include <algorithm>
 #include <cmath>

@@ -1,5 +1,5 @@
 #include "idx.h"
-#include "kernels/error.h"
+#include "kernels/device/error.h"
 #include <memory>
 #include <zlib.h>
 

@@ -1,7 +1,7 @@
 // JSON from files that may be damaged or hostile: parsed with limits, and fields fetched with clear errors.
 // Included by .cpp files only: the library's header is large.
 #pragma once
-#include "kernels/error.h"
+#include "kernels/device/error.h"
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>

@@ -2,7 +2,7 @@
 #include "atomic_file.h"
 #include "hash.h"
 #include "json.h"
-#include "kernels/bf16.h"
+#include "kernels/device/bf16.h"
 #include <algorithm>
 #include <cstring>
 

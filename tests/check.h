@@ -2,9 +2,9 @@
 // apart.
 #pragma once
 #include "data/safetensors.h"
-#include "kernels/bf16.h"
-#include "kernels/device.h"
-#include "kernels/philox.h"
+#include "kernels/device/bf16.h"
+#include "kernels/device/device.h"
+#include "kernels/device/philox.h"
 #include <algorithm>
 #include <cmath>
 #include <doctest/doctest.h>

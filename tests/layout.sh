@@ -11,15 +11,30 @@ fault() { echo "   $1"; failed=1; }
 upward() { grep -rnE "^#include \"(\.\./)*($2)/" "$1" --include='*.h' --include='*.cpp' --include='*.cu' --include='*.cuh'; }
 upward kernels 'data|engine|tools|tests' && fault "kernels/ includes something above it"
 upward data 'engine|tools|tests' && fault "data/ includes something above it"
-grep -rnE '^#include "kernels/' data --include='*.h' --include='*.cpp' | grep -vE 'kernels/(error|bf16).h' && fault "data/ includes more of kernels/ than error.h and bf16.h"
+grep -rnE '^#include "kernels/' data --include='*.h' --include='*.cpp' | grep -vE 'kernels/device/(error|bf16).h' && fault "data/ includes more of kernels/ than error.h and bf16.h"
 upward engine 'tools|tests' && fault "engine/ includes something above it"
 upward tools 'tests' && fault "tools/ includes tests/"
 
-for kernel in kernels/*.cu; do
-  base=$(basename "$kernel" .cu) # conv1d_tensor.cu is one more way to compute conv1d
-  [ -e "kernels/$base.cpp" ] || [ -e "kernels/${base%_*}.cpp" ] || fault "$kernel has no CPU reference beside it"
+# Floors, from the ground up: no folder includes one above it.
+floors() { # TOP FOLDER...: the folders of TOP in their order
+  local top=$1 below="" folder
+  shift
+  for folder in "$@"; do
+    below+="${below:+|}$folder"
+    grep -rnE "^#include \"$top/" "$top/$folder" | grep -vE "#include \"$top/($below)/" && fault "$top/$folder includes a folder above it"
+  done
+  for folder in "$top"/*/; do
+    [[ "|$below|" == *"|$(basename "$folder")|"* ]] || fault "$folder has no place among the floors of $top/"
+  done
+}
+floors kernels device parts operations runs
+floors engine $(sed -n '/^| floor |/,/^$/s/^| `\([a-z]*\)\/` .*/\1/p' engine/README.md)
+
+for kernel in kernels/*/*.cu; do
+  base=${kernel%.cu} # conv1d_tensor.cu is one more way to compute conv1d
+  [ -e "$base.cpp" ] || [ -e "${base%_*}.cpp" ] || fault "$kernel has no CPU reference beside it"
 done
-for folder in kernels data engine engine/* tools runs runs/records runs/studies tests tests/simt tests/golden; do
+for folder in kernels kernels/* data engine engine/* engine/generators/* tools runs runs/records runs/studies tests tests/simt tests/golden; do
   [ -d "$folder" ] && [ ! -e "$folder/README.md" ] && fault "$folder has no README.md"
 done
 

@@ -43,7 +43,7 @@ if step build 400 make "CUDA_ARCH=$arch" build/theta build/cuda/run-tests; then
   step tests 300 build/cuda/run-tests
   sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
   if [ -n "$sanitizer" ]; then
-    part=(-sf='*test_activation*,*test_conv1d*,*test_layernorm*,*test_batchnorm*,*test_softmax*,*test_gemm*,*test_reduce*,*test_counting*,*_training*,*test_convert*,*test_attention*,*test_modulate*,*test_noising*,*test_units*,*test_head_norm*')
+    part=(-sf='*test_activation*,*test_conv1d*,*test_layernorm*,*test_batchnorm*,*test_softmax*,*test_gemm*,*test_reduce*,*test_counting*,*_training*,*test_convert*,*test_attention*,*test_modulate*,*test_diffusion*,*test_features*,*test_units*,*test_head_norm*')
     step memcheck 150 "$sanitizer" --tool memcheck --error-exitcode 9 build/cuda/run-tests "${part[@]}"
     step racecheck 150 "$sanitizer" --tool racecheck --error-exitcode 9 build/cuda/run-tests "${part[@]}"
   else

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 nvcc=$1 arch=$2
 shift 2
 printf '%-26s %-46s %9s %7s %6s\n' file kernel registers spilled stack
-for file in kernels/*.cu; do
+for file in kernels/*/*.cu; do
   "$nvcc" "$@" -gencode "arch=compute_$arch,code=sm_$arch" -Xptxas -v -c "$file" -o /dev/null 2>&1 | c++filt |
     awk -v file="$(basename "$file")" '
       /Compiling entry function/ { split($0, part, "\x27"); name = part[2] }

@@ -1,6 +1,6 @@
 #include "baselines.h"
 #include "engine/weights/normalizer.h"
-#include "kernels/philox.h"
+#include "kernels/device/philox.h"
 #include <algorithm>
 
 namespace theta {

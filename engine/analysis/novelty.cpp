@@ -1,7 +1,7 @@
 #include "novelty.h"
-#include "kernels/counting.h"
-#include "kernels/names.h"
-#include "kernels/row_l2.h"
+#include "kernels/device/names.h"
+#include "kernels/operations/counting.h"
+#include "kernels/operations/row_l2.h"
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -25,14 +25,14 @@ NoveltyJudge::NoveltyJudge(const NetworkShape &shape, std::size_t images, int wa
     assigned_.emplace(shape);
   const auto n = std::int64_t(references), g = std::int64_t(largest_group), v = std::int64_t(parameters_);
   const auto words = std::int64_t(evaluator_.words());
-  training_slot_ = plan_.reserve<float>("eval.training", MemoryClass::data, {n, v}, "eval.references");
-  held_out_slot_ = plan_.reserve<float>("eval.held_out", MemoryClass::data, {n, v}, "eval.references");
-  reference_wrong_slot_ = plan_.reserve<std::uint32_t>("eval.reference_wrong", MemoryClass::data, {n, words});
-  group_slot_ = plan_.reserve<float>("eval.group", MemoryClass::activations, {g, v}, "eval.networks");
-  wrong_slot_ = plan_.reserve<std::uint32_t>("eval.group_wrong", MemoryClass::activations, {g, words});
-  distance_slot_ = plan_.reserve<float>("eval.distance", MemoryClass::workspace, {g, n});
-  iou_slot_ = plan_.reserve<float>("eval.iou", MemoryClass::workspace, {g, n});
-  workspace_slot_ = plan_.reserve<float>("eval.squares", MemoryClass::workspace, {g + n});
+  training_there_ = plan_.reserve<float>("eval.training", MemoryClass::data, {n, v}, "eval.references");
+  held_out_there_ = plan_.reserve<float>("eval.held_out", MemoryClass::data, {n, v}, "eval.references");
+  reference_wrong_ = plan_.reserve<std::uint32_t>("eval.reference_wrong", MemoryClass::data, {n, words});
+  group_ = plan_.reserve<float>("eval.group", MemoryClass::activations, {g, v}, "eval.networks");
+  wrong_ = plan_.reserve<std::uint32_t>("eval.group_wrong", MemoryClass::activations, {g, words});
+  distance_ = plan_.reserve<float>("eval.distance", MemoryClass::workspace, {g, n});
+  iou_ = plan_.reserve<float>("eval.iou", MemoryClass::workspace, {g, n});
+  workspace_ = plan_.reserve<float>("eval.squares", MemoryClass::workspace, {g + n});
   evaluator_.plan(plan_);
   plan_.place();
 }
@@ -46,11 +46,9 @@ void NoveltyJudge::start(Device device, const Dataset &data, const Images &part,
   stream_ = std::make_unique<Stream>(device);
   arena_ = std::make_unique<Arena>(device, plan_);
   Stream &s = *stream_;
-  evaluator_.bind(*arena_);
   evaluator_.upload(s, data, part);
   const Scores scores = evaluator_.score_all(s, training_.theta.data(), references_);
-  copy(s, arena_->at<std::uint32_t>(reference_wrong_slot_), scores.wrong.data(),
-       scores.wrong.size() * sizeof(std::uint32_t));
+  copy(s, reference_wrong_, scores.wrong.data(), scores.wrong.size() * sizeof(std::uint32_t));
 
   std::vector<double> sum(parameters_);
   for (std::size_t i = 0; i < references_; ++i)
@@ -60,23 +58,21 @@ void NoveltyJudge::start(Device device, const Dataset &data, const Images &part,
     centre_.push_back(float(total / double(references_)));
   if (assigned_)
     return;
-  for (auto [set, slot] : {std::pair{&training_, training_slot_}, {&held_out_, held_out_slot_}}) {
+  for (auto [set, there] : {std::pair{&training_, training_there_}, {&held_out_, held_out_there_}}) {
     for (std::size_t i = 0; i < set->theta.size(); ++i)
       set->theta[i] -= centre_[i % parameters_];
-    copy(s, arena_->at<float>(slot), set->theta.data(), set->theta.size() * sizeof(float));
+    copy(s, there, set->theta.data(), set->theta.size() * sizeof(float));
     s.synchronize();
     set->theta = {};
   }
 }
 
 // Distances of a group, which is on the device, to the references, [networks, n].
-std::vector<float> NoveltyJudge::distances(Slot references, const NetworkSet &set, const NetworkSet &group) {
+std::vector<float> NoveltyJudge::distances(const float *references, const NetworkSet &set, const NetworkSet &group) {
   if (assigned_)
     return (*assigned_)(group.theta, set.theta);
-  float *d = arena_->at<float>(distance_slot_);
-  row_l2(*stream_, d, arena_->at<float>(group_slot_), arena_->at<float>(references), int(group.count), int(references_),
-         parameters_, arena_->at<float>(workspace_slot_));
-  return to_host(*stream_, d, group.count * references_);
+  row_l2(*stream_, distance_, group_, references, int(group.count), int(references_), parameters_, workspace_);
+  return to_host(*stream_, distance_.get(), group.count * references_);
 }
 
 GroupReport NoveltyJudge::judge(const std::string &name, const NetworkSet &group) {
@@ -85,18 +81,17 @@ GroupReport NoveltyJudge::judge(const std::string &name, const NetworkSet &group
   Stream &s = *stream_;
   const std::size_t n = references_, networks = group.count;
   Scores scores = evaluator_.score_all(s, group.theta.data(), networks);
-  copy(s, arena_->at<std::uint32_t>(wrong_slot_), scores.wrong.data(), scores.wrong.size() * sizeof(std::uint32_t));
-  iou_matrix(s, arena_->at<float>(iou_slot_), arena_->at<std::uint32_t>(wrong_slot_),
-             arena_->at<std::uint32_t>(reference_wrong_slot_), int(networks), int(n), evaluator_.words());
-  const auto iou = to_host(s, arena_->at<float>(iou_slot_), networks * n);
+  copy(s, wrong_, scores.wrong.data(), scores.wrong.size() * sizeof(std::uint32_t));
+  iou_matrix(s, iou_, wrong_, reference_wrong_, int(networks), int(n), evaluator_.words());
+  const auto iou = to_host(s, iou_.get(), networks * n);
 
   auto centred = group.theta;
   for (std::size_t i = 0; i < centred.size(); ++i)
     centred[i] -= centre_[i % parameters_];
-  copy(s, arena_->at<float>(group_slot_), centred.data(), centred.size() * sizeof(float));
+  copy(s, group_, centred.data(), centred.size() * sizeof(float));
   s.synchronize();
-  const auto to_training = distances(training_slot_, training_, group);
-  const auto to_held_out = distances(held_out_slot_, held_out_, group);
+  const auto to_training = distances(training_there_, training_, group);
+  const auto to_held_out = distances(held_out_there_, held_out_, group);
 
   GroupReport report{
       .name = name, .networks = networks, .accuracy = std::move(scores.accuracy), .loss = std::move(scores.loss)};

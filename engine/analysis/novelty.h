@@ -1,6 +1,7 @@
 // Is a network good, and is it new? A group of networks, measured against n training networks and n held-out ones.
 #pragma once
 #include "baselines.h"
+#include "engine/memory/arena.h"
 #include "engine/zoo/evaluator.h"
 #include "statistics.h"
 #include "unit_distance.h"
@@ -40,14 +41,15 @@ public:
   GroupReport judge(const std::string &name, const NetworkSet &group);
 
 private:
-  std::vector<float> distances(Slot references, const NetworkSet &set, const NetworkSet &group);
+  std::vector<float> distances(const float *references, const NetworkSet &set, const NetworkSet &group);
 
   std::size_t references_, largest_group_, parameters_;
   std::optional<UnitDistance> assigned_; // where distances are not plain
   Evaluator evaluator_;
   MemoryPlan plan_{"eval"};
-  Slot training_slot_, held_out_slot_, group_slot_, distance_slot_, workspace_slot_, wrong_slot_, reference_wrong_slot_,
-      iou_slot_;
+  Tensor<float> training_there_, held_out_there_, group_; // [n, V], [n, V], [largest group, V]
+  Tensor<float> distance_, iou_, workspace_;              // [largest group, n], the same, [largest group + n]
+  Tensor<std::uint32_t> wrong_, reference_wrong_;         // [largest group, words], [n, words]
   std::unique_ptr<Stream> stream_;
   std::unique_ptr<Arena> arena_;
   NetworkSet training_, held_out_;

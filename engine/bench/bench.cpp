@@ -1,7 +1,7 @@
 #include "bench.h"
 #include "data/json.h"
-#include "kernels/add.h"
-#include "kernels/gemm.h"
+#include "kernels/operations/add.h"
+#include "kernels/operations/gemm.h"
 #include "tensors.h"
 #include <algorithm>
 #include <chrono>

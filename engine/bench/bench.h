@@ -1,7 +1,7 @@
 // Measures operations and whole training steps against what the device can do at most: bytes over the rate of a copy
 // and FLOPs over the rate of a matrix product, both measured in the same run.
 #pragma once
-#include "kernels/device.h"
+#include "kernels/device/device.h"
 #include <functional>
 #include <regex>
 #include <string>

@@ -1,18 +1,18 @@
 // The operations of kernels/, at the sizes that they meet in zoos and generators.
 #include "cases.h"
-#include "kernels/add.h"
-#include "kernels/batchnorm.h"
-#include "kernels/conv1d.h"
-#include "kernels/counting.h"
-#include "kernels/diffusion.h"
-#include "kernels/gather.h"
-#include "kernels/gemm.h"
-#include "kernels/layernorm.h"
-#include "kernels/optimizer.h"
-#include "kernels/reduce.h"
-#include "kernels/row_l2.h"
-#include "kernels/softmax_cross_entropy.h"
-#include "kernels/standardise.h"
+#include "kernels/operations/add.h"
+#include "kernels/operations/batchnorm.h"
+#include "kernels/operations/conv1d.h"
+#include "kernels/operations/counting.h"
+#include "kernels/operations/diffusion.h"
+#include "kernels/operations/gather.h"
+#include "kernels/operations/gemm.h"
+#include "kernels/operations/layernorm.h"
+#include "kernels/operations/optimizer.h"
+#include "kernels/operations/reduce.h"
+#include "kernels/operations/row_l2.h"
+#include "kernels/operations/softmax_cross_entropy.h"
+#include "kernels/operations/standardise.h"
 #include "tensors.h"
 #include <fmt/core.h>
 
@@ -176,16 +176,6 @@ void simple(std::vector<BenchCase> &all, std::size_t n, int networks) {
                            {word * n, word * n, word * cols, word * cols}, [=](Stream &s, const Tensors &t, int i) {
                              standardise<float>(s, t.at<float>(i, 0), t.at<float>(i, 1), t.at<float>(i, 2),
                                                 t.at<float>(i, 3), int(rows), cols, cols);
-                           }));
-  all.push_back(on_tensors(fmt::format("q_sample_{}x{}", rows, cols), 12.0 * double(n), 0,
-                           {word * n, word * n, word * n, word * rows, word * 1000},
-                           [=](Stream &s, const Tensors &t, int i) {
-                             if (i < t.sets()) {
-                               fill_zero(s, t.at<int>(i, 3), word * rows);
-                               fill_zero(s, t.at<float>(i, 4), word * 1000);
-                             }
-                             q_sample<float>(s, t.at<float>(i, 0), t.at<float>(i, 1), t.at<float>(i, 2),
-                                             t.at<int>(i, 3), t.at<float>(i, 4), int(rows), cols);
                            }));
   const std::size_t examples = 60'000, pixels = 784, batch = 128, taken = std::size_t(networks) * batch * pixels;
   all.push_back(on_tensors(fmt::format("gather_images_{}x128x784", networks), 5.0 * double(taken), 0,

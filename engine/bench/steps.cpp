@@ -1,14 +1,16 @@
 // Whole training steps of p-diff's two networks: noise, forward, loss, backward and the optimiser, as one graph, on
 // random numbers of the right shape.
 #include "cases.h"
-#include "engine/diffusion/schedule.h"
+#include "engine/diffusion/path.h"
 #include "engine/generators/cnn1d.h"
 #include "engine/generators/conv_vae.h"
+#include "engine/memory/arena.h"
 #include "engine/training/trainable.h"
-#include "kernels/add.h"
-#include "kernels/diffusion.h"
-#include "kernels/random.h"
-#include "kernels/reduce.h"
+#include "kernels/operations/add.h"
+#include "kernels/operations/diffusion.h"
+#include "kernels/operations/features.h"
+#include "kernels/operations/random.h"
+#include "kernels/operations/reduce.h"
 #include <fmt/core.h>
 
 namespace theta {
@@ -27,7 +29,7 @@ struct DenoiserStep {
   Cnn1d<float> model;
   Trainable weights;
   MemoryPlan plan{"bench.denoiser"};
-  Slot z0, zt, eps, t, embedding, alpha_bar, loss, partials;
+  Tensor<float> z0, zt, eps, t, embedding, alpha_bar, loss, partials;
   std::optional<Arena> arena;
   Graph graph;
 
@@ -42,35 +44,33 @@ struct DenoiserStep {
     embedding = floats("embedding", {b, model.time_width()}), loss = floats("loss", {1});
     partials = floats("partials", {std::int64_t(partial_sums)});
     alpha_bar = plan.reserve<float>("alpha_bar", MemoryClass::data, {diffusion_steps});
-    t = plan.reserve<std::int32_t>("t", MemoryClass::activations, {b});
+    t = plan.reserve<float>("t", MemoryClass::activations, {b});
     model.plan(plan, backend, Mode::train, batch);
     plan.place();
   }
 
   void bind(Stream &s) {
     arena.emplace(s.device(), plan);
-    model.bind(*arena), weights.bind(*arena);
     weights.initialise(s, 1, 0);
-    const auto schedule = linear_schedule(diffusion_steps, 1e-4, 2e-2);
-    const std::vector<float> values(schedule.alpha_bar.begin(), schedule.alpha_bar.end());
-    copy(s, arena->at<float>(alpha_bar), values.data(), values.size() * sizeof(float));
+    const auto chain = Path::chain(diffusion_steps, 1e-4, 2e-2);
+    const std::vector<float> values(chain.alpha_bar().begin(), chain.alpha_bar().end());
+    copy(s, alpha_bar, values.data(), values.size() * sizeof(float));
     s.synchronize();
   }
 
   void run(Stream &s, int i) {
-    const Arena &a = *arena;
     const std::size_t latent = std::size_t(model.latent()), n = std::size_t(batch) * latent;
+    const NoisePath<float> path(alpha_bar.get(), diffusion_steps);
     graph.run(s, [&] {
-      fill_normal<float>(s, a.at<float>(z0), batch, latent, 1, {1, Purpose::test, std::uint32_t(i)});
-      fill_integers(s, a.at<std::int32_t>(t), batch, diffusion_steps, {1, Purpose::diffusion_time, std::uint32_t(i)});
-      fill_normal<float>(s, a.at<float>(eps), batch, latent, 1, {1, Purpose::diffusion_noise, std::uint32_t(i)});
-      q_sample<float>(s, a.at<float>(zt), a.at<float>(z0), a.at<float>(eps), a.at<std::int32_t>(t),
-                      a.at<float>(alpha_bar), batch, latent);
-      time_embedding<float>(s, a.at<float>(embedding), a.at<std::int32_t>(t), batch, model.time_width());
+      fill_normal<float>(s, z0, batch, latent, 1, {1, Purpose::test, std::uint32_t(i)});
+      draw_times<float>(s, t, batch, 1, path, {1, Purpose::diffusion_time, std::uint32_t(i)});
+      fill_normal<float>(s, eps, batch, latent, 1, {1, Purpose::diffusion_noise, std::uint32_t(i)});
+      mix_noise<float>(s, zt, eps, z0, eps, nullptr, nullptr, t, batch, latent, path, Objective::eps);
+      whole_number_features<float>(s, embedding, t, batch, model.time_width());
       const auto p = weights.parameters();
-      const float *out = model.forward(s, p, a.at<float>(zt), a.at<float>(embedding), Mode::train);
-      mean_squared_error<float>(s, a.at<float>(loss), model.d_out(), out, a.at<float>(eps), n, a.at<float>(partials));
-      model.backward(s, p, a.at<float>(embedding));
+      const float *out = model.forward(s, p, zt, embedding, Mode::train);
+      mean_squared_error<float>(s, loss, model.d_out(), out, eps, n, partials);
+      model.backward(s, p, embedding);
       weights.step(s, {.lr = 1e-4, .step = i + 1, .ema_decay = 0.999}, 0);
     });
   }
@@ -81,7 +81,7 @@ struct VaeStep {
   ConvVae<float> model;
   Trainable weights;
   MemoryPlan plan{"bench.autoencoder"};
-  Slot v, noisy, latent_noise, loss, partials;
+  Tensor<float> v, noisy, latent_noise, loss, partials;
   std::optional<Arena> arena;
   Graph graph;
 
@@ -100,24 +100,22 @@ struct VaeStep {
 
   void bind(Stream &s) {
     arena.emplace(s.device(), plan);
-    model.bind(*arena), weights.bind(*arena);
     weights.initialise(s, 1, 0);
   }
 
   void run(Stream &s, int i) {
-    const Arena &a = *arena;
     const std::size_t length = std::size_t(model.length()), n = std::size_t(batch) * length;
     graph.run(s, [&] {
-      fill_normal<float>(s, a.at<float>(v), batch, length, 1, {1, Purpose::test, std::uint32_t(i)});
-      fill_normal<float>(s, a.at<float>(noisy), batch, length, 1e-3, {1, Purpose::input_noise, std::uint32_t(i)});
-      fill_normal<float>(s, a.at<float>(latent_noise), batch, std::size_t(model.latent()), 0.1,
+      fill_normal<float>(s, v, batch, length, 1, {1, Purpose::test, std::uint32_t(i)});
+      fill_normal<float>(s, noisy, batch, length, 1e-3, {1, Purpose::input_noise, std::uint32_t(i)});
+      fill_normal<float>(s, latent_noise, batch, std::size_t(model.latent()), 0.1,
                          {1, Purpose::latent_noise, std::uint32_t(i)});
-      add_scaled<float>(s, a.at<float>(noisy), a.at<float>(v), a.at<float>(noisy), 1, n);
+      add_scaled<float>(s, noisy, v, noisy, 1, n);
       const auto p = weights.parameters();
-      const float *out = model.forward(s, p, a.at<float>(noisy), a.at<float>(latent_noise));
-      mean_squared_error<float>(s, a.at<float>(loss), model.d_out(), out, a.at<float>(v), n, a.at<float>(partials));
+      const float *out = model.forward(s, p, noisy, latent_noise);
+      mean_squared_error<float>(s, loss, model.d_out(), out, v, n, partials);
       const Adam options{.lr = 2e-5, .step = i + 1};
-      model.backward(s, p, a.at<float>(noisy), [&](const TensorRange &tensor, float *gradient) {
+      model.backward(s, p, noisy, [&](const TensorRange &tensor, float *gradient) {
         weights.step_early(s, tensor, gradient, options);
       });
       weights.step(s, options, 0);

@@ -2,7 +2,7 @@
 // need nothing else.
 #pragma once
 #include "bench.h"
-#include "kernels/random.h"
+#include "kernels/operations/random.h"
 
 namespace theta {
 

@@ -1,13 +1,13 @@
 // The operations of the weight transformer at the sizes that it meets: T is what its branches are stored in, bf16 on a
 // GPU and float on the cpu.
 #include "cases.h"
-#include "kernels/attention.h"
-#include "kernels/gemm.h"
-#include "kernels/head_norm.h"
-#include "kernels/modulate.h"
-#include "kernels/noising.h"
-#include "kernels/reduce.h"
-#include "kernels/units.h"
+#include "kernels/operations/attention.h"
+#include "kernels/operations/diffusion.h"
+#include "kernels/operations/gemm.h"
+#include "kernels/operations/head_norm.h"
+#include "kernels/operations/modulate.h"
+#include "kernels/operations/reduce.h"
+#include "kernels/operations/units.h"
 #include "tensors.h"
 #include <fmt/core.h>
 #include <numeric>

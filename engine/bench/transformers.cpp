@@ -1,10 +1,12 @@
 // The weight transformer: whole training steps and sampling, on random tokens.
 #include "cases.h"
 #include "engine/generators/weight_transformer.h"
+#include "engine/memory/arena.h"
 #include "engine/training/trainable.h"
-#include "kernels/add.h"
-#include "kernels/noising.h"
-#include "kernels/reduce.h"
+#include "kernels/operations/add.h"
+#include "kernels/operations/diffusion.h"
+#include "kernels/operations/features.h"
+#include "kernels/operations/reduce.h"
 #include <fmt/core.h>
 
 namespace theta {
@@ -18,7 +20,8 @@ struct Work {
   WeightTransformer<float> model;
   Trainable weights;
   MemoryPlan plan{"bench.transformer"};
-  Slot x, eps, velocity, t, place, loss, partials;
+  Tensor<float> x, eps, velocity, t, loss, partials;
+  Tensor<std::int32_t> place;
   std::optional<Arena> arena;
   Graph graph;
 
@@ -32,33 +35,29 @@ struct Work {
     };
     x = floats("x", {b, size}), eps = floats("eps", {b, size}), velocity = floats("velocity", {b, size});
     t = floats("t", {b}), loss = floats("loss", {1}), partials = floats("partials", {std::int64_t(partial_sums)});
-    place = plan.reserve("place", MemoryClass::data, {size}, Dtype::i32);
+    place = plan.reserve<std::int32_t>("place", MemoryClass::data, {size});
     model.plan(plan, batch, mode);
     plan.place();
   }
 
   void bind(Stream &s) {
     arena.emplace(s.device(), plan);
-    model.bind(*arena), weights.bind(*arena);
     weights.initialise(s, 1, 0);
-    fill_zero(s, arena->at<std::int32_t>(place), model.size() * sizeof(std::int32_t)); // no padding
-    fill_normal<float>(s, arena->at<float>(x), batch, model.size(), 1, {1, Purpose::test});
+    fill_zero(s, place, model.size() * sizeof(std::int32_t)); // no padding
+    fill_normal<float>(s, x, batch, model.size(), 1, {1, Purpose::test});
   }
 
   void train(Stream &s, int i) {
-    const Arena &a = *arena;
     const std::size_t size = model.size();
     graph.run(s, [&] {
       const auto draw = std::uint32_t(i * batch);
-      fill_normal<float>(s, a.at<float>(eps), batch, size, 1, {1, Purpose::diffusion_noise, draw});
+      fill_normal<float>(s, eps, batch, size, 1, {1, Purpose::diffusion_noise, draw});
       constexpr auto noise = NoiseSchedule::logit_normal;
-      draw_times<float>(s, a.at<float>(t), batch, 1, noise, {1, Purpose::diffusion_time, draw});
-      mix_noise<float>(s, a.at<float>(velocity), a.at<float>(eps), a.at<float>(x), a.at<float>(eps), nullptr,
-                       a.at<std::int32_t>(place), a.at<float>(t), batch, size, noise, Objective::velocity);
+      draw_times<float>(s, t, batch, 1, noise, {1, Purpose::diffusion_time, draw});
+      mix_noise<float>(s, velocity, eps, x, eps, nullptr, place, t, batch, size, noise, Objective::velocity);
       const auto p = weights.parameters();
-      const float *out = model.forward(s, p, a.at<float>(velocity), {a.at<float>(t)});
-      mean_squared_error<float>(s, a.at<float>(loss), model.d_out(), out, a.at<float>(eps), std::size_t(batch) * size,
-                                a.at<float>(partials));
+      const float *out = model.forward(s, p, velocity, {t});
+      mean_squared_error<float>(s, loss, model.d_out(), out, eps, std::size_t(batch) * size, partials);
       model.backward(s, p);
       weights.step(s, {.lr = 1e-4, .step = i + 1, .ema_decay = 0.999}, 0);
     });
@@ -66,12 +65,11 @@ struct Work {
 
   // Heun's method, as transformer_sample.h.
   void sample(Stream &s, int steps) {
-    const Arena &a = *arena;
     const std::size_t n = std::size_t(batch) * model.size();
     const auto p = weights.parameters();
     for (int i = 0; i < 2 * steps - 1; ++i) {
-      const float *v = model.forward(s, p, a.at<float>(x), {a.at<float>(t)});
-      add_scaled<float>(s, a.at<float>(x), a.at<float>(x), v, 0.5 / steps, n);
+      const float *v = model.forward(s, p, x, {t});
+      add_scaled<float>(s, x, x, v, 0.5 / steps, n);
     }
   }
 };

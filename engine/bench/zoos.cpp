@@ -1,5 +1,6 @@
 // Trainings of zoos: a wave of networks for a number of steps on random images.
 #include "cases.h"
+#include "engine/memory/arena.h"
 #include "engine/zoo/wave.h"
 #include <cmath>
 
@@ -46,8 +47,7 @@ struct ZooTraining {
 
   void bind(Stream &s) {
     arena.emplace(s.device(), plan);
-    wave.bind(*arena);
-    examples = part.upload(s, *arena, random_data(sizes));
+    examples = part.upload(s, random_data(sizes));
     wave.start(s, 0, networks);
   }
 };

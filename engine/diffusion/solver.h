@@ -1,16 +1,13 @@
-// Samplers on a path of noise (kernels/noising.h) as lists of updates of the form denoise_step has:
+// Solvers on a path of noise as lists of updates of the form denoise_step has:
 //   z = from_z·z + from_eps·prediction + sigma·N(0, 1)
 // whatever the model's objective: a prediction gives x0 and eps, both linear in (z, prediction).
 #pragma once
-#include "kernels/diffusion.h"
-#include "kernels/noising.h"
+#include "path.h"
 #include <string_view>
 #include <vector>
 
 namespace theta {
 
-NoiseSchedule noise_schedule_named(std::string_view name); // throws InputError
-const char *name_of(NoiseSchedule);
 Objective objective_named(std::string_view name); // throws InputError
 const char *name_of(Objective);
 
@@ -28,6 +25,9 @@ struct Reading {
 };
 Reading reading_of(Objective, const NoiseLevel<double> &);
 
+// From one level to another by DDIM (Song et al., 2021, eq. 12), with eta of DDPM's noise.
+DenoiseStep ddim_step(const NoiseLevel<double> &from, const NoiseLevel<double> &to, Objective, double eta);
+
 // One step: at time t, prediction = model(z, t).
 //   where it is of first order:  z = first(z, prediction)
 //   else, with z' = first(z, prediction) and prediction' = model(z', next_t):
@@ -40,12 +40,12 @@ struct SolverStep {
   DenoiseStep second{}, corrected{};
 };
 
-// From pure noise to data in `steps` steps: times even in t, for edm those of Karras et al. (2022, eq. 5: rho 7, sigma
-// from 80 to 0.002). Throws InputError where the objective cannot begin in pure noise (eps on straight lines).
+// From pure noise to data in `steps` steps, at the path's times for so many. Throws InputError where the objective
+// cannot begin in pure noise (eps on straight lines).
 struct Solver {
   double start; // the deviation of the noise that it begins with
   std::vector<SolverStep> steps;
 };
-Solver solver_of(SolverKind, NoiseSchedule, Objective, int steps, double eta);
+Solver solver_of(SolverKind, const Path &, Objective, int steps, double eta);
 
 } // namespace theta

@@ -1,5 +1,5 @@
 #include "cnn1d.h"
-#include "kernels/add.h"
+#include "kernels/operations/add.h"
 #include <algorithm>
 
 namespace theta {
@@ -32,7 +32,7 @@ template <class T> int Cnn1d<T>::skip_of(int i) const {
   return i >= n / 2 && i < n - 1 ? n - 2 - i : -1;
 }
 
-template <class T> Slot Cnn1d<T>::reserve(MemoryPlan &plan, const std::string &name, int channels) const {
+template <class T> Tensor<T> Cnn1d<T>::reserve(MemoryPlan &plan, const std::string &name, int channels) const {
   return plan.reserve<T>("denoiser." + name, MemoryClass::activations, {batch_, channels, shape_.latent}, "batch");
 }
 
@@ -43,59 +43,45 @@ template <class T> void Cnn1d<T>::plan(MemoryPlan &plan, Backend backend, Mode m
   std::size_t workspace = 1;
   for (const auto &block : blocks_)
     workspace = std::max(workspace, block.workspace(backend, batch));
-  workspace_slot_ = plan.reserve<T>("denoiser.workspace", MemoryClass::workspace, {std::int64_t(workspace)});
-  time_pre_slot_ = reserve(plan, "time.pre", 1);
-  time_act_slot_ = reserve(plan, "time.act", 1);
-  time_slot_ = reserve(plan, "time", 1);
-  input_slots_.assign(std::size_t(n), {}), output_slots_ = d_input_slots_ = d_output_slots_ = input_slots_;
+  workspace_ = plan.reserve<T>("denoiser.workspace", MemoryClass::workspace, {std::int64_t(workspace)});
+  for (auto &block : blocks_)
+    block.work_in(workspace_);
+  time_pre_ = reserve(plan, "time.pre", 1);
+  time_act_ = reserve(plan, "time.act", 1);
+  time_ = reserve(plan, "time", 1);
+  inputs_.assign(std::size_t(n), {}), outputs_ = d_inputs_ = d_outputs_ = inputs_;
 
   for (int i = 0; i < n; ++i) {
-    input_slots_[i] = reserve(plan, text("in.", i), channels(i));
+    inputs_[i] = reserve(plan, text("in.", i), channels(i));
     // The output before it has been read, unless a mirrored layer still waits for it.
     if (i > 0 && i - 1 >= n / 2 - 1)
-      plan.release(output_slots_[i - 1]);
+      plan.release(outputs_[i - 1]);
     blocks_[i].plan_forward(plan, text("denoiser.conv.", i), batch, mode);
-    output_slots_[i] = reserve(plan, text("out.", i), channels(i + 1));
+    outputs_[i] = reserve(plan, text("out.", i), channels(i + 1));
     if (skip_of(i) >= 0)
-      plan.release(output_slots_[skip_of(i)]);
+      plan.release(outputs_[skip_of(i)]);
     if (mode == Mode::infer)
-      plan.release(input_slots_[i]);
+      plan.release(inputs_[i]);
   }
   if (mode == Mode::infer)
     return;
 
-  d_time_slot_ = reserve(plan, "d_time", 1);
-  d_pre_slot_ = reserve(plan, "d_pre", *std::max_element(shape_.channels.begin(), shape_.channels.end()));
-  d_output_slots_[n - 1] = reserve(plan, text("d_out.", n - 1), channels(n));
+  d_time_ = reserve(plan, "d_time", 1);
+  d_pre_ = reserve(plan, "d_pre", *std::max_element(shape_.channels.begin(), shape_.channels.end()));
+  d_outputs_[n - 1] = reserve(plan, text("d_out.", n - 1), channels(n));
   for (int i = n; i-- > 0;) {
-    d_input_slots_[i] = reserve(plan, text("d_in.", i), channels(i));
+    d_inputs_[i] = reserve(plan, text("d_in.", i), channels(i));
     blocks_[i].plan_backward_done(plan);
-    plan.release(input_slots_[i]);
+    plan.release(inputs_[i]);
     if (i > 0)
-      d_output_slots_[i - 1] = d_input_slots_[i]; // x + t: the same gradient for both
-    if (skip_of(i) < 0)                           // nobody else waits for it
-      plan.release(d_output_slots_[i]);
+      d_outputs_[i - 1] = d_inputs_[i]; // x + t: the same gradient for both
+    if (skip_of(i) < 0)                 // nobody else waits for it
+      plan.release(d_outputs_[i]);
     for (int j = i + 1; j < n; ++j)
       if (skip_of(j) == i)
-        plan.release(d_output_slots_[j]);
+        plan.release(d_outputs_[j]);
   }
-  d_time_act_slot_ = reserve(plan, "d_time.act", 1);
-}
-
-template <class T> void Cnn1d<T>::bind(const Arena &arena) {
-  const auto all = [&](const std::vector<Slot> &slots) {
-    std::vector<T *> pointers;
-    for (const Slot slot : slots)
-      pointers.push_back(slot ? arena.at<T>(slot) : nullptr);
-    return pointers;
-  };
-  const auto one = [&](Slot slot) { return slot ? arena.at<T>(slot) : nullptr; };
-  inputs_ = all(input_slots_), outputs_ = all(output_slots_);
-  d_inputs_ = all(d_input_slots_), d_outputs_ = all(d_output_slots_);
-  time_pre_ = one(time_pre_slot_), time_act_ = one(time_act_slot_), time_ = one(time_slot_);
-  d_time_ = one(d_time_slot_), d_time_act_ = one(d_time_act_slot_), d_pre_ = one(d_pre_slot_);
-  for (auto &block : blocks_)
-    block.bind(arena, arena.at<T>(workspace_slot_));
+  d_time_act_ = reserve(plan, "d_time.act", 1);
 }
 
 template <class T> const T *Cnn1d<T>::forward(Stream &s, const Parameters<T> &p, const T *z, const T *e, Mode mode) {
@@ -104,7 +90,7 @@ template <class T> const T *Cnn1d<T>::forward(Stream &s, const Parameters<T> &p,
   linear_forward<T>(s, time_pre_, e, p.value + time_weight_, nullptr, batch_, shape_.time_width, width,
                     shape_.arithmetic);
   bias_act_forward<T>(s, time_act_, time_pre_, p.value + time_bias_, silu);
-  time_out_->forward(s, p, time_, static_cast<const T *>(time_act_), batch_);
+  time_out_->forward(s, p, time_.get(), time_act_, batch_);
   const T *x = z;
   for (int i = 0; i < layers(); ++i) {
     const int channels = shape_.channels[std::size_t(i)], out_channels = shape_.channels[std::size_t(i + 1)];
@@ -128,11 +114,11 @@ template <class T> void Cnn1d<T>::backward(Stream &s, const Parameters<T> &p, co
     blocks_[i].backward(s, p, d_inputs_[i], d_pre_, d_outputs_[i], inputs_[i]);
     sum_over_channels_accumulate<T>(s, d_time_, d_inputs_[i], batch_, shape_.channels[std::size_t(i)], width);
   }
-  time_out_->backward(s, p, d_time_act_, static_cast<const T *>(d_time_), static_cast<const T *>(time_act_), batch_);
+  time_out_->backward(s, p, d_time_act_, d_time_.get(), time_act_, batch_);
   const BiasAct silu{1, batch_, width, 0, Activation::silu};
   bias_act_backward<T>(s, d_time_act_, p.gradient_of(time_bias_), d_time_act_, time_pre_, p.value + time_bias_, silu);
-  linear_backward<T>(s, static_cast<T *>(nullptr), p.gradient_of(time_weight_), d_time_act_, e, p.value + time_weight_,
-                     batch_, shape_.time_width, width, shape_.arithmetic);
+  linear_backward<T>(s, nullptr, p.gradient_of(time_weight_), d_time_act_, e, p.value + time_weight_, batch_,
+                     shape_.time_width, width, shape_.arithmetic);
 }
 
 template class Cnn1d<float>;

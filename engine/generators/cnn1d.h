@@ -26,7 +26,6 @@ public:
   int time_width() const { return shape_.time_width; }
 
   void plan(MemoryPlan &, Backend, Mode, int batch);
-  void bind(const Arena &);
 
   // z [batch, latent], e [batch, time_width] -> [batch, latent]. In training, e must live until backward.
   const T *forward(Stream &, const Parameters<T> &, const T *z, const T *e, Mode);
@@ -38,7 +37,7 @@ private:
   // Layer whose output is added to layer i's, or -1.
   int skip_of(int i) const;
   int layers() const { return int(blocks_.size()); }
-  Slot reserve(MemoryPlan &, const std::string &name, int channels) const;
+  Tensor<T> reserve(MemoryPlan &, const std::string &name, int channels) const;
 
   Cnn1dShape shape_;
   Layout parameters_, buffers_;
@@ -47,11 +46,9 @@ private:
   std::vector<ConvBlock<T>> blocks_;
   int batch_ = 0;
   // One of each a layer: x + t, the output, and their gradients (that of the output also of the mirrored layer's).
-  std::vector<Slot> input_slots_, output_slots_, d_input_slots_, d_output_slots_;
-  std::vector<T *> inputs_, outputs_, d_inputs_, d_outputs_;
-  Slot time_pre_slot_, time_act_slot_, time_slot_, d_time_slot_, d_time_act_slot_, workspace_slot_, d_pre_slot_;
-  T *time_pre_ = nullptr, *time_act_ = nullptr, *time_ = nullptr, *d_time_ = nullptr, *d_time_act_ = nullptr,
-    *d_pre_ = nullptr;
+  std::vector<Tensor<T>> inputs_, outputs_, d_inputs_, d_outputs_; // [batch, channels, latent]
+  Tensor<T> time_pre_, time_act_, time_, d_time_, d_time_act_;     // [batch, 1, latent]
+  Tensor<T> workspace_, d_pre_;                                    // d_pre_: of the widest layer
 };
 
 } // namespace theta

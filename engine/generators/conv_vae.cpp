@@ -1,5 +1,5 @@
 #include "conv_vae.h"
-#include "kernels/add.h"
+#include "kernels/operations/add.h"
 #include <algorithm>
 
 namespace theta {
@@ -14,7 +14,7 @@ template <class T> ConvVae<T>::ConvVae(const ConvVaeShape &shape) : shape_(shape
     const std::string name = text("enc.", i);
     encoder.emplace_back(parameters_, buffers_, name + ".0", name + ".1",
                          ConvBlockShape{channels, shape.channels[i], length, shape.kernel, 2, false,
-                                        theta::Activation::leaky_relu, shape.arithmetic});
+                                        Activation::leaky_relu, shape.arithmetic});
     channels = shape.channels[i], length /= 2;
   }
   const int width = channels * length;
@@ -26,7 +26,7 @@ template <class T> ConvVae<T>::ConvVae(const ConvVaeShape &shape) : shape_(shape
     const int out = i + 1 < levels ? shape.channels[levels - 2 - i] : shape.channels[0];
     decoder.emplace_back(
         parameters_, buffers_, name + ".0", name + ".1",
-        ConvBlockShape{channels, out, length, shape.kernel, 2, true, theta::Activation::elu, shape.arithmetic});
+        ConvBlockShape{channels, out, length, shape.kernel, 2, true, Activation::elu, shape.arithmetic});
     channels = out, length *= 2;
   }
   decoder.emplace_back(parameters_, buffers_, "last", "",
@@ -41,9 +41,8 @@ template <class T> ConvVae<T>::ConvVae(const ConvVaeShape &shape) : shape_(shape
     early_ = {to_latent_->weight(), from_latent_->weight()};
 }
 
-template <class T>
-auto ConvVae<T>::reserve(MemoryPlan &plan, const char *name, std::int64_t width) const -> Activation {
-  return {plan.reserve<T>(text("vae.", name), MemoryClass::activations, {batch_, width}, "batch")};
+template <class T> auto ConvVae<T>::reserve(MemoryPlan &plan, const char *name, std::int64_t width) const -> Tensor<T> {
+  return plan.reserve<T>(text("vae.", name), MemoryClass::activations, {batch_, width}, "batch");
 }
 
 template <class T> void ConvVae<T>::plan_encoder(MemoryPlan &plan, Mode mode) {
@@ -65,36 +64,32 @@ template <class T> void ConvVae<T>::plan_backward(MemoryPlan &plan) {
   d_out_ = reserve(plan, "d_out", shape_.length);
   d_unpacked_ = reserve(plan, "d_unpacked", from_latent_->out());
   decoder_->plan_backward(plan);
-  for (const Slot done : {d_out_.slot, out_.slot, unpacked_.slot})
-    plan.release(done);
+  plan.release(d_out_, out_, unpacked_);
   std::size_t largest = 0;
   for (const TensorRange &tensor : early_)
     largest = std::max(largest, tensor.size);
   if (largest > 0)
-    early_gradient_ = {
-        plan.reserve<T>("vae.early_gradient", MemoryClass::workspace, {std::int64_t(largest)}, "latent")};
+    early_gradient_ = plan.reserve<T>("vae.early_gradient", MemoryClass::workspace, {std::int64_t(largest)}, "latent");
   d_noisy_code_ = reserve(plan, "d_noisy_code", shape_.latent);
-  plan.release(d_unpacked_.slot);
+  plan.release(d_unpacked_);
   d_hidden_ = reserve(plan, "d_hidden", shape_.latent);
   d_encoded_ = reserve(plan, "d_encoded", to_latent_->in());
-  for (const Slot done :
-       {noisy_code_.slot, d_noisy_code_.slot, code_.slot, hidden_.slot, d_hidden_.slot, encoded_.slot})
-    plan.release(done);
-  if (early_gradient_.slot)
-    plan.release(early_gradient_.slot);
+  plan.release(noisy_code_, d_noisy_code_, code_, hidden_, d_hidden_, encoded_, early_gradient_);
   encoder_->plan_backward(plan);
-  plan.release(d_encoded_.slot);
+  plan.release(d_encoded_);
 }
 
 template <class T> void ConvVae<T>::plan(MemoryPlan &plan, Backend backend, Use use, int batch) {
   *this = ConvVae(shape_); // forgets an earlier plan
   batch_ = batch;
   const Mode mode = use == Use::train ? Mode::train : Mode::infer;
+  StackNeeds needs;
   if (use != Use::decode)
-    scratch_.cover(encoder_->scratch(backend, batch, mode));
+    needs.cover(encoder_->needs(backend, batch, mode));
   if (use != Use::encode)
-    scratch_.cover(decoder_->scratch(backend, batch, mode));
-  scratch_.reserve<T>(plan, "vae");
+    needs.cover(decoder_->needs(backend, batch, mode));
+  const StackScratch<T> scratch(plan, "vae", needs);
+  encoder_->work_in(scratch), decoder_->work_in(scratch);
   if (use != Use::decode)
     plan_encoder(plan, mode);
   if (use == Use::train)
@@ -105,25 +100,14 @@ template <class T> void ConvVae<T>::plan(MemoryPlan &plan, Backend backend, Use 
     plan_backward(plan);
 }
 
-template <class T> void ConvVae<T>::bind(const Arena &arena) {
-  for (Activation *a : {&encoded_, &hidden_, &code_, &noisy_code_, &unpacked_, &out_, &d_out_, &d_unpacked_,
-                        &d_noisy_code_, &d_hidden_, &d_encoded_, &early_gradient_})
-    if (a->slot)
-      a->value = arena.at<T>(a->slot);
-  if (hidden_.slot)
-    encoder_->bind(arena, scratch_);
-  if (out_.slot)
-    decoder_->bind(arena, scratch_);
-}
-
 template <class T> void ConvVae<T>::run_encoder(Stream &s, const Parameters<T> &p, const T *v, Mode mode) {
   encoder_->forward(s, p, encoded_, v, mode);
-  to_latent_->forward(s, p, hidden_.value, static_cast<const T *>(encoded_), batch_);
-  mu_->forward(s, p, code_.value, static_cast<const T *>(hidden_), batch_);
+  to_latent_->forward(s, p, hidden_.get(), encoded_, batch_);
+  mu_->forward(s, p, code_.get(), hidden_, batch_);
 }
 
 template <class T> void ConvVae<T>::run_decoder(Stream &s, const Parameters<T> &p, const T *z, Mode mode) {
-  from_latent_->forward(s, p, unpacked_.value, z, batch_);
+  from_latent_->forward(s, p, unpacked_.get(), z, batch_);
   decoder_->forward(s, p, out_, unpacked_, mode);
 }
 
@@ -138,7 +122,7 @@ template <class T>
 void ConvVae<T>::backward(Stream &s, const Parameters<T> &p, const Linear &layer, T *dx, const T *dy, const T *x,
                           const FinishEarly &finish) const {
   const TensorRange weight = layer.weight();
-  const bool is_early = p.gradient_of(weight.offset) == early_gradient_.value && early_gradient_.value;
+  const bool is_early = early_gradient_ && p.gradient_of(weight.offset) == early_gradient_;
   if (is_early)
     fill_zero(s, early_gradient_, weight.size * sizeof(T));
   layer.backward(s, p, dx, dy, x, batch_);
@@ -152,7 +136,7 @@ void ConvVae<T>::backward(Stream &s, const Parameters<T> &of, const T *v, const 
   p.early_gradient = early_gradient_;
   decoder_->backward(s, p, d_unpacked_, d_out_, unpacked_);
   backward(s, p, *from_latent_, d_noisy_code_, d_unpacked_, noisy_code_, finish);
-  mu_->backward(s, p, d_hidden_.value, static_cast<const T *>(d_noisy_code_), static_cast<const T *>(hidden_), batch_);
+  mu_->backward(s, p, d_hidden_, d_noisy_code_.get(), hidden_, batch_);
   backward(s, p, *to_latent_, d_encoded_, d_hidden_, encoded_, finish);
   encoder_->backward(s, p, nullptr, d_encoded_, v);
 }

@@ -31,12 +31,11 @@ public:
   // Rehearses one use for `batch` rows: a training step, or encoding, or decoding.
   enum class Use { train, encode, decode };
   void plan(MemoryPlan &, Backend, Use, int batch);
-  void bind(const Arena &);
 
   // v [batch, length] -> out [batch, length]; latent_noise [batch, latent]. v must live until backward.
   const T *forward(Stream &, const Parameters<T> &, const T *v, const T *latent_noise);
   // The gradient of `out`'s loss goes where d_out() says, before backward.
-  T *d_out() const { return d_out_.value; }
+  T *d_out() const { return d_out_; }
   // finish(tensor, gradient) is called when an early tensor's gradient is complete, and nothing needs its value any
   // more.
   using FinishEarly = std::function<void(const TensorRange &, T *gradient)>;
@@ -47,12 +46,7 @@ public:
   const T *decode(Stream &, const Parameters<T> &, const T *z);
 
 private:
-  struct Activation {
-    Slot slot;
-    T *value = nullptr;
-    operator T *() const { return value; }
-  };
-  Activation reserve(MemoryPlan &, const char *name, std::int64_t width) const;
+  Tensor<T> reserve(MemoryPlan &, const char *name, std::int64_t width) const;
   void plan_encoder(MemoryPlan &, Mode);
   void plan_decoder(MemoryPlan &, Mode);
   void plan_backward(MemoryPlan &);
@@ -67,9 +61,8 @@ private:
   std::optional<ConvStack<T>> encoder_, decoder_; // the decoder's last block has neither norm nor activation
   std::optional<Linear> to_latent_, mu_, from_latent_;
   int batch_ = 0;
-  StackScratch scratch_;
-  Activation encoded_, hidden_, code_, noisy_code_, unpacked_, out_; // in the order in which they are made
-  Activation d_out_, d_unpacked_, d_noisy_code_, d_hidden_, d_encoded_, early_gradient_;
+  Tensor<T> encoded_, hidden_, code_, noisy_code_, unpacked_, out_; // [batch, ...], in the order in which they are made
+  Tensor<T> d_out_, d_unpacked_, d_noisy_code_, d_hidden_, d_encoded_, early_gradient_;
 };
 
 } // namespace theta

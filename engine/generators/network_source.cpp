@@ -117,7 +117,7 @@ NetworkSource::Facts StreamSource::next(Stream &s, float *theta, float *start) {
       continue;
     }
     const auto bits = philox(seed_, Purpose::start_choice, order_stream, std::uint64_t(run));
-    const std::size_t target = 1 + std::size_t(std::uint64_t(bits.word[0]) * (rows.size() - 1) >> 32);
+    const std::size_t target = 1 + uniform_below(bits.word[0], rows.size() - 1);
     const std::size_t from = start_of(bits.word[1], target);
     copy(s, to, run_rows_ + target * v, v * sizeof(float));
     copy(s, start + starts.size() * v, run_rows_ + from * v, v * sizeof(float));

@@ -2,7 +2,7 @@
 // the same whenever and however often it is asked for.
 #pragma once
 #include "data/prefetch.h"
-#include "engine/memory/arena.h"
+#include "engine/memory/plan.h"
 #include "engine/zoo/zoo_stream.h"
 
 namespace theta {

@@ -4,7 +4,7 @@
 #pragma once
 #include "cnn1d.h"
 #include "conv_vae.h"
-#include "engine/diffusion/sampler.h"
+#include "engine/diffusion/solver.h"
 #include "engine/training/lr_schedule.h"
 #include "engine/weights/normalizer.h"
 
@@ -37,6 +37,7 @@ struct PDiffConfig {
   int padded(std::size_t parameters) const;
   ConvVaeShape autoencoder_shape(std::size_t parameters) const;
   Cnn1dShape denoiser_shape() const;
+  Path path() const { return Path::chain(diffusion_steps, beta_first, beta_last); }
 };
 
 // A trained p-diff, in host memory.

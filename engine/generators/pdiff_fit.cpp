@@ -1,12 +1,15 @@
 #include "pdiff_fit.h"
 #include "data/prefetch.h"
+#include "engine/diffusion/path.h"
+#include "engine/memory/arena.h"
 #include "engine/training/state_file.h"
 #include "engine/training/step_loop.h"
-#include "kernels/add.h"
-#include "kernels/gather.h"
-#include "kernels/random.h"
-#include "kernels/reduce.h"
-#include "kernels/standardise.h"
+#include "kernels/operations/add.h"
+#include "kernels/operations/features.h"
+#include "kernels/operations/gather.h"
+#include "kernels/operations/random.h"
+#include "kernels/operations/reduce.h"
+#include "kernels/operations/standardise.h"
 #include <cmath>
 
 namespace theta {
@@ -94,22 +97,21 @@ void PDiffFit::plan_denoiser(Backend backend) {
   };
   d_.z0 = activation("fit.z0", latent), d_.zt = activation("fit.zt", latent), d_.eps = activation("fit.eps", latent);
   d_.embedding = activation("fit.embedding", config_.time_width);
-  d_.t = plan.reserve<std::int32_t>("fit.t", MemoryClass::activations, {batch});
+  d_.t = plan.reserve<float>("fit.t", MemoryClass::activations, {batch});
   d_.loss = plan.reserve<float>("fit.loss", MemoryClass::workspace, {1});
   d_.partials = plan.reserve<float>("fit.partials", MemoryClass::workspace, {std::int64_t(partial_sums)});
   denoiser_.plan(plan, backend, Mode::train, config_.denoiser.batch);
   plan.place();
 }
 
-void PDiffFit::upload_normalizer(Stream &s, const Arena &a, const Input &in, const PDiff &p) const {
-  copy(s, a.at<float>(in.mean), p.normalizer.mean.data(), parameters_ * sizeof(float));
-  copy(s, a.at<float>(in.std), p.normalizer.std.data(), parameters_ * sizeof(float));
+void PDiffFit::upload_normalizer(Stream &s, const Input &in, const PDiff &p) const {
+  copy(s, in.mean, p.normalizer.mean.data(), parameters_ * sizeof(float));
+  copy(s, in.std, p.normalizer.std.data(), parameters_ * sizeof(float));
 }
 
-void PDiffFit::standardise_batch(Stream &s, const Arena &a, const Input &in, const float *staged, int batch) const {
-  copy(s, a.at<float>(in.theta), staged, std::size_t(batch) * parameters_ * sizeof(float));
-  standardise<float>(s, a.at<float>(in.v), a.at<float>(in.theta), a.at<float>(in.mean), a.at<float>(in.std), batch,
-                     parameters_, std::size_t(padded_));
+void PDiffFit::standardise_batch(Stream &s, const Input &in, const float *staged, int batch) const {
+  copy(s, in.theta, staged, std::size_t(batch) * parameters_ * sizeof(float));
+  standardise<float>(s, in.v, in.theta, in.mean, in.std, batch, parameters_, std::size_t(padded_));
 }
 
 void PDiffFit::train(const std::string &stage, Stream &s, const FitRecipe &r, Trainable &weights, const float *loss,
@@ -142,14 +144,12 @@ void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::v
   const FitRecipe &r = config_.autoencoder;
   Stream s(device);
   const Arena arena(device, autoencoder_plan_);
-  autoencoder_.bind(arena);
-  autoencoder_weights_.bind(arena);
   autoencoder_weights_.initialise(s, seed_, autoencoder_stream);
-  upload_normalizer(s, arena, fit_input_, p);
+  upload_normalizer(s, fit_input_, p);
 
   std::vector<float *> staging;
-  for (const Slot slot : fit_input_.staging)
-    staging.push_back(arena.at<float>(slot));
+  for (const auto &buffer : fit_input_.staging)
+    staging.push_back(buffer);
   Prefetch batches(zoo, staging, std::uint64_t(first), [&](std::uint64_t step) {
     const BatchOrder order{1, r.batch, std::uint32_t(rows.size()), seed_, autoencoder_stream, step};
     std::vector<std::size_t> chosen;
@@ -158,21 +158,21 @@ void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::v
     return chosen;
   });
   const std::size_t n = std::size_t(r.batch) * std::size_t(padded_);
-  float *v = arena.at<float>(fit_input_.v), *noisy = arena.at<float>(noisy_), *loss = arena.at<float>(loss_);
+  float *v = fit_input_.v, *noisy = noisy_, *loss = loss_;
   const auto prepare = [&](long) {
     s.synchronize(); // the copy from the staging buffer that next() gives back
-    standardise_batch(s, arena, fit_input_, batches.next(), r.batch);
+    standardise_batch(s, fit_input_, batches.next(), r.batch);
   };
   const auto forward_backward = [&](long i) {
     const auto stream = std::uint32_t(i * r.batch);
-    fill_normal<float>(s, arena.at<float>(input_noise_), r.batch, std::size_t(padded_), config_.input_noise,
+    fill_normal<float>(s, input_noise_, r.batch, std::size_t(padded_), config_.input_noise,
                        {seed_, Purpose::input_noise, stream});
-    fill_normal<float>(s, arena.at<float>(latent_noise_), r.batch, std::size_t(config_.latent), config_.latent_noise,
+    fill_normal<float>(s, latent_noise_, r.batch, std::size_t(config_.latent), config_.latent_noise,
                        {seed_, Purpose::latent_noise, stream});
-    add_scaled<float>(s, noisy, v, arena.at<float>(input_noise_), 1, n);
+    add_scaled<float>(s, noisy, v, input_noise_, 1, n);
     const auto parameters = autoencoder_weights_.parameters();
-    const float *out = autoencoder_.forward(s, parameters, noisy, arena.at<float>(latent_noise_));
-    mean_squared_error<float>(s, loss, autoencoder_.d_out(), out, v, n, arena.at<float>(partials_));
+    const float *out = autoencoder_.forward(s, parameters, noisy, latent_noise_);
+    mean_squared_error<float>(s, loss, autoencoder_.d_out(), out, v, n, partials_);
     autoencoder_.backward(s, parameters, noisy, [&, options = options_of(r, i)](const TensorRange &t, float *gradient) {
       autoencoder_weights_.step_early(s, t, gradient, options);
     });
@@ -189,19 +189,18 @@ std::vector<float> PDiffFit::encode(Device device, const ZooReader &zoo, const s
   const std::size_t latent = std::size_t(config_.latent);
   Stream s(device);
   const Arena arena(device, encode_plan_);
-  encoder_.bind(arena);
-  copy(s, arena.at<float>(encode_values_), p.autoencoder.data(), p.autoencoder.size() * sizeof(float));
-  copy(s, arena.at<float>(encode_buffers_), p.autoencoder_buffers.data(), p.autoencoder_buffers.size() * sizeof(float));
-  upload_normalizer(s, arena, encode_input_, p);
-  const Parameters<float> parameters{arena.at<float>(encode_values_), nullptr, arena.at<float>(encode_buffers_)};
-  float *staging = arena.at<float>(encode_input_.staging[0]);
+  copy(s, encode_values_, p.autoencoder.data(), p.autoencoder.size() * sizeof(float));
+  copy(s, encode_buffers_, p.autoencoder_buffers.data(), p.autoencoder_buffers.size() * sizeof(float));
+  upload_normalizer(s, encode_input_, p);
+  const Parameters<float> parameters{encode_values_, nullptr, encode_buffers_};
+  float *staging = encode_input_.staging[0];
   std::vector<float> latents;
   for (std::size_t first = 0; first < rows.size(); first += std::size_t(batch)) {
     s.synchronize();
     for (std::size_t b = 0; b < std::size_t(batch); ++b) // the last batch is filled up with its last network
       zoo.theta(rows[std::min(first + b, rows.size() - 1)], staging + b * parameters_);
-    standardise_batch(s, arena, encode_input_, staging, batch);
-    const float *code = encoder_.encode(s, parameters, arena.at<float>(encode_input_.v));
+    standardise_batch(s, encode_input_, staging, batch);
+    const float *code = encoder_.encode(s, parameters, encode_input_.v);
     const std::size_t count = std::min(std::size_t(batch), rows.size() - first);
     const auto part = to_host(s, code, count * latent);
     latents.insert(latents.end(), part.begin(), part.end());
@@ -215,28 +214,26 @@ void PDiffFit::fit_denoiser(Device device, const std::vector<float> &latents, PD
   const std::size_t latent = std::size_t(config_.latent), n = std::size_t(r.batch) * latent;
   Stream s(device);
   const Arena arena(device, denoiser_plan_);
-  denoiser_.bind(arena);
-  denoiser_weights_.bind(arena);
   denoiser_weights_.initialise(s, seed_, denoiser_stream);
-  const auto schedule = linear_schedule(config_.diffusion_steps, config_.beta_first, config_.beta_last);
-  const std::vector<float> alpha_bar(schedule.alpha_bar.begin(), schedule.alpha_bar.end());
-  copy(s, arena.at<float>(d_.alpha_bar), alpha_bar.data(), alpha_bar.size() * sizeof(float));
-  copy(s, arena.at<float>(d_.latents), latents.data(), latents.size() * sizeof(float));
+  const Path chain = config_.path();
+  const std::vector<float> alpha_bar(chain.alpha_bar().begin(), chain.alpha_bar().end());
+  copy(s, d_.alpha_bar, alpha_bar.data(), alpha_bar.size() * sizeof(float));
+  copy(s, d_.latents, latents.data(), latents.size() * sizeof(float));
   s.synchronize();
 
-  float *z0 = arena.at<float>(d_.z0), *zt = arena.at<float>(d_.zt), *eps = arena.at<float>(d_.eps);
-  float *embedding = arena.at<float>(d_.embedding), *loss = arena.at<float>(d_.loss);
-  std::int32_t *t = arena.at<std::int32_t>(d_.t);
+  float *z0 = d_.z0, *zt = d_.zt, *eps = d_.eps;
+  float *t = d_.t, *embedding = d_.embedding, *loss = d_.loss;
+  const NoisePath<float> path(d_.alpha_bar.get(), config_.diffusion_steps);
   const auto forward_backward = [&](long i) {
-    gather_rows<float>(s, z0, arena.at<float>(d_.latents), latent,
+    gather_rows<float>(s, z0, d_.latents, latent,
                        {1, r.batch, std::uint32_t(rows_), seed_, denoiser_stream, std::uint64_t(i)});
-    fill_integers(s, t, r.batch, config_.diffusion_steps, {seed_, Purpose::diffusion_time, std::uint32_t(i)});
+    draw_times<float>(s, t, r.batch, 1, path, {seed_, Purpose::diffusion_time, std::uint32_t(i)});
     fill_normal<float>(s, eps, r.batch, latent, 1, {seed_, Purpose::diffusion_noise, std::uint32_t(i * r.batch)});
-    q_sample<float>(s, zt, z0, eps, t, arena.at<float>(d_.alpha_bar), r.batch, latent);
-    time_embedding<float>(s, embedding, t, r.batch, config_.time_width);
+    mix_noise<float>(s, zt, eps, z0, eps, nullptr, nullptr, t, r.batch, latent, path, Objective::eps);
+    whole_number_features<float>(s, embedding, t, r.batch, config_.time_width);
     const auto parameters = denoiser_weights_.parameters();
     const float *predicted = denoiser_.forward(s, parameters, zt, embedding, Mode::train);
-    mean_squared_error<float>(s, loss, denoiser_.d_out(), predicted, eps, n, arena.at<float>(d_.partials));
+    mean_squared_error<float>(s, loss, denoiser_.d_out(), predicted, eps, n, d_.partials);
     denoiser_.backward(s, parameters, embedding);
   };
   train(

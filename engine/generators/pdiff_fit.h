@@ -48,17 +48,17 @@ private:
 
   // A batch of networks on its way in: staged on the host, on the device, standardised.
   struct Input {
-    std::vector<Slot> staging;
-    Slot theta, mean, std, v;
+    std::vector<Tensor<float>> staging; // [batch, V]
+    Tensor<float> theta, mean, std, v;  // [batch, V], [V], [V], [batch, padded]
   };
   Input plan_input(MemoryPlan &, int batch, int staged) const;
-  void upload_normalizer(Stream &, const Arena &, const Input &, const PDiff &) const;
-  void standardise_batch(Stream &, const Arena &, const Input &, const float *staged, int batch) const;
+  void upload_normalizer(Stream &, const Input &, const PDiff &) const;
+  void standardise_batch(Stream &, const Input &, const float *staged, int batch) const;
   Input fit_input_, encode_input_;
-  Slot encode_values_, encode_buffers_;
-  Slot noisy_, input_noise_, latent_noise_, loss_, partials_;
-  struct {
-    Slot latents, z0, zt, eps, t, embedding, alpha_bar, loss, partials;
+  Tensor<float> encode_values_, encode_buffers_;
+  Tensor<float> noisy_, input_noise_, latent_noise_, loss_, partials_; // [batch, padded] twice, [batch, latent]
+  struct { // of the denoiser: [rows, latent]; [batch, latent] three times; [batch]; [batch, time_width]; [steps]
+    Tensor<float> latents, z0, zt, eps, t, embedding, alpha_bar, loss, partials;
   } d_;
 };
 

@@ -1,8 +1,17 @@
 #include "pdiff_sample.h"
+#include "engine/memory/arena.h"
 #include "engine/training/interrupt.h"
-#include "kernels/standardise.h"
+#include "kernels/device/names.h"
+#include "kernels/operations/features.h"
+#include "kernels/operations/standardise.h"
 
 namespace theta {
+
+SolverKind sampler_named(std::string_view name) {
+  constexpr std::array names{"ddpm", "ddim"};
+  constexpr std::array kinds{SolverKind::ddpm, SolverKind::ddim};
+  return kinds[value_named<std::size_t>(name, names, "sampler")];
+}
 
 PDiffSampler::PDiffSampler(const PDiffConfig &config, std::size_t parameters, SampleOptions options, Backend backend)
     : config_(config), parameters_(parameters), options_(options), autoencoder_(config.autoencoder_shape(parameters)),
@@ -19,7 +28,7 @@ PDiffSampler::PDiffSampler(const PDiffConfig &config, std::size_t parameters, Sa
   latent_mean_ = weights("latent.mean", std::size_t(config.latent)),
   latent_std_ = weights("latent.std", std::size_t(config.latent));
   z_ = plan_.reserve<float>("sample.z", MemoryClass::activations, {batch, config.latent}, "sample.batch");
-  t_ = plan_.reserve<std::int32_t>("sample.t", MemoryClass::activations, {batch});
+  t_ = plan_.reserve<float>("sample.t", MemoryClass::activations, {batch});
   embedding_ =
       plan_.reserve<float>("sample.embedding", MemoryClass::activations, {batch, config.time_width}, "sample.batch");
   denoiser_.plan(plan_, backend, Mode::infer, batch);
@@ -33,10 +42,7 @@ void PDiffSampler::run(Device device, const PDiff &p, std::size_t samples,
                        const std::function<void(std::size_t, std::size_t, const float *)> &emit) {
   Stream s(device);
   const Arena arena(device, plan_);
-  denoiser_.bind(arena);
-  autoencoder_.bind(arena);
-  const auto upload = [&](Slot slot, const std::vector<float> &values) {
-    float *to = arena.at<float>(slot);
+  const auto upload = [&](float *to, const std::vector<float> &values) {
     copy(s, to, values.data(), values.size() * sizeof(float));
     return to;
   };
@@ -47,22 +53,23 @@ void PDiffSampler::run(Device device, const PDiff &p, std::size_t samples,
   const float *mean = upload(mean_, p.normalizer.mean), *std = upload(std_, p.normalizer.std);
   const float *latent_mean = upload(latent_mean_, p.latent_mean), *latent_std = upload(latent_std_, p.latent_std);
 
-  const auto steps = sampler_steps(linear_schedule(config_.diffusion_steps, config_.beta_first, config_.beta_last),
-                                   options_.sampler, options_.ddim_steps, options_.ddim_eta);
+  const int count = options_.sampler == SolverKind::ddpm ? config_.diffusion_steps : options_.ddim_steps;
+  const Solver solver = solver_of(options_.sampler, config_.path(), Objective::eps, count, options_.ddim_eta);
   const int batch = options_.batch;
   const std::size_t latent = std::size_t(config_.latent);
-  float *z = arena.at<float>(z_), *embedding = arena.at<float>(embedding_), *theta = arena.at<float>(theta_);
+  float *z = z_, *theta = theta_;
   for (std::size_t first = 0; first < samples; first += std::size_t(batch)) {
     const auto stream = std::uint32_t(first);
-    fill_normal<float>(s, z, batch, latent, 1, {options_.seed, Purpose::sample_start, stream});
-    for (std::size_t i = 0; i < steps.size(); ++i) {
+    fill_normal<float>(s, z, batch, latent, solver.start, {options_.seed, Purpose::sample_start, stream});
+    for (std::size_t i = 0; i < solver.steps.size(); ++i) {
+      const SolverStep &step = solver.steps[i];
       if (interrupted())
         throw Interrupted("sample: stopped; the same command starts it again");
-      const std::vector<std::int32_t> t(std::size_t(batch), steps[i].t);
-      copy(s, arena.at<std::int32_t>(t_), t.data(), t.size() * sizeof(std::int32_t));
-      time_embedding<float>(s, embedding, arena.at<std::int32_t>(t_), batch, config_.time_width);
-      const float *eps = denoiser_.forward(s, denoiser, z, embedding, Mode::infer);
-      denoise_step<float>(s, z, eps, batch, latent, steps[i].update,
+      const std::vector<float> t(std::size_t(batch), float(step.t));
+      copy(s, t_, t.data(), t.size() * sizeof(float));
+      whole_number_features<float>(s, embedding_, t_, batch, config_.time_width);
+      const float *eps = denoiser_.forward(s, denoiser, z, embedding_, Mode::infer);
+      denoise_step<float>(s, z, eps, batch, latent, step.first,
                           {options_.seed, Purpose::sample_noise, stream, i * latent});
     }
     unstandardise<float>(s, z, z, latent_mean, latent_std, batch, latent, latent);

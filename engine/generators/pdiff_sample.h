@@ -6,8 +6,11 @@
 
 namespace theta {
 
+// ddpm, or ddim. Throws InputError.
+SolverKind sampler_named(std::string_view name);
+
 struct SampleOptions {
-  SamplerKind sampler = SamplerKind::ddpm;
+  SolverKind sampler = SolverKind::ddpm; // or ddim
   int ddim_steps = 100;
   double ddim_eta = 0;
   int batch = 50;
@@ -32,8 +35,9 @@ private:
   ConvVae<float> autoencoder_;
   Cnn1d<float> denoiser_;
   MemoryPlan plan_{"sample"};
-  Slot autoencoder_values_, autoencoder_buffers_, denoiser_values_, denoiser_buffers_, mean_, std_, latent_mean_,
-      latent_std_, z_, t_, embedding_, theta_;
+  Tensor<float> autoencoder_values_, autoencoder_buffers_, denoiser_values_, denoiser_buffers_;
+  Tensor<float> mean_, std_, latent_mean_, latent_std_; // [V] twice, [latent] twice
+  Tensor<float> z_, t_, embedding_, theta_;             // [batch, latent], [batch], [batch, time_width], [batch, V]
 };
 
 } // namespace theta

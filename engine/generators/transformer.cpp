@@ -1,7 +1,7 @@
 #include "transformer.h"
 #include "generator_file.h"
-#include "kernels/names.h"
-#include "kernels/units.h"
+#include "kernels/device/names.h"
+#include "kernels/operations/units.h"
 #include <algorithm>
 
 namespace theta {

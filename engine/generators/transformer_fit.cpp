@@ -1,10 +1,11 @@
 #include "transformer_fit.h"
+#include "engine/memory/arena.h"
 #include "engine/training/step_loop.h"
-#include "kernels/add.h"
-#include "kernels/noising.h"
-#include "kernels/random.h"
-#include "kernels/reduce.h"
-#include "kernels/units.h"
+#include "kernels/operations/add.h"
+#include "kernels/operations/diffusion.h"
+#include "kernels/operations/random.h"
+#include "kernels/operations/reduce.h"
+#include "kernels/operations/units.h"
 #include <cmath>
 #include <omp.h>
 
@@ -63,7 +64,7 @@ TransformerFit::TransformerFit(TransformerConfig config, const NetworkFacts &fac
       staging_.push_back(
           plan_.reserve<float>(text("fit.staging.", i), MemoryClass::staging, {networks, v}, "fit.transformer.batch"));
   }
-  place_ = plan_.reserve("tokens.place", MemoryClass::data, {size}, Dtype::i32);
+  place_ = plan_.reserve<std::int32_t>("tokens.place", MemoryClass::data, {size});
   mean_ = plan_.reserve<float>("tokens.mean", MemoryClass::data, {size});
   std_ = plan_.reserve<float>("tokens.std", MemoryClass::data, {size});
   const auto data = [&](const char *name, std::int64_t n, std::int64_t width) {
@@ -131,22 +132,20 @@ struct TransformerFit::Work {
 
   Work(Device device, const TransformerFit &fit)
       : arena(device, fit.plan_), stream_arena(device, fit.stream_plan_), graphs(std::size_t(fit.config_.accumulate)) {}
-  float *at(Slot slot) const { return slot ? arena.at<float>(slot) : nullptr; }
 };
 
-std::unique_ptr<NetworkSource> TransformerFit::source(Stream &s, const Work &w, const ZooReader &zoo,
-                                                      const ZooBatches &batches, const Orders &orders,
-                                                      const TrainingState *state) {
+std::unique_ptr<NetworkSource> TransformerFit::source(Stream &s, const ZooReader &zoo, const ZooBatches &batches,
+                                                      const Orders &orders, const TrainingState *state) {
   if (stream_) {
     StreamPosition from;
     if (state)
       from = {state->number("wave"), state->number("row")};
-    stream_->start(s.device(), w.stream_arena, *stream_task_->data, from, s.is_cuda() ? 0 : cores_of_stream());
-    return std::make_unique<StreamSource>(*stream_, stream_task_->recipe, batch_, w.at(run_rows_), seed_);
+    stream_->start(s.device(), *stream_task_->data, from, s.is_cuda() ? 0 : cores_of_stream());
+    return std::make_unique<StreamSource>(*stream_, stream_task_->recipe, batch_, run_rows_, seed_);
   }
   std::vector<float *> staging;
-  for (const Slot slot : staging_)
-    staging.push_back(w.at(slot));
+  for (const auto &buffer : staging_)
+    staging.push_back(buffer);
   Prefetch::Prepare align;
   if (config_.align)
     align = [&](std::size_t row, float *theta) { coder_.align(theta, orders.at(row)); };
@@ -158,33 +157,32 @@ std::unique_ptr<NetworkSource> TransformerFit::source(Stream &s, const Work &w, 
 void TransformerFit::learn(Stream &s, Work &w, NetworkSource &source, const Transformer &t, long step, int part) {
   const std::size_t size = model_.size(), n = std::size_t(part_) * size;
   const std::size_t networks = std::size_t(batch_.networks);
-  float *theta = w.at(theta_), *told = w.at(told_), *x0 = w.at(x0_), *target = w.at(target_);
+  float *theta = theta_, *told = told_, *x0 = x0_, *target = target_;
   const auto draw = std::uint32_t(step * config_.recipe.batch + part * part_);
   const auto facts = source.next(s, theta, theta + networks * parameters_);
   if (told) {
     s.synchronize(); // the copy out of the staging before
-    float *staged = w.at(told_staging_);
+    float *staged = told_staging_;
     conditions_.tell(staged, facts, batch_.networks, config_.draws, t.ranges);
     drop_conditions(staged, conditions_.size(), part_, config_.drop, seed_, draw);
     copy(s, told, staged, conditions_.size() * std::size_t(part_) * sizeof(float));
   }
   w.graphs[std::size_t(part)].run(s, [&] {
     coder_.balance(s, theta, batch_.networks * (config_.start ? 2 : 1));
-    const auto *place = w.arena.at<std::int32_t>(place_);
     const auto gather = [&](float *tokens, const float *from) { // a network and its start are shuffled alike
-      gather_tokens<float>(s, tokens, from, place, w.at(mean_), w.at(std_), batch_.networks, config_.draws, parameters_,
-                           size, coder_.shuffle(seed_, draw));
+      gather_tokens<float>(s, tokens, from, place_, mean_, std_, batch_.networks, config_.draws, parameters_, size,
+                           coder_.shuffle(seed_, draw));
     };
     gather(x0, theta);
     if (config_.start)
-      gather(w.at(start_), theta + networks * parameters_);
+      gather(start_, theta + networks * parameters_);
     fill_normal<float>(s, target, part_, size, 1, {seed_, Purpose::diffusion_noise, draw});
-    draw_times<float>(s, w.at(t_), part_, config_.draws, config_.noise, {seed_, Purpose::diffusion_time, draw});
-    mix_noise<float>(s, x0, target, x0, target, config_.residual ? w.at(start_) : nullptr, place, w.at(t_), part_, size,
+    draw_times<float>(s, t_, part_, config_.draws, config_.noise, {seed_, Purpose::diffusion_time, draw});
+    mix_noise<float>(s, x0, target, x0, target, config_.residual ? start_.get() : nullptr, place_, t_, part_, size,
                      config_.noise, config_.objective);
     const auto parameters = weights_.parameters();
-    const float *predicted = model_.forward(s, parameters, x0, {w.at(t_), told, w.at(start_)});
-    mean_squared_error<float>(s, w.at(loss_) + part, model_.d_out(), predicted, target, n, w.at(partials_));
+    const float *predicted = model_.forward(s, parameters, x0, {t_, told, start_});
+    mean_squared_error<float>(s, loss_ + part, model_.d_out(), predicted, target, n, partials_);
     if (config_.accumulate > 1) // the mean of the parts' means
       add_scaled<float>(s, model_.d_out(), model_.d_out(), model_.d_out(), 1.0 / config_.accumulate - 1, n);
     model_.backward(s, parameters);
@@ -216,18 +214,17 @@ Transformer TransformerFit::run(Device device, const ZooReader &zoo, const std::
 
   Stream s(device);
   Work w(device, *this);
-  model_.bind(w.arena), weights_.bind(w.arena);
   weights_.initialise(s, seed_, initial_stream);
   if (state)
     weights_.load(s, state->tensors);
   const auto &places = coder_.tokens().place;
-  copy(s, w.arena.at<std::int32_t>(place_), places.data(), places.size() * sizeof(std::int32_t));
-  copy(s, w.at(mean_), now.mean.data(), now.mean.size() * sizeof(float));
-  copy(s, w.at(std_), now.std.data(), now.std.size() * sizeof(float));
+  copy(s, place_, places.data(), places.size() * sizeof(std::int32_t));
+  copy(s, mean_, now.mean.data(), now.mean.size() * sizeof(float));
+  copy(s, std_, now.std.data(), now.std.size() * sizeof(float));
   s.synchronize();
 
   const ThreadShare share(stream_ && !s.is_cuda() ? omp_get_max_threads() - cores_of_stream() : 0);
-  const auto networks = source(s, w, zoo, batches, orders, state ? &*state : nullptr);
+  const auto networks = source(s, zoo, batches, orders, state ? &*state : nullptr);
   LrSchedule schedule{.kind = r.schedule, .steps = r.steps};
   schedule.warmup = std::min(config_.warmup, r.steps - 1);
   journal.rewind_metrics("fit.probe", first);
@@ -244,7 +241,7 @@ Transformer TransformerFit::run(Device device, const ZooReader &zoo, const std::
     std::vector<std::pair<std::string, double>> metrics;
     if (report) {
       double mse = 0;
-      for (const float loss : to_host(s, w.at(loss_), std::size_t(config_.accumulate)))
+      for (const float loss : to_host(s, loss_.get(), std::size_t(config_.accumulate)))
         mse += loss / config_.accumulate;
       metrics = {{"mse", mse}, {"lr", w.options.lr}};
     }

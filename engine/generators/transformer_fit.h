@@ -39,7 +39,7 @@ public:
 private:
   struct Work;                                      // device memory, bound
   using Orders = std::map<std::size_t, UnitOrders>; // of rows that are to be aligned
-  std::unique_ptr<NetworkSource> source(Stream &, const Work &, const ZooReader &, const ZooBatches &, const Orders &,
+  std::unique_ptr<NetworkSource> source(Stream &, const ZooReader &, const ZooBatches &, const Orders &,
                                         const TrainingState *);
   void measure_tokens(const ZooReader &, const std::vector<std::size_t> &rows, const Orders &, Transformer &) const;
   void learn(Stream &, Work &, NetworkSource &, const Transformer &, long step, int part);
@@ -56,8 +56,13 @@ private:
   std::optional<StreamTask> stream_task_;
   std::optional<ZooStream> stream_;
   MemoryPlan plan_{"fit.transformer"}, stream_plan_{"fit.stream"};
-  std::vector<Slot> staging_;
-  Slot told_staging_, theta_, run_rows_, place_, mean_, std_, told_, x0_, start_, target_, t_, loss_, partials_;
+  std::vector<Tensor<float>> staging_;    // [networks, V] each
+  Tensor<float> told_staging_, told_;     // [K, part]
+  Tensor<float> theta_, run_rows_;        // [networks, V], [checkpoints, V]
+  Tensor<std::int32_t> place_;            // [S]
+  Tensor<float> mean_, std_;              // [S]
+  Tensor<float> x0_, start_, target_, t_; // [part, S] three times, [part]
+  Tensor<float> loss_, partials_;         // [accumulate], [partial_sums]
 };
 
 } // namespace theta

@@ -1,9 +1,10 @@
 #include "transformer_sample.h"
+#include "engine/memory/arena.h"
 #include "engine/training/interrupt.h"
-#include "kernels/add.h"
-#include "kernels/convert.h"
-#include "kernels/random.h"
-#include "kernels/units.h"
+#include "kernels/operations/add.h"
+#include "kernels/operations/convert.h"
+#include "kernels/operations/random.h"
+#include "kernels/operations/units.h"
 #include <algorithm>
 #include <limits>
 
@@ -21,7 +22,7 @@ TransformerSampler::TransformerSampler(const TransformerConfig &config, const Ne
   if (model_.reads_narrow())
     narrow_values_ =
         plan_.reserve<bf16>("transformer.narrow", MemoryClass::weights, {std::int64_t(model_.parameters().size())});
-  place_ = plan_.reserve("tokens.place", MemoryClass::weights, {size}, Dtype::i32);
+  place_ = plan_.reserve<std::int32_t>("tokens.place", MemoryClass::weights, {size});
   mean_ = plan_.reserve<float>("tokens.mean", MemoryClass::weights, {size});
   std_ = plan_.reserve<float>("tokens.std", MemoryClass::weights, {size});
   const auto activation = [&](const char *name, std::int64_t rows, std::int64_t width) {
@@ -40,23 +41,16 @@ TransformerSampler::TransformerSampler(const TransformerConfig &config, const Ne
   plan_.place();
 }
 
-struct TransformerSampler::Work {
-  const Arena &arena;
-  Parameters<float> weights{};
-  float *at(Slot slot) const { return slot ? arena.at<float>(slot) : nullptr; }
-};
-
 // The model's answer, guided, less nothing: a residual model's plus the start. Valid until the next.
-const float *TransformerSampler::predict(Stream &s, Work &w, const float *z, double t) {
+const float *TransformerSampler::predict(Stream &s, const Parameters<float> &weights, const float *z, double t) {
   const int batch = options_.batch;
   const std::size_t n = std::size_t(batch) * model_.size();
   const std::vector<float> times(static_cast<std::size_t>(batch), static_cast<float>(t));
-  copy(s, w.at(t_), times.data(), times.size() * sizeof(float));
-  float *told = w.at(told_), *start = w.at(start_tokens_), *out = w.at(prediction_);
-  copy(s, out, model_.forward(s, w.weights, z, {w.at(t_), told, start}), n * sizeof(float));
+  copy(s, t_, times.data(), times.size() * sizeof(float));
+  float *told = told_, *start = start_tokens_, *out = prediction_;
+  copy(s, out, model_.forward(s, weights, z, {t_, told, start}), n * sizeof(float));
   if (guided_) {
-    const float *untold =
-        model_.forward(s, w.weights, z, {w.at(t_), told + conditions_.size() * std::size_t(batch), start});
+    const float *untold = model_.forward(s, weights, z, {t_, told + conditions_.size() * std::size_t(batch), start});
     denoise_step<float>(s, out, untold, batch, model_.size(), {options_.guidance, 1 - options_.guidance, 0},
                         {options_.seed, Purpose::sample_noise});
   }
@@ -66,7 +60,7 @@ const float *TransformerSampler::predict(Stream &s, Work &w, const float *z, dou
 }
 
 // What samples first..first+count−1 are told, and their starts' tokens; the rest of the batch as its last.
-void TransformerSampler::tell(Stream &s, Work &w, const Transformer &p, const Prompts &prompts, std::size_t first,
+void TransformerSampler::tell(Stream &s, const Transformer &p, const Prompts &prompts, std::size_t first,
                               std::size_t count) {
   const std::size_t k = conditions_.size(), batch = std::size_t(options_.batch);
   if (k > 0) {
@@ -77,7 +71,7 @@ void TransformerSampler::tell(Stream &s, Work &w, const Transformer &p, const Pr
         const auto [low, high] = p.ranges[c];
         told[c * batch + b] = conditions_.all()[c].classes > 0 ? value : (value - low) / (high - low);
       }
-    copy(s, w.at(told_), told.data(), told.size() * sizeof(float));
+    copy(s, told_, told.data(), told.size() * sizeof(float));
   }
   if (start_) {
     std::vector<float> tokens(batch * model_.size());
@@ -89,7 +83,7 @@ void TransformerSampler::tell(Stream &s, Work &w, const Transformer &p, const Pr
         if (coder_.tokens().place[e] >= 0)
           tokens[b * model_.size() + e] = (tokens[b * model_.size() + e] - p.mean[e]) / p.std[e];
     }
-    copy(s, w.at(start_tokens_), tokens.data(), tokens.size() * sizeof(float));
+    copy(s, start_tokens_, tokens.data(), tokens.size() * sizeof(float));
   }
   s.synchronize();
 }
@@ -102,31 +96,27 @@ void TransformerSampler::run(Device device, const Transformer &p, std::size_t sa
                      " weights, expected ", samples * conditions_.size(), " and ", start_ ? samples * parameters_ : 0);
   Stream s(device);
   const Arena arena(device, plan_);
-  model_.bind(arena);
-  Work w{arena};
-  const auto upload = [&](Slot slot, const std::vector<float> &values) {
-    copy(s, arena.at<float>(slot), values.data(), values.size() * sizeof(float));
+  const auto upload = [&](float *to, const std::vector<float> &values) {
+    copy(s, to, values.data(), values.size() * sizeof(float));
   };
   upload(values_, p.weights), upload(mean_, p.mean), upload(std_, p.std);
-  w.weights.value = w.at(values_);
+  Parameters<float> weights{values_};
   if (model_.reads_narrow()) {
-    auto *values = arena.at<bf16>(narrow_values_);
-    narrow(s, values, w.weights.value, p.weights.size());
-    w.weights.narrow_value = values;
+    narrow(s, narrow_values_, values_, p.weights.size());
+    weights.narrow_value = narrow_values_;
   }
-  auto *place = arena.at<std::int32_t>(place_);
   const auto &places = coder_.tokens().place;
-  copy(s, place, places.data(), places.size() * sizeof(std::int32_t));
+  copy(s, place_, places.data(), places.size() * sizeof(std::int32_t));
   const int batch = options_.batch;
   const std::size_t size = model_.size(), n = std::size_t(batch) * size;
-  float *x = w.at(x_), *next = w.at(next_);
+  float *x = x_, *next = next_;
   const auto clear = [&](float *z) {
     if (coder_.has_padding())
-      clear_padding<float>(s, z, place, batch, size);
+      clear_padding<float>(s, z, place_, batch, size);
   };
   for (std::size_t first = 0; first < samples; first += std::size_t(batch)) {
     const std::size_t count = std::min(std::size_t(batch), samples - first);
-    tell(s, w, p, prompts, first, count);
+    tell(s, p, prompts, first, count);
     const Draws draws{options_.seed, Purpose::sample_start, std::uint32_t(first)};
     fill_normal<float>(s, x, batch, size, solver_.start, draws);
     clear(x);
@@ -134,7 +124,7 @@ void TransformerSampler::run(Device device, const Transformer &p, std::size_t sa
     for (const SolverStep &step : solver_.steps) {
       if (interrupted())
         throw Interrupted("sample: stopped; the same command starts it again");
-      const float *prediction = predict(s, w, x, step.t);
+      const float *prediction = predict(s, weights, x, step.t);
       if (!step.heun) {
         denoise_step<float>(s, x, prediction, batch, size, step.first, noise);
         noise.first_index += size;
@@ -145,12 +135,12 @@ void TransformerSampler::run(Device device, const Transformer &p, std::size_t sa
       copy(s, next, x, n * sizeof(float));
       denoise_step<float>(s, next, prediction, batch, size, step.first, noise);
       denoise_step<float>(s, x, prediction, batch, size, step.second, noise);
-      prediction = predict(s, w, next, step.next_t);
+      prediction = predict(s, weights, next, step.next_t);
       denoise_step<float>(s, x, next, batch, size, {1, step.corrected.from_z, 0}, noise);
       denoise_step<float>(s, x, prediction, batch, size, {1, step.corrected.from_eps, 0}, noise);
     }
-    scatter_tokens<float>(s, w.at(theta_), x, place, w.at(mean_), w.at(std_), int(count), parameters_, size);
-    emit(first, count, to_host(s, w.at(theta_), count * parameters_).data());
+    scatter_tokens<float>(s, theta_, x, place_, mean_, std_, int(count), parameters_, size);
+    emit(first, count, to_host(s, theta_.get(), count * parameters_).data());
   }
 }
 

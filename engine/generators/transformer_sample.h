@@ -34,9 +34,8 @@ public:
            const std::function<void(std::size_t, std::size_t, const float *)> &emit);
 
 private:
-  struct Work; // device memory, bound, and what is told of the batch
-  const float *predict(Stream &, Work &, const float *z, double t);
-  void tell(Stream &, Work &, const Transformer &, const Prompts &, std::size_t first, std::size_t count);
+  const float *predict(Stream &, const Parameters<float> &, const float *z, double t);
+  void tell(Stream &, const Transformer &, const Prompts &, std::size_t first, std::size_t count);
 
   SolverOptions options_;
   std::size_t parameters_;
@@ -46,8 +45,13 @@ private:
   Solver solver_;
   WeightTransformer<float> model_;
   MemoryPlan plan_{"sample"};
-  Slot values_, narrow_values_, place_, mean_, std_, x_, next_, prediction_, told_prediction_, t_, told_, start_tokens_,
-      theta_;
+  Tensor<float> values_; // [parameters]
+  Tensor<bf16> narrow_values_;
+  Tensor<std::int32_t> place_;                         // [S]
+  Tensor<float> mean_, std_;                           // [S]
+  Tensor<float> x_, next_, prediction_, start_tokens_; // [batch, S]
+  Tensor<float> told_prediction_;                      // [batch, S]
+  Tensor<float> t_, told_, theta_;                     // [batch], [2·K, batch], [batch, V]
 };
 
 } // namespace theta

@@ -1,5 +1,7 @@
 #include "weight_transformer.h"
-#include "kernels/add.h"
+#include "kernels/operations/add.h"
+#include "kernels/operations/features.h"
+#include "kernels/operations/gather.h"
 
 namespace theta {
 
@@ -73,8 +75,8 @@ template <class T> WeightTransformer<T>::WeightTransformer(const WeightTransform
 
 template <class T>
 auto WeightTransformer<T>::reserve(MemoryPlan &plan, const std::string &what, std::int64_t rows,
-                                   std::int64_t width) const -> Tensor {
-  return {plan.reserve<T>("transformer." + what, MemoryClass::activations, {rows, width}, "fit.transformer.batch")};
+                                   std::int64_t width) const -> Tensor<T> {
+  return plan.reserve<T>("transformer." + what, MemoryClass::activations, {rows, width}, "fit.transformer.batch");
 }
 
 template <class T> void WeightTransformer<T>::plan(MemoryPlan &plan, int batch, Mode mode) {
@@ -138,39 +140,6 @@ template <class T> void WeightTransformer<T>::plan(MemoryPlan &plan, int batch, 
       backward_blocks());
 }
 
-template <class T> auto WeightTransformer<T>::tensors() -> std::vector<Tensor *> {
-  std::vector<Tensor *> all{&time_pre_, &time_act_, &condition_, &silu_,     &h_,   &conditions_,   &mean_,   &rstd_,
-                            &normal_,   &out_,      &d_out_,     &d_normal_, &d_h_, &d_conditions_, &d_silu_, &d_time_};
-  for (auto *list : {&encoders_, &starts_})
-    for (Encoder &e : *list)
-      all.insert(all.end(), {&e.x, &e.h, &e.d_h, &e.fixed_places});
-  for (Decoder &d : decoders_)
-    all.insert(all.end(), {&d.y, &d.d_y});
-  for (Teller &t : tellers_)
-    all.insert(all.end(), {&t.features, &t.h});
-  return all;
-}
-
-template <class T> void WeightTransformer<T>::bind(const Arena &arena) {
-  for (Tensor *t : tensors())
-    if (t->slot)
-      t->at = arena.at<T>(t->slot);
-  for (Blocks *list : {&blocks_, &again_})
-    std::visit(
-        [&](auto &blocks) {
-          for (auto &block : blocks)
-            block.bind(arena);
-        },
-        *list);
-}
-
-namespace {
-template <class Tensor>
-auto constant(const Tensor &t) -> std::add_pointer_t<const std::remove_pointer_t<decltype(t.at)>> {
-  return t.at;
-}
-} // namespace
-
 // Time and conditions: into silu_, or into the first tokens of h_.
 template <class T> void WeightTransformer<T>::tell(Stream &s, const Parameters<T> &p, const Told &told) {
   const int d = shape_.width;
@@ -182,19 +151,19 @@ template <class T> void WeightTransformer<T>::tell(Stream &s, const Parameters<T
     else
       number_features<T>(s, t.features, values, batch_, shape_.features);
     if (in_tokens()) {
-      t.linear.forward(s, p, t.h.at, constant(t.features), batch_);
+      t.linear.forward(s, p, t.h.get(), t.features, batch_);
       copy_rows<T>(s, h_ + k * std::size_t(d), sequence_row(), t.h, std::size_t(d), batch_, std::size_t(d));
     } else if (k == 0) {
-      t.linear.product(s, p, time_pre_.at, constant(t.features), batch_);
+      t.linear.product(s, p, time_pre_.get(), t.features, batch_);
     } else {
-      t.linear.forward(s, p, t.h.at, constant(t.features), batch_);
+      t.linear.forward(s, p, t.h.get(), t.features, batch_);
       add_scaled<T>(s, time_pre_, time_pre_, t.h, 1, std::size_t(batch_) * std::size_t(d));
     }
   }
   if (in_tokens())
     return;
   bias_act_forward<T>(s, time_act_, time_pre_, p.value + tellers_[0].linear.bias(), silu(d));
-  time2_->product(s, p, condition_.at, constant(time_act_), batch_);
+  time2_->product(s, p, condition_.get(), time_act_, batch_);
   bias_act_forward<T>(s, silu_, condition_, p.value + time2_->bias(), silu(d));
 }
 
@@ -203,11 +172,11 @@ template <class T>
 void WeightTransformer<T>::encode(Stream &s, const Parameters<T> &p, const Encoder &e, const T *from) {
   const int part = e.type.count * shape_.width;
   copy_rows<T>(s, e.x, e.type.size(), from + e.offset, size_, batch_, e.type.size());
-  e.encode.forward(s, p, e.h.at, constant(e.x), batch_ * e.type.count);
+  e.encode.forward(s, p, e.h.get(), e.x, batch_ * e.type.count);
   if (e.sinusoidal)
-    place_features<T>(s, e.fixed_places, e.type.count, shape_.width);
+    whole_number_features<T>(s, e.fixed_places, nullptr, e.type.count, shape_.width);
   if (e.places || e.sinusoidal)
-    add_over_channels<T>(s, e.h, e.h, e.places ? p.value + *e.places : e.fixed_places.at, 1, batch_, part);
+    add_over_channels<T>(s, e.h, e.h, e.places ? p.value + *e.places : e.fixed_places.get(), 1, batch_, part);
 }
 
 template <class T>
@@ -231,7 +200,7 @@ const T *WeightTransformer<T>::forward(Stream &s, const Parameters<T> &p, const 
     }
     place(e);
   }
-  inputs_ = {h_.at};
+  inputs_ = {h_.get()};
   std::visit(
       [&](auto &blocks) {
         for (auto &block : blocks)
@@ -239,16 +208,16 @@ const T *WeightTransformer<T>::forward(Stream &s, const Parameters<T> &p, const 
       },
       blocks_);
   if (final_)
-    final_->forward(s, p, conditions_.at, constant(silu_), batch_);
+    final_->forward(s, p, conditions_.get(), silu_, batch_);
   else
     copy_rows<T>(s, conditions_, std::size_t(2 * d), p.value + final_bias_, 0, batch_, std::size_t(2 * d));
-  modulate_forward<T>(s, normal_, mean_, rstd_, inputs_.back(), conditions_.at, conditions_.at + d, modulation());
+  modulate_forward<T>(s, normal_, mean_, rstd_, inputs_.back(), conditions_.get(), conditions_.get() + d, modulation());
   for (std::size_t k = 0; k < encoders_.size(); ++k) {
     const Encoder &e = encoders_[k];
     const Decoder &c = decoders_[k];
     const std::size_t part = std::size_t(e.type.count) * std::size_t(d);
     copy_rows<T>(s, e.h, part, normal_ + e.token * std::size_t(d), row, batch_, part);
-    c.decode.forward(s, p, c.y.at, constant(e.h), batch_ * e.type.count);
+    c.decode.forward(s, p, c.y.get(), e.h, batch_ * e.type.count);
     copy_rows<T>(s, out_ + e.offset, size_, c.y, e.type.size(), batch_, e.type.size());
   }
   return out_;
@@ -258,7 +227,7 @@ const T *WeightTransformer<T>::forward(Stream &s, const Parameters<T> &p, const 
 template <class T> void WeightTransformer<T>::encode_backward(Stream &s, const Parameters<T> &p, const Encoder &e) {
   if (e.places)
     sum_over_channels_accumulate<T>(s, p.gradient_of(*e.places), e.d_h, 1, batch_, e.type.count * shape_.width);
-  e.encode.backward(s, p, static_cast<T *>(nullptr), constant(e.d_h), constant(e.x), batch_ * e.type.count);
+  e.encode.backward(s, p, nullptr, e.d_h.get(), e.x, batch_ * e.type.count);
 }
 
 template <class T> void WeightTransformer<T>::tell_backward(Stream &s, const Parameters<T> &p) {
@@ -266,7 +235,7 @@ template <class T> void WeightTransformer<T>::tell_backward(Stream &s, const Par
   if (!in_tokens()) {
     bias_act_backward<T>(s, d_silu_, p.gradient_of(time2_->bias()), d_silu_, condition_, p.value + time2_->bias(),
                          silu(d));
-    time2_->product_backward(s, p, d_time_.at, constant(d_silu_), constant(time_act_), batch_);
+    time2_->product_backward(s, p, d_time_, d_silu_.get(), time_act_, batch_);
     bias_act_backward<T>(s, d_time_, p.gradient_of(tellers_[0].linear.bias()), d_time_, time_pre_,
                          p.value + tellers_[0].linear.bias(), silu(d));
   }
@@ -275,9 +244,9 @@ template <class T> void WeightTransformer<T>::tell_backward(Stream &s, const Par
     if (in_tokens())
       copy_rows<T>(s, d_time_, std::size_t(d), d_h_ + k * std::size_t(d), sequence_row(), batch_, std::size_t(d));
     if (in_tokens() || k > 0)
-      t.linear.backward(s, p, static_cast<T *>(nullptr), constant(d_time_), constant(t.features), batch_);
+      t.linear.backward(s, p, nullptr, d_time_.get(), t.features, batch_);
     else // its bias has its gradient from the activation
-      t.linear.product_backward(s, p, static_cast<T *>(nullptr), constant(d_time_), constant(t.features), batch_);
+      t.linear.product_backward(s, p, nullptr, d_time_.get(), t.features, batch_);
   }
 }
 
@@ -291,14 +260,14 @@ template <class T> void WeightTransformer<T>::backward(Stream &s, const Paramete
     const Decoder &c = decoders_[k];
     const std::size_t part = std::size_t(e.type.count) * std::size_t(d);
     copy_rows<T>(s, c.d_y, e.type.size(), d_out_ + e.offset, size_, batch_, e.type.size());
-    c.decode.backward(s, p, e.d_h.at, constant(c.d_y), constant(e.h), batch_ * e.type.count);
+    c.decode.backward(s, p, e.d_h, c.d_y.get(), e.h, batch_ * e.type.count);
     copy_rows<T>(s, d_normal_ + e.token * std::size_t(d), row, e.d_h, part, batch_, part);
   }
   fill_zero(s, d_h_, std::size_t(tokens_) * sample * sizeof(T));
-  modulate_backward_accumulate<T>(s, d_h_, d_conditions_.at, d_conditions_.at + d, d_normal_, inputs_.back(), mean_,
-                                  rstd_, conditions_.at + d, modulation());
+  modulate_backward_accumulate<T>(s, d_h_, d_conditions_.get(), d_conditions_.get() + d, d_normal_, inputs_.back(),
+                                  mean_, rstd_, conditions_.get() + d, modulation());
   if (final_)
-    final_->backward(s, p, d_silu_.at, constant(d_conditions_), constant(silu_), batch_);
+    final_->backward(s, p, d_silu_, d_conditions_.get(), silu_, batch_);
   else
     channel_sum<T>(s, p.gradient_of(final_bias_), d_conditions_, batch_, 2 * d, 1);
   std::visit(

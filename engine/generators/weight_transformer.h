@@ -1,5 +1,5 @@
 // A diffusion transformer over weight tokens: from a noisy network, the time of its noise, and whatever else is told of
-// the network that is wanted, to what the objective asks for (kernels/noising.h), token by token.
+// the network that is wanted, to what the objective asks for (kernels/operations/diffusion.h), token by token.
 //   h = encoder(tokens) [+ places] [+ encoder(start's tokens)]
 //   out = decoder(norm(h')·(1 + scale) + shift), h' = blocks(h)
 // What is told comes in by one of two ways:
@@ -15,7 +15,7 @@
 #pragma once
 #include "engine/layers/dit_block.h"
 #include "engine/weights/tokens.h"
-#include "kernels/noising.h"
+#include "kernels/operations/diffusion.h"
 #include <variant>
 
 namespace theta {
@@ -54,7 +54,6 @@ public:
 
   // Rehearses a training step, or inference, of `batch` networks.
   void plan(MemoryPlan &, int batch, Mode);
-  void bind(const Arena &);
 
   // What the model is told: time [batch]; conditions [K, batch], NaN where not told; start [batch, S]. Null where the
   // shape has none.
@@ -72,11 +71,6 @@ private:
   using Blocks = std::conditional_t<std::is_same_v<T, float>,
                                     std::variant<std::vector<DitBlock<float>>, std::vector<DitBlock<bf16>>>,
                                     std::variant<std::vector<DitBlock<T>>>>;
-  struct Tensor {
-    Slot slot;
-    T *at = nullptr;
-    operator T *() const { return at; }
-  };
   // A type of tokens on its way in.
   struct Encoder {
     TokenType type;
@@ -85,21 +79,20 @@ private:
     Linear encode;
     std::optional<std::size_t> places; // offset of [count, width] in the parameters
     bool sinusoidal;
-    Tensor x, h, d_h, fixed_places; // [batch·count, width of the type or the model]
+    Tensor<T> x, h, d_h, fixed_places; // [batch·count, width of the type or the model]
   };
   struct Decoder {
     Linear decode;
-    Tensor y, d_y; // [batch·count, width of the type]
+    Tensor<T> y, d_y; // [batch·count, width of the type]
   };
   // A number or label on its way in.
   struct Teller {
     ConditionShape shape;
     Linear linear;
-    Tensor features, h; // [batch, features or classes], [batch, width]
+    Tensor<T> features, h; // [batch, features or classes], [batch, width]
   };
-  Tensor reserve(MemoryPlan &, const std::string &what, std::int64_t rows, std::int64_t width) const;
+  Tensor<T> reserve(MemoryPlan &, const std::string &what, std::int64_t rows, std::int64_t width) const;
   Encoder encoder(const std::string &name, const TokenType &, std::size_t offset, std::size_t token, bool placed);
-  std::vector<Tensor *> tensors();
   Blocks &backward_blocks() { return shape_.recompute ? again_ : blocks_; }
   bool in_tokens() const { return shape_.way == ConditionWay::tokens; }
   std::size_t sequence_row() const { return std::size_t(tokens_) * std::size_t(shape_.width); }
@@ -122,8 +115,8 @@ private:
   Blocks blocks_, again_;         // again_: the same, as backward runs them, where they are recomputed
   std::vector<const T *> inputs_; // of the blocks, and of the final normalisation
   int batch_ = 0;
-  Tensor time_pre_, time_act_, condition_, silu_, h_, conditions_, mean_, rstd_, normal_, out_;
-  Tensor d_out_, d_normal_, d_h_, d_conditions_, d_silu_, d_time_;
+  Tensor<T> time_pre_, time_act_, condition_, silu_, h_, conditions_, mean_, rstd_, normal_, out_;
+  Tensor<T> d_out_, d_normal_, d_h_, d_conditions_, d_silu_, d_time_;
 };
 
 } // namespace theta

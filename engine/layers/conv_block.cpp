@@ -1,5 +1,5 @@
 #include "conv_block.h"
-#include "kernels/reduce.h"
+#include "kernels/operations/reduce.h"
 
 namespace theta {
 
@@ -47,16 +47,12 @@ template <class T> void ConvBlock<T>::plan_forward(MemoryPlan &plan, const std::
   if (!has_norm_ || mode == Mode::infer)
     return;
   const std::int64_t channels = shape_.out_channels;
-  pre_slot_ = plan.reserve<T>(name + ".pre", MemoryClass::activations, {batch, channels, out_length()}, "batch");
-  mean_slot_ = plan.reserve<T>(name + ".mean", MemoryClass::activations, {channels});
-  rstd_slot_ = plan.reserve<T>(name + ".rstd", MemoryClass::activations, {channels});
+  pre_ = plan.reserve<T>(name + ".pre", MemoryClass::activations, {batch, channels, out_length()}, "batch");
+  mean_ = plan.reserve<T>(name + ".mean", MemoryClass::activations, {channels});
+  rstd_ = plan.reserve<T>(name + ".rstd", MemoryClass::activations, {channels});
 }
 
-template <class T> void ConvBlock<T>::plan_backward_done(MemoryPlan &plan) {
-  for (const Slot slot : {pre_slot_, mean_slot_, rstd_slot_})
-    if (slot)
-      plan.release(slot);
-}
+template <class T> void ConvBlock<T>::plan_backward_done(MemoryPlan &plan) { plan.release(pre_, mean_, rstd_); }
 
 template <class T> void ConvBlock<T>::plan_steps(MemoryPlan &plan, const std::string &name, int batch) {
   batch_ = batch;
@@ -66,19 +62,8 @@ template <class T> void ConvBlock<T>::plan_steps(MemoryPlan &plan, const std::st
   const auto reserve = [&](const char *what, std::int64_t each) {
     return plan.reserve<T>(name + what, MemoryClass::activations, {channels, each});
   };
-  mean_slot_ = reserve(".mean", 1), rstd_slot_ = reserve(".rstd", 1);
-  moments_slot_ = reserve(".moments", 2), sums_slot_ = reserve(".sums", 2);
-}
-
-template <class T> void ConvBlock<T>::bind(const Arena &arena, T *workspace) {
-  workspace_ = workspace;
-  for (const auto &[slot, pointer] : {std::pair{pre_slot_, &pre_},
-                                      {mean_slot_, &mean_},
-                                      {rstd_slot_, &rstd_},
-                                      {moments_slot_, &moments_},
-                                      {sums_slot_, &sums_}})
-    if (slot)
-      *pointer = arena.at<T>(slot);
+  mean_ = reserve(".mean", 1), rstd_ = reserve(".rstd", 1);
+  moments_ = reserve(".moments", 2), sums_ = reserve(".sums", 2);
 }
 
 template <class T>
@@ -148,7 +133,7 @@ void ConvBlock<T>::input_gradient(Stream &s, const Parameters<T> &p, T *dx, cons
 }
 
 template <class T> void ConvBlock<T>::forward(Stream &s, const Parameters<T> &p, T *out, const T *x, Mode mode) const {
-  T *pre = has_norm_ && mode == Mode::train ? pre_ : out;
+  T *pre = has_norm_ && mode == Mode::train ? pre_.get() : out;
   convolve(s, p, pre, x, batch_);
   if (!has_norm_)
     return;

@@ -2,10 +2,10 @@
 //   pre = conv(x),  out = act(norm(pre));  without a norm, out = pre.
 // x [batch, in_channels, in_length] -> out [batch, out_channels, out_length].
 #pragma once
-#include "engine/memory/arena.h"
+#include "engine/memory/plan.h"
 #include "engine/weights/layout.h"
-#include "kernels/batchnorm.h"
-#include "kernels/conv1d.h"
+#include "kernels/operations/batchnorm.h"
+#include "kernels/operations/conv1d.h"
 #include "parameters.h"
 
 namespace theta {
@@ -34,7 +34,7 @@ public:
   // Rehearses forward: in training, `pre` and the batch statistics stay until plan_backward; `out` is the caller's.
   void plan_forward(MemoryPlan &, const std::string &name, int batch, Mode);
   void plan_backward_done(MemoryPlan &);
-  void bind(const Arena &, T *workspace);
+  void work_in(const Tensor<T> &workspace) { workspace_ = workspace; } // of workspace() elements
 
   // out written; x must live until backward.
   void forward(Stream &, const Parameters<T> &, T *out, const T *x, Mode) const;
@@ -69,8 +69,9 @@ private:
   bool has_norm_;
   std::size_t weight_, bias_, gamma_ = 0, beta_ = 0, running_mean_ = 0, running_var_ = 0;
   int batch_ = 0;
-  Slot pre_slot_, mean_slot_, rstd_slot_, moments_slot_, sums_slot_;
-  T *pre_ = nullptr, *mean_ = nullptr, *rstd_ = nullptr, *moments_ = nullptr, *sums_ = nullptr, *workspace_ = nullptr;
+  Tensor<T> pre_;                          // [batch, out_channels, out_length]
+  Tensor<T> mean_, rstd_, moments_, sums_; // [out_channels], the last two twice
+  Tensor<T> workspace_;
 };
 
 } // namespace theta

@@ -1,5 +1,5 @@
 #include "conv_stack.h"
-#include "kernels/convert.h"
+#include "kernels/operations/convert.h"
 #include <algorithm>
 
 namespace theta {
@@ -8,34 +8,35 @@ namespace {
 constexpr std::size_t piece_bytes = std::size_t(256) << 20;
 }
 
-void StackScratch::cover(const StackScratch &other) {
+void StackNeeds::cover(const StackNeeds &other) {
   workspace = std::max(workspace, other.workspace), input = std::max(input, other.input);
   pre = std::max(pre, other.pre), gradient = std::max(gradient, other.gradient);
 }
 
-template <class T> void StackScratch::reserve(MemoryPlan &plan, const std::string &name) {
-  const auto slot = [&](const char *what, std::size_t elements) {
+template <class T> StackScratch<T>::StackScratch(MemoryPlan &plan, const std::string &name, const StackNeeds &needs) {
+  const auto reserve = [&](const char *what, std::size_t elements) {
     return elements == 0
-               ? Slot{}
+               ? Tensor<T>{}
                : plan.reserve<T>(name + "." + what, MemoryClass::workspace, {std::int64_t(elements)}, "batch");
   };
-  workspace_slot = slot("workspace", workspace), input_slot = slot("input", input);
-  pre_slot = slot("pre", pre), gradient_slot = slot("gradient", gradient);
+  workspace = reserve("workspace", needs.workspace), input = reserve("input", needs.input);
+  pre = reserve("pre", needs.pre), gradient = reserve("gradient", needs.gradient);
 }
-template void StackScratch::reserve<float>(MemoryPlan &, const std::string &);
-template void StackScratch::reserve<double>(MemoryPlan &, const std::string &);
+template struct StackScratch<float>;
+template struct StackScratch<double>;
 
 template <class T>
 ConvStack<T>::ConvStack(std::string name, std::vector<ConvBlock<T>> blocks, const Keeping &keeping)
     : name_(std::move(name)), blocks_(std::move(blocks)), keeping_(keeping),
       half_(keeping.compact && std::is_same_v<T, float>) {}
 
-template <class T> Slot ConvStack<T>::reserve(MemoryPlan &plan, const std::string &what, std::size_t sample) const {
+template <class T>
+auto ConvStack<T>::reserve(MemoryPlan &plan, const std::string &what, std::size_t sample) const -> Stored {
   const Shape shape{batch_, std::int64_t(sample)};
   const std::string name = name_ + "." + what;
   if (half_)
-    return plan.reserve<bf16>(name, MemoryClass::activations, shape, "batch");
-  return plan.reserve<T>(name, MemoryClass::activations, shape, "batch");
+    return {{}, plan.reserve<bf16>(name, MemoryClass::activations, shape, "batch")};
+  return {plan.reserve<T>(name, MemoryClass::activations, shape, "batch"), {}};
 }
 
 template <class T> int ConvStack<T>::piece_of(int batch, Mode mode) const {
@@ -52,8 +53,8 @@ template <class T> bool ConvStack<T>::is_kept(int i) const {
   return blocks_[std::size_t(i)].has_norm() && (!keeping_.compact || (last_norm - i) % 2 != 0);
 }
 
-template <class T> StackScratch ConvStack<T>::scratch(Backend backend, int batch, Mode mode) const {
-  StackScratch of;
+template <class T> StackNeeds ConvStack<T>::needs(Backend backend, int batch, Mode mode) const {
+  StackNeeds of;
   const int piece = piece_of(batch, mode);
   std::size_t widest = 0;
   for (const auto &block : blocks_) {
@@ -72,53 +73,37 @@ template <class T> void ConvStack<T>::plan_forward(MemoryPlan &plan, int batch, 
   batch_ = batch, piece_ = piece_of(batch, mode);
   for (std::size_t i = 0; i < blocks_.size(); ++i)
     blocks_[i].plan_steps(plan, text(name_, '.', i), batch);
-  output_slots_.assign(blocks_.size(), {}), outputs_.assign(blocks_.size(), nullptr);
+  outputs_.assign(blocks_.size(), {});
   pre_.assign(blocks_.size(), {}), gradient_.assign(blocks_.size(), {});
   if (mode == Mode::train) {
     for (int i = 0; i <= last(); ++i)
       if (is_kept(i))
-        pre_[std::size_t(i)].slot = reserve(plan, text(i, ".pre"), blocks_[std::size_t(i)].out_size());
+        pre_[std::size_t(i)] = reserve(plan, text(i, ".pre"), blocks_[std::size_t(i)].out_size());
     return;
   }
   for (std::size_t i = 0; i + 1 < blocks_.size(); ++i) {
-    output_slots_[i] = reserve(plan, text(i, ".out"), blocks_[i].out_size());
+    outputs_[i] = plan.reserve<T>(text(name_, '.', i, ".out"), MemoryClass::activations,
+                                  {batch_, std::int64_t(blocks_[i].out_size())}, "batch");
     if (i > 0)
-      plan.release(output_slots_[i - 1]);
+      plan.release(outputs_[i - 1]);
   }
   if (blocks_.size() > 1)
-    plan.release(output_slots_[blocks_.size() - 2]);
+    plan.release(outputs_[blocks_.size() - 2]);
 }
 
 template <class T> void ConvStack<T>::plan_backward(MemoryPlan &plan) {
   for (int i = last(); i >= 0; --i) {
     if (i > 0 && !is_made_of_last(i - 1))
-      gradient_[std::size_t(i - 1)].slot = reserve(plan, text(i - 1, ".d_out"), blocks_[std::size_t(i)].in_size());
+      gradient_[std::size_t(i - 1)] = reserve(plan, text(i - 1, ".d_out"), blocks_[std::size_t(i)].in_size());
     for (const Stored &done : {gradient_[std::size_t(i)], pre_[std::size_t(i)]})
-      if (done)
-        plan.release(done.slot);
+      plan.release(done.whole, done.half);
   }
 }
 
-template <class T> void ConvStack<T>::bind(const Arena &arena, Stored &stored) const {
-  if (stored)
-    stored.at = half_ ? reinterpret_cast<std::byte *>(arena.at<bf16>(stored.slot))
-                      : reinterpret_cast<std::byte *>(arena.at<T>(stored.slot));
-}
-
-template <class T> void ConvStack<T>::bind(const Arena &arena, const StackScratch &scratch) {
-  for (auto *all : {&pre_, &gradient_})
-    for (Stored &stored : *all)
-      bind(arena, stored);
-  for (const auto &[slot, pointer] : {std::pair{scratch.input_slot, &input_},
-                                      {scratch.pre_slot, &pre_piece_},
-                                      {scratch.gradient_slot, &gradient_piece_}})
-    if (slot)
-      *pointer = arena.at<T>(slot);
+template <class T> void ConvStack<T>::work_in(const StackScratch<T> &scratch) {
+  input_ = scratch.input, pre_piece_ = scratch.pre, gradient_piece_ = scratch.gradient;
   for (auto &block : blocks_)
-    block.bind(arena, arena.at<T>(scratch.workspace_slot));
-  for (std::size_t i = 0; i < output_slots_.size(); ++i)
-    if (output_slots_[i])
-      outputs_[i] = arena.at<T>(output_slots_[i]);
+    block.work_in(scratch.workspace);
 }
 
 template <class T> template <class F> void ConvStack<T>::for_pieces(F f) const {
@@ -131,8 +116,8 @@ void ConvStack<T>::store(Stream &s, const Stored &to, const T *from, std::size_t
   const std::size_t at = std::size_t(piece.first) * sample, n = std::size_t(piece.samples) * sample;
   if constexpr (std::is_same_v<T, float>)
     if (half_)
-      return narrow(s, reinterpret_cast<bf16 *>(to.at) + at, from, n);
-  if (T *there = reinterpret_cast<T *>(to.at) + at; there != from)
+      return narrow(s, to.half + at, from, n);
+  if (T *there = to.whole + at; there != from)
     copy(s, there, from, n * sizeof(T));
 }
 
@@ -155,13 +140,13 @@ void ConvStack<T>::with_pre(Stream &s, const Parameters<T> &p, int i, const Piec
   const std::size_t at = std::size_t(piece.first) * block.out_size();
   if (!is_kept(i)) {
     block.convolve(s, p, pre_piece_, input(s, p, i, piece, x), piece.samples);
-    return f(static_cast<const T *>(pre_piece_));
+    return f(static_cast<const T *>(pre_piece_.get()));
   }
-  const std::byte *stored = pre_[std::size_t(i)].at;
+  const Stored &stored = pre_[std::size_t(i)];
   if constexpr (std::is_same_v<T, float>)
     if (half_)
-      return f(reinterpret_cast<const bf16 *>(stored) + at);
-  f(reinterpret_cast<const T *>(stored) + at);
+      return f(static_cast<const bf16 *>(stored.half + at));
+  f(static_cast<const T *>(stored.whole + at));
 }
 
 template <class T> void ConvStack<T>::forward(Stream &s, const Parameters<T> &p, T *out, const T *x, Mode mode) const {
@@ -176,7 +161,7 @@ template <class T> void ConvStack<T>::forward(Stream &s, const Parameters<T> &p,
       const T *in = input(s, p, i, piece, x);
       const std::size_t at = std::size_t(piece.first) * block.out_size();
       const Stored &stored = pre_[std::size_t(i)];
-      T *pre = !block.has_norm() ? out + at : stored && !half_ ? reinterpret_cast<T *>(stored.at) + at : pre_piece_;
+      T *pre = !block.has_norm() ? out + at : stored && !half_ ? stored.whole + at : pre_piece_.get();
       block.convolve(s, p, pre, in, piece.samples);
       if (!block.has_norm())
         return;
@@ -206,13 +191,13 @@ T *ConvStack<T>::output_gradient(Stream &s, const Parameters<T> &p, int i, const
     blocks_.back().input_gradient(s, p, gradient_piece_, d_out + std::size_t(piece.first) * out_size(), piece.samples);
     return gradient_piece_;
   }
-  std::byte *stored = gradient_[std::size_t(i)].at;
+  const Stored &stored = gradient_[std::size_t(i)];
   if constexpr (std::is_same_v<T, float>)
     if (half_) {
-      widen(s, gradient_piece_, reinterpret_cast<const bf16 *>(stored) + at, std::size_t(piece.samples) * sample);
+      widen(s, gradient_piece_, stored.half + at, std::size_t(piece.samples) * sample);
       return gradient_piece_;
     }
-  return reinterpret_cast<T *>(stored) + at;
+  return stored.whole + at;
 }
 
 template <class T>
@@ -242,7 +227,7 @@ void ConvStack<T>::backward(Stream &s, const Parameters<T> &p, int i, T *dx, T *
       block.input_gradient(s, p, dx + at, d, piece.samples);
     } else if (i > 0 && !is_made_of_last(i - 1)) {
       const Stored &stored = gradient_[std::size_t(i - 1)];
-      T *to = half_ ? pre_piece_ : reinterpret_cast<T *>(stored.at) + at;
+      T *to = half_ ? pre_piece_.get() : stored.whole + at;
       block.input_gradient(s, p, to, d, piece.samples);
       store(s, stored, to, block.in_size(), piece);
     }

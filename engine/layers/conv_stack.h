@@ -14,13 +14,17 @@ struct Keeping {
   int piece = 0; // samples; 0: as many as fit into 256 MiB at the widest block, when compact
 };
 
-// What a stack works in; stacks that run one after the other can share it.
-struct StackScratch {
-  std::size_t workspace = 1, input = 0, pre = 0, gradient = 0; // elements
-  Slot workspace_slot, input_slot, pre_slot, gradient_slot;
+// What a stack works in, in elements: of a convolution, and one piece each of a block's input, `pre` and gradient.
+struct StackNeeds {
+  std::size_t workspace = 1, input = 0, pre = 0, gradient = 0;
+  void cover(const StackNeeds &other); // as large as either
+};
 
-  void cover(const StackScratch &other); // as large as either
-  template <class T> void reserve(MemoryPlan &, const std::string &name);
+// The same planned. Stacks that run one after the other can share it.
+template <class T> struct StackScratch {
+  Tensor<T> workspace, input, pre, gradient;
+  StackScratch() = default;
+  StackScratch(MemoryPlan &, const std::string &name, const StackNeeds &);
 };
 
 template <class T> class ConvStack {
@@ -32,13 +36,13 @@ public:
   std::size_t in_size() const { return blocks_.front().in_size(); }
   std::size_t out_size() const { return blocks_.back().out_size(); }
 
-  StackScratch scratch(Backend, int batch, Mode) const; // sizes alone
+  StackNeeds needs(Backend, int batch, Mode) const;
 
   // Rehearses forward, then (in training) backward: call them in the order of the work. What the stack reads and writes
   // of the caller (x, out, d_out, dx) must be alive around the calls.
   void plan_forward(MemoryPlan &, int batch, Mode);
   void plan_backward(MemoryPlan &);
-  void bind(const Arena &, const StackScratch &);
+  void work_in(const StackScratch<T> &);
 
   // x [batch, in_size] -> out [batch, out_size].
   void forward(Stream &, const Parameters<T> &, T *out, const T *x, Mode) const;
@@ -51,17 +55,16 @@ private:
   };
   // A tensor of the batch: T, or bf16.
   struct Stored {
-    Slot slot;
-    std::byte *at = nullptr;
-    explicit operator bool() const { return bool(slot); }
+    Tensor<T> whole;
+    Tensor<bf16> half;
+    explicit operator bool() const { return whole.planned() || half.planned(); }
   };
   int last() const { return int(blocks_.size()) - 1; }
   int piece_of(int batch, Mode) const;
   bool is_kept(int i) const;
   // Whether block i's output gradient is made when it is asked for, from that of the last, which has no norm.
   bool is_made_of_last(int i) const { return i + 1 == last() && !blocks_.back().has_norm(); }
-  Slot reserve(MemoryPlan &, const std::string &what, std::size_t sample) const;
-  void bind(const Arena &, Stored &) const;
+  Stored reserve(MemoryPlan &, const std::string &what, std::size_t sample) const;
   template <class F> void for_pieces(F f) const;
 
   const T *input(Stream &, const Parameters<T> &, int i, const Piece &, const T *x) const;
@@ -76,11 +79,9 @@ private:
   Keeping keeping_;
   bool half_; // stored in bf16
   int batch_ = 0, piece_ = 0;
-  std::vector<Slot> output_slots_; // without training
-  std::vector<T *> outputs_;
-  std::vector<Stored> pre_, gradient_; // a block each; the gradient is its output's
-  // One piece each.
-  T *input_ = nullptr, *pre_piece_ = nullptr, *gradient_piece_ = nullptr;
+  std::vector<Tensor<T>> outputs_;               // without training
+  std::vector<Stored> pre_, gradient_;           // a block each; the gradient is its output's
+  Tensor<T> input_, pre_piece_, gradient_piece_; // one piece each
 };
 
 } // namespace theta

@@ -1,6 +1,6 @@
 #include "dit_block.h"
-#include "kernels/add.h"
-#include "kernels/noising.h"
+#include "kernels/operations/add.h"
+#include "kernels/operations/gather.h"
 
 namespace theta {
 
@@ -30,13 +30,7 @@ template <class T>
 template <class E>
 void DitBlock<T>::reserve(MemoryPlan &plan, Tensor<E> &t, const char *what, std::int64_t width,
                           std::int64_t rows) const {
-  t = {plan.reserve<E>(name_ + what, MemoryClass::activations, {rows, width}, "fit.transformer.batch")};
-}
-
-template <class T> void DitBlock<T>::release(MemoryPlan &plan, std::initializer_list<Slot> done) {
-  for (const Slot slot : done)
-    if (slot)
-      plan.release(slot);
+  t = plan.reserve<E>(name_ + what, MemoryClass::activations, {rows, width}, "fit.transformer.batch");
 }
 
 template <class T> void DitBlock<T>::plan_forward(MemoryPlan &plan, const std::string &name, int batch, Mode mode) {
@@ -54,36 +48,19 @@ template <class T> void DitBlock<T>::plan_forward(MemoryPlan &plan, const std::s
   reserve(plan, active_, "active", hidden, n), reserve(plan, branch2_, "branch2", d, n);
   reserve(plan, out_, "out", d, n);
   if (mode == Mode::infer)
-    release(plan, {conditions_.slot, mean1_.slot, rstd1_.slot, normal1_.slot, qkv_out_.slot, qkv_raw_.slot,
-                   qk_rstd_.slot, log_sum_.slot, attended_.slot, branch1_.slot, middle_.slot, mean2_.slot, rstd2_.slot,
-                   normal2_.slot, hidden_.slot, active_.slot, branch2_.slot});
+    plan.release(conditions_, mean1_, rstd1_, normal1_, qkv_out_, qkv_raw_, qk_rstd_, log_sum_, attended_, branch1_,
+                 middle_, mean2_, rstd2_, normal2_, hidden_, active_, branch2_);
 }
 
 template <class T> void DitBlock<T>::plan_backward(MemoryPlan &plan) {
   const std::int64_t d = shape_.width, n = rows(), hidden = d * shape_.expansion;
   reserve(plan, d_conditions_, "d_conditions", 6 * d, batch_), reserve(plan, d_branch_, "d_branch", d, n);
   reserve(plan, d_hidden_, "d_hidden", hidden, n), reserve(plan, d_normal_, "d_normal", d, n);
-  release(plan, {branch2_.slot, active_.slot, hidden_.slot, normal2_.slot, d_hidden_.slot, out_.slot});
+  plan.release(branch2_, active_, hidden_, normal2_, d_hidden_, out_);
   reserve(plan, d_attended_, "d_attended", d, n), reserve(plan, d_qkv_, "d_qkv", 3 * d, n);
   reserve(plan, through_, "through", 1, n * shape_.heads), reserve(plan, d_silu_, "d_silu", d, batch_);
-  release(plan, {middle_.slot,   mean2_.slot,      rstd2_.slot,      branch1_.slot,      attended_.slot,
-                 log_sum_.slot,  qkv_out_.slot,    qkv_raw_.slot,    qk_rstd_.slot,      normal1_.slot,
-                 mean1_.slot,    rstd1_.slot,      conditions_.slot, d_conditions_.slot, d_branch_.slot,
-                 d_normal_.slot, d_attended_.slot, d_qkv_.slot,      through_.slot,      d_silu_.slot});
-}
-
-template <class T> void DitBlock<T>::bind(const Arena &arena) {
-  const auto bind = [&]<class E>(std::initializer_list<Tensor<E> *> tensors) {
-    for (Tensor<E> *t : tensors)
-      if (t->slot)
-        t->at = arena.at<E>(t->slot);
-  };
-  using Branches = std::initializer_list<Tensor<T> *>;
-  using Wides = std::initializer_list<Tensor<W> *>;
-  bind(Branches{&normal1_, &qkv_raw_, &qkv_out_, &attended_, &branch1_, &normal2_, &hidden_, &active_, &branch2_,
-                &d_branch_, &d_hidden_, &d_normal_, &d_qkv_, &d_attended_});
-  bind(Wides{&conditions_, &mean1_, &rstd1_, &qk_rstd_, &log_sum_, &middle_, &mean2_, &rstd2_, &out_, &d_conditions_,
-             &through_, &d_silu_});
+  plan.release(middle_, mean2_, rstd2_, branch1_, attended_, log_sum_, qkv_out_, qkv_raw_, qk_rstd_, normal1_, mean1_,
+               rstd1_, conditions_, d_conditions_, d_branch_, d_normal_, d_attended_, d_qkv_, through_, d_silu_);
 }
 
 template <class T> auto DitBlock<T>::forward(Stream &s, const Parameters<W> &p, const W *x, const W *silu_c) -> W * {

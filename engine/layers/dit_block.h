@@ -8,10 +8,10 @@
 // The residual stream x, and what conditions, are Wide<T>; branches are T, which may be bf16: products on tensor cores
 // of weights rounded to bf16 (Parameters::narrow_value), sums, statistics and gradients of parameters in fp32.
 #pragma once
-#include "engine/memory/arena.h"
-#include "kernels/attention.h"
-#include "kernels/head_norm.h"
-#include "kernels/modulate.h"
+#include "engine/memory/plan.h"
+#include "kernels/operations/attention.h"
+#include "kernels/operations/head_norm.h"
+#include "kernels/operations/modulate.h"
 #include "linear.h"
 
 namespace theta {
@@ -35,7 +35,6 @@ public:
   // Rehearses forward: in training, what backward needs stays until plan_backward.
   void plan_forward(MemoryPlan &, const std::string &name, int batch, Mode);
   void plan_backward(MemoryPlan &);
-  void bind(const Arena &);
 
   // The block's output. silu_c [batch, width] is silu(c) already: all blocks share it; null where the block is not
   // conditioned, as d_silu_c. x must live until backward.
@@ -44,19 +43,13 @@ public:
   void backward_accumulate(Stream &, const Parameters<W> &, W *dx, W *d_silu_c, const W *x, const W *silu_c);
 
 private:
-  template <class E> struct Tensor {
-    Slot slot;
-    E *at = nullptr;
-    operator E *() const { return at; }
-  };
   template <class E>
   void reserve(MemoryPlan &, Tensor<E> &, const char *what, std::int64_t width, std::int64_t rows) const;
-  static void release(MemoryPlan &, std::initializer_list<Slot>);
   Modulation modulation() const;
   HeadNorm head_norm() const { return {rows(), shape_.heads, shape_.width / shape_.heads}; }
   Attention attention() const { return {batch_, shape_.tokens, shape_.heads, shape_.width / shape_.heads}; }
   int rows() const { return batch_ * shape_.tokens; }
-  W *part(const Tensor<W> &of, int i) const { return of.at + std::size_t(i) * shape_.width; } // of ada's six
+  W *part(const Tensor<W> &of, int i) const { return of + std::size_t(i) * shape_.width; } // of ada's six
 
   DitBlockShape shape_;
   Linear qkv_, proj_, fc1_, fc2_;

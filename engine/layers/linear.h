@@ -1,13 +1,15 @@
 // y = x·wᵀ + b, PyTorch's Linear.   x [rows, in], y [rows, out], w [out, in], b [out].
 #pragma once
 #include "engine/weights/layout.h"
-#include "kernels/gemm.h"
-#include "kernels/reduce.h"
+#include "kernels/operations/gemm.h"
+#include "kernels/operations/reduce.h"
 #include "parameters.h"
 
 namespace theta {
 
 class Linear {
+  template <class T> using Is = std::type_identity_t<T>; // not deduced from
+
 public:
   // Adds name.weight and name.bias to the layout, beginning as PyTorch's default, or at zero.
   enum class Begin { as_default, zero };
@@ -22,24 +24,25 @@ public:
   TensorRange weight() const { return {weight_, std::size_t(in_) * std::size_t(out_)}; }
   std::size_t bias() const { return bias_; }
 
-  // y, x, dy and dx are T, or bf16 where the parameters' type is float.
-  template <class T> void forward(Stream &s, const Parameters<Wide<T>> &p, T *y, const T *x, int rows) const {
+  // y, x, dy and dx are T, or bf16 where the parameters' type is float; T is that of y, or dy.
+  template <class T> void forward(Stream &s, const Parameters<Wide<T>> &p, T *y, const Is<T> *x, int rows) const {
     linear_forward<T>(s, y, x, weight_of<T>(p), bias_of<T>(p), rows, in_, out_, arithmetic_);
   }
 
   // dx written, unless it is null; gradients added to.
   template <class T>
-  void backward(Stream &s, const Parameters<Wide<T>> &p, T *dx, const T *dy, const T *x, int rows) const {
+  void backward(Stream &s, const Parameters<Wide<T>> &p, Is<T> *dx, const T *dy, const Is<T> *x, int rows) const {
     product_backward(s, p, dx, dy, x, rows);
     channel_sum<T>(s, p.gradient_of(bias_), dy, rows, out_, 1);
   }
 
   // The same without the bias, which then belongs to the operation that follows (bias_act_forward).
-  template <class T> void product(Stream &s, const Parameters<Wide<T>> &p, T *y, const T *x, int rows) const {
+  template <class T> void product(Stream &s, const Parameters<Wide<T>> &p, T *y, const Is<T> *x, int rows) const {
     linear_forward<T>(s, y, x, weight_of<T>(p), nullptr, rows, in_, out_, arithmetic_);
   }
   template <class T>
-  void product_backward(Stream &s, const Parameters<Wide<T>> &p, T *dx, const T *dy, const T *x, int rows) const {
+  void product_backward(Stream &s, const Parameters<Wide<T>> &p, Is<T> *dx, const T *dy, const Is<T> *x,
+                        int rows) const {
     linear_backward<T>(s, dx, p.gradient_of(weight_), dy, x, weight_of<T>(p), rows, in_, out_, arithmetic_);
   }
 

@@ -1,7 +1,7 @@
 // Where a layer finds its numbers: it knows offsets, and is handed these flat vectors at every call. Nothing that
 // computes owns memory.
 #pragma once
-#include "kernels/bf16.h"
+#include "kernels/device/bf16.h"
 #include <cstddef>
 #include <vector>
 

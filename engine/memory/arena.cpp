@@ -3,11 +3,22 @@
 namespace theta {
 
 Arena::Arena(Device device, const MemoryPlan &plan)
-    : plan_(&plan), block_(device, plan.device_bytes()), host_(device, plan.host_bytes(), Memory::Kind::pinned) {
-  if (device.backend == Backend::cuda)
-    for (const auto &entry : plan.entries())
-      if (entry.dtype == Dtype::f64)
-        throw Error("arena ", plan.name(), ": '", entry.name, "' is F64, which lives on the cpu alone");
+    : block_(device, plan.device_bytes()), host_(device, plan.host_bytes(), Memory::Kind::pinned) {
+  for (const auto &entry : plan.entries()) {
+    if (device.backend == Backend::cuda && entry.dtype == Dtype::f64)
+      throw Error("arena ", plan.name(), ": '", entry.name, "' is F64, which lives on the cpu alone");
+    if (*entry.at)
+      throw Error("arena ", plan.name(), ": another one holds this plan");
+  }
+  for (const auto &entry : plan.entries()) {
+    *entry.at = (entry.on_host() ? host_ : block_).data() + entry.offset;
+    held_.push_back(entry.at);
+  }
+}
+
+Arena::~Arena() {
+  for (const auto &at : held_)
+    *at = nullptr;
 }
 
 } // namespace theta

@@ -1,30 +1,26 @@
-// One allocation per device for a whole plan; views into it.
+// One allocation per device for a whole plan.
 #pragma once
-#include "kernels/device.h"
+#include "kernels/device/device.h"
 #include "plan.h"
 
 namespace theta {
 
+// While it lives, the tensors of the plan are there; a plan has one arena at a time.
 class Arena {
 public:
-  // Takes the plan's device bytes on `device` (and its staging bytes in pinned host memory), to the byte. The plan must
-  // outlive the arena. Throws Error when they are not to be had, or when the plan holds doubles for a GPU.
+  // Takes the plan's device bytes on `device` (and its staging bytes in pinned host memory), to the byte. Throws Error
+  // when they are not to be had, when the plan is in memory already, or when it holds doubles for a GPU.
   Arena(Device device, const MemoryPlan &plan);
+  ~Arena();
+  Arena(const Arena &) = delete;
+  Arena(Arena &&) = default;
 
-  // The elements of a slot. Throws Error when T is not the slot's type.
-  template <class T> T *at(Slot s) const {
-    const auto &entry = (*plan_)[s];
-    if (entry.dtype != dtype_of<T>)
-      throw Error("arena ", plan_->name(), ": '", entry.name, "' is ", name_of(entry.dtype), ", not ",
-                  name_of(dtype_of<T>));
-    return reinterpret_cast<T *>((entry.on_host() ? host_ : block_).data() + entry.offset);
-  }
   std::size_t device_bytes() const { return block_.bytes(); }
   std::size_t host_bytes() const { return host_.bytes(); }
 
 private:
-  const MemoryPlan *plan_;
   Memory block_, host_;
+  std::vector<std::shared_ptr<std::byte *>> held_; // where the plan's tensors look
 };
 
 } // namespace theta

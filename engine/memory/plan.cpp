@@ -1,5 +1,5 @@
 #include "plan.h"
-#include "kernels/error.h"
+#include "kernels/device/error.h"
 #include <algorithm>
 #include <array>
 #include <fmt/core.h>
@@ -21,7 +21,7 @@ std::size_t padded(std::size_t bytes) {
 
 const char *name_of(MemoryClass kind) { return class_names[std::size_t(kind)]; }
 
-Slot MemoryPlan::reserve(std::string name, MemoryClass kind, Shape shape, Dtype dtype, std::string hint) {
+std::size_t MemoryPlan::add(std::string name, MemoryClass kind, Shape shape, Dtype dtype, std::string hint) {
   std::size_t bytes = size_of(dtype);
   for (const auto side : shape) {
     if (side < 0 || (side > 0 && bytes > (std::numeric_limits<std::size_t>::max() >> 2) / std::size_t(side)))
@@ -30,13 +30,14 @@ Slot MemoryPlan::reserve(std::string name, MemoryClass kind, Shape shape, Dtype 
   }
   const bool from_the_start = kind != MemoryClass::activations && kind != MemoryClass::workspace;
   entries_.push_back({std::move(name), kind, std::move(shape), dtype, std::move(hint), bytes,
-                      from_the_start ? 0 : clock_, std::numeric_limits<int>::max()});
+                      from_the_start ? 0 : clock_, std::numeric_limits<int>::max(), 0,
+                      std::make_shared<std::byte *>(nullptr)});
   ++clock_;
-  return {int(entries_.size()) - 1};
+  return entries_.size() - 1;
 }
 
-void MemoryPlan::release(Slot s) {
-  Entry &entry = entries_.at(std::size_t(s.index));
+void MemoryPlan::end(std::size_t of) {
+  Entry &entry = entries_.at(of);
   if (entry.died != std::numeric_limits<int>::max())
     throw Error("plan ", name_, ": '", entry.name, "' is released twice");
   entry.died = clock_++;

@@ -1,7 +1,8 @@
 // Memory, planned before it is taken: names, shapes and lifetimes in, offsets out. Host arithmetic; needs no device.
 //
 // A plan is a rehearsal of the work: reserve() is called where the work would allocate, release() where it would free.
-// Slots whose lifetimes do not overlap may share bytes. Afterwards arena.h takes it all in one piece.
+// Tensors whose lifetimes do not overlap may share bytes. Afterwards arena.h takes it all in one piece, and the tensors
+// that reserve() gave are there.
 //
 // The work is a loop and the rehearsal one pass through it. So only activations and workspace, which every pass writes
 // before it reads them, begin where they are reserved; all other classes hold what outlives a pass, and live from the
@@ -9,7 +10,8 @@
 #pragma once
 #include "data/dtype.h"
 #include "data/safetensors.h"
-#include "kernels/bf16.h"
+#include "kernels/device/bf16.h"
+#include "tensor.h"
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,12 +24,6 @@ enum class MemoryClass { weights, gradients, optimizer, activations, workspace, 
 inline constexpr int memory_classes = 7;
 const char *name_of(MemoryClass);
 
-// A handle to one entry of a plan.
-struct Slot {
-  int index = -1;
-  explicit operator bool() const { return index >= 0; }
-};
-
 class MemoryPlan {
 public:
   struct Entry {
@@ -35,10 +31,11 @@ public:
     MemoryClass kind;
     Shape shape;
     Dtype dtype;
-    std::string hint;       // what would make it smaller, e.g. "fit.autoencoder.batch"
-    std::size_t bytes;      // without padding
-    int born, died;         // ticks of the rehearsal: alive in [born, died)
-    std::size_t offset = 0; // from place(), within the device's or the host's block
+    std::string hint;                  // what would make it smaller, e.g. "fit.autoencoder.batch"
+    std::size_t bytes;                 // without padding
+    int born, died;                    // ticks of the rehearsal: alive in [born, died)
+    std::size_t offset = 0;            // from place(), within the device's or the host's block
+    std::shared_ptr<std::byte *> at{}; // where its bytes are, while an arena holds them: its tensor's
     bool on_host() const { return kind == MemoryClass::staging; }
   };
 
@@ -47,16 +44,20 @@ public:
   // `name` says what the work is: "zoo", "fit.autoencoder", ...
   explicit MemoryPlan(std::string name) : name_(std::move(name)) {}
 
-  // Opens a slot that lives from now (see above) until release(), or to the end. Throws Error where the bytes overflow.
-  Slot reserve(std::string name, MemoryClass, Shape shape, Dtype dtype, std::string hint = "");
-  template <class T> Slot reserve(std::string name, MemoryClass kind, Shape shape, std::string hint = "") {
-    return reserve(std::move(name), kind, std::move(shape), dtype_of<T>, std::move(hint));
+  // A tensor that lives from now (see above) until release(), or to the end. Throws InputError where the bytes
+  // overflow.
+  template <class T> Tensor<T> reserve(std::string name, MemoryClass kind, Shape shape, std::string hint = "") {
+    const std::size_t entry = add(std::move(name), kind, std::move(shape), dtype_of<T>, std::move(hint));
+    return {entry, entries_[entry].at};
   }
-  void release(Slot);
+  // In this order; what was not planned is passed over. Throws Error for what is released already.
+  template <class... T> void release(const Tensor<T> &...tensors) {
+    ((tensors.planned() ? end(tensors.entry_) : void()), ...);
+  }
 
-  // Gives every slot its offset: the largest first, each at the lowest place where no slot alive with it lies (greedy
-  // by size; Pisarchyk and Lee, "Efficient memory management for deep neural net inference", 2020). Call it once, at
-  // the end.
+  // Gives every tensor its offset: the largest first, each at the lowest place where no other alive with it lies
+  // (greedy by size; Pisarchyk and Lee, "Efficient memory management for deep neural net inference", 2020). Call it
+  // once, at the end.
   void place();
 
   // Another plan that is in memory while this one is: its bytes count against the budget too.
@@ -64,7 +65,7 @@ public:
 
   const std::string &name() const { return name_; }
   const std::vector<Entry> &entries() const { return entries_; }
-  const Entry &operator[](Slot s) const { return entries_.at(std::size_t(s.index)); }
+  template <class T> const Entry &operator[](const Tensor<T> &t) const { return entries_.at(t.entry_); }
   int ticks() const { return clock_; }
 
   // Bytes of the two blocks that an arena takes. `device` holds everything but the staging buffers.
@@ -75,6 +76,8 @@ public:
   std::size_t bytes_of(MemoryClass) const;
 
 private:
+  std::size_t add(std::string name, MemoryClass, Shape, Dtype, std::string hint);
+  void end(std::size_t entry);
   std::size_t place_block(bool host);
   std::string name_;
   std::vector<Entry> entries_;

@@ -1,5 +1,5 @@
 #include "mlp.h"
-#include "kernels/gemm.h"
+#include "kernels/operations/gemm.h"
 #include <algorithm>
 
 namespace theta {
@@ -10,36 +10,26 @@ template <class T> BiasAct Mlp<T>::bias_act(int l) const {
 
 template <class T> void Mlp<T>::plan(MemoryPlan &plan, bool training, int networks, int batch) {
   training_ = training, networks_ = networks, batch_ = batch;
-  pre_slots_.assign(std::size_t(layers()), {}), out_slots_ = gradient_slots_ = pre_slots_;
+  pre_.assign(std::size_t(layers()), {}), out_ = gradient_ = pre_;
   const auto reserve = [&](const std::string &name, int l) {
     return plan.reserve<T>(name, MemoryClass::activations, {networks, batch, out(l)},
                            training ? "zoo.wave" : "eval.wave");
   };
   for (int l = 0; l < layers(); ++l) {
     if (training)
-      pre_slots_[l] = reserve(text("mlp.pre.", l), l);
-    out_slots_[l] = reserve(text("mlp.out.", l), l);
+      pre_[l] = reserve(text("mlp.pre.", l), l);
+    out_[l] = reserve(text("mlp.out.", l), l);
     if (!training && l > 0)
-      plan.release(out_slots_[l - 1]);
+      plan.release(out_[l - 1]);
   }
   if (!training)
     return;
-  gradient_slots_.back() = reserve(text("mlp.d.", layers() - 1), layers() - 1);
+  gradient_.back() = reserve(text("mlp.d.", layers() - 1), layers() - 1);
   for (int l = layers();
        l-- > 0;) { // the layer writes the gradient of the one below; then nobody needs its own tensors
     if (l > 0)
-      gradient_slots_[l - 1] = reserve(text("mlp.d.", l - 1), l - 1);
-    for (const Slot done : {pre_slots_[l], out_slots_[l], gradient_slots_[l]})
-      plan.release(done);
-  }
-}
-
-template <class T> void Mlp<T>::bind(const Arena &arena) {
-  pre_.clear(), out_.clear(), gradient_.clear();
-  for (int l = 0; l < layers(); ++l) {
-    pre_.push_back(pre_slots_[l] ? arena.at<T>(pre_slots_[l]) : nullptr);
-    out_.push_back(arena.at<T>(out_slots_[l]));
-    gradient_.push_back(gradient_slots_[l] ? arena.at<T>(gradient_slots_[l]) : nullptr);
+      gradient_[l - 1] = reserve(text("mlp.d.", l - 1), l - 1);
+    plan.release(pre_[l], out_[l], gradient_[l]);
   }
 }
 

@@ -1,6 +1,7 @@
 // N multilayer perceptrons of one architecture (network.h) at once, layer by layer. Network i is row i of theta [N, V].
 #pragma once
-#include "engine/memory/arena.h"
+#include "engine/memory/plan.h"
+#include "kernels/operations/activation.h"
 #include "network.h"
 
 namespace theta {
@@ -16,7 +17,6 @@ public:
 
   // Rehearses a training step (forward, backward) or inference of `networks` networks on `batch` rows each.
   void plan(MemoryPlan &, bool training, int networks, int batch);
-  void bind(const Arena &);
 
   // x [networks, batch, inputs] -> logits [networks, batch, outputs]. Keeps what backward needs.
   T *forward(Stream &, const T *theta, const T *x);
@@ -40,9 +40,8 @@ private:
   Layout layout_;
   bool training_ = false;
   int networks_ = 0, batch_ = 0;
-  std::vector<Slot> pre_slots_, out_slots_,
-      gradient_slots_; // one a layer: before bias and activation, after, its gradient
-  std::vector<T *> pre_, out_, gradient_;
+  // One a layer, [networks, batch, its width]: before bias and activation, after, and its gradient.
+  std::vector<Tensor<T>> pre_, out_, gradient_;
 };
 
 } // namespace theta

@@ -1,6 +1,6 @@
 #include "network.h"
 #include "data/json.h"
-#include "kernels/names.h"
+#include "kernels/device/names.h"
 #include <algorithm>
 #include <array>
 #include <cmath>

@@ -3,8 +3,8 @@
 #pragma once
 #include "data/dataset.h"
 #include "engine/weights/layout.h"
-#include "kernels/activation.h"
-#include "kernels/cnn_training.h"
+#include "kernels/parts/activations.h"
+#include "kernels/runs/cnn_training.h"
 #include <optional>
 #include <vector>
 

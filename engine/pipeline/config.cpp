@@ -1,5 +1,5 @@
 #include "config.h"
-#include "kernels/names.h"
+#include "kernels/device/names.h"
 #include "prompts.h"
 #include <algorithm>
 #include <array>
@@ -440,7 +440,7 @@ void check(const Config &c, const std::string &where) {
   } catch (const InputError &e) {
     throw InputError(where, ": ", e.what());
   }
-  if (c.sample.options.sampler == SamplerKind::ddim && c.sample.options.ddim_steps > c.fit.diffusion_steps)
+  if (c.sample.options.sampler == SolverKind::ddim && c.sample.options.ddim_steps > c.fit.diffusion_steps)
     throw InputError(where, ": sample.ddim_steps: found ", c.sample.options.ddim_steps,
                      ", expected at most fit.diffusion_steps, ", c.fit.diffusion_steps);
   if (c.name.empty() || c.name.find('/') != std::string::npos || c.name.starts_with("."))

@@ -356,7 +356,6 @@ Scores Stages::score(const std::vector<float> &theta, std::size_t networks) {
   check_budget(plan, run_.memory_budget);
   Stream stream(run_.device);
   const Arena arena(run_.device, plan);
-  evaluator.bind(arena);
   evaluator.upload(stream, d, d.test);
   return evaluator.score_all(stream, theta.data(), networks);
 }

@@ -1,6 +1,6 @@
 #include "canvas.h"
 #include "data/atomic_file.h"
-#include "kernels/error.h"
+#include "kernels/device/error.h"
 #include <algorithm>
 #include <cmath>
 #define STB_IMAGE_WRITE_IMPLEMENTATION

@@ -1,5 +1,5 @@
 #include "lr_schedule.h"
-#include "kernels/names.h"
+#include "kernels/device/names.h"
 #include <cmath>
 #include <numbers>
 

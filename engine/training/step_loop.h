@@ -2,7 +2,7 @@
 #pragma once
 #include "interrupt.h"
 #include "journal.h"
-#include "kernels/error.h"
+#include "kernels/device/error.h"
 #include <algorithm>
 #include <fmt/core.h>
 

@@ -1,6 +1,6 @@
 #include "trainable.h"
-#include "kernels/convert.h"
-#include "kernels/reduce.h"
+#include "kernels/operations/convert.h"
+#include "kernels/operations/reduce.h"
 
 namespace theta {
 
@@ -9,26 +9,17 @@ void Trainable::plan(MemoryPlan &plan) {
   const auto reserve = [&](const char *what, MemoryClass kind, std::int64_t size) {
     return plan.reserve<float>(name_ + "." + what, kind, {size}, "width, channels or latent");
   };
-  value_slot_ = reserve("value", MemoryClass::weights, n);
-  buffer_slot_ = reserve("buffer", MemoryClass::weights, b);
-  gradient_slot_ = reserve("gradient", MemoryClass::gradients, std::int64_t(gradient_size()));
-  moment1_slot_ = reserve("moment1", MemoryClass::optimizer, n);
-  moment2_slot_ = reserve("moment2", MemoryClass::optimizer, n);
+  value_ = reserve("value", MemoryClass::weights, n);
+  buffer_ = reserve("buffer", MemoryClass::weights, b);
+  gradient_ = reserve("gradient", MemoryClass::gradients, std::int64_t(gradient_size()));
+  moment1_ = reserve("moment1", MemoryClass::optimizer, n);
+  moment2_ = reserve("moment2", MemoryClass::optimizer, n);
   if (keep_ema_)
-    ema_slot_ = reserve("ema", MemoryClass::optimizer, n);
+    ema_ = reserve("ema", MemoryClass::optimizer, n);
   if (keep_narrow_)
-    narrow_slot_ = plan.reserve<bf16>(name_ + ".narrow", MemoryClass::weights, {n}, "width, channels or latent");
-  norm_slot_ = reserve("norm", MemoryClass::workspace, 1);
-  partials_slot_ = reserve("partials", MemoryClass::workspace, std::int64_t(partial_sums));
-}
-
-void Trainable::bind(const Arena &arena) {
-  value_ = arena.at<float>(value_slot_), gradient_ = arena.at<float>(gradient_slot_);
-  moment1_ = arena.at<float>(moment1_slot_), moment2_ = arena.at<float>(moment2_slot_);
-  buffer_ = arena.at<float>(buffer_slot_), norm_ = arena.at<float>(norm_slot_),
-  partials_ = arena.at<float>(partials_slot_);
-  ema_ = keep_ema_ ? arena.at<float>(ema_slot_) : nullptr;
-  narrow_ = keep_narrow_ ? arena.at<bf16>(narrow_slot_) : nullptr;
+    narrow_ = plan.reserve<bf16>(name_ + ".narrow", MemoryClass::weights, {n}, "width, channels or latent");
+  norm_ = reserve("norm", MemoryClass::workspace, 1);
+  partials_ = reserve("partials", MemoryClass::workspace, std::int64_t(partial_sums));
 }
 
 void Trainable::initialise(Stream &s, std::uint64_t seed, std::uint32_t stream) {
@@ -39,7 +30,7 @@ void Trainable::initialise(Stream &s, std::uint64_t seed, std::uint32_t stream) 
     copy(s, ema_, values.data(), bytes);
   copy(s, buffer_, buffers.data(), buffers.size() * sizeof(float));
   fill_zero(s, gradient_, gradient_size() * sizeof(float));
-  for (float *zero : {moment1_, moment2_})
+  for (float *zero : {moment1_.get(), moment2_.get()})
     fill_zero(s, zero, bytes);
   round(s);
   s.synchronize();
@@ -116,8 +107,10 @@ void Trainable::load(Stream &s, const HostTensors &from) {
   s.synchronize();
 }
 
-std::vector<float> Trainable::result(Stream &s) const { return to_host(s, ema_ ? ema_ : value_, parameters_->size()); }
+std::vector<float> Trainable::result(Stream &s) const {
+  return to_host(s, (ema_ ? ema_ : value_).get(), parameters_->size());
+}
 
-std::vector<float> Trainable::buffers(Stream &s) const { return to_host(s, buffer_, buffers_->size()); }
+std::vector<float> Trainable::buffers(Stream &s) const { return to_host(s, buffer_.get(), buffers_->size()); }
 
 } // namespace theta

@@ -1,10 +1,10 @@
 // The flat vectors of one model in training: parameters, gradient, AdamW's moments, an optional moving average, and
-// running statistics. They are planned, bound, stepped, saved and loaded as one.
+// running statistics. They are planned, stepped, saved and loaded as one.
 #pragma once
 #include "engine/layers/parameters.h"
-#include "engine/memory/arena.h"
+#include "engine/memory/plan.h"
 #include "engine/weights/layout.h"
-#include "kernels/optimizer.h"
+#include "kernels/operations/optimizer.h"
 #include <map>
 
 namespace theta {
@@ -22,7 +22,6 @@ public:
         keep_narrow_(keep_narrow), early_(std::move(early)) {}
 
   void plan(MemoryPlan &);
-  void bind(const Arena &);
 
   // Fresh initial values (PyTorch's defaults) of stream `stream`; moments zero.
   void initialise(Stream &, std::uint64_t seed, std::uint32_t stream);
@@ -54,11 +53,11 @@ private:
   const Layout *parameters_, *buffers_;
   bool keep_ema_, keep_narrow_;
   EarlyTensors early_;
-  Slot value_slot_, gradient_slot_, moment1_slot_, moment2_slot_, ema_slot_, buffer_slot_, norm_slot_, partials_slot_,
-      narrow_slot_;
-  float *value_ = nullptr, *gradient_ = nullptr, *moment1_ = nullptr, *moment2_ = nullptr, *ema_ = nullptr,
-        *buffer_ = nullptr, *norm_ = nullptr, *partials_ = nullptr;
-  bf16 *narrow_ = nullptr;
+  Tensor<float> value_, moment1_, moment2_, ema_; // [parameters]
+  Tensor<float> gradient_;                        // [parameters less early tensors]
+  Tensor<float> buffer_;                          // [buffers]
+  Tensor<float> norm_, partials_;                 // [1], [partial_sums]
+  Tensor<bf16> narrow_;                           // [parameters]
 };
 
 } // namespace theta

@@ -1,5 +1,5 @@
 #include "layout.h"
-#include "kernels/error.h"
+#include "kernels/device/error.h"
 #include <algorithm>
 #include <cmath>
 #include <functional>

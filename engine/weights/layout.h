@@ -1,7 +1,7 @@
 // The named tensors of a network inside one flat vector, and what each starts as.
 #pragma once
 #include "data/zoo.h"
-#include "kernels/philox.h"
+#include "kernels/device/philox.h"
 #include <string>
 #include <vector>
 

@@ -1,5 +1,5 @@
 #include "normalizer.h"
-#include "kernels/names.h"
+#include "kernels/device/names.h"
 #include "layout.h"
 #include <cmath>
 

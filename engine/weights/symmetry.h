@@ -4,7 +4,7 @@
 // sign. The last two not where pooling follows.
 #pragma once
 #include "engine/networks/network.h"
-#include "kernels/units.h"
+#include "kernels/operations/units.h"
 
 namespace theta {
 

@@ -1,5 +1,5 @@
 #include "choice.h"
-#include "kernels/error.h"
+#include "kernels/device/error.h"
 #include <cmath>
 
 namespace theta {

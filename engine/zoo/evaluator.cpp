@@ -1,8 +1,8 @@
 #include "evaluator.h"
-#include "kernels/counting.h"
-#include "kernels/gather.h"
-#include "kernels/reduce.h"
-#include "kernels/softmax_cross_entropy.h"
+#include "kernels/operations/counting.h"
+#include "kernels/operations/gather.h"
+#include "kernels/operations/reduce.h"
+#include "kernels/operations/softmax_cross_entropy.h"
 #include <algorithm>
 
 namespace theta {
@@ -24,46 +24,31 @@ void Evaluator::plan(MemoryPlan &plan) {
     return plan.reserve<std::uint8_t>("eval.image_bytes", MemoryClass::data, {n, pixels}, "data.pool");
   };
   if (n > 0)
-    label_slot_ = plan.reserve<std::uint8_t>("eval.labels", MemoryClass::data, {n});
+    label_ = plan.reserve<std::uint8_t>("eval.labels", MemoryClass::data, {n});
   if (whole_) {
     if (n > 0)
-      bytes_slot_ = reserve_bytes();
+      bytes_ = reserve_bytes();
     else
-      signal_slot_ = plan.reserve<std::uint32_t>("eval.signals", MemoryClass::workspace, {wave_});
-    act_slot_ = plan.reserve<std::uint8_t>("eval.activations", MemoryClass::workspace,
-                                           {wave_, std::int64_t(sizeof(Activation))});
-    workspace_slot_ = plan.reserve<std::uint8_t>("eval.workspace", MemoryClass::workspace,
-                                                 {std::int64_t(whole_->workspace(backend_, wave_))});
+      signal_ = plan.reserve<std::uint32_t>("eval.signals", MemoryClass::workspace, {wave_});
+    act_ = plan.reserve<std::uint8_t>("eval.activations", MemoryClass::workspace,
+                                      {wave_, std::int64_t(sizeof(Activation))});
+    workspace_ = plan.reserve<std::uint8_t>("eval.workspace", MemoryClass::workspace,
+                                            {std::int64_t(whole_->workspace(backend_, wave_))});
   } else {
-    x_slot_ = plan.reserve<float>("eval.images", MemoryClass::data, {n, pixels}, "data.pool");
-    bytes_slot_ = reserve_bytes();
-    plan.release(bytes_slot_);
+    x_ = plan.reserve<float>("eval.images", MemoryClass::data, {n, pixels}, "data.pool");
+    bytes_ = reserve_bytes();
+    plan.release(bytes_);
   }
-  theta_slot_ =
-      plan.reserve<float>("eval.theta", MemoryClass::weights, {wave_, std::int64_t(parameters_)}, "eval.wave");
-  loss_slot_ = plan.reserve<float>("eval.loss", MemoryClass::workspace, {wave_});
+  theta_ = plan.reserve<float>("eval.theta", MemoryClass::weights, {wave_, std::int64_t(parameters_)}, "eval.wave");
+  loss_ = plan.reserve<float>("eval.loss", MemoryClass::workspace, {wave_});
   if (n > 0) {
-    wrong_slot_ = plan.reserve<std::uint32_t>("eval.wrong", MemoryClass::workspace, {wave_, std::int64_t(words())});
-    count_slot_ = plan.reserve<std::int32_t>("eval.count", MemoryClass::workspace, {wave_});
+    wrong_ = plan.reserve<std::uint32_t>("eval.wrong", MemoryClass::workspace, {wave_, std::int64_t(words())});
+    count_ = plan.reserve<std::int32_t>("eval.count", MemoryClass::workspace, {wave_});
   }
   if (whole_)
     return;
-  row_loss_slot_ = plan.reserve<float>("eval.row_loss", MemoryClass::workspace, {wave_, rows_at_once}, "eval.wave");
+  row_loss_ = plan.reserve<float>("eval.row_loss", MemoryClass::workspace, {wave_, rows_at_once}, "eval.wave");
   mlp_->plan(plan, false, wave_, rows_at_once);
-}
-
-void Evaluator::bind(const Arena &arena) {
-  const auto bind = [&]<class T>(Slot slot, T *&pointer) {
-    if (slot)
-      pointer = arena.at<T>(slot);
-  };
-  bind(bytes_slot_, bytes_), bind(label_slot_, label_), bind(theta_slot_, theta_), bind(loss_slot_, loss_);
-  bind(wrong_slot_, wrong_), bind(count_slot_, count_), bind(signal_slot_, signal_), bind(workspace_slot_, workspace_);
-  bind(x_slot_, x_), bind(row_loss_slot_, row_loss_);
-  if (whole_)
-    act_ = reinterpret_cast<Activation *>(arena.at<std::uint8_t>(act_slot_));
-  else
-    mlp_->bind(arena);
 }
 
 void Evaluator::upload(Stream &s, const Dataset &set, const Images &part) {
@@ -101,13 +86,14 @@ void Evaluator::score(Stream &s, int networks, Scores &scores, const std::vector
     if (signal_)
       copy(s, signal_, signals.data(), signals.size() * sizeof(std::uint32_t));
     s.synchronize();
-    whole_->evaluate(s, loss_, wrong_, theta_, act_, signal_, networks, examples_, workspace_);
+    whole_->evaluate(s, loss_, wrong_, theta_, reinterpret_cast<const Activation *>(act_.get()), signal_, networks,
+                     examples_, workspace_);
   } else if (std::any_of(activations.begin(), activations.end(), [&](Activation act) { return act != shape_.act; })) {
     throw InputError("network.activation: found several, expected one: layer by layer all networks have the same");
   } else {
     score_layerwise(s, networks);
   }
-  const auto loss = to_host(s, loss_, std::size_t(networks));
+  const auto loss = to_host(s, loss_.get(), std::size_t(networks));
   scores.loss.insert(scores.loss.end(), loss.begin(), loss.end());
   if (images_ == 0) {
     for (const float mse : loss)
@@ -115,8 +101,8 @@ void Evaluator::score(Stream &s, int networks, Scores &scores, const std::vector
     return;
   }
   count_bits(s, count_, wrong_, networks, words());
-  const auto count = to_host(s, count_, std::size_t(networks));
-  const auto wrong = to_host(s, wrong_, std::size_t(networks) * words());
+  const auto count = to_host(s, count_.get(), std::size_t(networks));
+  const auto wrong = to_host(s, wrong_.get(), std::size_t(networks) * words());
   scores.wrong.insert(scores.wrong.end(), wrong.begin(), wrong.end());
   for (const auto mistakes : count)
     scores.accuracy.push_back(1 - float(mistakes) / float(images_));

@@ -9,7 +9,7 @@ namespace theta {
 
 struct Scores {
   std::vector<float> loss, accuracy; // a network each; accuracy in 0..1, of fields PSNR in decibels
-  std::vector<std::uint32_t> wrong;  // [networks, words] bit masks (kernels/counting.h)
+  std::vector<std::uint32_t> wrong;  // [networks, words] bit masks (kernels/operations/counting.h)
 };
 
 class Evaluator {
@@ -20,7 +20,6 @@ public:
   Evaluator(const NetworkShape &, std::size_t images, int wave, Backend, TrainerKind);
 
   void plan(MemoryPlan &);
-  void bind(const Arena &);
   // The images of `part` onto the device; uses bytes of the plan alone.
   void upload(Stream &, const Dataset &, const Images &part);
   // What fields are judged by; it must live as long as they are.
@@ -49,13 +48,12 @@ private:
   std::optional<WholeRuns> whole_; // or else
   std::optional<Mlp<float>> mlp_;
   Examples examples_;
-  Slot bytes_slot_, x_slot_, label_slot_, theta_slot_, row_loss_slot_, loss_slot_, wrong_slot_, count_slot_, act_slot_,
-      signal_slot_, workspace_slot_;
-  std::uint8_t *bytes_ = nullptr, *label_ = nullptr, *workspace_ = nullptr;
-  Activation *act_ = nullptr;
-  float *x_ = nullptr, *theta_ = nullptr, *row_loss_ = nullptr, *loss_ = nullptr;
-  std::uint32_t *wrong_ = nullptr, *signal_ = nullptr;
-  std::int32_t *count_ = nullptr;
+  Tensor<std::uint8_t> bytes_, label_;    // [images, pixels], [images]
+  Tensor<float> x_;                       // [images, pixels], layer by layer
+  Tensor<float> theta_, loss_, row_loss_; // [wave, V], [wave], [wave, rows_at_once]
+  Tensor<std::uint32_t> wrong_, signal_;  // [wave, words], [wave]
+  Tensor<std::int32_t> count_;            // [wave]
+  Tensor<std::uint8_t> act_, workspace_;  // Activation [wave]
 };
 
 } // namespace theta

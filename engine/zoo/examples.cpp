@@ -13,23 +13,20 @@ void TrainingPart::plan(MemoryPlan &plan) {
     coordinates_ = plan.reserve<float>("zoo.coordinates", MemoryClass::data, {sizes_.pixels, inputs_of(shape_)});
 }
 
-Examples TrainingPart::upload(Stream &s, const Arena &arena, const Dataset &data) const {
-  std::uint8_t *bytes = arena.at<std::uint8_t>(bytes_);
-  copy(s, bytes, data.train.pixels.data(), data.train.pixels.size());
+Examples TrainingPart::upload(Stream &s, const Dataset &data) const {
+  copy(s, bytes_, data.train.pixels.data(), data.train.pixels.size());
   Examples examples;
   if (is_classifier(shape_)) {
-    std::uint8_t *labels = arena.at<std::uint8_t>(labels_);
-    copy(s, labels, data.train.labels.data(), data.train.labels.size());
-    examples.images = {bytes,        labels,      std::uint32_t(sizes_.train), sizes_.pixels, sizes_.classes,
+    copy(s, labels_, data.train.labels.data(), data.train.labels.size());
+    examples.images = {bytes_,       labels_,     std::uint32_t(sizes_.train), sizes_.pixels, sizes_.classes,
                        data.scale(), data.shift()};
   } else {
     const auto points = encoded(data.coordinates(), shape_.octaves);
-    float *coordinates = arena.at<float>(coordinates_);
-    copy(s, coordinates, points.data(), points.size() * sizeof(float));
+    copy(s, coordinates_, points.data(), points.size() * sizeof(float));
     // Signals lie in ±1/2, for outputs that begin at 0.
     examples.field = {
-        coordinates, bytes, std::uint32_t(sizes_.train), std::uint32_t(sizes_.pixels), inputs_of(shape_), 1,
-        1 / 255.0,   -0.5};
+        coordinates_, bytes_, std::uint32_t(sizes_.train), std::uint32_t(sizes_.pixels), inputs_of(shape_), 1,
+        1 / 255.0,    -0.5};
   }
   s.synchronize();
   return examples;

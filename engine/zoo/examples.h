@@ -1,9 +1,9 @@
 // A data set's training part on a device, as networks of one shape look at it: a classifier at labelled images, run r
 // of fields at signal r mod signals (an image, or a solid).
 #pragma once
-#include "engine/memory/arena.h"
+#include "engine/memory/plan.h"
 #include "engine/networks/network.h"
-#include "kernels/training_run.h"
+#include "kernels/runs/training_run.h"
 
 namespace theta {
 
@@ -17,7 +17,7 @@ public:
   TrainingPart(const NetworkShape &shape, const DatasetSizes &sizes) : shape_(shape), sizes_(sizes) {}
 
   void plan(MemoryPlan &);
-  Examples upload(Stream &, const Arena &, const Dataset &) const;
+  Examples upload(Stream &, const Dataset &) const;
 
   // Which signal run `run` learns.
   std::uint32_t signal_of(long run) const { return std::uint32_t(run % long(sizes_.train)); }
@@ -25,7 +25,8 @@ public:
 private:
   NetworkShape shape_;
   DatasetSizes sizes_;
-  Slot bytes_, labels_, coordinates_;
+  Tensor<std::uint8_t> bytes_, labels_; // [train, pixels], [train]
+  Tensor<float> coordinates_;           // [pixels, inputs]
 };
 
 // What a point enters a field as: [points, dimensions] -> [points, dimensions·(1 + 2·octaves)], each coordinate x

@@ -3,7 +3,7 @@
 #include "data/json.h"
 #include "engine/networks/network.h"
 #include "engine/training/interrupt.h"
-#include "kernels/bf16.h"
+#include "kernels/device/bf16.h"
 #include "recipe.h"
 #include <algorithm>
 #include <cmath>

@@ -1,8 +1,8 @@
 #include "layerwise.h"
-#include "kernels/bf16.h"
-#include "kernels/gather.h"
-#include "kernels/reduce.h"
-#include "kernels/softmax_cross_entropy.h"
+#include "kernels/device/bf16.h"
+#include "kernels/operations/gather.h"
+#include "kernels/operations/reduce.h"
+#include "kernels/operations/softmax_cross_entropy.h"
 #include <algorithm>
 #include <cmath>
 
@@ -28,22 +28,14 @@ Layerwise::Layerwise(const ZooRecipe &recipe, const NetworkShape &shape)
 
 void Layerwise::plan(MemoryPlan &plan, int networks) {
   const std::int64_t n = networks, b = recipe_.batch;
-  gradient_slot_ =
+  gradient_ =
       plan.reserve<float>("zoo.gradient", MemoryClass::gradients, {n, std::int64_t(mlp_.layout().size())}, "zoo.wave");
-  largest_slot_ = plan.reserve<float>("zoo.largest", MemoryClass::workspace, {n});
-  x_slot_ = plan.reserve<float>("zoo.x", MemoryClass::activations, {n, b, mlp_.inputs()}, "zoo.wave or zoo.batch");
-  label_slot_ = plan.reserve<std::uint8_t>("zoo.batch_labels", MemoryClass::activations, {n, b});
-  row_loss_slot_ = plan.reserve<float>("zoo.row_loss", MemoryClass::activations, {n, b});
+  largest_ = plan.reserve<float>("zoo.largest", MemoryClass::workspace, {n});
+  x_ = plan.reserve<float>("zoo.x", MemoryClass::activations, {n, b, mlp_.inputs()}, "zoo.wave or zoo.batch");
+  label_ = plan.reserve<std::uint8_t>("zoo.batch_labels", MemoryClass::activations, {n, b});
+  row_loss_ = plan.reserve<float>("zoo.row_loss", MemoryClass::activations, {n, b});
   mlp_.plan(plan, true, networks, recipe_.batch);
-  for (const Slot slot : {x_slot_, label_slot_, row_loss_slot_})
-    plan.release(slot); // of one step; networks are scored between steps
-}
-
-void Layerwise::bind(const Arena &arena) {
-  mlp_.bind(arena);
-  gradient_ = arena.at<float>(gradient_slot_), largest_ = arena.at<float>(largest_slot_);
-  x_ = arena.at<float>(x_slot_), row_loss_ = arena.at<float>(row_loss_slot_);
-  label_ = arena.at<std::uint8_t>(label_slot_);
+  plan.release(x_, label_, row_loss_); // of one step; networks are scored between steps
 }
 
 // The losses of the mini-batch of step `step` (0 for the first), and the gradient.
@@ -83,7 +75,7 @@ void Layerwise::record(Stream &s, const TrainingRuns<float> &runs, const std::ve
   if (rows.empty())
     return;
   row_max_abs<float>(s, largest_, runs.theta, int(n), v);
-  const auto largest = to_host(s, largest_, n), loss = to_host(s, runs.loss, n);
+  const auto largest = to_host(s, largest_.get(), n), loss = to_host(s, runs.loss, n);
   auto diverged = to_host(s, runs.diverged, n);
   for (const std::size_t row : rows) {
     const std::size_t i = row / k;

@@ -1,7 +1,6 @@
 // The trainer for every shape and device: the networks of a wave go through their layers side by side, one operation
 // after another. It takes runs that differ in nothing but their draws.
 #pragma once
-#include "engine/memory/arena.h"
 #include "engine/networks/mlp.h"
 #include "recipe.h"
 
@@ -14,9 +13,8 @@ public:
   Layerwise(const ZooRecipe &, const NetworkShape &);
 
   void plan(MemoryPlan &, int networks);
-  void bind(const Arena &);
 
-  // As train_mlps (kernels/mlp_training.h); `due` is runs.due on the host.
+  // As train_mlps (kernels/runs/mlp_training.h); `due` is runs.due on the host.
   void train(Stream &, const TrainingRuns<float> &runs, const ImageSet &, const std::vector<std::int32_t> &due,
              long first, long last);
 
@@ -28,9 +26,9 @@ private:
   ZooRecipe recipe_;
   RunRecipe each_; // the recipe of every run
   Mlp<float> mlp_;
-  Slot gradient_slot_, x_slot_, label_slot_, row_loss_slot_, largest_slot_;
-  float *gradient_ = nullptr, *x_ = nullptr, *row_loss_ = nullptr, *largest_ = nullptr;
-  std::uint8_t *label_ = nullptr;
+  Tensor<float> gradient_, x_;       // [networks, V], [networks, batch, inputs]
+  Tensor<float> row_loss_, largest_; // [networks, batch], [networks]
+  Tensor<std::uint8_t> label_;       // [networks, batch]
 };
 
 } // namespace theta

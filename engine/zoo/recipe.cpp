@@ -1,6 +1,6 @@
 #include "recipe.h"
-#include "kernels/names.h"
-#include "kernels/philox.h"
+#include "kernels/device/names.h"
+#include "kernels/device/philox.h"
 #include <algorithm>
 #include <cmath>
 #include <set>

@@ -3,7 +3,7 @@
 #include "choice.h"
 #include "engine/networks/mlp.h"
 #include "engine/training/lr_schedule.h"
-#include "kernels/training_run.h"
+#include "kernels/runs/training_run.h"
 
 namespace theta {
 

@@ -1,5 +1,5 @@
 #include "wave.h"
-#include "kernels/random.h"
+#include "kernels/operations/random.h"
 #include <algorithm>
 #include <cmath>
 
@@ -39,36 +39,22 @@ void Wave::plan(MemoryPlan &plan) {
   const auto small = [&]<class T>(T, const char *name, Shape shape) {
     return plan.reserve<T>(name, MemoryClass::workspace, std::move(shape));
   };
-  theta_slot_ = vector("zoo.theta", MemoryClass::weights);
-  moment1_slot_ = vector("zoo.moment1", MemoryClass::optimizer);
+  theta_ = vector("zoo.theta", MemoryClass::weights);
+  moment1_ = vector("zoo.moment1", MemoryClass::optimizer);
   if (recipe_.optimizer != std::vector{OptimizerKind::sgd})
-    moment2_slot_ = vector("zoo.moment2", MemoryClass::optimizer);
-  rows_slot_ = plan.reserve<float>("zoo.rows", MemoryClass::data, {n, k, v}, "zoo.wave or zoo.count");
-  bounds_slot_ = small(float{}, "zoo.bounds", {v});
-  loss_slot_ = small(float{}, "zoo.loss", {n});
-  row_loss_slot_ = small(float{}, "zoo.row_losses", {n, k});
-  due_slot_ = small(std::int32_t{}, "zoo.due", {n, k});
-  diverged_slot_ = small(std::int32_t{}, "zoo.diverged", {n});
-  recipe_slot_ = small(std::uint8_t{}, "zoo.recipes", {n, std::int64_t(sizeof(RunRecipe))});
-  schedule_slot_ = small(std::uint8_t{}, "zoo.schedule", {chunk(), std::int64_t(sizeof(ScheduledStep))});
+    moment2_ = vector("zoo.moment2", MemoryClass::optimizer);
+  rows_ = plan.reserve<float>("zoo.rows", MemoryClass::data, {n, k, v}, "zoo.wave or zoo.count");
+  bounds_ = small(float{}, "zoo.bounds", {v});
+  loss_ = small(float{}, "zoo.loss", {n});
+  row_loss_ = small(float{}, "zoo.row_losses", {n, k});
+  due_there_ = small(std::int32_t{}, "zoo.due", {n, k});
+  diverged_ = small(std::int32_t{}, "zoo.diverged", {n});
+  recipe_there_ = small(std::uint8_t{}, "zoo.recipes", {n, std::int64_t(sizeof(RunRecipe))});
+  schedule_ = small(std::uint8_t{}, "zoo.schedule", {chunk(), std::int64_t(sizeof(ScheduledStep))});
   if (layerwise_)
     layerwise_->plan(plan, capacity_);
   else
-    workspace_slot_ = small(std::uint8_t{}, "zoo.workspace", {std::int64_t(whole_->workspace(backend_, capacity_))});
-}
-
-void Wave::bind(const Arena &a) {
-  if (layerwise_)
-    layerwise_->bind(a);
-  else
-    workspace_ = a.at<std::uint8_t>(workspace_slot_);
-  theta_ = a.at<float>(theta_slot_), moment1_ = a.at<float>(moment1_slot_);
-  moment2_ = moment2_slot_ ? a.at<float>(moment2_slot_) : nullptr;
-  rows_ = a.at<float>(rows_slot_), bounds_ = a.at<float>(bounds_slot_);
-  loss_ = a.at<float>(loss_slot_), row_loss_ = a.at<float>(row_loss_slot_);
-  due_there_ = a.at<std::int32_t>(due_slot_), diverged_ = a.at<std::int32_t>(diverged_slot_);
-  recipe_there_ = reinterpret_cast<RunRecipe *>(a.at<std::uint8_t>(recipe_slot_));
-  schedule_ = reinterpret_cast<ScheduledStep *>(a.at<std::uint8_t>(schedule_slot_));
+    workspace_ = small(std::uint8_t{}, "zoo.workspace", {std::int64_t(whole_->workspace(backend_, capacity_))});
 }
 
 void Wave::start(Stream &s, int first_run, int networks) {
@@ -110,11 +96,11 @@ TrainingRuns<float> Wave::runs() const {
           .parameters = layout_.size(),
           .seed = seed_,
           .first_run = std::uint32_t(first_run_),
-          .recipe = recipe_there_,
+          .recipe = reinterpret_cast<const RunRecipe *>(recipe_there_.get()),
           .beta1 = recipe_.beta1,
           .beta2 = recipe_.beta2,
           .eps = recipe_.eps,
-          .schedule = schedule_,
+          .schedule = reinterpret_cast<const ScheduledStep *>(schedule_.get()),
           .theta = theta_,
           .moment1 = moment1_,
           .moment2 = moment2_,
@@ -142,16 +128,18 @@ void Wave::train(Stream &s, const Examples &examples, long first, long last) {
 }
 
 std::vector<float> Wave::row_losses(Stream &s) const {
-  return to_host(s, row_loss_, std::size_t(networks_) * checkpoints_);
+  return to_host(s, row_loss_.get(), std::size_t(networks_) * checkpoints_);
 }
-std::vector<float> Wave::losses(Stream &s) const { return to_host(s, loss_, std::size_t(networks_)); }
-std::vector<std::int32_t> Wave::diverged(Stream &s) const { return to_host(s, diverged_, std::size_t(networks_)); }
+std::vector<float> Wave::losses(Stream &s) const { return to_host(s, loss_.get(), std::size_t(networks_)); }
+std::vector<std::int32_t> Wave::diverged(Stream &s) const {
+  return to_host(s, diverged_.get(), std::size_t(networks_));
+}
 
 std::vector<std::pair<const char *, std::pair<float *, std::size_t>>> Wave::vectors() const {
   const std::size_t n = std::size_t(networks_), v = n * layout_.size();
   std::vector<std::pair<const char *, std::pair<float *, std::size_t>>> all{
       {"theta", {theta_, v}}, {"moment1", {moment1_, v}}, {"row_loss", {row_loss_, n * checkpoints_}}};
-  if (moment2_)
+  if (moment2_.planned())
     all.push_back({"moment2", {moment2_, v}});
   return all;
 }
@@ -161,7 +149,7 @@ HostTensors Wave::save(Stream &s, long step) const {
   for (const auto &[name, vector] : vectors())
     tensors[name] = to_host(s, vector.first, vector.second);
   if (std::any_of(due_.begin(), due_.end(), [&](std::int32_t due) { return due <= step; }))
-    tensors["rows"] = to_host(s, rows_, due_.size() * layout_.size());
+    tensors["rows"] = to_host(s, rows_.get(), due_.size() * layout_.size());
   const auto marks = diverged(s);
   tensors["diverged"] = {marks.begin(), marks.end()};
   return tensors;

@@ -1,7 +1,6 @@
 // A wave of a zoo: runs that are trained beside one another, each with its own initial weights, recipe and draws, and
 // the rows that they leave. What it makes of run r depends on the recipe, the seed and r alone.
 #pragma once
-#include "engine/memory/arena.h"
 #include "engine/training/trainable.h"
 #include "layerwise.h"
 #include "whole_runs.h"
@@ -15,7 +14,6 @@ public:
        TrainerKind);
 
   void plan(MemoryPlan &);
-  void bind(const Arena &);
 
   std::size_t parameters() const { return layout_.size(); }
   const Layout &layout() const { return layout_; }
@@ -57,13 +55,11 @@ private:
   std::optional<WholeRuns> whole_;
   std::vector<RunChoice> choices_;
   std::vector<std::int32_t> due_;
-  Slot bounds_slot_, theta_slot_, moment1_slot_, moment2_slot_, rows_slot_, loss_slot_, row_loss_slot_, due_slot_,
-      diverged_slot_, recipe_slot_, schedule_slot_, workspace_slot_;
-  float *bounds_ = nullptr, *theta_ = nullptr, *moment1_ = nullptr, *moment2_ = nullptr, *rows_ = nullptr,
-        *loss_ = nullptr, *row_loss_ = nullptr;
-  std::int32_t *due_there_ = nullptr, *diverged_ = nullptr;
-  RunRecipe *recipe_there_ = nullptr;
-  ScheduledStep *schedule_ = nullptr;
-  std::uint8_t *workspace_ = nullptr;
+  Tensor<float> theta_, moment1_, moment2_;                  // [networks, V]
+  Tensor<float> rows_, row_loss_;                            // [networks, checkpoints, V], [networks, checkpoints]
+  Tensor<float> bounds_, loss_;                              // [V], [networks]
+  Tensor<std::int32_t> due_there_;                           // [networks, checkpoints]
+  Tensor<std::int32_t> diverged_;                            // [networks]
+  Tensor<std::uint8_t> recipe_there_, schedule_, workspace_; // RunRecipe [networks], ScheduledStep [chunk]
 };
 } // namespace theta

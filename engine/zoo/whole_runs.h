@@ -1,7 +1,7 @@
-// The operations that train and evaluate whole runs (kernels/*_training.h), behind one shape.
+// The operations that train and evaluate whole runs (kernels/runs/*_training.h), behind one shape.
 #pragma once
 #include "examples.h"
-#include "kernels/field_training.h"
+#include "kernels/runs/field_training.h"
 #include <variant>
 
 namespace theta {

@@ -61,21 +61,16 @@ void ZooStream::plan(MemoryPlan &plan) {
   if (scored_)
     evaluator_.plan(plan);
   for (int i = 0; i < buffered_; ++i)
-    row_slots_.push_back(plan.reserve<float>(
+    rows_.push_back(plan.reserve<float>(
         fmt::format("stream.rows.{}", i), MemoryClass::data,
         {recipe_.wave, std::int64_t(wave_.checkpoints()), std::int64_t(wave_.parameters())}, "zoo.wave"));
 }
 
-void ZooStream::start(Device device, const Arena &arena, const Dataset &data, StreamPosition from, int threads) {
-  wave_.bind(arena);
-  if (scored_)
-    evaluator_.bind(arena);
-  for (int i = 0; i < buffered_; ++i) {
-    rows_.push_back(arena.at<float>(row_slots_[std::size_t(i)]));
+void ZooStream::start(Device device, const Dataset &data, StreamPosition from, int threads) {
+  for (int i = 0; i < buffered_; ++i)
     free_.push_back(i);
-  }
   position_ = from;
-  thread_ = std::thread([=, this, &arena, &data] { produce(device, arena, data, from.wave, threads); });
+  thread_ = std::thread([=, this, &data] { produce(device, data, from.wave, threads); });
 }
 
 bool ZooStream::ending() {
@@ -133,12 +128,12 @@ bool ZooStream::score(Stream &s, Ready &ready) {
   return true;
 }
 
-void ZooStream::produce(Device device, const Arena &arena, const Dataset &data, long first_wave, int threads) {
+void ZooStream::produce(Device device, const Dataset &data, long first_wave, int threads) {
   try {
     if (threads > 0)
       omp_set_num_threads(threads); // of this thread's loops
     Stream s(device);
-    on_device_ = examples_.upload(s, arena, data);
+    on_device_ = examples_.upload(s, data);
     if (scored_ && is_classifier(shape_))
       evaluator_.upload(s, data, data.test);
     else if (scored_)

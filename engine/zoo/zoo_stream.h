@@ -40,9 +40,9 @@ public:
   std::size_t parameters() const { return wave_.parameters(); }
   std::size_t checkpoints() const { return wave_.checkpoints(); } // rows a run
 
-  // Starts the thread, on `threads` cores of the cpu (0: as many as there are). Call it once; arena and data must live
-  // as long as this.
-  void start(Device, const Arena &, const Dataset &, StreamPosition from = {}, int threads = 0);
+  // Starts the thread, on `threads` cores of the cpu (0: as many as there are). Call it once; the plan's arena and data
+  // must live as long as this.
+  void start(Device, const Dataset &, StreamPosition from = {}, int threads = 0);
 
   // The next `count` rows: theta [count, V] on the stream's device, and what is known of them. Waits for them. Throws
   // what the thread threw, Interrupted when asked to stop, Error after too many waves without a row.
@@ -60,7 +60,7 @@ private:
     int slot;
     std::vector<Row> rows;
   };
-  void produce(Device, const Arena &, const Dataset &, long first_wave, int threads);
+  void produce(Device, const Dataset &, long first_wave, int threads);
   bool score(Stream &, Ready &); // false: the stream is ending
   bool ending();
   std::optional<Ready> train_wave(Stream &, long wave, int slot); // nothing: the stream is ending
@@ -72,9 +72,8 @@ private:
   bool scored_;
   int buffered_;
   TrainingPart examples_;
-  std::vector<Slot> row_slots_;
   Examples on_device_{};
-  std::vector<float *> rows_; // [wave, checkpoints, V] each, rows packed together
+  std::vector<Tensor<float>> rows_; // [wave, checkpoints, V] each, rows packed together
   StreamPosition position_;
 
   std::thread thread_;

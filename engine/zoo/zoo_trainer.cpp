@@ -1,4 +1,5 @@
 #include "zoo_trainer.h"
+#include "engine/memory/arena.h"
 #include "engine/training/interrupt.h"
 #include <algorithm>
 #include <fmt/core.h>
@@ -128,7 +129,7 @@ ZooTrainer::Finished ZooTrainer::finish_wave(Work &w) const {
              .test_loss = std::vector<float>(rows),
              .quality = std::vector<float>(rows)};
   score(w, f);
-  float *staging = w.arena.at<float>(staging_[std::size_t(w.wave) % 2]);
+  float *staging = staging_[std::size_t(w.wave) % 2];
   copy(w.stream, staging, w.open.rows(), rows * open_.parameters() * sizeof(float));
   w.stream.synchronize();
   f.rows = staging;
@@ -230,9 +231,7 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
          .evaluator = evaluator_,
          .writer = ZooWriter(task_.directory, format(), std::size_t(1) << 40,
                              state ? std::size_t(state->number("shards")) : 0)};
-  w.examples = examples_.upload(w.stream, w.arena, data);
-  w.open.bind(w.arena);
-  w.evaluator.bind(w.arena);
+  w.examples = examples_.upload(w.stream, data);
   if (is_classifier(task_.network))
     w.evaluator.upload(w.stream, data, data.test);
   else

@@ -66,7 +66,8 @@ private:
   Evaluator evaluator_;
   MemoryPlan plan_{"zoo"};
   TrainingPart examples_;
-  std::array<Slot, 2> staging_; // a wave's rows: one is being filled while the other is being written
+  std::array<Tensor<float>, 2>
+      staging_; // [networks, checkpoints, V]: a wave's rows: one is being filled while the other is being written
 };
 
 } // namespace theta

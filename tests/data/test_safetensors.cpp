@@ -1,5 +1,5 @@
 #include "data/atomic_file.h"
-#include "kernels/bf16.h"
+#include "kernels/device/bf16.h"
 #include "tests/scratch.h"
 #include <cstring>
 #include <fstream>

@@ -1,6 +1,7 @@
 // Binds a model to memory for a test: its flat vectors, filled from golden tensors or from its own initial values.
 #pragma once
 #include "engine/layers/parameters.h"
+#include "engine/memory/arena.h"
 #include "engine/weights/layout.h"
 #include "tests/check.h"
 #include <map>

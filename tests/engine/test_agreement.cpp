@@ -1,4 +1,5 @@
 // The trainers of a zoo share recipe, initial values, batch order and random streams: what they make agrees.
+#include "engine/memory/arena.h"
 #include "engine/zoo/evaluator.h"
 #include "engine/zoo/wave.h"
 #include "small_data.h"
@@ -27,8 +28,7 @@ Trained train(Device device, TrainerKind trainer, const ZooRecipe &recipe, const
   plan.place();
   Stream s(device);
   const Arena a(device, plan);
-  wave.bind(a), evaluator.bind(a);
-  const Examples examples = part.upload(s, a, data);
+  const Examples examples = part.upload(s, data);
   wave.start(s, 0, recipe.networks);
   for (long step = 0; step < steps; step += wave.chunk())
     wave.train(s, examples, step, std::min(steps, step + wave.chunk()));

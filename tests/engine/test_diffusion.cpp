@@ -1,4 +1,3 @@
-#include "engine/diffusion/sampler.h"
 #include "engine/diffusion/solver.h"
 #include "engine/training/lr_schedule.h"
 #include "tests/check.h"
@@ -8,64 +7,70 @@
 using namespace theta;
 using namespace theta::test;
 
-TEST_CASE("linear schedule agrees with numpy") {
+TEST_CASE("a chain's levels agree with numpy") {
   const Golden golden("diffusion_linear");
-  const Schedule s = linear_schedule(1000, 1e-4, 2e-2);
-  CHECK(relative_error(s.beta, golden.get<double>("beta")) <= 1e-10);
-  CHECK(relative_error(s.alpha_bar, golden.get<double>("alpha_bar")) <= 1e-10);
-  CHECK_THROWS_AS(linear_schedule(1, 1e-4, 2e-2), InputError);
-  CHECK_THROWS_AS(linear_schedule(10, 0.1, 1.0), InputError);
+  const Path chain = Path::chain(1000, 1e-4, 2e-2);
+  CHECK(relative_error(chain.alpha_bar(), golden.get<double>("alpha_bar")) <= 1e-10);
+  CHECK(chain.at(400).signal == doctest::Approx(std::sqrt(golden.get<double>("alpha_bar")[400])));
+  CHECK_THROWS_AS(Path::chain(1, 1e-4, 2e-2), InputError);
+  CHECK_THROWS_AS(Path::chain(10, 0.1, 1.0), InputError);
 }
 
-TEST_CASE("DDPM steps agree with numpy's posterior mean and variance") {
+TEST_CASE("DDPM steps of a chain agree with numpy's posterior mean and variance") {
   const Golden golden("diffusion_linear");
-  const Schedule schedule = linear_schedule(1000, 1e-4, 2e-2);
+  const Solver solver = solver_of(SolverKind::ddpm, Path::chain(1000, 1e-4, 2e-2), Objective::eps, 1000, 0);
+  CHECK(solver.start == 1);
   for (const int t : {0, 1, 400, 999}) {
     CAPTURE(t);
-    const SamplerStep step = ddpm_step(schedule, t);
+    const SolverStep &step = solver.steps[std::size_t(999 - t)];
+    CHECK(step.t == t);
     const auto name = std::to_string(t);
-    CHECK(step.update.sigma * step.update.sigma ==
+    CHECK(step.first.sigma * step.first.sigma ==
           doctest::Approx(golden.get<double>("posterior_variance." + name)[0]).epsilon(1e-10));
     in_every_precision([&]<class T>(T, Stream &s) {
       const Buffer<T> z(s, golden.get<T>("x_t." + name)), eps(s, golden.get<T>("eps"));
-      denoise_step<T>(s, z, eps, 3, 8, {step.update.from_z, step.update.from_eps, 0}, {1, Purpose::test});
+      denoise_step<T>(s, z, eps, 3, 8, {step.first.from_z, step.first.from_eps, 0}, {1, Purpose::test});
       CHECK(relative_error(z.host(), golden.get<T>("posterior_mean." + name)) <= golden_tolerance<T>);
     });
   }
 }
 
-TEST_CASE("DDIM steps agree with numpy") {
+TEST_CASE("DDIM steps of a chain agree with numpy") {
   const Golden golden("diffusion_linear");
-  const Schedule schedule = linear_schedule(1000, 1e-4, 2e-2);
+  const Path chain = Path::chain(1000, 1e-4, 2e-2);
   for (const auto &[from, to] : {std::pair{999, 799}, {400, 200}, {200, 0}}) {
     const auto name = std::to_string(from) + "_to_" + std::to_string(to);
     CAPTURE(name);
-    const SamplerStep step = ddim_step(schedule, from, to, 0);
-    CHECK(step.update.sigma == 0);
+    const DenoiseStep step = ddim_step(chain.at(from), chain.at(to), Objective::eps, 0);
+    CHECK(step.sigma == 0);
     in_every_precision([&]<class T>(T, Stream &s) {
       auto predicted = golden.get<T>("eps");
       for (T &e : predicted)
         e *= T(0.9);
       const Buffer<T> z(s, golden.get<T>("ddim_from." + name)), eps(s, predicted);
-      denoise_step<T>(s, z, eps, 3, 8, step.update, {1, Purpose::test});
+      denoise_step<T>(s, z, eps, 3, 8, step, {1, Purpose::test});
       CHECK(relative_error(z.host(), golden.get<T>("ddim." + name)) <= golden_tolerance<T>);
     });
   }
 }
 
-TEST_CASE("samplers: DDPM takes every time; DDIM spreads its own; with eta 1 neighbours have DDPM's variance") {
-  const Schedule s = linear_schedule(50, 1e-3, 0.1);
-  const auto ddpm = sampler_steps(s, SamplerKind::ddpm, 0, 0), ddim = sampler_steps(s, SamplerKind::ddim, 8, 0);
+TEST_CASE("chains: DDPM takes every time; DDIM spreads its own; with eta 1 neighbours have DDPM's variance") {
+  const Path chain = Path::chain(50, 1e-3, 0.1);
+  const auto ddpm = solver_of(SolverKind::ddpm, chain, Objective::eps, 50, 0).steps;
+  const auto ddim = solver_of(SolverKind::ddim, chain, Objective::eps, 8, 0).steps;
   CHECK(ddpm.size() == 50);
   CHECK(ddpm.front().t == 49);
-  CHECK(ddpm.back().update.sigma == 0);
-  std::vector<int> times;
+  CHECK(ddpm.back().first.sigma == 0);
+  std::vector<double> times;
   for (const auto &step : ddim)
     times.push_back(step.t);
-  CHECK(times == std::vector<int>{49, 42, 35, 28, 21, 14, 7, 0});
-  CHECK(ddim_step(s, 30, 29, 1).update.sigma == doctest::Approx(ddpm_step(s, 30).update.sigma).epsilon(1e-12));
-  CHECK(ddim_step(s, 30, 29, 1).update.from_z == doctest::Approx(ddpm_step(s, 30).update.from_z).epsilon(1e-12));
-  CHECK_THROWS_AS(sampler_steps(s, SamplerKind::ddim, 51, 0), InputError);
+  CHECK(times == std::vector<double>{49, 42, 35, 28, 21, 14, 7, 0});
+  // The posterior of Ho et al. (2020, eq. 6-7) at t = 30, from beta.
+  const double beta = 1e-3 + (0.1 - 1e-3) * 30 / 49, kept = chain.alpha_bar()[30], before = chain.alpha_bar()[29];
+  CHECK(ddpm[19].t == 30);
+  CHECK(ddpm[19].first.sigma == doctest::Approx(std::sqrt(beta * (1 - before) / (1 - kept))).epsilon(1e-12));
+  CHECK(ddpm[19].first.from_z == doctest::Approx(1 / std::sqrt(1 - beta)).epsilon(1e-12));
+  CHECK_THROWS_AS(solver_of(SolverKind::ddim, chain, Objective::eps, 51, 0), InputError);
 }
 
 TEST_CASE("cosine learning rate agrees with PyTorch; step and constant by definition") {

@@ -1,7 +1,7 @@
 #include "bound.h"
 #include "engine/generators/cnn1d.h"
 #include "engine/generators/conv_vae.h"
-#include "kernels/reduce.h"
+#include "kernels/operations/reduce.h"
 
 using namespace theta;
 using namespace theta::test;
@@ -10,10 +10,8 @@ namespace {
 
 // One training step of the autoencoder: loss against `target`, gradients into `vectors`.
 template <class T>
-std::pair<T, std::vector<T>> vae_step(Stream &s, ConvVae<T> &vae, const Vectors<T> &vectors, const Arena &arena,
-                                      const std::vector<T> &v, const std::vector<T> &noise,
-                                      const std::vector<T> &target) {
-  vae.bind(arena);
+std::pair<T, std::vector<T>> vae_step(Stream &s, ConvVae<T> &vae, const Vectors<T> &vectors, const std::vector<T> &v,
+                                      const std::vector<T> &noise, const std::vector<T> &target) {
   const Buffer<T> input(s, v), latent_noise(s, noise), clean(s, target), loss(s, std::size_t(1)),
       workspace(s, partial_sums);
   const auto parameters = vectors.parameters(vae.early());
@@ -46,7 +44,7 @@ TEST_CASE("conv_vae agrees with PyTorch: output, loss, every gradient, running s
       const auto clean = v, noise = golden.get<T>("input_noise");
       for (std::size_t i = 0; i < v.size(); ++i)
         v[i] += noise[i];
-      const auto [loss, output] = vae_step<T>(s, vae, vectors, arena, v, golden.get<T>("latent_noise"), clean);
+      const auto [loss, output] = vae_step<T>(s, vae, vectors, v, golden.get<T>("latent_noise"), clean);
       // Thirteen layers, each within golden_tolerance of its own golden in float, on the way to a gradient.
       const double tolerance = (std::is_same_v<T, double> ? 1 : 10) * golden_tolerance<T>;
       CHECK(double(loss) == doctest::Approx(golden.get<T>("loss")[0]).epsilon(golden_tolerance<T>));
@@ -88,7 +86,7 @@ StepResult random_step(Stream &s, const ConvVaeShape &shape) {
   const Arena arena(s.device(), plan);
   const auto v = random_values<float>(std::size_t(batch * shape.length), 1),
              noise = random_values<float>(std::size_t(batch * shape.latent), 2, 0.1);
-  const float loss = vae_step<float>(s, vae, vectors, arena, v, noise, v).first;
+  const float loss = vae_step<float>(s, vae, vectors, v, noise, v).first;
   return {plan.device_bytes(), loss, vectors.all_gradients(vae.early())};
 }
 
@@ -134,7 +132,6 @@ TEST_CASE("cnn1d agrees with PyTorch: output, loss, every gradient, running stat
     denoiser.plan(plan, s.device().backend, Mode::train, batch);
     plan.place();
     const Arena arena(s.device(), plan);
-    denoiser.bind(arena);
     const Buffer<T> z(s, golden.get<T>("z")), e(s, golden.get<T>("time_embedding")), eps(s, golden.get<T>("eps")),
         loss(s, std::size_t(1)), workspace(s, partial_sums);
     const T *out = denoiser.forward(s, vectors.parameters(), z, e, Mode::train);
@@ -172,9 +169,9 @@ TEST_CASE("conv_vae: gradients agree with central differences in double, on othe
     plan.place();
     const Arena arena(Device{}, plan);
     const Vectors<double> vectors(s, start, buffers);
-    vae_step<double>(s, vae, vectors, arena, v, noise, v);
+    vae_step<double>(s, vae, vectors, v, noise, v);
     check_gradient(start, vectors.gradient.host(), [&](const std::vector<double> &values) {
-      return vae_step<double>(s, vae, Vectors<double>(s, values, buffers), arena, v, noise, v).first;
+      return vae_step<double>(s, vae, Vectors<double>(s, values, buffers), v, noise, v).first;
     });
   }
 }
@@ -189,7 +186,6 @@ TEST_CASE("cnn1d: gradients agree with central differences in double, on other s
     denoiser.plan(plan, Backend::cpu, Mode::train, batch);
     plan.place();
     const Arena arena(Device{}, plan);
-    denoiser.bind(arena);
     const auto start = cast<double>(denoiser.parameters().initial_values(1, 0)),
                buffers = cast<double>(denoiser.buffers().constants());
     const Buffer<double> z(s, random_values<double>(n, 1)),
@@ -224,7 +220,6 @@ TEST_CASE("generators: inference uses running statistics, and needs less memory 
   vae.plan(plan, Backend::cpu, ConvVae<float>::Use::decode, 5);
   plan.place();
   const Arena arena(Device{}, plan);
-  vae.bind(arena);
   const auto z = random_values<float>(5 * 8, 1);
   const Buffer<float> all(s, z), last(s, std::vector<float>(z.end() - 8, z.end()));
   const auto together = to_host(s, vae.decode(s, vectors.parameters(), all), 5 * 64);
@@ -233,7 +228,6 @@ TEST_CASE("generators: inference uses running statistics, and needs less memory 
   one.plan(plan_one, Backend::cpu, ConvVae<float>::Use::decode, 1);
   plan_one.place();
   const Arena arena_one(Device{}, plan_one);
-  one.bind(arena_one);
   const auto alone = to_host(s, one.decode(s, vectors.parameters(), last), 64);
   CHECK(relative_error(std::vector<float>(together.end() - 64, together.end()), alone) < 1e-5);
 }

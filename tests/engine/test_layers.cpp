@@ -55,12 +55,12 @@ TEST_CASE("conv block: gradients of weights and input agree with central differe
       Layout parameters, buffers;
       ConvBlock<double> block(parameters, buffers, "conv", norm, shape);
       MemoryPlan plan("test");
-      const Slot workspace = plan.reserve<double>("workspace", MemoryClass::workspace,
+      const auto workspace = plan.reserve<double>("workspace", MemoryClass::workspace,
                                                   {std::int64_t(block.workspace(Backend::cpu, batch))});
       block.plan_forward(plan, "block", batch, Mode::train);
       plan.place();
       const Arena arena(Device{}, plan);
-      block.bind(arena, arena.at<double>(workspace));
+      block.work_in(workspace);
       const std::size_t in = std::size_t(batch * shape.in_channels * shape.in_length);
       const std::size_t out = std::size_t(batch * block.out_channels() * block.out_length());
       const auto start = cast<double>(parameters.initial_values(1, 0)), running = cast<double>(buffers.constants());
@@ -95,7 +95,6 @@ template <class T> struct Dit {
     block.plan_backward(plan);
     plan.place();
     arena.emplace(s.device(), plan);
-    block.bind(*arena);
   }
 };
 

@@ -6,15 +6,15 @@ using namespace theta::test;
 
 TEST_CASE("plan: slots that live together never overlap; disjoint ones share") {
   MemoryPlan plan("test");
-  const Slot a = plan.reserve<float>("a", MemoryClass::activations, {1000});
-  const Slot b = plan.reserve<float>("b", MemoryClass::activations, {500});
+  const auto a = plan.reserve<float>("a", MemoryClass::activations, {1000});
+  const auto b = plan.reserve<float>("b", MemoryClass::activations, {500});
   plan.release(a);
-  const Slot c = plan.reserve<float>("c", MemoryClass::activations, {900});
+  const auto c = plan.reserve<float>("c", MemoryClass::activations, {900});
   plan.release(b);
-  const Slot d = plan.reserve<float>("d", MemoryClass::activations, {10});
+  const auto d = plan.reserve<float>("d", MemoryClass::activations, {10});
   plan.place();
   CHECK(plan[a].offset == plan[c].offset); // c takes a's place
-  const auto overlap = [&](Slot x, Slot y) {
+  const auto overlap = [&](const auto &x, const auto &y) {
     return plan[x].offset < plan[y].offset + plan[y].bytes && plan[y].offset < plan[x].offset + plan[x].bytes;
   };
   CHECK(!overlap(a, b));
@@ -27,7 +27,7 @@ TEST_CASE("plan: slots that live together never overlap; disjoint ones share") {
 TEST_CASE("plan: random rehearsals place correctly") {
   for (int trial = 0; trial < 50; ++trial) {
     MemoryPlan plan("test");
-    std::vector<Slot> open, all;
+    std::vector<Tensor<float>> open, all;
     for (std::uint64_t i = 0; i < 60; ++i) {
       const auto bits = philox(1, Purpose::test, std::uint32_t(trial), i);
       if (bits.word[0] % 5 < 2 && !open.empty()) {
@@ -38,26 +38,36 @@ TEST_CASE("plan: random rehearsals place correctly") {
             open.push_back(all.back());
     }
     plan.place();
-    for (const Slot x : all)
-      for (const Slot y : all)
-        if (x.index != y.index && plan[x].born < plan[y].died && plan[y].born < plan[x].died)
+    for (const auto &x : all)
+      for (const auto &y : all)
+        if (&x != &y && plan[x].born < plan[y].died && plan[y].born < plan[x].died)
           CHECK((plan[x].offset + plan[x].bytes <= plan[y].offset || plan[y].offset + plan[y].bytes <= plan[x].offset));
   }
 }
 
-TEST_CASE("arena: takes the plan's bytes, aligned, and hands out typed views") {
+TEST_CASE("arena: takes the plan's bytes, aligned, and its tensors are there while it lives") {
   MemoryPlan plan("test");
-  const Slot a = plan.reserve<float>("a", MemoryClass::weights, {3});
-  const Slot b = plan.reserve<std::uint8_t>("b", MemoryClass::data, {5});
-  const Slot c = plan.reserve<float>("c", MemoryClass::staging, {7});
+  const auto a = plan.reserve<float>("a", MemoryClass::weights, {3});
+  const auto b = plan.reserve<std::uint8_t>("b", MemoryClass::data, {5});
+  const auto c = plan.reserve<float>("c", MemoryClass::staging, {7});
   plan.place();
-  const Arena arena(Device{}, plan);
-  CHECK(arena.device_bytes() == plan.device_bytes());
-  CHECK(arena.host_bytes() == plan.host_bytes());
-  CHECK(reinterpret_cast<std::uintptr_t>(arena.at<float>(a)) % 256 == 0);
-  CHECK(reinterpret_cast<std::uintptr_t>(arena.at<std::uint8_t>(b)) % 256 == 0);
-  arena.at<float>(c)[6] = 1;
-  CHECK_THROWS_AS(arena.at<double>(a), Error);
+  CHECK(a.get() == nullptr);
+  {
+    const Arena arena(Device{}, plan);
+    CHECK(arena.device_bytes() == plan.device_bytes());
+    CHECK(arena.host_bytes() == plan.host_bytes());
+    CHECK(reinterpret_cast<std::uintptr_t>(a.get()) % 256 == 0);
+    CHECK(reinterpret_cast<std::uintptr_t>(b.get()) % 256 == 0);
+    c[6] = 1;
+    const auto copy_of_a = a;
+    CHECK(copy_of_a.get() == a.get());
+    CHECK_THROWS_AS(Arena(Device{}, plan), Error); // one arena at a time
+    CHECK(copy_of_a.get() == a.get());
+  }
+  CHECK(a.get() == nullptr);
+  const Arena again(Device{}, plan);
+  CHECK(a.get() != nullptr);
+  CHECK(!Tensor<float>{}.planned());
 }
 
 TEST_CASE("plan: a budget refuses with the three largest entries and what would shrink them") {

@@ -1,7 +1,7 @@
 #include "bound.h"
 #include "engine/networks/mlp.h"
-#include "kernels/reduce.h"
-#include "kernels/softmax_cross_entropy.h"
+#include "kernels/operations/reduce.h"
+#include "kernels/operations/softmax_cross_entropy.h"
 
 using namespace theta;
 using namespace theta::test;
@@ -28,7 +28,6 @@ TEST_CASE("mlp agrees with PyTorch: logits, loss, every gradient, for each of th
     mlp.plan(plan, true, copies, batch);
     plan.place();
     const Arena arena(s.device(), plan);
-    mlp.bind(arena);
     const Buffer<T> theta(s, repeated(flat<T>(golden, mlp.layout(), "param."), copies)),
         x(s, repeated(golden.get<T>("x"), copies));
     const Buffer<T> gradient(s, std::vector<T>(v * copies)), row_loss(s, std::size_t(copies * batch)),
@@ -59,7 +58,6 @@ TEST_CASE("mlp with sines agrees with PyTorch's SIREN") {
     siren.plan(plan, true, 1, batch);
     plan.place();
     const Arena arena(s.device(), plan);
-    siren.bind(arena);
     auto target = golden.get<T>("target"), expected = golden.get<T>("output");
     for (auto *values : {&target, &expected})
       for (T &t : *values)
@@ -88,7 +86,6 @@ TEST_CASE("mlp: gradients agree with central differences in double, for every ac
     mlp.plan(plan, true, networks, batch);
     plan.place();
     const Arena arena(Device{}, plan);
-    mlp.bind(arena);
     std::vector<double> start;
     for (std::uint32_t i = 0; i < 2; ++i)
       for (const float x : mlp.layout().initial_values(5, i))
@@ -127,13 +124,11 @@ TEST_CASE("mlp: inference on shared rows is the training forward, on every devic
     mlp.plan(training, true, networks, rows);
     training.place();
     const Arena arena(s.device(), training);
-    mlp.bind(arena);
     const auto trained = to_host(s, mlp.forward(s, theta, repeated_x), std::size_t(networks * rows * 4));
     Mlp<float> other(mlp.shape());
     other.plan(inference, false, networks, rows + 3);
     inference.place();
     const Arena arena2(s.device(), inference);
-    other.bind(arena2);
     const auto inferred = to_host(s, other.infer(s, theta, x, networks, rows), std::size_t(networks * rows * 4));
     CHECK(relative_error(inferred, trained) <= 1e-6);
     return Results{inferred};

@@ -1,5 +1,6 @@
 #include "engine/generators/pdiff_fit.h"
 #include "engine/generators/pdiff_sample.h"
+#include "engine/memory/arena.h"
 #include "small_data.h"
 
 using namespace theta;
@@ -39,7 +40,7 @@ PDiff fit(Device device, const Scratch &folder, const ZooReader &zoo) {
   return trainer.run(device, zoo, rows, folder.path() / "state", "key", journal);
 }
 
-std::vector<float> sample(Device device, const PDiff &p, std::size_t count, int batch, SamplerKind kind) {
+std::vector<float> sample(Device device, const PDiff &p, std::size_t count, int batch, SolverKind kind) {
   PDiffSampler sampler(p.config, p.networks.parameters, {.sampler = kind, .ddim_steps = 7, .batch = batch, .seed = 9},
                        device.backend);
   std::vector<float> all;
@@ -68,7 +69,7 @@ TEST_CASE("p-diff: the same generator on every device, saved and loaded to the b
     CHECK(loaded.latent_std == p.latent_std);
     CHECK(loaded.normalizer.mean == p.normalizer.mean);
     CHECK(loaded.networks.layout == zoo.format().layout);
-    made.push_back(sample(device, loaded, 5, 2, SamplerKind::ddpm));
+    made.push_back(sample(device, loaded, 5, 2, SolverKind::ddpm));
     CHECK(made.back().size() == 5 * zoo.parameters());
     // A bias before a norm has gradient zero but for rounding, which Adam turns into steps of lr. It cancels in
     // training; in sampling it shows as far as the running mean lags behind it: by 12 steps of 1e-3 beside values of
@@ -81,13 +82,26 @@ TEST_CASE("p-diff: a sample depends on its index alone, not on the batch") {
   const Scratch folder;
   const ZooReader zoo = small_zoo(folder.path() / "zoo");
   const PDiff p = fit(Device{}, folder, zoo);
-  for (const auto kind : {SamplerKind::ddpm, SamplerKind::ddim}) {
+  for (const auto kind : {SolverKind::ddpm, SolverKind::ddim}) {
     const auto together = sample(Device{}, p, 6, 6, kind), apart = sample(Device{}, p, 6, 2, kind);
     CHECK(relative_error(apart, together) <= 1e-5);
     const std::size_t v = zoo.parameters();
     CHECK(std::vector<float>(together.begin(), together.begin() + std::ptrdiff_t(v)) !=
           std::vector<float>(together.begin() + std::ptrdiff_t(v), together.begin() + std::ptrdiff_t(2 * v)));
   }
+}
+
+TEST_CASE("p-diff: a compact autoencoder encodes and decodes as another with its weights does") {
+  const Scratch folder;
+  const ZooReader zoo = small_zoo(folder.path() / "zoo");
+  PDiffConfig compact = small_config();
+  compact.compact = true, compact.autoencoder.max_norm = 0;
+  Journal journal;
+  PDiffFit trainer(compact, zoo.parameters(), rows.size(), 5, Backend::cpu);
+  PDiff p = trainer.run(Device{}, zoo, rows, folder.path() / "state", "key", journal);
+  const auto made = sample(Device{}, p, 5, 2, SolverKind::ddpm);
+  p.config.compact = false;
+  CHECK(made == sample(Device{}, p, 5, 2, SolverKind::ddpm));
 }
 
 TEST_CASE("p-diff: planned bytes are the arena's, for every phase") {

@@ -20,7 +20,6 @@ template <class T> struct Model {
     model.plan(plan, batch, mode);
     plan.place();
     arena.emplace(s.device(), plan);
-    model.bind(*arena);
   }
   std::vector<T> run(Stream &s, const std::vector<T> &values, const std::vector<T> &x, const std::vector<T> &t,
                      const std::vector<T> &told = {0}, const std::vector<T> &from = {0}) {

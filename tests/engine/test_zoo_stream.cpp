@@ -1,4 +1,5 @@
 #include "engine/generators/network_source.h"
+#include "engine/memory/arena.h"
 #include "engine/zoo/zoo_stream.h"
 #include "small_data.h"
 #include "tests/check.h"
@@ -32,7 +33,7 @@ struct Source {
     stream.plan(plan);
     plan.place();
     arena.emplace(device, plan);
-    stream.start(device, *arena, data, from, 1);
+    stream.start(device, data, from, 1);
   }
   void take(std::size_t count) {
     const Buffer<float> out(s, count * stream.parameters());

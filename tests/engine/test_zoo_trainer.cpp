@@ -1,3 +1,4 @@
+#include "engine/memory/arena.h"
 #include "small_data.h"
 
 using namespace theta;
@@ -14,7 +15,6 @@ Scores score(Device device, const ZooTask &task, const Dataset &data, const std:
   plan.place();
   Stream s(device);
   const Arena arena(device, plan);
-  evaluator.bind(arena);
   evaluator.upload(s, data, data.test);
   return evaluator.score_all(s, theta.data(), networks);
 }

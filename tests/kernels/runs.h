@@ -1,6 +1,6 @@
 // A few runs of one small network in host memory, for the operations that train whole runs.
 #pragma once
-#include "kernels/training_run.h"
+#include "kernels/runs/training_run.h"
 #include "tests/check.h"
 
 namespace theta::test {

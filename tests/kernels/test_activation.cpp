@@ -1,4 +1,4 @@
-#include "kernels/activation.h"
+#include "kernels/operations/activation.h"
 #include "tests/check.h"
 
 using namespace theta;

@@ -1,5 +1,5 @@
-#include "kernels/add.h"
-#include "kernels/standardise.h"
+#include "kernels/operations/add.h"
+#include "kernels/operations/standardise.h"
 #include "tests/check.h"
 
 using namespace theta;

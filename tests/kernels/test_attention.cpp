@@ -1,5 +1,5 @@
-#include "kernels/attention.h"
-#include "kernels/convert.h"
+#include "kernels/operations/attention.h"
+#include "kernels/operations/convert.h"
 #include "tests/check.h"
 
 using namespace theta;

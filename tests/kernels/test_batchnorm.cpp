@@ -1,5 +1,5 @@
-#include "kernels/batchnorm.h"
-#include "kernels/convert.h"
+#include "kernels/operations/batchnorm.h"
+#include "kernels/operations/convert.h"
 #include "tests/check.h"
 
 using namespace theta;

@@ -1,5 +1,5 @@
-#include "kernels/cnn_training.h"
-#include "kernels/counting.h"
+#include "kernels/operations/counting.h"
+#include "kernels/runs/cnn_training.h"
 #include "runs.h"
 
 using namespace theta;

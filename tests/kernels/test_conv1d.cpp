@@ -1,6 +1,6 @@
-#include "kernels/bf16.h"
-#include "kernels/conv1d.h"
-#include "kernels/reduce.h"
+#include "kernels/device/bf16.h"
+#include "kernels/operations/conv1d.h"
+#include "kernels/operations/reduce.h"
 #include "tests/check.h"
 #include <functional>
 

@@ -1,4 +1,4 @@
-#include "kernels/convert.h"
+#include "kernels/operations/convert.h"
 #include "tests/check.h"
 
 using namespace theta;

@@ -1,5 +1,5 @@
-#include "kernels/counting.h"
-#include "kernels/row_l2.h"
+#include "kernels/operations/counting.h"
+#include "kernels/operations/row_l2.h"
 #include "tests/check.h"
 
 using namespace theta;

@@ -1,4 +1,4 @@
-#include "kernels/field_training.h"
+#include "kernels/runs/field_training.h"
 #include "runs.h"
 
 using namespace theta;

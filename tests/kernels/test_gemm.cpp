@@ -1,5 +1,5 @@
-#include "kernels/gemm.h"
-#include "kernels/reduce.h"
+#include "kernels/operations/gemm.h"
+#include "kernels/operations/reduce.h"
 #include "tests/check.h"
 #include "tests/engine/bound.h"
 

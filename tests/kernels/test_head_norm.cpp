@@ -1,4 +1,4 @@
-#include "kernels/head_norm.h"
+#include "kernels/operations/head_norm.h"
 #include "tests/check.h"
 #include "tests/engine/bound.h"
 

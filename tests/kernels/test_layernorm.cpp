@@ -1,4 +1,4 @@
-#include "kernels/layernorm.h"
+#include "kernels/operations/layernorm.h"
 #include "tests/check.h"
 
 using namespace theta;

@@ -1,6 +1,6 @@
-#include "kernels/counting.h"
-#include "kernels/mlp_training.h"
-#include "kernels/simd.h"
+#include "kernels/operations/counting.h"
+#include "kernels/parts/simd.h"
+#include "kernels/runs/mlp_training.h"
 #include "runs.h"
 
 using namespace theta;

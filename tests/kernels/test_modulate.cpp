@@ -1,4 +1,4 @@
-#include "kernels/modulate.h"
+#include "kernels/operations/modulate.h"
 #include "tests/check.h"
 #include "tests/engine/bound.h"
 

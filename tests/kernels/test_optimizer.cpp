@@ -1,5 +1,5 @@
-#include "kernels/optimizer.h"
-#include "kernels/reduce.h"
+#include "kernels/operations/optimizer.h"
+#include "kernels/operations/reduce.h"
 #include "tests/check.h"
 
 using namespace theta;

@@ -1,4 +1,4 @@
-#include "kernels/reduce.h"
+#include "kernels/operations/reduce.h"
 #include "tests/check.h"
 #include <numeric>
 

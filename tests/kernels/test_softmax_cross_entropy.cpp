@@ -1,5 +1,5 @@
-#include "kernels/reduce.h"
-#include "kernels/softmax_cross_entropy.h"
+#include "kernels/operations/reduce.h"
+#include "kernels/operations/softmax_cross_entropy.h"
 #include "tests/check.h"
 
 using namespace theta;

@@ -1,5 +1,5 @@
-#include "kernels/activation.h"
-#include "kernels/units.h"
+#include "kernels/operations/activation.h"
+#include "kernels/operations/units.h"
 #include "tests/check.h"
 #include <algorithm>
 #include <array>

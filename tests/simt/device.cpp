@@ -1,5 +1,5 @@
 // The cuda device of the emulator: its memory is memory.h's, its streams run everything at once.
-#include "kernels/launch.h"
+#include "kernels/device/launch.h"
 #include <chrono>
 #include <cstdlib>
 

@@ -103,21 +103,22 @@ change() {
 
 # inject NUMBER NAME FILE KERNEL TESTS WHAT BY SAYS: leaves its verdict in $work/NUMBER.verdict.
 inject() {
-  local dir=$work/$1 name=$2 says=$8 object=$build/kernels/$4.o
+  local dir=$work/$1 name=$2 says=$8 changed kernel
+  changed=$(echo kernels/*/"$3") kernel=$(echo kernels/*/"$4")
   mkdir -p "$dir"
   cp -r kernels "$dir/kernels"
   {
-    change "$dir/kernels/$3" "$6" "$7" || { echo "   $name: '$6' is not in kernels/$3"; return; }
+    change "$dir/$changed" "$6" "$7" || { echo "   $name: '$6' is not in $changed"; return; }
     # The copy comes first among the include folders, so that every header is the copy's.
-    ${command/ -I. / -I$dir -I. } -x c++ -c "$dir/kernels/$4" -o "$dir/kernel.o" 2>"$dir/log" &&
-      g++ -fopenmp -fsanitize=address,undefined -rdynamic "$dir/kernel.o" $(grep -v "^$object$" "$build/objects") \
+    ${command/ -I. / -I$dir -I. } -x c++ -c "$dir/$kernel" -o "$dir/kernel.o" 2>"$dir/log" &&
+      g++ -fopenmp -fsanitize=address,undefined -rdynamic "$dir/kernel.o" $(grep -v "^$build/$kernel.o$" "$build/objects") \
         $(cat "$build/libraries") -ldl -o "$dir/run-tests" 2>>"$dir/log" ||
       { echo "   $name: does not build: $(head -n 2 "$dir/log")"; return; }
     ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0 timeout 300 "$dir/run-tests" -sf="*$5*" >"$dir/log" 2>&1
     if [ $? -eq 0 ]; then
-      echo "   $name: NOT CAUGHT (kernels/$3)"
+      echo "   $name: NOT CAUGHT ($changed)"
     elif [ -n "$says" ] && ! grep -qE "simt: .*($says)" "$dir/log"; then
-      echo "   $name: failed, but did not report '$says' (kernels/$3): $(grep -m1 -E 'simt:|ERROR' "$dir/log")"
+      echo "   $name: failed, but did not report '$says' ($changed): $(grep -m1 -E 'simt:|ERROR' "$dir/log")"
     else
       echo "caught: $name"
     fi
@@ -128,7 +129,7 @@ inject() {
 all=()
 while IFS= read -r line; do [ -n "$line" ] && all+=("$line"); done <<<"$faults"
 if [ "$sweep" = --sweep ]; then
-  for file in kernels/*.cu kernels/*.cuh; do
+  for file in kernels/*/*.cu kernels/*/*.cuh; do
     name=$(basename "$file")
     case $name in
     warp.cuh) kernel=conv1d_thin.cu tests=test_conv1d ;;

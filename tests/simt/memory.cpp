@@ -1,7 +1,7 @@
 // Device buffers with their shadow, and the checks behind every access of a kernel. Compiled without sanitizers: it
 // looks at memory that they guard.
 #include "memory.h"
-#include "kernels/error.h"
+#include "kernels/device/error.h"
 #include "simt.h"
 #include <algorithm>
 #include <array>

@@ -1,5 +1,5 @@
 // Where a code address lies in the sources: addr2line (which comes with the compiler) and the debug information.
-#include "kernels/error.h"
+#include "kernels/device/error.h"
 #include "memory.h"
 #include <cstdio>
 #include <memory>

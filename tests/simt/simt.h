@@ -1,8 +1,8 @@
-// Runs the real kernels (kernels/*.cu, compiled unchanged by g++) on a CPU: one fiber per CUDA thread of a block,
+// Runs the real kernels (kernels/*/*.cu, compiled unchanged by g++) on a CPU: one fiber per CUDA thread of a block,
 // blocks one after another in random order. Barriers and warp collectives are fiber switches. Stands in for the CUDA
 // headers in launch.h; memory.h says what is watched while a kernel runs.
 #pragma once
-#include "kernels/device.h"
+#include "kernels/device/device.h"
 #include "memory.h"
 #include <cmath>
 #include <cstdint>

@@ -1,5 +1,5 @@
 // The emulator itself: what it must run, and what it must catch.
-#include "kernels/warp.cuh"
+#include "kernels/parts/warp.cuh"
 #include "tests/check.h"
 #include <functional>
 

@@ -1,0 +1,240 @@
+#include "batchnorm.h"
+#include "kernels/device/bf16.h"
+#include "kernels/parts/parallel.h"
+
+namespace theta {
+
+namespace cuda {
+decltype(theta::batchnorm_forward<float>) batchnorm_forward;
+decltype(theta::batchnorm_infer<float>) batchnorm_infer;
+decltype(theta::batchnorm_backward<float>) batchnorm_backward;
+decltype(theta::batchnorm_add_moments<float>) batchnorm_add_moments;
+decltype(theta::batchnorm_settle<float>) batchnorm_settle;
+template <class X>
+void batchnorm_again(Stream &, float *, const X *, const float *, const float *, const float *, const float *,
+                     const BatchNorm &);
+template <class X>
+void batchnorm_gradient_sums(Stream &, float *, float *, float *, const float *, const X *, const float *,
+                             const float *, const float *, const float *, const BatchNorm &);
+template <class X>
+void batchnorm_gradient(Stream &, float *, const float *, const float *, const X *, const float *, const float *,
+                        const float *, const float *, const BatchNorm &, int);
+} // namespace cuda
+
+namespace {
+
+template <class T, class X> T value_of(X x) {
+  if constexpr (std::is_same_v<X, bf16>)
+    return T(to_float(x));
+  else
+    return x;
+}
+
+// Calls f(first) for the first element of channel c in every sample: `length` elements from there on belong to it.
+template <class F> void for_rows(const BatchNorm &p, int c, F f) {
+  for (int n = 0; n < p.batch; ++n)
+    f((std::size_t(n) * p.channels + c) * p.length);
+}
+
+template <class F> void for_channels(const BatchNorm &p, F f) {
+#pragma omp parallel for if (worth_threads(double(p.batch) * p.channels * p.length))
+  for (int c = 0; c < p.channels; ++c)
+    f(c);
+}
+
+struct Moments {
+  double mean, squares; // Σ (x − mean)²
+};
+
+template <class T> Moments moments_of(const T *x, int c, const BatchNorm &p) {
+  double sum = 0, squares = 0;
+  for_rows(p, c, [&](std::size_t first) {
+    double row = 0;
+#pragma omp simd reduction(+ : row)
+    for (std::size_t i = first; i < first + p.length; ++i)
+      row += x[i];
+    sum += row;
+  });
+  const double m = sum / (double(p.batch) * p.length);
+  for_rows(p, c, [&](std::size_t first) {
+    double row = 0;
+#pragma omp simd reduction(+ : row)
+    for (std::size_t i = first; i < first + p.length; ++i)
+      row += (x[i] - m) * (x[i] - m);
+    squares += row;
+  });
+  return {m, squares};
+}
+
+template <class T>
+void save_statistics(const Moments &of, int c, T *mean, T *rstd, T *running_mean, T *running_var, const BatchNorm &p) {
+  const double n = double(p.batch) * p.length;
+  mean[c] = T(of.mean), rstd[c] = T(1 / std::sqrt(of.squares / n + p.eps));
+  running_mean[c] += T(p.momentum * (of.mean - running_mean[c]));
+  running_var[c] += T(p.momentum * (of.squares / (n - 1) - running_var[c]));
+}
+
+template <class T, class X> void apply(T *y, const X *x, int c, T scale, T shift, const BatchNorm &p) {
+  for_rows(p, c, [&](std::size_t first) {
+    for (std::size_t i = first; i < first + p.length; ++i)
+      y[i] = activate(p.act, value_of<T>(x[i]) * scale + shift);
+  });
+}
+
+} // namespace
+
+template <class T>
+void batchnorm_forward(Stream &s, T *y, T *mean, T *rstd, T *running_mean, T *running_var, const T *x, const T *gamma,
+                       const T *beta, const BatchNorm &p) {
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::batchnorm_forward(s, y, mean, rstd, running_mean, running_var, x, gamma, beta, p);
+  for_channels(p, [&](int c) {
+    save_statistics(moments_of(x, c, p), c, mean, rstd, running_mean, running_var, p);
+    const T scale = gamma[c] * rstd[c];
+    apply(y, x, c, scale, beta[c] - mean[c] * scale, p);
+  });
+}
+
+template <class T, class X>
+void batchnorm_again(Stream &s, T *y, const X *x, const T *mean, const T *rstd, const T *gamma, const T *beta,
+                     const BatchNorm &p) {
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::batchnorm_again(s, y, x, mean, rstd, gamma, beta, p);
+  for_channels(p, [&](int c) {
+    const T scale = gamma[c] * rstd[c];
+    apply(y, x, c, scale, beta[c] - mean[c] * scale, p);
+  });
+}
+
+template <class T>
+void batchnorm_infer(Stream &s, T *y, const T *x, const T *running_mean, const T *running_var, const T *gamma,
+                     const T *beta, const BatchNorm &p) {
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::batchnorm_infer(s, y, x, running_mean, running_var, gamma, beta, p);
+  for_channels(p, [&](int c) {
+    const T scale = gamma[c] / std::sqrt(running_var[c] + T(p.eps));
+    apply(y, x, c, scale, beta[c] - running_mean[c] * scale, p);
+  });
+}
+
+template <class T>
+void batchnorm_backward(Stream &s, T *dx, T *dgamma, T *dbeta, const T *dy, const T *x, const T *mean, const T *rstd,
+                        const T *gamma, const T *beta, const BatchNorm &p) {
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::batchnorm_backward(s, dx, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, p);
+  const double n = double(p.batch) * p.length;
+#pragma omp parallel for if (worth_threads(double(p.batch) * p.channels * p.length))
+  for (int c = 0; c < p.channels; ++c) {
+    const T scale = gamma[c] * rstd[c];
+    double sum = 0, sum_normalised = 0;
+    for_rows(p, c, [&](std::size_t first) {
+      for (std::size_t i = first; i < first + p.length; ++i)
+        dx[i] = dy[i] * activation_slope(p.act, gamma[c] * ((x[i] - mean[c]) * rstd[c]) + beta[c]);
+      double row = 0, row_normalised = 0;
+#pragma omp simd reduction(+ : row, row_normalised)
+      for (std::size_t i = first; i < first + p.length; ++i)
+        row += dx[i], row_normalised += double(dx[i]) * ((x[i] - mean[c]) * rstd[c]);
+      sum += row, sum_normalised += row_normalised;
+    });
+    dbeta[c] += T(sum), dgamma[c] += T(sum_normalised);
+    const T average = T(sum / n), average_normalised = T(sum_normalised / n);
+    for_rows(p, c, [&](std::size_t first) {
+      for (std::size_t i = first; i < first + p.length; ++i)
+        dx[i] = scale * (dx[i] - average - (x[i] - mean[c]) * rstd[c] * average_normalised);
+    });
+  }
+}
+
+template <class T> void batchnorm_add_moments(Stream &s, T *moments, const T *x, int seen, const BatchNorm &piece) {
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::batchnorm_add_moments(s, moments, x, seen, piece);
+  for_channels(piece, [&](int c) {
+    const Moments here = moments_of(x, c, piece);
+    const double before = double(seen) * piece.length, n = double(piece.batch) * piece.length, all = before + n;
+    T &mean = moments[2 * c], &squares = moments[2 * c + 1];
+    const double apart = seen > 0 ? here.mean - mean : 0;
+    mean = T(seen > 0 ? mean + apart * n / all : here.mean);
+    squares = T((seen > 0 ? double(squares) : 0) + here.squares + apart * apart * before * n / all);
+  });
+}
+
+template <class T>
+void batchnorm_settle(Stream &s, T *mean, T *rstd, T *running_mean, T *running_var, const T *moments,
+                      const BatchNorm &whole) {
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::batchnorm_settle(s, mean, rstd, running_mean, running_var, moments, whole);
+  for (int c = 0; c < whole.channels; ++c)
+    save_statistics({double(moments[2 * c]), double(moments[2 * c + 1])}, c, mean, rstd, running_mean, running_var,
+                    whole);
+}
+
+template <class T, class X>
+void batchnorm_gradient_sums(Stream &s, T *sums, T *dgamma, T *dbeta, const T *dy, const X *x, const T *mean,
+                             const T *rstd, const T *gamma, const T *beta, const BatchNorm &p) {
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::batchnorm_gradient_sums(s, sums, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, p);
+  for_channels(p, [&](int c) {
+    double sum = 0, sum_normalised = 0;
+    for_rows(p, c, [&](std::size_t first) {
+      for (std::size_t i = first; i < first + p.length; ++i) {
+        const T normalised = (value_of<T>(x[i]) - mean[c]) * rstd[c];
+        const T g = dy[i] * activation_slope(p.act, gamma[c] * normalised + beta[c]);
+        sum += g, sum_normalised += double(g) * normalised;
+      }
+    });
+    sums[2 * c] += T(sum), sums[2 * c + 1] += T(sum_normalised);
+    dbeta[c] += T(sum), dgamma[c] += T(sum_normalised);
+  });
+}
+
+template <class T, class X>
+void batchnorm_gradient(Stream &s, T *dx, const T *sums, const T *dy, const X *x, const T *mean, const T *rstd,
+                        const T *gamma, const T *beta, const BatchNorm &p, int batch) {
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::batchnorm_gradient(s, dx, sums, dy, x, mean, rstd, gamma, beta, p, batch);
+  const double n = double(batch) * p.length;
+  for_channels(p, [&](int c) {
+    const T average = T(sums[2 * c] / n), average_normalised = T(sums[2 * c + 1] / n), scale = gamma[c] * rstd[c];
+    for_rows(p, c, [&](std::size_t first) {
+      for (std::size_t i = first; i < first + p.length; ++i) {
+        const T normalised = (value_of<T>(x[i]) - mean[c]) * rstd[c];
+        const T g = dy[i] * activation_slope(p.act, gamma[c] * normalised + beta[c]);
+        dx[i] = scale * (g - average - normalised * average_normalised);
+      }
+    });
+  });
+}
+
+#define THETA_INSTANTIATE(T)                                                                                           \
+  template void batchnorm_forward(Stream &, T *, T *, T *, T *, T *, const T *, const T *, const T *,                  \
+                                  const BatchNorm &);                                                                  \
+  template void batchnorm_infer(Stream &, T *, const T *, const T *, const T *, const T *, const T *,                  \
+                                const BatchNorm &);                                                                    \
+  template void batchnorm_backward(Stream &, T *, T *, T *, const T *, const T *, const T *, const T *, const T *,     \
+                                   const T *, const BatchNorm &);                                                      \
+  template void batchnorm_add_moments(Stream &, T *, const T *, int, const BatchNorm &);                               \
+  template void batchnorm_settle(Stream &, T *, T *, T *, T *, const T *, const BatchNorm &);
+THETA_INSTANTIATE(float)
+THETA_INSTANTIATE(double)
+#undef THETA_INSTANTIATE
+
+#define THETA_INSTANTIATE(T, X)                                                                                        \
+  template void batchnorm_again(Stream &, T *, const X *, const T *, const T *, const T *, const T *,                  \
+                                const BatchNorm &);                                                                    \
+  template void batchnorm_gradient_sums(Stream &, T *, T *, T *, const T *, const X *, const T *, const T *,           \
+                                        const T *, const T *, const BatchNorm &);                                      \
+  template void batchnorm_gradient(Stream &, T *, const T *, const T *, const X *, const T *, const T *, const T *,    \
+                                   const T *, const BatchNorm &, int);
+THETA_INSTANTIATE(float, float)
+THETA_INSTANTIATE(float, bf16)
+THETA_INSTANTIATE(double, double)
+
+} // namespace theta

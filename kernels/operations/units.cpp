@@ -1,0 +1,169 @@
+#include "units.h"
+#include "kernels/parts/parallel.h"
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace theta {
+
+namespace cuda {
+decltype(theta::balance_units<float>) balance_units;
+decltype(theta::gather_tokens<float>) gather_tokens;
+decltype(theta::scatter_tokens<float>) scatter_tokens;
+} // namespace cuda
+
+UnitLayers UnitLayers::of(const std::vector<int> &widths) {
+  if (widths.size() < 2)
+    throw InputError("units: found ", widths.size(), " widths, expected at least 2");
+  UnitLayers all;
+  all.width[0] = widths.front();
+  for (std::size_t l = 1; l < widths.size(); ++l)
+    all.add(widths[l], 1, false);
+  return all;
+}
+
+void UnitLayers::add(int out, int taps_of_it, bool is_pooled) {
+  if (layers == most_layers)
+    throw InputError("units: found more than ", most_layers, " layers, expected at most as many");
+  taps[layers] = taps_of_it, pooled[layers] = is_pooled, width[++layers] = out;
+}
+
+namespace {
+
+// A unit's weights: those that come in, its bias, and those that leave it, `leaving` of them, taps by taps.
+template <class T> struct Unit {
+  T *incoming, *bias, *next;           // next: those of the first output
+  std::size_t in, leaving, taps, step; // step: from one output's to the next's
+
+  T &outgoing(std::size_t i) const { return next[i / taps * step + i % taps]; }
+};
+
+// Takes half turns from a sine's bias; an odd number of them changes the sign of what leaves.
+template <class T> void take_half_turns(const Unit<T> &unit) {
+  const T turns = std::rint(*unit.bias * T(30 / std::numbers::pi));
+  *unit.bias = T(double(*unit.bias) - double(turns) * std::numbers::pi / 30);
+  if (std::remainder(turns, T(2)) != 0)
+    for (std::size_t i = 0; i < unit.leaving; ++i)
+      unit.outgoing(i) *= -1;
+}
+
+// The factor for what comes in, whose inverse is for what leaves.
+template <class T> double balancing(const Unit<T> &unit, UnitBalance kind) {
+  if (kind != UnitBalance::norms) {
+    T largest = 0;
+    for (std::size_t i = 0; i < unit.in; ++i)
+      largest = std::abs(unit.incoming[i]) > std::abs(largest) ? unit.incoming[i] : largest;
+    largest = std::abs(*unit.bias) > std::abs(largest) ? *unit.bias : largest;
+    return largest < 0 ? -1 : 1;
+  }
+  double incoming = double(*unit.bias) * double(*unit.bias), outgoing = 0;
+  for (std::size_t i = 0; i < unit.in; ++i)
+    incoming += double(unit.incoming[i]) * double(unit.incoming[i]);
+  for (std::size_t i = 0; i < unit.leaving; ++i)
+    outgoing += double(unit.outgoing(i)) * double(unit.outgoing(i));
+  return incoming > 0 && outgoing > 0 ? std::pow(outgoing / incoming, 0.25) : 1;
+}
+
+template <class T> void balance_unit(const Unit<T> &unit, UnitBalance kind) {
+  if (kind == UnitBalance::phases)
+    take_half_turns(unit);
+  const double factor = balancing(unit, kind);
+  for (std::size_t i = 0; i < unit.in; ++i)
+    unit.incoming[i] *= T(factor);
+  *unit.bias *= T(factor);
+  for (std::size_t i = 0; i < unit.leaving; ++i)
+    unit.outgoing(i) *= T(1 / factor);
+}
+
+} // namespace
+
+template <class T> void balance_units(Stream &s, T *theta, int networks, const UnitLayers &w, UnitBalance kind) {
+  if (kind == UnitBalance::none)
+    return;
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::balance_units(s, theta, networks, w, kind);
+  const std::size_t v = w.parameters();
+#pragma omp parallel for if (worth_threads(4 * double(networks) * double(v)))
+  for (int n = 0; n < networks; ++n) {
+    T *weight = theta + std::size_t(n) * v;
+    for (int l = 0; l + 1 < w.layers; weight += w.size(l++)) {
+      if (kind != UnitBalance::norms && w.pooled[l])
+        continue;
+      const std::size_t in = w.incoming(l), taps = std::size_t(w.taps[l + 1]), units = std::size_t(w.width[l + 1]);
+      for (std::size_t u = 0; u < units; ++u)
+        balance_unit<T>({weight + u * in, weight + w.weights(l) + u, weight + w.size(l) + u * taps, in,
+                         std::size_t(w.width[l + 2]) * taps, taps, units * taps},
+                        kind);
+    }
+  }
+}
+
+namespace {
+
+// Which of a network's weights take their places, times what.
+std::vector<UnitSource> shuffled_weights(const UnitShuffle &s, std::uint32_t n) {
+  const UnitLayers &w = s.layers;
+  std::vector<UnitSource> weights, from, to;
+  for (int i = 0; i < w.width[0]; ++i)
+    from.push_back(source_of(s, n, 0, std::uint32_t(i)));
+  for (int l = 0; l < w.layers; ++l, from = std::move(to)) {
+    const auto first = std::uint32_t(weights.size()), in = std::uint32_t(w.width[l]), taps = std::uint32_t(w.taps[l]);
+    to.clear();
+    for (int o = 0; o < w.width[l + 1]; ++o)
+      to.push_back(source_of(s, n, l + 1, std::uint32_t(o)));
+    for (const UnitSource &row : to)
+      for (const UnitSource &column : from)
+        for (std::uint32_t k = 0; k < taps; ++k)
+          weights.push_back({first + (row.unit * in + column.unit) * taps + k, row.factor / column.factor});
+    for (const UnitSource &row : to)
+      weights.push_back({first + std::uint32_t(w.weights(l)) + row.unit, row.factor});
+  }
+  return weights;
+}
+
+} // namespace
+
+template <class T>
+void gather_tokens(Stream &s, T *tokens, const T *theta, const std::int32_t *place, const T *mean, const T *std,
+                   int networks, int repeat, std::size_t parameters, std::size_t size, const UnitShuffle &shuffle) {
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::gather_tokens(s, tokens, theta, place, mean, std, networks, repeat, parameters, size, shuffle);
+#pragma omp parallel for if (worth_threads(double(networks) * repeat * double(size)))
+  for (int n = 0; n < networks; ++n) {
+    const T *network = theta + std::size_t(n) * parameters;
+    const auto weights = shuffled_weights(shuffle, std::uint32_t(n));
+    const auto weight = [&](std::size_t at) {
+      return weights.empty() ? network[at] : network[weights[at].unit] * T(weights[at].factor);
+    };
+    for (int r = n * repeat; r < (n + 1) * repeat; ++r)
+      for (std::size_t e = 0; e < size; ++e)
+        tokens[std::size_t(r) * size + e] = place[e] < 0 ? T(0) : (weight(std::size_t(place[e])) - mean[e]) / std[e];
+  }
+}
+
+template <class T>
+void scatter_tokens(Stream &s, T *theta, const T *tokens, const std::int32_t *place, const T *mean, const T *std,
+                    int networks, std::size_t parameters, std::size_t size) {
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::scatter_tokens(s, theta, tokens, place, mean, std, networks, parameters, size);
+#pragma omp parallel for if (worth_threads(double(networks) * double(size)))
+  for (int r = 0; r < networks; ++r)
+    for (std::size_t e = 0; e < size; ++e)
+      if (place[e] >= 0)
+        theta[std::size_t(r) * parameters + std::size_t(place[e])] =
+            tokens[std::size_t(r) * size + e] * std[e] + mean[e];
+}
+
+#define THETA_INSTANTIATE(T)                                                                                           \
+  template void balance_units(Stream &, T *, int, const UnitLayers &, UnitBalance);                                    \
+  template void gather_tokens(Stream &, T *, const T *, const std::int32_t *, const T *, const T *, int, int,          \
+                              std::size_t, std::size_t, const UnitShuffle &);                                          \
+  template void scatter_tokens(Stream &, T *, const T *, const std::int32_t *, const T *, const T *, int, std::size_t, \
+                               std::size_t);
+THETA_INSTANTIATE(float)
+THETA_INSTANTIATE(double)
+
+} // namespace theta

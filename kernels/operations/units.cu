@@ -1,0 +1,115 @@
+#include "kernels/parts/each.cuh"
+#include "kernels/parts/warp.cuh"
+#include "units.h"
+
+namespace theta::cuda {
+
+namespace {
+
+constexpr unsigned threads = 128, warps = threads / 32;
+
+struct Layer {
+  int in, units, out; // in: weights that come into a unit
+  int taps;           // of the layer behind
+  std::size_t weight; // its offset
+};
+
+// One warp a unit; units of a layer share nothing, and each lane writes what it alone read. The bias counts as the last
+// incoming weight.
+__global__ void balance_kernel(float *theta, int networks, std::size_t parameters, Layer l, UnitBalance kind) {
+  const std::size_t item = std::size_t(blockIdx.x) * warps + threadIdx.x / 32;
+  const int lane = int(threadIdx.x) % 32;
+  if (item >= std::size_t(networks) * l.units) // whole warps
+    return;
+  const int u = int(item % l.units);
+  float *weight = theta + item / l.units * parameters + l.weight, *next = weight + std::size_t(l.in + 1) * l.units;
+  const auto incoming = [&](int i) -> float & {
+    return weight[i < l.in ? std::size_t(u) * l.in + i : std::size_t(l.in) * l.units + u];
+  };
+  const int leaving = l.out * l.taps;
+  const auto outgoing = [&](int i) -> float & {
+    return next[(std::size_t(i / l.taps) * l.units + u) * l.taps + i % l.taps];
+  };
+  float factor = 1, turns = 0; // half turns taken from the bias
+  if (kind == UnitBalance::phases)
+    turns = warp_reduce<Sum>(lane == l.in % 32 ? rintf(incoming(l.in) * 9.549296585513721f) : 0);
+  const auto turned = [&](int i) { // π/30 in two parts, so that nothing is lost but the result's own rounding
+    return i < l.in ? incoming(i) : fmaf(-turns, -2.91409268e-9f, fmaf(-turns, 0.104719758f, incoming(i)));
+  };
+  if (kind == UnitBalance::norms) {
+    float in = 0, out = 0;
+    for (int i = lane; i <= l.in; i += 32)
+      in += incoming(i) * incoming(i);
+    for (int i = lane; i < leaving; i += 32)
+      out += outgoing(i) * outgoing(i);
+    in = warp_reduce<Sum>(in), out = warp_reduce<Sum>(out);
+    if (in > 0 && out > 0)
+      factor = sqrtf(sqrtf(out / in));
+  } else {
+    // The largest size, and then the sign of the first weight that has it.
+    float largest = 0;
+    int at = l.in + 1;
+    for (int i = lane; i <= l.in; i += 32)
+      if (const float w = turned(i); fabsf(w) > fabsf(largest))
+        largest = w, at = i;
+    const float most = warp_reduce<Max>(fabsf(largest));
+    const float first = -warp_reduce<Max>(fabsf(largest) == most ? -float(at) : -float(l.in + 1));
+    if (warp_reduce<Sum>(float(at) == first ? largest : 0) < 0)
+      factor = -1;
+  }
+  for (int i = lane; i <= l.in; i += 32)
+    incoming(i) = turned(i) * factor;
+  const float inverse = fmodf(turns, 2) != 0 ? -1 / factor : 1 / factor;
+  for (int i = lane; i < leaving; i += 32)
+    outgoing(i) *= inverse;
+}
+
+// Weight `at` of network n once its units are shuffled; places are below 2^31.
+__device__ float shuffled(const float *theta, const UnitShuffle &s, unsigned n, unsigned at) {
+  const UnitLayers &w = s.layers;
+  if (w.layers == 0)
+    return theta[at];
+  int l = 0;
+  for (; at >= w.size(l); ++l)
+    at -= unsigned(w.size(l)), theta += w.size(l);
+  const auto weights = unsigned(w.weights(l)), taps = unsigned(w.taps[l]), in = unsigned(w.width[l]);
+  if (at >= weights) {
+    const UnitSource bias = source_of(s, n, l + 1, at - weights);
+    return theta[weights + bias.unit] * bias.factor;
+  }
+  const unsigned pair = at / taps;
+  const UnitSource to = source_of(s, n, l + 1, pair / in), from = source_of(s, n, l, pair % in);
+  return theta[(to.unit * in + from.unit) * taps + at % taps] * (to.factor / from.factor);
+}
+
+} // namespace
+
+void balance_units(Stream &s, float *theta, int networks, const UnitLayers &w, UnitBalance kind) {
+  std::size_t weight = 0;
+  for (int l = 0; l + 1 < w.layers; weight += w.size(l++))
+    if (kind == UnitBalance::norms || !w.pooled[l])
+      launch(balance_kernel, blocks_for(std::size_t(networks) * std::size_t(w.width[l + 1]), warps), threads, 0, s,
+             theta, networks, w.parameters(),
+             Layer{int(w.incoming(l)), w.width[l + 1], w.width[l + 2], w.taps[l + 1], weight}, kind);
+}
+
+void gather_tokens(Stream &s, float *tokens, const float *theta, const std::int32_t *place, const float *mean,
+                   const float *std, int networks, int repeat, std::size_t parameters, std::size_t size,
+                   const UnitShuffle &shuffle) {
+  each(s, std::size_t(networks) * repeat * size, [=] __device__(std::size_t i) {
+    const std::size_t e = i % size;
+    const auto n = unsigned(i / size / repeat), at = unsigned(place[e]);
+    tokens[i] = place[e] < 0 ? 0 : (shuffled(theta + n * parameters, shuffle, n, at) - mean[e]) / std[e];
+  });
+}
+
+void scatter_tokens(Stream &s, float *theta, const float *tokens, const std::int32_t *place, const float *mean,
+                    const float *std, int networks, std::size_t parameters, std::size_t size) {
+  each(s, networks * size, [=] __device__(std::size_t i) {
+    const std::size_t r = i / size, e = i % size;
+    if (place[e] >= 0)
+      theta[r * parameters + place[e]] = tokens[i] * std[e] + mean[e];
+  });
+}
+
+} // namespace theta::cuda
