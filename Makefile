@@ -157,4 +157,4 @@ bundle:
 clean:
 	rm -rf build
 
--include $(wildcard $(NATIVE)/*.d $(NATIVE)/*/*.d $(NATIVE)/*/*/*.d $(SIMT)/*/*.d $(SIMT)/*/*/*.d)
+-include $(shell find $(NATIVE) $(SIMT) -name '*.d' 2>/dev/null)

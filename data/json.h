@@ -1,14 +1,13 @@
 // JSON from files that may be damaged or hostile: parsed with limits, and fields fetched with clear errors.
 // Included by .cpp files only: the library's header is large.
 #pragma once
+#include "json_forward.h"
 #include "kernels/device/error.h"
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
 namespace theta {
-
-using Json = nlohmann::ordered_json;
 
 // Parses `text`. Throws InputError, naming `where`, for malformed JSON, a repeated key, or nesting deeper than 32.
 Json parse_json(std::string_view text, const std::string &where);

@@ -1,7 +1,7 @@
 // Batches of networks, read ahead of their use: a thread copies rows of a mapped zoo into staging buffers, so that the
 // disk works while the device computes.
 #pragma once
-#include "zoo.h"
+#include "zoo_reader.h"
 #include <condition_variable>
 #include <exception>
 #include <functional>

@@ -1,6 +1,7 @@
 // A folder of a test's own, removed at its end.
 #pragma once
 #include "tests/check.h"
+#include <cstdio>
 #include <fstream>
 #include <sstream>
 #include <unistd.h>
@@ -21,6 +22,28 @@ public:
 
 private:
   std::filesystem::path path_;
+};
+
+// Nothing is printed while it lives.
+class Silence {
+public:
+  Silence() : out_(dup(STDOUT_FILENO)) {
+    std::fflush(stdout);
+    if (FILE *nowhere = std::fopen("/dev/null", "w")) {
+      dup2(fileno(nowhere), STDOUT_FILENO);
+      std::fclose(nowhere);
+    }
+  }
+  ~Silence() {
+    std::fflush(stdout);
+    dup2(out_, STDOUT_FILENO);
+    close(out_);
+  }
+  Silence(const Silence &) = delete;
+  Silence &operator=(const Silence &) = delete;
+
+private:
+  int out_;
 };
 
 inline std::string contents(const std::filesystem::path &path) {

@@ -1,5 +1,6 @@
 // theta plan CONFIG: the memory of every stage, without touching a device.
 #include "data/json.h"
+#include "engine/pipeline/source.h"
 #include "tools/options.h"
 #include <fmt/core.h>
 

@@ -1,6 +1,6 @@
 // What any claim of generating networks must beat: copies with noise, averages, and a Gaussian fit of every coordinate.
 #pragma once
-#include "data/zoo.h"
+#include "data/zoo_reader.h"
 #include <cstdint>
 
 namespace theta {

@@ -2,8 +2,8 @@
 // random numbers of the right shape.
 #include "cases.h"
 #include "engine/diffusion/path.h"
-#include "engine/generators/cnn1d.h"
-#include "engine/generators/conv_vae.h"
+#include "engine/generators/pdiff/cnn1d.h"
+#include "engine/generators/pdiff/conv_vae.h"
 #include "engine/memory/arena.h"
 #include "engine/training/trainable.h"
 #include "kernels/operations/add.h"

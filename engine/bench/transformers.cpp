@@ -1,6 +1,6 @@
 // The weight transformer: whole training steps and sampling, on random tokens.
 #include "cases.h"
-#include "engine/generators/weight_transformer.h"
+#include "engine/generators/transformer/weight_transformer.h"
 #include "engine/memory/arena.h"
 #include "engine/training/trainable.h"
 #include "kernels/operations/add.h"

@@ -1,6 +1,7 @@
 // Trainings of zoos: a wave of networks for a number of steps on random images.
 #include "cases.h"
 #include "engine/memory/arena.h"
+#include "engine/zoo/examples.h"
 #include "engine/zoo/wave.h"
 #include <cmath>
 
@@ -69,10 +70,10 @@ BenchCase training(const Training &t, Backend backend, TrainerKind kind) {
                    .activation = {t.shape.act},
                    .initialisation = {t.shape.initialisation}};
   recipe.lr = 1e-3, recipe.weight_decay = 1e-2;
-  const WholeRuns work(t.shape, t.batch);
+  const auto work = whole_runs_of(t.shape, t.batch);
   const long steps = Wave(recipe, t.shape, networks, 1, false, backend, kind).chunk();
   const double all = double(steps) * networks;
-  BenchCase c{t.name, work.bytes_of_a_step() * all, work.flops_of_a_step() * all, {}};
+  BenchCase c{t.name, work->bytes_of_a_step() * all, work->flops_of_a_step() * all, {}};
   c.steps = all;
   c.half_products = backend == Backend::cuda && kind == TrainerKind::whole_runs;
   c.prepare = [=](Stream &s) -> std::function<void(int)> {
@@ -88,10 +89,10 @@ BenchCase training(const Training &t, Backend backend, TrainerKind kind) {
 std::vector<BenchCase> zoo_cases(bool gpu) {
   const Backend backend = gpu ? Backend::cuda : Backend::cpu;
   const std::string device = gpu ? "" : "_cpu";
-  const NetworkShape siren{{2, 32, 32, 1}, Activation::sine, Initialisation::siren, NetworkKind::field};
+  const NetworkShape siren{{2, 32, 32, 1}, Activation::sine, Initialisation::siren, network_kind_named("field")};
   const NetworkShape occupancy{
-      {27, 128, 128, 128, 1}, Activation::relu, Initialisation::pytorch, NetworkKind::field, 4};
-  NetworkShape cnn{{20, 10}, Activation::tanh, Initialisation::pytorch, NetworkKind::cnn};
+      {27, 128, 128, 128, 1}, Activation::relu, Initialisation::pytorch, network_kind_named("field"), 4};
+  NetworkShape cnn{{20, 10}, Activation::tanh, Initialisation::pytorch, network_kind_named("cnn")};
   cnn.side = 28, cnn.convolutions = {{8, 5, 2}, {6, 5, 2}, {4, 2, 1}};
   const std::vector<Training> trainings{
       {"zoo_mlp" + device + "_784-32-32-10_b128_adam", {{784, 32, 32, 10}}, 128},

@@ -6,8 +6,9 @@
 // line
 //   const bool added = theta::add_condition_form("prefix.", function);
 #pragma once
-#include "engine/generators/weight_transformer.h"
+#include "condition_shape.h"
 #include "network_source.h"
+#include <functional>
 
 namespace theta {
 

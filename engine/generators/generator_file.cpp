@@ -1,24 +1,8 @@
 #include "generator_file.h"
+#include "engine/networks/layout.h"
 #include <algorithm>
 
 namespace theta {
-
-Json json_of(const FitRecipe &r) {
-  return {{"steps", r.steps},
-          {"batch", r.batch},
-          {"lr", r.lr},
-          {"weight_decay", r.weight_decay},
-          {"max_norm", r.max_norm},
-          {"schedule", name_of(r.schedule)},
-          {"ema_decay", r.ema_decay}};
-}
-
-FitRecipe recipe_of(const Json &j, const std::string &where) {
-  return {field<long>(j, "steps", where),      field<int>(j, "batch", where),
-          field<double>(j, "lr", where),       field<double>(j, "weight_decay", where),
-          field<double>(j, "max_norm", where), lr_kind_named(field<std::string>(j, "schedule", where)),
-          field<double>(j, "ema_decay", where)};
-}
 
 void put_networks(Json &about, const ZooFormat &networks) {
   Json layout = Json::array();

@@ -13,16 +13,10 @@ std::size_t start_of(std::uint32_t bits, std::size_t n) {
   return std::min(n - 1, std::size_t(u * u * double(n)));
 }
 
-// A column as floats, whatever its type.
 std::vector<float> numbers_of(const ZooReader &zoo, const std::string &column) {
   if (!zoo.has_column(column))
     throw InputError("fit: ", zoo.path().string(), ": found no column '", column, "', expected one to condition on");
-  for (const Column &c : zoo.format().columns)
-    if (c.name == column && c.dtype == Dtype::i64) {
-      const auto whole = zoo.integers(column);
-      return {whole.begin(), whole.end()};
-    }
-  return zoo.floats(column);
+  return zoo.numbers(column);
 }
 
 } // namespace

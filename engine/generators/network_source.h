@@ -7,6 +7,14 @@
 
 namespace theta {
 
+// A zoo without end: its recipe, and the data, where it is to run.
+struct StreamTask {
+  ZooRecipe recipe;
+  NetworkShape network;
+  DatasetSizes sizes;
+  const Dataset *data = nullptr;
+};
+
 // What a consumer wants of a batch.
 struct NetworkBatch {
   int networks = 1;

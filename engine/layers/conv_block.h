@@ -3,7 +3,7 @@
 // x [batch, in_channels, in_length] -> out [batch, out_channels, out_length].
 #pragma once
 #include "engine/memory/plan.h"
-#include "engine/weights/layout.h"
+#include "engine/networks/layout.h"
 #include "kernels/operations/batchnorm.h"
 #include "kernels/operations/conv1d.h"
 #include "parameters.h"

@@ -1,6 +1,6 @@
 // y = x·wᵀ + b, PyTorch's Linear.   x [rows, in], y [rows, out], w [out, in], b [out].
 #pragma once
-#include "engine/weights/layout.h"
+#include "engine/networks/layout.h"
 #include "kernels/operations/gemm.h"
 #include "kernels/operations/reduce.h"
 #include "parameters.h"

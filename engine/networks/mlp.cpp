@@ -1,99 +1,56 @@
-#include "mlp.h"
-#include "kernels/operations/gemm.h"
-#include <algorithm>
+// Perceptrons that tell images apart. Any depth: beyond what whole runs have, they go layer by layer.
+#include "layered_mlp.h"
+#include "perceptron.h"
 
 namespace theta {
 
-template <class T> BiasAct Mlp<T>::bias_act(int l) const {
-  return {networks_, batch_, out(l), layout_.size(), l + 1 < layers() ? shape_.act : Activation::none};
-}
+namespace {
 
-template <class T> void Mlp<T>::plan(MemoryPlan &plan, bool training, int networks, int batch) {
-  training_ = training, networks_ = networks, batch_ = batch;
-  pre_.assign(std::size_t(layers()), {}), out_ = gradient_ = pre_;
-  const auto reserve = [&](const std::string &name, int l) {
-    return plan.reserve<T>(name, MemoryClass::activations, {networks, batch, out(l)},
-                           training ? "zoo.wave" : "eval.wave");
-  };
-  for (int l = 0; l < layers(); ++l) {
-    if (training)
-      pre_[l] = reserve(text("mlp.pre.", l), l);
-    out_[l] = reserve(text("mlp.out.", l), l);
-    if (!training && l > 0)
-      plan.release(out_[l - 1]);
+class MlpRuns : public WholeRuns {
+public:
+  MlpRuns(const NetworkShape &shape, int batch) : p_(mlp_training_of(shape, batch)) {}
+
+  bool fit(Backend backend) const override { return mlp_training_fits(backend, p_); }
+  std::size_t workspace(Backend backend, int networks) const override {
+    return mlp_training_workspace(backend, p_, networks);
   }
-  if (!training)
-    return;
-  gradient_.back() = reserve(text("mlp.d.", layers() - 1), layers() - 1);
-  for (int l = layers();
-       l-- > 0;) { // the layer writes the gradient of the one below; then nobody needs its own tensors
-    if (l > 0)
-      gradient_[l - 1] = reserve(text("mlp.d.", l - 1), l - 1);
-    plan.release(pre_[l], out_[l], gradient_[l]);
+  double flops_of_a_step() const override { return perceptron_flops(p_); }
+  double bytes_of_a_step() const override { return double(p_.batch) * p_.widths[0]; }
+  void train(Stream &s, const TrainingRuns<float> &runs, const Examples &examples, long first, long last,
+             void *workspace) const override {
+    train_mlps<float>(s, runs, examples.images, p_, first, last, workspace);
   }
-}
-
-template <class T> T *Mlp<T>::forward(Stream &s, const T *theta, const T *x) {
-  for (int l = 0; l < layers(); ++l) {
-    const std::size_t rows = std::size_t(batch_);
-    gemm<T>(s, pre_[l], l > 0 ? out_[l - 1] : x, theta + weight(l),
-            {.m = batch_,
-             .n = out(l),
-             .k = in(l),
-             .transpose_b = true,
-             .batch = networks_,
-             .stride_a = rows * in(l),
-             .stride_b = layout_.size(),
-             .stride_c = rows * out(l)});
-    bias_act_forward<T>(s, out_[l], pre_[l], theta + bias(l), bias_act(l));
+  void evaluate(Stream &s, float *loss, std::uint32_t *wrong, const float *theta, const Activation *act,
+                const std::uint32_t *, int networks, const Examples &examples, void *workspace) const override {
+    evaluate_mlps<float>(s, loss, wrong, theta, act, networks, examples.images, p_, workspace);
   }
-  return out_.back();
-}
 
-template <class T> void Mlp<T>::backward(Stream &s, const T *theta, T *gradient, const T *d_logits, const T *x) {
-  for (int l = layers(); l-- > 0;) {
-    const std::size_t rows = std::size_t(batch_);
-    const T *d_out = l + 1 < layers() ? gradient_[l] : d_logits;
-    bias_act_backward<T>(s, gradient_[l], gradient + bias(l), d_out, pre_[l], theta + bias(l), bias_act(l));
-    gemm<T>(s, gradient + weight(l), gradient_[l], l > 0 ? out_[l - 1] : x,
-            {.m = out(l),
-             .n = in(l),
-             .k = batch_,
-             .transpose_a = true,
-             .accumulate = true,
-             .batch = networks_,
-             .stride_a = rows * out(l),
-             .stride_b = rows * in(l),
-             .stride_c = layout_.size()});
-    if (l > 0)
-      gemm<T>(s, gradient_[l - 1], gradient_[l], theta + weight(l),
-              {.m = batch_,
-               .n = in(l),
-               .k = out(l),
-               .batch = networks_,
-               .stride_a = rows * out(l),
-               .stride_b = layout_.size(),
-               .stride_c = rows * in(l)});
+private:
+  MlpTraining p_;
+};
+
+class MlpKind : public NetworkKind {
+public:
+  const char *name() const override { return "mlp"; }
+  Layout layout(const NetworkShape &shape) const override { return perceptron_layout(shape); }
+  int inputs(const NetworkShape &shape) const override { return shape.widths.front(); }
+  int outputs(const NetworkShape &shape) const override { return shape.widths.back(); }
+  Symmetries symmetries(const NetworkShape &shape) const override { return perceptron_symmetries(shape); }
+  std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &shape, int batch) const override {
+    if (int(shape.widths.size()) - 1 > most_mlp_layers)
+      return nullptr;
+    return std::make_shared<MlpRuns>(shape, batch);
   }
-}
+  std::shared_ptr<LayeredNetworks<float>> layered(const NetworkShape &shape) const override {
+    return std::make_shared<Mlp<float>>(shape);
+  }
+  std::optional<NetworkShape> recognise(const std::vector<TensorPlace> &tensors) const override {
+    return recognised_perceptron(tensors, this);
+  }
+};
 
-template <class T> T *Mlp<T>::infer(Stream &s, const T *theta, const T *x, int networks, int rows) {
-  for (int l = 0; l < layers(); ++l)
-    gemm<T>(s, out_[l], l > 0 ? out_[l - 1] : x, theta + weight(l),
-            {.m = rows,
-             .n = out(l),
-             .k = in(l),
-             .transpose_b = true,
-             .batch = networks,
-             .stride_a = l > 0 ? std::size_t(rows) * in(l) : 0,
-             .stride_b = layout_.size(),
-             .stride_c = std::size_t(rows) * out(l),
-             .stride_bias = layout_.size()},
-            theta + bias(l), l + 1 < layers() ? shape_.act : Activation::none);
-  return out_.back();
-}
+} // namespace
 
-template class Mlp<float>;
-template class Mlp<double>;
+std::unique_ptr<const NetworkKind> make_mlp_kind() { return std::make_unique<MlpKind>(); }
 
 } // namespace theta

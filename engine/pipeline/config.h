@@ -2,8 +2,7 @@
 #pragma once
 #include "data/dataset.h"
 #include "engine/analysis/novelty.h"
-#include "engine/generators/pdiff_sample.h"
-#include "engine/generators/transformer_sample.h"
+#include "engine/generators/generator.h"
 #include "engine/networks/network.h"
 #include "engine/zoo/recipe.h"
 #include <filesystem>
@@ -24,22 +23,8 @@ struct ZooConfig {
 };
 
 struct SampleConfig {
-  int count = 100;
-  SampleOptions options;                // of p-diff; batch and seed of all
-  SolverKind solver = SolverKind::heun; // of the weight transformer
-  int solver_steps = 50;
-  double guidance = 1;
-  std::vector<std::string> prompt; // prompts.h
-  int points = 20;                 // of a sweep
-  SolverOptions solver_options() const {
-    return {solver, solver_steps, options.batch, options.ddim_eta, guidance, options.seed};
-  }
+  int count = 100, batch = 50;
 };
-
-// Which generator learns the zoo.
-enum class GeneratorKind { pdiff, transformer };
-GeneratorKind generator_named(std::string_view name); // throws InputError
-const char *name_of(GeneratorKind);
 
 struct EvalConfig {
   int networks = 100, references = 100, wave = 64, average = 16;
@@ -53,11 +38,8 @@ struct Config {
   std::uint64_t seed = 1;
   DataConfig data;
   NetworkShape network;
-  std::vector<int> channels, kernels, pools; // network.convolutions, as the file has them
   ZooConfig zoo;
-  GeneratorKind generator = GeneratorKind::pdiff;
-  PDiffConfig fit;
-  TransformerConfig transformer;
+  Generators generators; // their settings of [fit] and [sample], and which of them learns the zoo
   SampleConfig sample;
   EvalConfig eval;
 };

@@ -4,13 +4,13 @@
 #include "data/json.h"
 #include "data/mapped_file.h"
 #include "engine/analysis/novelty.h"
-#include "engine/generators/pdiff_fit.h"
-#include "engine/generators/transformer_fit.h"
+#include "engine/generators/generator_file.h"
 #include "engine/report/report.h"
 #include "engine/training/interrupt.h"
 #include "engine/zoo/zoo_trainer.h"
 #include "eval_file.h"
-#include "prompts.h"
+#include "prompt_report.h"
+#include "source.h"
 #include <algorithm>
 #include <fmt/core.h>
 #include <functional>
@@ -19,68 +19,7 @@ namespace theta {
 
 namespace fs = std::filesystem;
 
-Split split_of(const ZooReader &zoo) {
-  Split split;
-  const auto held_out = zoo.integers("held_out");
-  for (std::size_t row = 0; row < zoo.rows(); ++row)
-    (held_out[row] ? split.held_out : split.training).push_back(row);
-  return split;
-}
-
 namespace {
-
-// How many rows of the zoo generators may see, and may not, if no run diverges.
-std::pair<std::size_t, std::size_t> expected_split(const ZooRecipe &r, std::uint64_t seed) {
-  const auto checkpoints = checkpoint_steps(r, seed, 0).size();
-  const std::size_t items = r.networks > 1 ? std::size_t(r.networks) : checkpoints,
-                    each = r.networks > 1 ? checkpoints : 1;
-  std::size_t held_out = 0;
-  for (std::size_t i = 0; i < items; ++i)
-    held_out += is_held_out(long(i), r.held_out);
-  return {(items - held_out) * each, held_out * each};
-}
-
-ZooTask task_of(const Config &c) {
-  return {.recipe = c.zoo.recipe,
-          .network = c.network,
-          .seed = c.seed,
-          .storage = c.zoo.storage == "bf16" ? Dtype::bf16 : Dtype::f32};
-}
-
-// The zoo without end that a generator may train on: none where the networks are somebody else's.
-std::optional<TransformerFit::StreamTask> stream_of(const Config &c, const DatasetSizes &sizes) {
-  if (!c.zoo.from.empty())
-    return {};
-  return TransformerFit::StreamTask{c.zoo.recipe, c.network, sizes};
-}
-
-// What a run learns from: the zoo that its configuration describes, or one that is there already.
-struct Source {
-  std::size_t parameters, training, held_out;
-  NetworkFacts facts;
-  std::optional<NetworkShape> network; // none: not a classifier that can be run on the data
-};
-Source source_of(const Config &c, const DatasetSizes &sizes) {
-  if (c.zoo.from.empty()) {
-    const auto [training, held_out] = expected_split(c.zoo.recipe, c.seed);
-    return {layout_of(c.network).size(),
-            training,
-            held_out,
-            {layout_of(c.network).places(), c.network},
-            is_classifier(c.network) ? std::optional(c.network) : std::nullopt};
-  }
-  const ZooReader zoo(c.zoo.from);
-  const Split split = split_of(zoo);
-  Source source{
-      zoo.parameters(), split.training.size(), split.held_out.size(), network_facts(zoo.format(), c.zoo.from), {}};
-  const auto &shape = source.facts.shape;
-  if (!shape)
-    return source;
-  if (is_classifier(*shape) && sizes.dimensions == 2 && inputs_of(*shape) == sizes.pixels &&
-      outputs_of(*shape) == sizes.classes)
-    source.network = shape;
-  return source;
-}
 
 // What the numbers in a column of choices stand for.
 template <class E> std::vector<std::string> names_of(int count) {
@@ -99,42 +38,6 @@ std::string key_of(const fs::path &zoo) {
 }
 
 } // namespace
-
-std::vector<MemoryPlan> plans_of(const Config &c, Backend backend) {
-  const DatasetSizes sizes = dataset_sizes(c.data.options());
-  const Source source = source_of(c, sizes);
-  std::vector<MemoryPlan> all;
-  if (c.zoo.from.empty())
-    all.push_back(ZooTrainer(task_of(c), sizes, backend).plan());
-  if (c.generator == GeneratorKind::transformer) {
-    if (const int head = c.transformer.width / c.transformer.heads;
-        backend == Backend::cuda && head > attention_most_head)
-      throw InputError("fit.transformer.heads: found heads of ", head, " elements, expected at most ",
-                       attention_most_head, " on cuda");
-    TransformerFit fit(c.transformer, source.facts, source.training, c.seed, backend, stream_of(c, sizes));
-    const TransformerSampler sampler(c.transformer, source.facts, c.sample.solver_options());
-    if (c.transformer.probe_every > 0)
-      fit.lives_beside(sampler.plan());
-    for (const auto *plan : fit.plans())
-      all.push_back(*plan);
-    all.push_back(sampler.plan());
-  } else {
-    const PDiffFit fit(c.fit, source.parameters, source.training, c.seed, backend);
-    for (const auto *plan : fit.plans())
-      all.push_back(*plan);
-    all.push_back(PDiffSampler(c.fit, source.parameters, c.sample.options, backend).plan());
-  }
-  if (source.network) {
-    const std::size_t references = std::min({std::size_t(c.eval.references), source.training, source.held_out});
-    const std::size_t images = c.eval.part == "test" ? sizes.test : sizes.validation;
-    if (images == 0)
-      throw InputError("eval.part: found ", c.eval.part, ", which holds no image");
-    all.push_back(NoveltyJudge(*source.network, images, c.eval.wave, references, std::size_t(c.eval.networks), backend,
-                               c.eval.distance)
-                      .plan());
-  }
-  return all;
-}
 
 namespace {
 
@@ -244,40 +147,25 @@ void Stages::fit() {
                        "a generator does not know which a network has");
   }
   const Split split = split_of(zoo);
-  const Config &c = run_.config;
-  if (c.generator == GeneratorKind::transformer) {
-    auto stream = stream_of(c, sizes_of(data()));
-    if (stream)
-      stream->data = &data();
-    TransformerFit fit(c.transformer, network_facts(zoo.format(), zoo_path().string()), split.training.size(), c.seed,
-                       run_.device.backend, stream);
-    const auto probe = [&](const Transformer &t) { return probed(t, zoo, split); };
-    save_transformer(generator_path(), fit.run(run_.device, zoo, split.training, state, key, journal_, probe), key);
-  } else {
-    PDiffFit fit(c.fit, zoo.parameters(), split.training.size(), c.seed, run_.device.backend);
-    save_pdiff(generator_path(), fit.run(run_.device, zoo, split.training, state, key, journal_), key);
-  }
+  auto task = generator_task(run_.config, sizes_of(data()), run_.device.backend,
+                             network_facts(zoo.format(), zoo_path().string()), split.training.size());
+  if (task.stream)
+    task.stream->data = &data();
+  run_.config.generators.chosen().fit(
+      task, {run_.device, zoo, split.training, split.held_out, state, generator_path(), key, journal_,
+             [&](const std::vector<float> &theta, std::size_t networks) { return worth(theta, networks); }});
   fs::remove(state);
   journal_.line(fmt::format("fit: learned {} networks of {} parameters, in {}", split.training.size(), zoo.parameters(),
                             generator_path().string()));
 }
 
-// A few samples of a generator in training, and what they are worth.
-std::vector<std::pair<std::string, double>> Stages::probed(const Transformer &t, const ZooReader &zoo,
-                                                           const Split &split) {
-  const Config &c = run_.config;
-  const auto count = std::size_t(std::min(c.sample.count, c.sample.options.batch));
-  const auto table = prompt_table(c.sample.prompt, c.sample.points, t.config, zoo, split.held_out, count);
-  std::vector<float> samples;
-  TransformerSampler(t.config, network_facts(t.networks, "probe"), c.sample.solver_options())
-      .run(run_.device, t, count, table.told, [&](std::size_t, std::size_t n, const float *theta) {
-        samples.insert(samples.end(), theta, theta + n * t.networks.parameters);
-      });
+// Of samples of a generator in training.
+Metrics Stages::worth(const std::vector<float> &theta, std::size_t networks) {
   if (!network_)
     return {};
-  const Scores scores = score(samples, count);
+  const Scores scores = score(theta, networks);
   const double accuracy = summarise(scores.accuracy).mean, loss = summarise(scores.loss).mean;
-  journal_.line(fmt::format("fit: {} samples of the generator of the moment: mean test accuracy {:.2f} %", count,
+  journal_.line(fmt::format("fit: {} samples of the generator of the moment: mean test accuracy {:.2f} %", networks,
                             100 * accuracy));
   return {{"accuracy", accuracy}, {"loss", loss}};
 }
@@ -288,33 +176,23 @@ void Stages::sample() {
     return journal_.line("sample: done before, skipped");
   const Config &c = run_.config;
   std::vector<float> samples;
-  ZooFormat format;
-  std::optional<PromptTable> table;
   const ZooReader zoo(zoo_path());
-  {
+  const Split split = split_of(zoo);
+  const auto task = generator_task(c, sizes_of(data()), run_.device.backend,
+                                   network_facts(zoo.format(), zoo_path().string()), split.training.size());
+  const Sampled made = [&] {
     Progress progress(journal_, "sample", "networks", c.sample.count);
-    const auto emit = [&](std::size_t first, std::size_t count, const float *theta) {
-      samples.insert(samples.end(), theta, theta + count * format.parameters);
-      progress.update(double(first + count));
-    };
-    const auto count = std::size_t(c.sample.count);
-    if (c.generator == GeneratorKind::transformer) {
-      const Transformer generator = load_transformer(generator_path());
-      format = generator.networks;
-      table = prompt_table(c.sample.prompt, c.sample.points, generator.config, zoo, split_of(zoo).held_out, count);
-      TransformerSampler(generator.config, network_facts(format, generator_path().string()), c.sample.solver_options())
-          .run(run_.device, generator, count, table->told, emit);
-    } else {
-      const PDiff generator = load_pdiff(generator_path());
-      format = generator.networks;
-      PDiffSampler(generator.config, format.parameters, c.sample.options, run_.device.backend)
-          .run(run_.device, generator, count, emit);
-    }
-  }
-  format = {format.layout, format.parameters, Dtype::f32, {{"sample", Dtype::i64}}, facts_of(key, "generated")};
-  const std::size_t prompts = table ? table->prompts.size() : 0;
-  for (std::size_t k = 0; k < prompts; ++k)
-    format.columns.push_back({"told_" + table->prompts[k].name, Dtype::f32});
+    return c.generators.chosen().sample(task, {run_.device, generator_path(), zoo, split.held_out,
+                                               [&](std::size_t first, std::size_t count, std::span<const float> theta) {
+                                                 samples.insert(samples.end(), theta.begin(), theta.end());
+                                                 progress.update(double(first + count));
+                                               }});
+  }();
+  const PromptTable &table = made.told;
+  ZooFormat format{
+      made.networks.layout, made.networks.parameters, Dtype::f32, {{"sample", Dtype::i64}}, facts_of(key, "generated")};
+  for (const Prompt &prompt : table.prompts)
+    format.columns.push_back({"told_" + prompt.name, Dtype::f32});
   Scores scores;
   std::string accuracy = "not scored";
   if (network_) {
@@ -325,14 +203,14 @@ void Stages::sample() {
   ZooWriter writer(samples_path(), format, std::size_t(1) << 40);
   for (std::size_t i = 0; i < std::size_t(c.sample.count); ++i) {
     std::vector<ColumnValue> values{std::int64_t(i)};
-    for (std::size_t k = 0; k < prompts; ++k)
-      values.emplace_back(double(table->value(k, i)));
+    for (std::size_t k = 0; k < table.prompts.size(); ++k)
+      values.emplace_back(double(table.value(k, i)));
     if (network_)
       values.insert(values.end(), {double(scores.loss[i]), double(scores.accuracy[i])});
     writer.append(samples.data() + i * format.parameters, values);
   }
-  if (table && network_) {
-    const PromptReport told = prompt_report(*table, zoo, scores.loss, scores.accuracy);
+  if (made.can_be_told && network_) {
+    const PromptReport told = prompt_report(table, zoo, scores.loss, scores.accuracy);
     write_file(run_.out / "prompts.json", told.json.dump(1) + "\n");
     if (!told.table.empty())
       journal_.result(told.table);

@@ -16,15 +16,6 @@ struct Run {
   std::optional<std::size_t> memory_budget; // bytes of device memory
 };
 
-// The memory plans of every stage, from the configuration and the headers of the data files alone.
-std::vector<MemoryPlan> plans_of(const Config &, Backend);
-
-// Rows of a zoo by whether generators may see them.
-struct Split {
-  std::vector<std::size_t> training, held_out;
-};
-Split split_of(const ZooReader &);
-
 class Stages {
 public:
   // Creates the run's folder and writes config.toml into it, after checking every plan against the budget. Throws
@@ -51,7 +42,7 @@ private:
   std::string fit_key();
   std::string sample_key();
   std::string eval_key();
-  std::vector<std::pair<std::string, double>> probed(const Transformer &, const ZooReader &, const Split &);
+  Metrics worth(const std::vector<float> &theta, std::size_t networks);
   Scores score(const std::vector<float> &theta, std::size_t networks);
   const Dataset &data();
   std::string facts_of(const std::string &key, const std::string &what);

@@ -1,6 +1,6 @@
 // The pictures at the end of a run.
 #pragma once
-#include "data/zoo.h"
+#include "data/zoo_reader.h"
 #include "engine/analysis/novelty.h"
 
 namespace theta {

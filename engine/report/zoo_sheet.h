@@ -1,6 +1,6 @@
 // A zoo at a glance, as one picture.
 #pragma once
-#include "data/zoo.h"
+#include "data/zoo_reader.h"
 
 namespace theta {
 

@@ -3,7 +3,7 @@
 #pragma once
 #include "engine/layers/parameters.h"
 #include "engine/memory/plan.h"
-#include "engine/weights/layout.h"
+#include "engine/networks/layout.h"
 #include "kernels/operations/optimizer.h"
 #include <map>
 

@@ -1,6 +1,6 @@
 #include "normalizer.h"
+#include "engine/networks/layout.h"
 #include "kernels/device/names.h"
-#include "layout.h"
 #include <cmath>
 
 namespace theta {

@@ -1,7 +1,7 @@
 // Standardisation of flattened networks before a generator sees them: a mean and a standard deviation for every
 // coordinate, shared by all coordinates of a tensor (p-diff's), each its own, or one of all (G.pt's).
 #pragma once
-#include "data/zoo.h"
+#include "data/zoo_reader.h"
 #include <string_view>
 #include <vector>
 

@@ -1,5 +1,6 @@
 #include "symmetry.h"
 #include "assignment.h"
+#include "engine/networks/kind.h"
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -9,47 +10,76 @@ namespace theta {
 
 namespace {
 
-// A hidden layer: its units' incoming weights [units, in] and biases, and the next layer's weights [out, units, taps].
-struct Hidden {
-  std::size_t units, in, out, taps, weight, bias, next;
+// A group's units in the flat vector: along each axis, unit u has the elements [outer, u, inner] of a tensor.
+struct Units {
+  struct Axis {
+    std::size_t offset, outer, inner;
+  };
+  std::size_t units;
+  std::vector<Axis> axes;
 
-  std::size_t leaving() const { return out * taps; }
-  std::size_t incoming_at(std::size_t u, std::size_t i) const { return weight + u * in + i; }
-  std::size_t leaving_at(std::size_t u, std::size_t i) const { return next + (i / taps * units + u) * taps + i % taps; }
+  // f(of unit u, of unit v) for every pair of elements in the same place.
+  template <class F> void each_pair(std::size_t u, std::size_t v, F f) const {
+    for (const Axis &a : axes)
+      for (std::size_t o = 0; o < a.outer; ++o)
+        for (std::size_t i = 0; i < a.inner; ++i)
+          f(a.offset + (o * units + u) * a.inner + i, a.offset + (o * units + v) * a.inner + i);
+  }
 };
 
-Hidden hidden_layer(const UnitLayers &w, int layer) {
-  std::size_t offset = 0;
-  for (int l = 0; l < layer; ++l)
-    offset += w.size(l);
-  return {std::size_t(w.width[layer + 1]),
-          w.incoming(layer),
-          std::size_t(w.width[layer + 2]),
-          std::size_t(w.taps[layer + 1]),
-          offset,
-          offset + w.weights(layer),
-          offset + w.size(layer)};
+std::vector<Units> units_of(const NetworkShape &shape) {
+  const Layout layout = layout_of(shape);
+  std::vector<Units> all;
+  for (const UnitGroup &group : shape.kind->symmetries(shape)) {
+    Units units{std::size_t(group.units), {}};
+    for (const UnitAxis &axis : group.axes) {
+      const TensorPlace &tensor = layout.places()[axis.tensor];
+      std::size_t outer = 1, inner = std::size_t(axis.run);
+      for (std::size_t d = 0; d < tensor.shape.size(); ++d)
+        (int(d) < axis.axis ? outer : inner) *= int(d) == axis.axis ? 1 : std::size_t(tensor.shape[d]);
+      units.axes.push_back({tensor.offset, outer, inner});
+    }
+    all.push_back(std::move(units));
+  }
+  return all;
 }
 
-double dot_of_units(const float *a, const float *b, const Hidden &h, std::size_t u, std::size_t v) {
-  double sum = double(a[h.bias + u]) * b[h.bias + v];
-  for (std::size_t i = 0; i < h.in; ++i)
-    sum += double(a[h.incoming_at(u, i)]) * b[h.incoming_at(v, i)];
-  for (std::size_t i = 0; i < h.leaving(); ++i)
-    sum += double(a[h.leaving_at(u, i)]) * b[h.leaving_at(v, i)];
-  return sum;
+void permute(float *theta, const Units &units, const std::vector<int> &order) {
+  std::size_t end = 0;
+  for (const Units::Axis &a : units.axes)
+    end = std::max(end, a.offset + a.outer * units.units * a.inner);
+  const std::vector<float> before(theta, theta + end);
+  for (std::size_t from = 0; from < units.units; ++from)
+    units.each_pair(from, std::size_t(order[from]), [&](std::size_t at, std::size_t to) { theta[to] = before[at]; });
 }
 
 } // namespace
 
 UnitLayers unit_layers(const NetworkShape &shape) {
-  if (shape.kind != NetworkKind::cnn)
-    return UnitLayers::of(shape.widths);
-  const CnnTraining p = cnn_training_of(shape, 1);
+  const Layout layout = layout_of(shape);
+  const auto &tensors = layout.places();
+  const Symmetries groups = shape.kind->symmetries(shape);
+  const auto is_chain = [&] {
+    if (tensors.size() != 2 * (groups.size() + 1))
+      return false;
+    for (std::size_t l = 0; l < groups.size(); ++l)
+      for (const UnitAxis &axis : groups[l].axes)
+        if (axis.tensor != 2 * l + (axis.role == UnitAxis::Role::incoming ? 0
+                                    : axis.role == UnitAxis::Role::bias   ? 1
+                                                                          : 2) ||
+            axis.axis != (axis.role == UnitAxis::Role::outgoing))
+          return false;
+    return true;
+  };
+  if (!is_chain())
+    throw InputError("symmetry: found networks whose units are not those of layers in a chain, expected a ",
+                     "weight and a bias a layer");
   UnitLayers all;
-  all.width[0] = p.channels;
-  for (int l = 0; l < p.layers; ++l)
-    all.add(p.layer[l].channels, p.layer[l].kernel * p.layer[l].kernel, p.layer[l].pool > 1);
+  all.width[0] = int(tensors[0].shape[1]);
+  for (std::size_t l = 0; l <= groups.size(); ++l) {
+    const std::size_t out = std::size_t(tensors[2 * l].shape[0]), in = std::size_t(all.width[l]);
+    all.add(int(out), int(elements_of(tensors[2 * l]) / (out * in)), l < groups.size() && groups[l].pooled);
+  }
   return all;
 }
 
@@ -77,21 +107,13 @@ int balance_passes(const NetworkShape &shape) {
 
 void balance(float *theta, const NetworkShape &shape) {
   Stream host{Device{}};
-  for (int pass = 0; pass < balance_passes(shape); ++pass)
-    balance_units<float>(host, theta, 1, unit_layers(shape), unit_balance(shape));
+  const UnitLayers layers = unit_layers(shape);
+  for (int pass = 0, passes = balance_passes(shape); pass < passes; ++pass)
+    balance_units<float>(host, theta, 1, layers, unit_balance(shape));
 }
 
-void permute_units(float *theta, const NetworkShape &shape, int layer, const std::vector<int> &order) {
-  const Hidden h = hidden_layer(unit_layers(shape), layer);
-  const std::vector<float> before(theta, theta + h.next + h.leaving() * h.units);
-  for (std::size_t from = 0; from < h.units; ++from) {
-    const auto to = std::size_t(order[from]);
-    for (std::size_t i = 0; i < h.in; ++i)
-      theta[h.incoming_at(to, i)] = before[h.incoming_at(from, i)];
-    theta[h.bias + to] = before[h.bias + from];
-    for (std::size_t i = 0; i < h.leaving(); ++i)
-      theta[h.leaving_at(to, i)] = before[h.leaving_at(from, i)];
-  }
+void permute_units(float *theta, const NetworkShape &shape, int group, const std::vector<int> &order) {
+  permute(theta, units_of(shape)[std::size_t(group)], order);
 }
 
 void check_factors(const NetworkShape &shape, const UnitFactors &f) {
@@ -116,31 +138,33 @@ void shuffle_units(float *theta, const NetworkShape &shape, const UnitFactors &f
 
 UnitOrders match_units(float *theta, const float *reference, const NetworkShape &shape) {
   constexpr int most_rounds = 100;
-  const UnitLayers layers = unit_layers(shape);
+  const auto groups = units_of(shape);
   UnitOrders all;
-  for (int layer = 0; layer + 1 < layers.layers; ++layer) {
-    all.emplace_back(static_cast<std::size_t>(layers.width[layer + 1]));
+  for (const Units &group : groups) {
+    all.emplace_back(group.units);
     std::iota(all.back().begin(), all.back().end(), 0);
   }
   for (int round = 0; round < most_rounds; ++round) {
     bool changed = false;
-    for (int layer = 0; layer + 1 < layers.layers; ++layer) {
-      const Hidden h = hidden_layer(layers, layer);
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+      const std::size_t n = groups[g].units;
       std::vector<double> cost;
-      for (std::size_t u = 0; u < h.units; ++u)
-        for (std::size_t v = 0; v < h.units; ++v)
-          cost.push_back(-dot_of_units(theta, reference, h, u, v));
-      const auto order = assign(cost, int(h.units));
+      for (std::size_t u = 0; u < n; ++u)
+        for (std::size_t v = 0; v < n; ++v) {
+          double product = 0;
+          groups[g].each_pair(u, v, [&](std::size_t a, std::size_t b) { product += double(theta[a]) * reference[b]; });
+          cost.push_back(-product);
+        }
+      const auto order = assign(cost, int(n));
       double before = 0, after = 0;
-      for (std::size_t u = 0; u < h.units; ++u) {
-        before += cost[u * h.units + u];
-        after += cost[u * h.units + std::size_t(order[u])];
+      for (std::size_t u = 0; u < n; ++u) {
+        before += cost[u * n + u];
+        after += cost[u * n + std::size_t(order[u])];
       }
-      if (after < before - 1e-9 * std::abs(before))
-        permute_units(theta, shape, layer, order), changed = true;
-      else
+      if (!(after < before - 1e-9 * std::abs(before)))
         continue;
-      for (int &place : all[std::size_t(layer)])
+      permute(theta, groups[g], order), changed = true;
+      for (int &place : all[g])
         place = order[std::size_t(place)];
     }
     if (!changed)

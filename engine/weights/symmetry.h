@@ -8,7 +8,8 @@
 
 namespace theta {
 
-// The network as layers of exchangeable units. Throws InputError for a shape that cannot be.
+// The network as layers of exchangeable units, for the operations that walk along a chain of them. Throws InputError
+// for a shape that cannot be, or whose symmetries (engine/networks/symmetries.h) are not those of a chain.
 UnitLayers unit_layers(const NetworkShape &);
 
 // What brings the units of such a network to one member for each class, but for their places (ReLU and leaky ReLU:
@@ -19,8 +20,9 @@ UnitBalance unit_balance(const NetworkShape &);
 int balance_passes(const NetworkShape &);
 void balance(float *theta, const NetworkShape &);
 
-// Unit `unit` of hidden layer `layer` (0 for the first) takes the place of unit order[unit].
-void permute_units(float *theta, const NetworkShape &, int layer, const std::vector<int> &order);
+// Unit `unit` of group `group` of the network's symmetries (of a chain: its hidden layers) takes the place of unit
+// order[unit].
+void permute_units(float *theta, const NetworkShape &, int group, const std::vector<int> &order);
 
 // A random order of every hidden layer's units, and random factors, of stream `stream`. Factors that the activation
 // does not allow throw InputError (check_factors).
@@ -28,8 +30,8 @@ void shuffle_units(float *theta, const NetworkShape &, const UnitFactors &, std:
 void check_factors(const NetworkShape &, const UnitFactors &);
 
 // Brings units to where they are nearest to `reference`'s (weight matching: Ainsworth et al., "Git Re-Basin", 2023):
-// each hidden layer by an exact assignment, again and again until nothing changes. One hidden layer: the exact optimum.
-// Returns the order of each hidden layer that does so, for permute_units.
+// each group by an exact assignment, again and again until nothing changes. One group: the exact optimum. Returns the
+// order of each that does so, for permute_units.
 using UnitOrders = std::vector<std::vector<int>>;
 UnitOrders match_units(float *theta, const float *reference, const NetworkShape &);
 

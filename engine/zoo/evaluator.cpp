@@ -1,4 +1,5 @@
 #include "evaluator.h"
+#include "engine/networks/kind.h"
 #include "kernels/operations/counting.h"
 #include "kernels/operations/gather.h"
 #include "kernels/operations/reduce.h"
@@ -11,9 +12,9 @@ Evaluator::Evaluator(const NetworkShape &shape, std::size_t images, int wave, Ba
     : shape_(shape), parameters_(layout_of(shape).size()), images_(is_classifier(shape) ? images : 0), wave_(wave),
       backend_(backend) {
   if (kind == TrainerKind::whole_runs)
-    whole_.emplace(shape, 1);
+    whole_ = whole_runs_of(shape, 1);
   else
-    mlp_.emplace(shape);
+    layered_ = shape.kind->layered(shape);
 }
 
 std::size_t Evaluator::words() const { return mask_words(images_); }
@@ -48,7 +49,7 @@ void Evaluator::plan(MemoryPlan &plan) {
   if (whole_)
     return;
   row_loss_ = plan.reserve<float>("eval.row_loss", MemoryClass::workspace, {wave_, rows_at_once}, "eval.wave");
-  mlp_->plan(plan, false, wave_, rows_at_once);
+  layered_->plan(plan, false, wave_, rows_at_once);
 }
 
 void Evaluator::upload(Stream &s, const Dataset &set, const Images &part) {
@@ -70,7 +71,7 @@ void Evaluator::score_layerwise(Stream &s, int networks) {
   fill_zero(s, loss_, std::size_t(networks) * sizeof(float));
   for (int first = 0; first < int(images_); first += rows_at_once) {
     const int rows = std::min(rows_at_once, int(images_) - first);
-    const float *logits = mlp_->infer(s, theta_, x_ + std::size_t(first) * pixels, networks, rows);
+    const float *logits = layered_->infer(s, theta_, x_ + std::size_t(first) * pixels, networks, rows);
     wrong_masks(s, wrong_, logits, label_ + first, networks, rows, classes, first, words());
     softmax_cross_entropy<float>(s, row_loss_, nullptr, logits, label_ + first, {networks * rows, classes, rows});
     row_sum<float>(s, loss_, row_loss_, networks, std::size_t(rows), 1 / double(images_));

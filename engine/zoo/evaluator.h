@@ -2,8 +2,9 @@
 // fields over the points of their signals: loss and PSNR.
 #pragma once
 #include "data/dataset.h"
-#include "engine/networks/mlp.h"
-#include "whole_runs.h"
+#include "engine/networks/layered.h"
+#include "examples.h"
+#include "trainer_kind.h"
 
 namespace theta {
 
@@ -45,8 +46,8 @@ private:
   std::size_t parameters_, images_;
   int wave_;
   Backend backend_;
-  std::optional<WholeRuns> whole_; // or else
-  std::optional<Mlp<float>> mlp_;
+  std::shared_ptr<const WholeRuns> whole_; // or else
+  std::shared_ptr<LayeredNetworks<float>> layered_;
   Examples examples_;
   Tensor<std::uint8_t> bytes_, label_;    // [images, pixels], [images]
   Tensor<float> x_;                       // [images, pixels], layer by layer

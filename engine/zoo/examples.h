@@ -3,14 +3,9 @@
 #pragma once
 #include "engine/memory/plan.h"
 #include "engine/networks/network.h"
-#include "kernels/runs/training_run.h"
+#include "engine/networks/whole_runs.h"
 
 namespace theta {
-
-struct Examples { // the one that the networks look at
-  ImageSet images{};
-  FieldSet field{};
-};
 
 class TrainingPart {
 public:

@@ -1,6 +1,7 @@
 #include "exchange.h"
 #include "data/atomic_file.h"
 #include "data/json.h"
+#include "data/zoo_writer.h"
 #include "engine/networks/network.h"
 #include "engine/training/interrupt.h"
 #include "kernels/device/bf16.h"
@@ -158,18 +159,13 @@ Metrics read_metrics(const fs::path &path) {
   return metrics;
 }
 
-// The architecture as JSON where the tensors are those of an mlp (network.h); else {"kind": "unknown"}.
+// The architecture as JSON where a kind knows the tensors (network.h); else {"kind": "unknown"}.
 Json known_architecture(const std::vector<TensorPlace> &layout, const std::string &activation) {
-  NetworkShape shape;
-  for (std::size_t i = 0; i < layout.size() && layout[i].shape.size() == 2; i += 2) {
-    if (shape.widths.empty())
-      shape.widths.push_back(int(layout[i].shape[1]));
-    shape.widths.push_back(int(layout[i].shape[0]));
-  }
-  if (shape.widths.size() < 2 || layout_of(shape).places() != layout || activation.empty())
+  auto shape = recognised(layout);
+  if (!shape || activation.empty())
     return {{"kind", "unknown"}};
-  shape.act = activation_named(activation);
-  return parse_json(architecture_of(shape), "architecture");
+  shape->act = activation_named(activation);
+  return parse_json(architecture_of(*shape), "architecture");
 }
 
 // The shortest text that reads back the same, and not as a whole number.

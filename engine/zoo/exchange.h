@@ -1,6 +1,6 @@
 // Zoos from elsewhere and for elsewhere: one safetensors file a network, with PyTorch's names and orientation.
 #pragma once
-#include "data/zoo.h"
+#include "data/zoo_reader.h"
 #include "engine/training/journal.h"
 
 namespace theta {

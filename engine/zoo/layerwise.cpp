@@ -1,4 +1,5 @@
 #include "layerwise.h"
+#include "engine/networks/kind.h"
 #include "kernels/device/bf16.h"
 #include "kernels/operations/gather.h"
 #include "kernels/operations/reduce.h"
@@ -8,8 +9,20 @@
 
 namespace theta {
 
+namespace {
+
+std::shared_ptr<LayeredNetworks<float>> layered_of(NetworkShape shape, Activation act) {
+  shape.act = act;
+  auto networks = shape.kind->layered(shape);
+  if (!networks)
+    throw InputError("network.kind: found ", shape.kind->name(), ", expected one that goes layer by layer");
+  return networks;
+}
+
+} // namespace
+
 Layerwise::Layerwise(const ZooRecipe &recipe, const NetworkShape &shape)
-    : recipe_(recipe), each_(choice_of(recipe, 0, 0).recipe), mlp_({shape.widths, each_.act}) {
+    : recipe_(recipe), each_(choice_of(recipe, 0, 0).recipe), networks_(layered_of(shape, each_.act)) {
   const auto only_one = [](const char *key, bool one) {
     if (!one)
       throw InputError(key, ": found several values, expected one: the layerwise trainer gives every run the same");
@@ -28,13 +41,14 @@ Layerwise::Layerwise(const ZooRecipe &recipe, const NetworkShape &shape)
 
 void Layerwise::plan(MemoryPlan &plan, int networks) {
   const std::int64_t n = networks, b = recipe_.batch;
-  gradient_ =
-      plan.reserve<float>("zoo.gradient", MemoryClass::gradients, {n, std::int64_t(mlp_.layout().size())}, "zoo.wave");
+  gradient_ = plan.reserve<float>("zoo.gradient", MemoryClass::gradients, {n, std::int64_t(networks_->layout().size())},
+                                  "zoo.wave");
   largest_ = plan.reserve<float>("zoo.largest", MemoryClass::workspace, {n});
-  x_ = plan.reserve<float>("zoo.x", MemoryClass::activations, {n, b, mlp_.inputs()}, "zoo.wave or zoo.batch");
+  x_ = plan.reserve<float>("zoo.x", MemoryClass::activations, {n, b, inputs_of(networks_->shape())},
+                           "zoo.wave or zoo.batch");
   label_ = plan.reserve<std::uint8_t>("zoo.batch_labels", MemoryClass::activations, {n, b});
   row_loss_ = plan.reserve<float>("zoo.row_loss", MemoryClass::activations, {n, b});
-  mlp_.plan(plan, true, networks, recipe_.batch);
+  networks_->plan(plan, true, networks, recipe_.batch);
   plan.release(x_, label_, row_loss_); // of one step; networks are scored between steps
 }
 
@@ -43,13 +57,13 @@ void Layerwise::compute_losses(Stream &s, const TrainingRuns<float> &runs, const
   const int n = runs.networks, batch = recipe_.batch;
   gather_images<float>(s, x_, label_, set.image, set.label, set.pixels, set.scale, set.shift,
                        {n, batch, set.examples, runs.seed, runs.first_run, std::uint64_t(step)});
-  float *logits = mlp_.forward(s, runs.theta, x_);
+  float *logits = networks_->forward(s, runs.theta, x_);
   softmax_cross_entropy<float>(s, row_loss_, logits, logits, label_,
-                               {n * batch, mlp_.outputs(), n * batch, 0, 1.0 / batch});
+                               {n * batch, outputs_of(networks_->shape()), n * batch, 0, 1.0 / batch});
   fill_zero(s, runs.loss, std::size_t(n) * sizeof(float));
   row_sum<float>(s, runs.loss, row_loss_, n, std::size_t(batch), 1.0 / batch);
   fill_zero(s, gradient_, std::size_t(n) * runs.parameters * sizeof(float));
-  mlp_.backward(s, runs.theta, gradient_, logits, x_);
+  networks_->backward(s, runs.theta, gradient_, logits, x_);
 }
 
 void Layerwise::update(Stream &s, const TrainingRuns<float> &runs, long step) const {

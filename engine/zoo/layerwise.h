@@ -1,7 +1,7 @@
 // The trainer for every shape and device: the networks of a wave go through their layers side by side, one operation
 // after another. It takes runs that differ in nothing but their draws.
 #pragma once
-#include "engine/networks/mlp.h"
+#include "engine/networks/layered.h"
 #include "recipe.h"
 
 namespace theta {
@@ -25,7 +25,7 @@ private:
 
   ZooRecipe recipe_;
   RunRecipe each_; // the recipe of every run
-  Mlp<float> mlp_;
+  std::shared_ptr<LayeredNetworks<float>> networks_;
   Tensor<float> gradient_, x_;       // [networks, V], [networks, batch, inputs]
   Tensor<float> row_loss_, largest_; // [networks, batch], [networks]
   Tensor<std::uint8_t> label_;       // [networks, batch]

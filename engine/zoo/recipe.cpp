@@ -54,6 +54,43 @@ RunChoice choice_of(const ZooRecipe &r, std::uint64_t seed, int run) {
   return c;
 }
 
+void describe(Keys &keys, ZooRecipe &r) {
+  keys("networks", r.networks, positive);
+  keys("wave", r.wave, positive);
+  keys("steps", r.steps, positive);
+  keys("batch", r.batch, positive);
+  keys("optimizer", r.optimizer, optimizer_named);
+  keys("lr", r.lr, rate);
+  keys("momentum", r.momentum, Limits{0, 0.9999});
+  keys("draw", r.draw, draw_named);
+  keys("beta1", r.beta1, Limits{0, 0.9999999});
+  keys("beta2", r.beta2, Limits{0, 0.9999999});
+  keys("eps", r.eps, Limits{1e-30, 1});
+  keys("weight_decay", r.weight_decay, rate);
+  keys("label_smoothing", r.label_smoothing, share);
+  keys("label_noise", r.label_noise, Limits{0, 1});
+  keys("dropout", r.dropout, share);
+  keys("schedule", r.schedule.kind, lr_kind_named);
+  keys("schedule_every", r.schedule.every, positive);
+  keys("schedule_gamma", r.schedule.gamma, Limits{0, 10});
+  keys("warmup", r.schedule.warmup, not_negative);
+  keys("checkpoints", r.checkpoints, checkpoints_named);
+  keys("count", r.count, positive);
+  keys("held_out", r.held_out, share);
+  keys("divergence_limit", r.divergence_limit, Limits{1e-6, 1e30});
+}
+
+void check_recipe(const ZooRecipe &r, const NetworkShape &shape) {
+  if (!is_classifier(shape))
+    for (const auto &[key, choice] :
+         {std::pair{"zoo.label_smoothing", &r.label_smoothing}, {"zoo.label_noise", &r.label_noise}})
+      if (!choice->is_fixed() || choice->values[0] != 0)
+        throw InputError(key, ": found a value, expected 0: fields have no labels");
+  check_choices(r);
+  if (r.schedule.warmup >= r.steps)
+    throw InputError("zoo.warmup: found ", r.schedule.warmup, ", expected fewer than zoo.steps, ", r.steps);
+}
+
 void check_choices(const ZooRecipe &r) {
   for (const auto &[key, choice] : {std::pair{"zoo.lr", &r.lr},
                                     {"zoo.momentum", &r.momentum},

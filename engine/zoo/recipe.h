@@ -1,7 +1,7 @@
 // How a zoo is trained: what its runs share, what may differ between them, and which of their steps become rows.
 #pragma once
-#include "choice.h"
-#include "engine/networks/mlp.h"
+#include "engine/networks/network.h"
+#include "engine/settings/keys.h"
 #include "engine/training/lr_schedule.h"
 #include "kernels/runs/training_run.h"
 
@@ -45,6 +45,11 @@ struct RunChoice {
   Initialisation initialisation;
 };
 RunChoice choice_of(const ZooRecipe &, std::uint64_t seed, int run);
+
+// The settings of [zoo] that a recipe has; activations and initialisations are the network's.
+void describe(Keys &, ZooRecipe &);
+// Throws InputError for settings that do not go together, or that such networks have no use for.
+void check_recipe(const ZooRecipe &, const NetworkShape &);
 
 // Throws InputError for a range that a grid has no points of.
 void check_choices(const ZooRecipe &);

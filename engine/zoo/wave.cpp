@@ -23,7 +23,7 @@ Wave::Wave(const ZooRecipe &recipe, const NetworkShape &shape, int networks, std
   if (trainer == TrainerKind::layer_by_layer)
     layerwise_.emplace(recipe_, shape);
   else
-    whole_.emplace(shape, recipe.batch);
+    whole_ = whole_runs_of(shape, recipe.batch);
 }
 
 long Wave::chunk() const {

@@ -3,7 +3,7 @@
 #pragma once
 #include "engine/training/trainable.h"
 #include "layerwise.h"
-#include "whole_runs.h"
+#include "trainer_kind.h"
 
 namespace theta {
 
@@ -52,7 +52,7 @@ private:
   std::size_t checkpoints_;
   Backend backend_;
   std::optional<Layerwise> layerwise_; // or else
-  std::optional<WholeRuns> whole_;
+  std::shared_ptr<const WholeRuns> whole_;
   std::vector<RunChoice> choices_;
   std::vector<std::int32_t> due_;
   Tensor<float> theta_, moment1_, moment2_;                  // [networks, V]

@@ -4,6 +4,7 @@
 #pragma once
 #include "data/dataset.h"
 #include "evaluator.h"
+#include "examples.h"
 #include "wave.h"
 #include <condition_variable>
 #include <deque>

@@ -31,8 +31,8 @@ struct ZooTrainer::Work {
   Stream stream;
   Arena arena;
   Examples examples;
-  Wave open;
-  Evaluator evaluator;
+  Wave &open;
+  Evaluator &evaluator;
   ZooWriter writer;
   int wave = 0, dropped = 0;
   std::future<void> being_written{}; // the wave before

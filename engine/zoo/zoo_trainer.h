@@ -6,10 +6,11 @@
 //   lr, momentum, weight_decay, label_smoothing, label_noise, dropout F32.
 #pragma once
 #include "data/dataset.h"
-#include "data/zoo.h"
+#include "data/zoo_writer.h"
 #include "engine/training/journal.h"
 #include "engine/training/state_file.h"
 #include "evaluator.h"
+#include "examples.h"
 #include "wave.h"
 
 namespace theta {

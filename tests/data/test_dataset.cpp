@@ -1,7 +1,7 @@
 #include "data/dataset.h"
 #include "data/idx.h"
+#include "tests/idx_files.h"
 #include "tests/scratch.h"
-#include <zlib.h>
 
 using namespace theta;
 using namespace theta::test;
@@ -9,20 +9,6 @@ using namespace theta::test;
 namespace fs = std::filesystem;
 
 namespace {
-
-void put_gzip(const fs::path &path, const std::string &bytes) {
-  gzFile file = gzopen(path.c_str(), "wb");
-  gzwrite(file, bytes.data(), unsigned(bytes.size()));
-  gzclose(file);
-}
-
-std::string idx_header(const std::vector<unsigned> &shape) {
-  std::string head{0, 0, 8, char(shape.size())};
-  for (const unsigned side : shape)
-    for (const int shift : {24, 16, 8, 0})
-      head += char(side >> shift & 255);
-  return head;
-}
 
 // A data set of 6 training and 2 test images in the format of Fashion-MNIST; pixel p of image n is (n + p) % 251.
 void put_small_set(const fs::path &folder) {

@@ -1,5 +1,6 @@
 #include "data/prefetch.h"
-#include "data/zoo.h"
+#include "data/zoo_reader.h"
+#include "data/zoo_writer.h"
 #include "tests/scratch.h"
 
 using namespace theta;

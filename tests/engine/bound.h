@@ -2,7 +2,7 @@
 #pragma once
 #include "engine/layers/parameters.h"
 #include "engine/memory/arena.h"
-#include "engine/weights/layout.h"
+#include "engine/networks/layout.h"
 #include "tests/check.h"
 #include <map>
 

@@ -1,6 +1,6 @@
 #include "bound.h"
-#include "engine/generators/cnn1d.h"
-#include "engine/generators/conv_vae.h"
+#include "engine/generators/pdiff/cnn1d.h"
+#include "engine/generators/pdiff/conv_vae.h"
 #include "kernels/operations/reduce.h"
 
 using namespace theta;

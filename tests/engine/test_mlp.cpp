@@ -1,5 +1,5 @@
 #include "bound.h"
-#include "engine/networks/mlp.h"
+#include "engine/networks/layered_mlp.h"
 #include "kernels/operations/reduce.h"
 #include "kernels/operations/softmax_cross_entropy.h"
 

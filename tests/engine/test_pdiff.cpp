@@ -1,5 +1,8 @@
-#include "engine/generators/pdiff_fit.h"
-#include "engine/generators/pdiff_sample.h"
+#include "data/zoo_reader.h"
+#include "data/zoo_writer.h"
+#include "engine/generators/generator_file.h"
+#include "engine/generators/pdiff/fit.h"
+#include "engine/generators/pdiff/sample.h"
 #include "engine/memory/arena.h"
 #include "small_data.h"
 

@@ -1,7 +1,7 @@
 #include "bound.h"
-#include "engine/generators/transformer_fit.h"
-#include "engine/generators/transformer_sample.h"
-#include "engine/pipeline/prompts.h"
+#include "engine/generators/transformer/fit.h"
+#include "engine/generators/transformer/sample.h"
+#include "engine/pipeline/prompt_report.h"
 #include <limits>
 
 using namespace theta;

@@ -1,5 +1,7 @@
 // Tokenizers, symmetries and assignments: what leaves a network's function alone.
 #include "data/dataset.h"
+#include "engine/networks/cnn.h"
+#include "engine/networks/kind.h"
 #include "engine/weights/assignment.h"
 #include "engine/weights/symmetry.h"
 #include "engine/weights/tokens.h"
@@ -16,7 +18,7 @@ namespace {
 // pixel.
 std::vector<double> outputs(const std::vector<float> &theta, const NetworkShape &shape, const std::vector<float> &x) {
   CnnTraining p{.channels = shape.widths[0], .side = 1, .layers = 0, .layer = {}, .batch = 1};
-  if (shape.kind == NetworkKind::cnn)
+  if (shape.kind == network_kind_named("cnn"))
     p = cnn_training_of(shape, 1);
   else
     for (std::size_t l = 1; l < shape.widths.size(); ++l)
@@ -56,7 +58,7 @@ void check_same_function(const std::vector<float> &a, const std::vector<float> &
 
 // Two convolutions, one of them pooled, and two linear layers.
 NetworkShape convolutional(Activation act) {
-  NetworkShape shape{{6, 3}, act, Initialisation::pytorch, NetworkKind::cnn};
+  NetworkShape shape{{6, 3}, act, Initialisation::pytorch, network_kind_named("cnn")};
   shape.side = 11, shape.convolutions = {{4, 3, 2}, {5, 2, 1}};
   return shape;
 }
@@ -129,7 +131,7 @@ TEST_CASE("symmetry: on real images too, networks keep their function") {
   const Dataset set = load_dataset({.pool = 2});
   const auto pixels = std::size_t(set.side * set.side);
   for (const auto act : {Activation::relu, Activation::tanh}) {
-    NetworkShape cnn{{6, 10}, act, Initialisation::pytorch, NetworkKind::cnn};
+    NetworkShape cnn{{6, 10}, act, Initialisation::pytorch, network_kind_named("cnn")};
     cnn.side = set.side, cnn.convolutions = {{4, 5, 2}, {3, 3, 1}};
     for (const NetworkShape &shape : {NetworkShape{{int(pixels), 8, 10}, act}, {{int(pixels), 9, 7, 10}, act}, cnn}) {
       const auto theta = random_values<float>(layout_of(shape).size(), 1, 0.2);
@@ -191,7 +193,7 @@ const bool added = add_tokenizer("reversed", reversed);
 } // namespace
 
 TEST_CASE("tokens: every tokenizer holds every weight once, and gives it back; units are whole") {
-  NetworkShape cnn{{3}, Activation::relu, Initialisation::pytorch, NetworkKind::cnn}; // of one hidden layer
+  NetworkShape cnn{{3}, Activation::relu, Initialisation::pytorch, network_kind_named("cnn")}; // of one hidden layer
   cnn.side = 9, cnn.convolutions = {{5, 3, 2}};
   const std::vector<NetworkShape> shapes{{{7, 5, 3}}, {{6, 9, 4, 2}}, {{4, 3}}, cnn, convolutional(Activation::tanh)};
   for (const NetworkShape &shape : shapes)

@@ -1,3 +1,4 @@
+#include "data/zoo_reader.h"
 #include "engine/generators/network_source.h"
 #include "engine/memory/arena.h"
 #include "engine/zoo/zoo_stream.h"

@@ -1,3 +1,4 @@
+#include "data/zoo_reader.h"
 #include "engine/memory/arena.h"
 #include "small_data.h"
 
@@ -229,14 +230,14 @@ namespace {
 
 ZooTask field_task(const std::filesystem::path &folder) {
   ZooTask task = small_task(folder);
-  task.network = {{2, 12, 1}, Activation::sine, Initialisation::siren, NetworkKind::field};
+  task.network = {{2, 12, 1}, Activation::sine, Initialisation::siren, network_kind_named("field")};
   task.recipe.activation = {Activation::sine}, task.recipe.initialisation = {Initialisation::siren};
   task.recipe.batch = 16, task.recipe.lr = 2e-3, task.recipe.steps = 60, task.recipe.count = 30;
   return task;
 }
 ZooTask cnn_task(const std::filesystem::path &folder) {
   ZooTask task = small_task(folder);
-  task.network = {{3}, Activation::tanh, Initialisation::pytorch, NetworkKind::cnn};
+  task.network = {{3}, Activation::tanh, Initialisation::pytorch, network_kind_named("cnn")};
   task.network.side = 4, task.network.convolutions = {{5, 3, 2}};
   task.recipe.activation = {Activation::tanh}, task.recipe.steps = 60, task.recipe.count = 30;
   return task;
@@ -296,14 +297,14 @@ TEST_CASE("zoo trainer: small convolutional networks on every device, scored as 
 }
 
 TEST_CASE("networks: layouts in PyTorch's names, architectures as text and back, shapes that cannot be") {
-  NetworkShape cnn{{20, 10}, Activation::tanh, Initialisation::pytorch, NetworkKind::cnn};
+  NetworkShape cnn{{20, 10}, Activation::tanh, Initialisation::pytorch, network_kind_named("cnn")};
   cnn.side = 28, cnn.convolutions = {{8, 5, 2}, {6, 5, 2}, {4, 2, 1}};
   const Golden golden("net_cnn_s");
   const Layout layout = layout_of(cnn);
   CHECK(layout.size() == 2464);
   for (const auto &place : layout.places())
     CHECK(golden.file().tensor("param." + place.name).shape == place.shape);
-  const NetworkShape field{{27, 8, 1}, Activation::relu, Initialisation::pytorch, NetworkKind::field, 4};
+  const NetworkShape field{{27, 8, 1}, Activation::relu, Initialisation::pytorch, network_kind_named("field"), 4};
   const std::vector<NetworkShape> shapes{cnn, field, {{4, 3, 2}, Activation::gelu}};
   for (const NetworkShape &shape : shapes) {
     const auto again = network_from(architecture_of(shape), "test");

@@ -1,0 +1,121 @@
+#include "zoo_reader.h"
+#include "hash.h"
+#include "json.h"
+#include "kernels/device/bf16.h"
+#include <algorithm>
+#include <cstring>
+
+namespace theta {
+
+namespace fs = std::filesystem;
+
+ZooReader::ZooReader(const fs::path &directory) : directory_(directory) {
+  const auto index_path = directory / zoo_files::index;
+  if (!fs::exists(index_path))
+    throw InputError(directory.string(), ": is not a complete zoo: found no ", zoo_files::index);
+  const std::string where = index_path.string();
+  const MappedFile text(index_path);
+  const Json index = parse_json({reinterpret_cast<const char *>(text.bytes().data()), text.bytes().size()}, where);
+  const Json described = field<Json>(index, "theta", where);
+  format_ = zoo_format_from(described.dump(), where);
+  for (const auto &entry : field<Json>(index, "shards", where)) {
+    const auto name = field<std::string>(entry, "file", where);
+    if (name.find('/') != std::string::npos)
+      throw InputError(where, ": file: found '", name, "', expected the name of a shard beside the index");
+    const auto rows = field<std::size_t>(entry, "rows", where);
+    Shard shard{Safetensors(directory / name), rows_, rows};
+    const std::string path = shard.file.path().string();
+    if (const auto hash = hash_of(shard.file.header()); hash != field<std::string>(entry, "header", where))
+      throw InputError(path, ": header: found checksum ", hash, ", expected ",
+                       field<std::string>(entry, "header", where));
+    if (rows > std::size_t(1) << 40)
+      throw InputError(where, ": rows: found ", rows);
+    const auto expected = zoo_files::tensors(format_, rows);
+    const auto &found = shard.file.tensors();
+    bool same = found.size() == expected.size();
+    for (std::size_t i = 0; same && i < found.size(); ++i)
+      same = found[i].name == expected[i].name && found[i].dtype == expected[i].dtype &&
+             found[i].shape == expected[i].shape;
+    if (!same)
+      throw InputError(path, ": its tensors are not those of ", rows, " networks of ", format_.parameters,
+                       " parameters");
+    if (parse_json(shard.file.metadata("theta"), path) != described)
+      throw InputError(path, ": __metadata__: describes another zoo than ", where);
+    shards_.push_back(std::move(shard));
+    rows_ += rows;
+  }
+  if (const auto rows = field<std::size_t>(index, "rows", where); rows != rows_)
+    throw InputError(where, ": rows: found ", rows, ", but its shards hold ", rows_);
+}
+
+std::size_t ZooReader::bytes() const {
+  std::size_t sum = 0;
+  for (const auto &shard : shards_)
+    sum += fs::file_size(shard.file.path());
+  return sum;
+}
+
+void ZooReader::theta(std::size_t row, float *out) const {
+  const auto after = std::upper_bound(shards_.begin(), shards_.end(), row,
+                                      [](std::size_t r, const Shard &s) { return r < s.first_row; });
+  if (row >= rows_ || after == shards_.begin())
+    throw Error(directory_.string(), ": row ", row, " of ", rows_);
+  const Shard &shard = *(after - 1);
+  const std::size_t bytes = parameters() * size_of(format_.dtype);
+  const std::byte *stored =
+      shard.file.bytes(shard.file.tensor(zoo_files::theta)).data() + (row - shard.first_row) * bytes;
+  if (format_.dtype == Dtype::f32) {
+    std::memcpy(out, stored, bytes);
+    return;
+  }
+  for (std::size_t i = 0; i < parameters(); ++i) {
+    bf16 half;
+    std::memcpy(&half, stored + 2 * i, 2);
+    out[i] = to_float(half);
+  }
+}
+
+bool ZooReader::has_column(std::string_view name) const {
+  return std::any_of(format_.columns.begin(), format_.columns.end(), [&](const Column &c) { return c.name == name; });
+}
+
+template <class T> std::vector<T> ZooReader::column(std::string_view name) const {
+  std::vector<T> all;
+  for (const auto &shard : shards_) {
+    const auto part = shard.file.read<T>(name);
+    all.insert(all.end(), part.begin(), part.end());
+  }
+  return all;
+}
+
+std::vector<std::int64_t> ZooReader::integers(std::string_view name) const { return column<std::int64_t>(name); }
+std::vector<float> ZooReader::floats(std::string_view name) const { return column<float>(name); }
+
+std::vector<float> ZooReader::numbers(std::string_view name) const {
+  for (const Column &c : format_.columns)
+    if (c.name == name && c.dtype == Dtype::i64) {
+      const auto whole = integers(name);
+      return {whole.begin(), whole.end()};
+    }
+  return floats(name);
+}
+
+std::vector<std::size_t> ZooReader::corrupt_rows() const {
+  std::vector<std::size_t> corrupt;
+  for (const auto &shard : shards_) {
+    const auto checksums = shard.file.read<std::uint64_t>(zoo_files::checksum);
+    for (std::size_t row = 0; row < shard.rows; ++row) {
+      Hasher hash; // the parameters as stored, then the column values as stored
+      for (const auto &tensor : shard.file.tensors())
+        if (tensor.name != zoo_files::checksum) {
+          const std::size_t bytes = (tensor.end - tensor.begin) / shard.rows;
+          hash.add(shard.file.bytes(tensor).data() + row * bytes, bytes);
+        }
+      if (hash.value() != checksums[row])
+        corrupt.push_back(shard.first_row + row);
+    }
+  }
+  return corrupt;
+}
+
+} // namespace theta

@@ -1,0 +1,43 @@
+// Reads zoos (zoo_format.h).
+#pragma once
+#include "zoo_format.h"
+
+namespace theta {
+
+// Reads a complete zoo. Every shard is mapped; nothing is copied until asked for.
+class ZooReader {
+public:
+  // Checks the index, every shard's header against it, and the layouts. Throws InputError with path, field, found,
+  // expected.
+  explicit ZooReader(const std::filesystem::path &directory);
+
+  const std::filesystem::path &path() const { return directory_; }
+  const ZooFormat &format() const { return format_; }
+  std::size_t rows() const { return rows_; }
+  std::size_t parameters() const { return format_.parameters; }
+  std::size_t bytes() const; // on disk
+
+  // The V parameters of a network, as floats.
+  void theta(std::size_t row, float *out) const;
+
+  bool has_column(std::string_view name) const;
+  std::vector<std::int64_t> integers(std::string_view column) const; // throws InputError for another dtype
+  std::vector<float> floats(std::string_view column) const;
+  std::vector<float> numbers(std::string_view column) const; // as floats, whatever they are
+
+  // Rows whose checksum does not match their bytes.
+  std::vector<std::size_t> corrupt_rows() const;
+
+private:
+  struct Shard {
+    Safetensors file;
+    std::size_t first_row, rows;
+  };
+  template <class T> std::vector<T> column(std::string_view name) const;
+  std::filesystem::path directory_;
+  ZooFormat format_;
+  std::vector<Shard> shards_;
+  std::size_t rows_ = 0;
+};
+
+} // namespace theta

@@ -1,0 +1,132 @@
+#include "zoo_writer.h"
+#include "atomic_file.h"
+#include "hash.h"
+#include "json.h"
+#include "kernels/device/bf16.h"
+#include <algorithm>
+
+namespace theta {
+
+namespace fs = std::filesystem;
+
+struct ZooWriter::State {
+  fs::path directory;
+  ZooFormat format;
+  std::size_t rows_per_shard, rows = 0, rows_in_shard = 0, data_start = 0;
+  std::map<std::string, std::string> metadata;
+  std::unique_ptr<AtomicFile> file;
+  std::vector<std::vector<std::byte>> columns; // of the open shard; the last one is the checksum
+  std::vector<bf16> rounded;                   // one network in bf16
+  Json shards = Json::array();
+
+  std::size_t row_bytes() const { return format.parameters * size_of(format.dtype); }
+
+  void open_shard() {
+    const auto header = safetensors_header(zoo_files::tensors(format, rows_per_shard), metadata, zoo_files::alignment);
+    data_start = zoo_files::length_bytes + header.size();
+    file = std::make_unique<AtomicFile>(directory / zoo_files::shard(shards.size()));
+    columns.assign(format.columns.size() + 1, {});
+    rows_in_shard = 0;
+  }
+
+  void publish_shard() {
+    const auto tensors = zoo_files::tensors(format, rows_in_shard);
+    for (std::size_t c = 0; c < columns.size(); ++c)
+      file->write(data_start + tensors[c + 1].begin, columns[c].data(), columns[c].size());
+    const auto header = safetensors_header(tensors, metadata, zoo_files::alignment, data_start);
+    const std::uint64_t length = header.size();
+    if (zoo_files::length_bytes + length != data_start)
+      throw Error(directory.string(), ": the header of a shard grew past its place");
+    file->write(0, &length, zoo_files::length_bytes);
+    file->write(zoo_files::length_bytes, header.data(), header.size());
+    file->publish();
+    file.reset();
+    list_shard(rows_in_shard, std::as_bytes(std::span(header)));
+  }
+
+  void list_shard(std::size_t count, std::span<const std::byte> header) {
+    shards.push_back({{"file", zoo_files::shard(shards.size())}, {"rows", count}, {"header", hash_of(header)}});
+    rows += count;
+  }
+};
+
+ZooWriter::ZooWriter(fs::path directory, ZooFormat format, std::size_t rows_per_shard, std::size_t keep_shards)
+    : state_(new State) {
+  std::error_code failed;
+  fs::create_directories(directory, failed);
+  if (failed)
+    throw Error(directory.string(), ": cannot be created: ", failed.message());
+  State &s = *state_;
+  s.metadata["theta"] = text_of(format);
+  s.directory = std::move(directory), s.format = std::move(format), s.rows_per_shard = rows_per_shard;
+  for (std::size_t i = 0; i < keep_shards; ++i) {
+    const Safetensors shard(s.directory / zoo_files::shard(i));
+    if (shard.metadata("theta") != s.metadata["theta"])
+      throw InputError(shard.path().string(), ": was written by another recipe");
+    s.list_shard(std::size_t(shard.tensor(zoo_files::theta).shape.at(0)), shard.header());
+  }
+  std::vector<fs::path> stale;
+  for (const auto &entry : fs::directory_iterator(s.directory)) {
+    const auto name = entry.path().filename().string();
+    const bool kept =
+        std::any_of(s.shards.begin(), s.shards.end(), [&](const Json &shard) { return shard["file"] == name; });
+    if (name == zoo_files::index || (!kept && (name.starts_with("shard-") || name.starts_with(".shard-"))))
+      stale.push_back(entry.path());
+  }
+  for (const auto &path : stale)
+    fs::remove(path);
+}
+
+ZooWriter::~ZooWriter() = default;
+
+std::size_t ZooWriter::rows() const { return state_->rows + (state_->file ? state_->rows_in_shard : 0); }
+std::size_t ZooWriter::shards() const { return state_->shards.size(); }
+
+void ZooWriter::publish_shard() {
+  if (state_->file)
+    state_->publish_shard();
+}
+
+void ZooWriter::append(const float *theta, const std::vector<ColumnValue> &values) {
+  State &s = *state_;
+  if (values.size() != s.format.columns.size())
+    throw Error(s.directory.string(), ": a row has ", values.size(), " values, expected ", s.format.columns.size());
+  if (!s.file)
+    s.open_shard();
+  const void *stored = theta;
+  if (s.format.dtype == Dtype::bf16) {
+    s.rounded.resize(s.format.parameters);
+    std::transform(theta, theta + s.format.parameters, s.rounded.begin(), [](float x) { return to_bf16(x); });
+    stored = s.rounded.data();
+  }
+  s.file->write(s.data_start + s.rows_in_shard * s.row_bytes(), stored, s.row_bytes());
+  Hasher hash; // the parameters as stored, then the column values as stored
+  hash.add(stored, s.row_bytes());
+  const auto put = [&](std::size_t c, auto value) {
+    const auto bytes = std::as_bytes(std::span(&value, 1));
+    s.columns[c].insert(s.columns[c].end(), bytes.begin(), bytes.end());
+    hash.add(&value, sizeof value);
+  };
+  for (std::size_t c = 0; c < values.size(); ++c)
+    std::visit(
+        [&](auto value) {
+          if (s.format.columns[c].dtype == Dtype::i64)
+            put(c, std::int64_t(value));
+          else
+            put(c, float(value));
+        },
+        values[c]);
+  put(values.size(), hash.value());
+  if (++s.rows_in_shard == s.rows_per_shard)
+    s.publish_shard();
+}
+
+void ZooWriter::finish() {
+  State &s = *state_;
+  publish_shard();
+  Json index = {{"format", zoo_files::version}, {"rows", s.rows}, {"shards", s.shards}};
+  index["theta"] = parse_json(s.metadata["theta"], "zoo");
+  write_file(s.directory / zoo_files::index, index.dump(1) + "\n");
+}
+
+} // namespace theta

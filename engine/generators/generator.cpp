@@ -1,0 +1,69 @@
+#include "generator.h"
+
+namespace theta {
+
+namespace {
+
+std::vector<std::pair<std::string, MakeGenerator>> &generators() {
+  static std::vector<std::pair<std::string, MakeGenerator>> all{
+      {"p-diff", make_pdiff},
+      {"transformer", make_transformer},
+  };
+  return all;
+}
+
+// Which of them.
+struct Choosing {
+  std::size_t index;
+};
+
+const char *name_of(Choosing c) { return generators()[c.index].first.c_str(); }
+
+Choosing generator_named(std::string_view name) {
+  std::string known;
+  const std::size_t n = generators().size();
+  for (std::size_t i = 0; i < n; ++i) {
+    if (name == generators()[i].first)
+      return {i};
+    known += text(i == 0 ? "" : i + 1 == n ? " or " : ", ", generators()[i].first);
+  }
+  throw InputError("generator: found '", name, "', expected ", known);
+}
+
+} // namespace
+
+bool add_generator(std::string name, MakeGenerator make) {
+  generators().emplace_back(std::move(name), std::move(make));
+  return true;
+}
+
+Generators::Generators() {
+  for (const auto &[name, make] : generators())
+    all_.emplace_back(name, make());
+}
+
+Generators::Generators(const Generators &other) : chosen_(other.chosen_) {
+  for (const auto &[name, generator] : other.all_)
+    all_.emplace_back(name, generator->clone());
+}
+
+void Generators::describe_fit(Keys &keys) {
+  Choosing chosen{chosen_};
+  keys.section("fit");
+  keys("generator", chosen, generator_named);
+  chosen_ = chosen.index;
+  for (auto &[name, generator] : all_)
+    generator->describe_fit(keys);
+}
+
+void Generators::describe_sample(Keys &keys) {
+  for (auto &[name, generator] : all_)
+    generator->describe_sample(keys);
+}
+
+void Generators::check() const {
+  for (const auto &[name, generator] : all_)
+    generator->check();
+}
+
+} // namespace theta

@@ -1,0 +1,113 @@
+// A generator: what learns a zoo and makes networks like its own. Its room, a folder beside this file, says what
+// settings it has, what memory its work takes, how it is trained and sampled, and what its file is; the stages of a run
+// know no more of it than this. To add one: a class here or in a file of its own, and its line in generators()
+// (generator.cpp), or, outside of this folder, the line
+//   const bool added = theta::add_generator("name", [] { return std::make_unique<MyGenerator>(); });
+#pragma once
+#include "data/zoo_reader.h"
+#include "engine/memory/plan.h"
+#include "engine/settings/keys.h"
+#include "engine/training/journal.h"
+#include "network_facts.h"
+#include "network_source.h"
+#include "prompts.h"
+#include <filesystem>
+#include <span>
+
+namespace theta {
+
+// What a generator is made for.
+struct GeneratorTask {
+  NetworkFacts networks;
+  std::size_t training; // networks that it may see
+  std::uint64_t seed;
+  Backend backend;
+  int samples, sample_batch;        // how many networks it is to make, and how many at a time
+  std::optional<StreamTask> stream; // the zoo's own recipe, where there is one: it could be trained on without end
+};
+
+// Named numbers for the journal.
+using Metrics = std::vector<std::pair<std::string, double>>;
+
+struct FitWork {
+  Device device;
+  const ZooReader &zoo;
+  const std::vector<std::size_t> &training, &held_out; // rows of the zoo
+  std::filesystem::path state, file;                   // of a training that was interrupted; of the generator
+  std::string key;                                     // what both carry
+  Journal &journal;
+  // What networks of the generator of the moment are worth, [networks, V] in host memory.
+  std::function<Metrics(const std::vector<float> &theta, std::size_t networks)> worth;
+};
+
+struct SampleWork {
+  Device device;
+  std::filesystem::path file;
+  const ZooReader &zoo; // that it has learned: some generators start from its held-out rows
+  const std::vector<std::size_t> &held_out;
+  // Is called for samples first, first + 1, ..., first + count − 1: theta [count, V] in host memory.
+  std::function<void(std::size_t first, std::size_t count, std::span<const float> theta)> emit;
+};
+
+struct Sampled {
+  ZooFormat networks;       // layout and facts of the networks that it makes
+  PromptTable told{};       // what each sample was told
+  bool can_be_told = false; // whether the generator listens at all
+};
+
+class Generator {
+public:
+  virtual ~Generator() = default;
+  virtual std::unique_ptr<Generator> clone() const = 0;
+
+  // Its settings: tables from [fit] on, and keys of [sample]. Keys that several generators have are one setting.
+  virtual void describe_fit(Keys &) = 0;
+  virtual void describe_sample(Keys &) {}
+  virtual void check() const {} // throws InputError for settings that do not go together, naming one
+
+  // The memory of its training, then of its sampling. Throws InputError for what cannot be.
+  virtual std::vector<MemoryPlan> plans(const GeneratorTask &) const = 0;
+
+  // Trains, and writes the file. Continues from work.state if it belongs to work.key, and saves into it. Throws
+  // Interrupted when asked to stop.
+  virtual void fit(const GeneratorTask &, const FitWork &) const = 0;
+
+  // Reads the file, and makes task.samples networks; sample i depends on seed, file and i alone. Throws InputError
+  // where the file is damaged or another generator's.
+  virtual Sampled sample(const GeneratorTask &, const SampleWork &) const = 0;
+};
+
+// A room's class G derives from GeneratorOf<G>.
+template <class G> class GeneratorOf : public Generator {
+public:
+  std::unique_ptr<Generator> clone() const override { return std::make_unique<G>(static_cast<const G &>(*this)); }
+};
+
+using MakeGenerator = std::function<std::unique_ptr<Generator>()>;
+bool add_generator(std::string name, MakeGenerator); // true
+
+// Made by their rooms.
+std::unique_ptr<Generator> make_pdiff(), make_transformer();
+
+// One of each generator with its settings, and the one that was chosen: [fit] generator = "NAME".
+class Generators {
+public:
+  Generators();
+  Generators(const Generators &);
+  Generators &operator=(Generators other) {
+    std::swap(all_, other.all_), std::swap(chosen_, other.chosen_);
+    return *this;
+  }
+
+  void describe_fit(Keys &);
+  void describe_sample(Keys &);
+  void check() const;
+  const std::string &name() const { return all_[chosen_].first; }
+  Generator &chosen() const { return *all_[chosen_].second; }
+
+private:
+  std::vector<std::pair<std::string, std::unique_ptr<Generator>>> all_;
+  std::size_t chosen_ = 0;
+};
+
+} // namespace theta

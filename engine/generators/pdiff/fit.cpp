@@ -1,0 +1,293 @@
+#include "fit.h"
+#include "data/prefetch.h"
+#include "engine/diffusion/path.h"
+#include "engine/memory/arena.h"
+#include "engine/training/state_file.h"
+#include "engine/training/step_loop.h"
+#include "kernels/operations/add.h"
+#include "kernels/operations/features.h"
+#include "kernels/operations/gather.h"
+#include "kernels/operations/random.h"
+#include "kernels/operations/reduce.h"
+#include "kernels/operations/standardise.h"
+#include <cmath>
+
+namespace theta {
+
+namespace {
+
+// Streams of initial values and batch orders: one a network.
+constexpr std::uint32_t autoencoder_stream = 0, denoiser_stream = 1;
+constexpr int staged_batches = 3;
+
+Adam options_of(const FitRecipe &r, long step) {
+  return {.lr = r.lr * LrSchedule{r.schedule, r.steps}.at(step),
+          .weight_decay = r.weight_decay,
+          .step = step + 1,
+          .ema_decay = r.ema_decay};
+}
+
+} // namespace
+
+PDiffFit::PDiffFit(PDiffConfig config, std::size_t parameters, std::size_t rows, std::uint64_t seed, Backend backend)
+    : config_(std::move(config)), parameters_(parameters), rows_(rows), seed_(seed),
+      padded_(config_.padded(parameters)), autoencoder_(config_.autoencoder_shape(parameters)),
+      encoder_(config_.autoencoder_shape(parameters)), denoiser_(config_.denoiser_shape()),
+      autoencoder_weights_("autoencoder", autoencoder_.parameters(), autoencoder_.buffers(),
+                           config_.autoencoder.ema_decay > 0, autoencoder_.early()),
+      denoiser_weights_("denoiser", denoiser_.parameters(), denoiser_.buffers(), config_.denoiser.ema_decay > 0) {
+  if (rows < 2)
+    throw InputError("fit: found ", rows, " networks to train on, expected at least 2");
+  if (config_.compact && config_.autoencoder.max_norm > 0)
+    throw InputError("fit.autoencoder.max_norm: found ", config_.autoencoder.max_norm,
+                     ", expected 0 with fit.compact, where weights move before all gradients are known");
+  plan_autoencoder(backend), plan_encode(backend), plan_denoiser(backend);
+}
+
+PDiffFit::Input PDiffFit::plan_input(MemoryPlan &plan, int batch, int staged) const {
+  Input in;
+  const auto v = std::int64_t(parameters_);
+  for (int i = 0; i < staged; ++i)
+    in.staging.push_back(
+        plan.reserve<float>(text("fit.staging.", i), MemoryClass::staging, {batch, v}, "fit.autoencoder.batch"));
+  in.mean = plan.reserve<float>("normalizer.mean", MemoryClass::data, {v});
+  in.std = plan.reserve<float>("normalizer.std", MemoryClass::data, {v});
+  in.theta = plan.reserve<float>("fit.theta", MemoryClass::activations, {batch, v}, "fit.autoencoder.batch");
+  in.v = plan.reserve<float>("fit.v", MemoryClass::activations, {batch, padded_}, "fit.autoencoder.batch");
+  plan.release(in.theta);
+  return in;
+}
+
+void PDiffFit::plan_autoencoder(Backend backend) {
+  MemoryPlan &plan = autoencoder_plan_;
+  const int batch = config_.autoencoder.batch;
+  autoencoder_weights_.plan(plan);
+  fit_input_ = plan_input(plan, batch, staged_batches);
+  noisy_ = plan.reserve<float>("fit.noisy", MemoryClass::activations, {batch, padded_}, "fit.autoencoder.batch");
+  input_noise_ =
+      plan.reserve<float>("fit.input_noise", MemoryClass::activations, {batch, padded_}, "fit.autoencoder.batch");
+  plan.release(input_noise_);
+  latent_noise_ = plan.reserve<float>("fit.latent_noise", MemoryClass::activations, {batch, config_.latent});
+  loss_ = plan.reserve<float>("fit.loss", MemoryClass::workspace, {1});
+  partials_ = plan.reserve<float>("fit.partials", MemoryClass::workspace, {std::int64_t(partial_sums)});
+  autoencoder_.plan(plan, backend, ConvVae<float>::Use::train, batch);
+  plan.place();
+}
+
+void PDiffFit::plan_encode(Backend backend) {
+  MemoryPlan &plan = encode_plan_;
+  const int batch = config_.autoencoder.batch;
+  encode_values_ = plan.reserve<float>("autoencoder.value", MemoryClass::weights,
+                                       {std::int64_t(encoder_.parameters().size())}, "fit.latent");
+  encode_buffers_ =
+      plan.reserve<float>("autoencoder.buffer", MemoryClass::weights, {std::int64_t(encoder_.buffers().size())});
+  encode_input_ = plan_input(plan, batch, 1);
+  encoder_.plan(plan, backend, ConvVae<float>::Use::encode, batch);
+  plan.place();
+}
+
+void PDiffFit::plan_denoiser(Backend backend) {
+  MemoryPlan &plan = denoiser_plan_;
+  const std::int64_t batch = config_.denoiser.batch, latent = config_.latent;
+  denoiser_weights_.plan(plan);
+  d_.latents = plan.reserve<float>("fit.latents", MemoryClass::data, {std::int64_t(rows_), latent}, "fit.latent");
+  d_.alpha_bar = plan.reserve<float>("fit.alpha_bar", MemoryClass::data, {config_.diffusion_steps});
+  const auto activation = [&](const char *name, std::int64_t width) {
+    return plan.reserve<float>(name, MemoryClass::activations, {batch, width}, "fit.denoiser.batch");
+  };
+  d_.z0 = activation("fit.z0", latent), d_.zt = activation("fit.zt", latent), d_.eps = activation("fit.eps", latent);
+  d_.embedding = activation("fit.embedding", config_.time_width);
+  d_.t = plan.reserve<float>("fit.t", MemoryClass::activations, {batch});
+  d_.loss = plan.reserve<float>("fit.loss", MemoryClass::workspace, {1});
+  d_.partials = plan.reserve<float>("fit.partials", MemoryClass::workspace, {std::int64_t(partial_sums)});
+  denoiser_.plan(plan, backend, Mode::train, config_.denoiser.batch);
+  plan.place();
+}
+
+void PDiffFit::upload_normalizer(Stream &s, const Input &in, const PDiff &p) const {
+  copy(s, in.mean, p.normalizer.mean.data(), parameters_ * sizeof(float));
+  copy(s, in.std, p.normalizer.std.data(), parameters_ * sizeof(float));
+}
+
+void PDiffFit::standardise_batch(Stream &s, const Input &in, const float *staged, int batch) const {
+  copy(s, in.theta, staged, std::size_t(batch) * parameters_ * sizeof(float));
+  standardise<float>(s, in.v, in.theta, in.mean, in.std, batch, parameters_, std::size_t(padded_));
+}
+
+void PDiffFit::train(const std::string &stage, Stream &s, const FitRecipe &r, Trainable &weights, const float *loss,
+                     const std::function<void(long)> &prepare, const std::function<void(long)> &forward_backward,
+                     const HostTensors &saved, long first, const Save &save, Journal &journal) {
+  if (first > 0)
+    weights.load(s, saved);
+  Graph graph;
+  const auto step = [&](long i, bool report) {
+    const Adam options = options_of(r, i);
+    prepare(i);
+    graph.run(s, [&] {
+      forward_backward(i);
+      weights.step(s, options, r.max_norm);
+    });
+    std::vector<std::pair<std::string, double>> metrics;
+    if (report)
+      metrics = {{"mse", to_host(s, loss, 1)[0]}, {"lr", options.lr}};
+    return metrics;
+  };
+  StepLoop{journal, stage, r.steps}.run(first, step, [&](long done) {
+    HostTensors tensors;
+    weights.save(s, tensors);
+    save(done, std::move(tensors));
+  });
+}
+
+void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::vector<std::size_t> &rows, PDiff &p,
+                               const HostTensors &saved, long first, const Save &save, Journal &journal) {
+  const FitRecipe &r = config_.autoencoder;
+  Stream s(device);
+  const Arena arena(device, autoencoder_plan_);
+  autoencoder_weights_.initialise(s, seed_, autoencoder_stream);
+  upload_normalizer(s, fit_input_, p);
+
+  std::vector<float *> staging;
+  for (const auto &buffer : fit_input_.staging)
+    staging.push_back(buffer);
+  Prefetch batches(zoo, staging, std::uint64_t(first), [&](std::uint64_t step) {
+    const BatchOrder order{1, r.batch, std::uint32_t(rows.size()), seed_, autoencoder_stream, step};
+    std::vector<std::size_t> chosen;
+    for (int b = 0; b < r.batch; ++b)
+      chosen.push_back(rows[order.example(0, b)]);
+    return chosen;
+  });
+  const std::size_t n = std::size_t(r.batch) * std::size_t(padded_);
+  float *v = fit_input_.v, *noisy = noisy_, *loss = loss_;
+  const auto prepare = [&](long) {
+    s.synchronize(); // the copy from the staging buffer that next() gives back
+    standardise_batch(s, fit_input_, batches.next(), r.batch);
+  };
+  const auto forward_backward = [&](long i) {
+    const auto stream = std::uint32_t(i * r.batch);
+    fill_normal<float>(s, input_noise_, r.batch, std::size_t(padded_), config_.input_noise,
+                       {seed_, Purpose::input_noise, stream});
+    fill_normal<float>(s, latent_noise_, r.batch, std::size_t(config_.latent), config_.latent_noise,
+                       {seed_, Purpose::latent_noise, stream});
+    add_scaled<float>(s, noisy, v, input_noise_, 1, n);
+    const auto parameters = autoencoder_weights_.parameters();
+    const float *out = autoencoder_.forward(s, parameters, noisy, latent_noise_);
+    mean_squared_error<float>(s, loss, autoencoder_.d_out(), out, v, n, partials_);
+    autoencoder_.backward(s, parameters, noisy, [&, options = options_of(r, i)](const TensorRange &t, float *gradient) {
+      autoencoder_weights_.step_early(s, t, gradient, options);
+    });
+  };
+  train("fit.autoencoder", s, r, autoencoder_weights_, loss, prepare, forward_backward, saved, first, save, journal);
+  p.autoencoder = autoencoder_weights_.result(s);
+  p.autoencoder_buffers = autoencoder_weights_.buffers(s);
+}
+
+// The latents of all training networks, [rows, latent].
+std::vector<float> PDiffFit::encode(Device device, const ZooReader &zoo, const std::vector<std::size_t> &rows,
+                                    const PDiff &p) {
+  const int batch = config_.autoencoder.batch;
+  const std::size_t latent = std::size_t(config_.latent);
+  Stream s(device);
+  const Arena arena(device, encode_plan_);
+  copy(s, encode_values_, p.autoencoder.data(), p.autoencoder.size() * sizeof(float));
+  copy(s, encode_buffers_, p.autoencoder_buffers.data(), p.autoencoder_buffers.size() * sizeof(float));
+  upload_normalizer(s, encode_input_, p);
+  const Parameters<float> parameters{encode_values_, nullptr, encode_buffers_};
+  float *staging = encode_input_.staging[0];
+  std::vector<float> latents;
+  for (std::size_t first = 0; first < rows.size(); first += std::size_t(batch)) {
+    s.synchronize();
+    for (std::size_t b = 0; b < std::size_t(batch); ++b) // the last batch is filled up with its last network
+      zoo.theta(rows[std::min(first + b, rows.size() - 1)], staging + b * parameters_);
+    standardise_batch(s, encode_input_, staging, batch);
+    const float *code = encoder_.encode(s, parameters, encode_input_.v);
+    const std::size_t count = std::min(std::size_t(batch), rows.size() - first);
+    const auto part = to_host(s, code, count * latent);
+    latents.insert(latents.end(), part.begin(), part.end());
+  }
+  return latents;
+}
+
+void PDiffFit::fit_denoiser(Device device, const std::vector<float> &latents, PDiff &p, const HostTensors &saved,
+                            long first, const Save &save, Journal &journal) {
+  const FitRecipe &r = config_.denoiser;
+  const std::size_t latent = std::size_t(config_.latent), n = std::size_t(r.batch) * latent;
+  Stream s(device);
+  const Arena arena(device, denoiser_plan_);
+  denoiser_weights_.initialise(s, seed_, denoiser_stream);
+  const Path chain = config_.path();
+  const std::vector<float> alpha_bar(chain.alpha_bar().begin(), chain.alpha_bar().end());
+  copy(s, d_.alpha_bar, alpha_bar.data(), alpha_bar.size() * sizeof(float));
+  copy(s, d_.latents, latents.data(), latents.size() * sizeof(float));
+  s.synchronize();
+
+  float *z0 = d_.z0, *zt = d_.zt, *eps = d_.eps;
+  float *t = d_.t, *embedding = d_.embedding, *loss = d_.loss;
+  const NoisePath<float> path(d_.alpha_bar.get(), config_.diffusion_steps);
+  const auto forward_backward = [&](long i) {
+    gather_rows<float>(s, z0, d_.latents, latent,
+                       {1, r.batch, std::uint32_t(rows_), seed_, denoiser_stream, std::uint64_t(i)});
+    draw_times<float>(s, t, r.batch, 1, path, {seed_, Purpose::diffusion_time, std::uint32_t(i)});
+    fill_normal<float>(s, eps, r.batch, latent, 1, {seed_, Purpose::diffusion_noise, std::uint32_t(i * r.batch)});
+    mix_noise<float>(s, zt, eps, z0, eps, nullptr, nullptr, t, r.batch, latent, path, Objective::eps);
+    whole_number_features<float>(s, embedding, t, r.batch, config_.time_width);
+    const auto parameters = denoiser_weights_.parameters();
+    const float *predicted = denoiser_.forward(s, parameters, zt, embedding, Mode::train);
+    mean_squared_error<float>(s, loss, denoiser_.d_out(), predicted, eps, n, d_.partials);
+    denoiser_.backward(s, parameters, embedding);
+  };
+  train(
+      "fit.denoiser", s, r, denoiser_weights_, loss, [](long) {}, forward_backward, saved, first, save, journal);
+  p.denoiser = denoiser_weights_.result(s);
+  p.denoiser_buffers = denoiser_weights_.buffers(s);
+}
+
+PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::size_t> &rows,
+                    const std::filesystem::path &state_path, const std::string &key, Journal &journal) {
+  if (rows.size() != rows_ || zoo.parameters() != parameters_)
+    throw InputError("fit: found ", rows.size(), " networks of ", zoo.parameters(), " parameters, expected ", rows_,
+                     " of ", parameters_);
+  const auto state = load_state(state_path, key);
+  const HostTensors saved = state ? state->tensors : HostTensors{};
+  const long phase = state ? state->number("phase") : 0, done = state ? state->number("step") : 0;
+  PDiff p{.config = config_, .networks = zoo.format()};
+  p.normalizer = fit_normalizer(config_.normalizer, zoo, rows);
+
+  if (phase == 0)
+    fit_autoencoder(
+        device, zoo, rows, p, saved, done,
+        [&](long step, HostTensors tensors) {
+          save_state(state_path, {key, {{"phase", 0}, {"step", step}}, std::move(tensors)});
+        },
+        journal);
+  else
+    p.autoencoder = state->tensor("result"), p.autoencoder_buffers = state->tensor("result_buffers");
+
+  // Standardised per dimension.
+  const std::size_t latent = std::size_t(config_.latent);
+  auto latents = encode(device, zoo, rows, p);
+  p.latent_mean.assign(latent, 0), p.latent_std.assign(latent, 1);
+  for (std::size_t i = 0; i < latent; ++i) {
+    double mean = 0, variance = 0;
+    for (std::size_t k = 0; k < rows_; ++k)
+      mean += latents[k * latent + i] / double(rows_);
+    for (std::size_t k = 0; k < rows_; ++k)
+      variance += std::pow(latents[k * latent + i] - mean, 2) / double(rows_);
+    p.latent_mean[i] = float(mean);
+    if (variance > 1e-12) // else the encoder ignores this dimension
+      p.latent_std[i] = float(std::sqrt(variance));
+    for (std::size_t k = 0; k < rows_; ++k)
+      latents[k * latent + i] = (latents[k * latent + i] - p.latent_mean[i]) / p.latent_std[i];
+  }
+
+  const auto save_denoiser = [&](long step, HostTensors tensors) {
+    tensors["result"] = p.autoencoder, tensors["result_buffers"] = p.autoencoder_buffers;
+    save_state(state_path, {key, {{"phase", 1}, {"step", step}}, std::move(tensors)});
+  };
+  if (phase == 0)
+    save_denoiser(0, {});
+  fit_denoiser(device, latents, p, saved, phase == 1 ? done : 0, save_denoiser, journal);
+  return p;
+}
+
+} // namespace theta

@@ -1,0 +1,67 @@
+// p-diff as a generator: its settings, and what its room does with them.
+#include "engine/generators/generator.h"
+#include "engine/generators/generator_file.h"
+#include "fit.h"
+#include "sample.h"
+
+namespace theta {
+
+namespace {
+
+class PDiffGenerator : public GeneratorOf<PDiffGenerator> {
+public:
+  void describe_fit(Keys &keys) override { describe(keys, config_); }
+  void describe_sample(Keys &keys) override {
+    keys("sampler", sampler_, sampler_named);
+    keys("ddim_steps", ddim_steps_, positive);
+    keys("ddim_eta", ddim_eta_, Limits{0, 1});
+  }
+
+  void check() const override {
+    theta::check(config_);
+    if (sampler_ == SolverKind::ddim && ddim_steps_ > config_.diffusion_steps)
+      throw InputError("sample.ddim_steps: found ", ddim_steps_, ", expected at most fit.diffusion_steps, ",
+                       config_.diffusion_steps);
+  }
+
+  std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {
+    std::vector<MemoryPlan> all;
+    const PDiffFit fit(config_, task.networks.parameters(), task.training, task.seed, task.backend);
+    for (const auto *plan : fit.plans())
+      all.push_back(*plan);
+    all.push_back(PDiffSampler(config_, task.networks.parameters(), options(task), task.backend).plan());
+    return all;
+  }
+
+  void fit(const GeneratorTask &task, const FitWork &w) const override {
+    PDiffFit fit(config_, task.networks.parameters(), task.training, task.seed, task.backend);
+    save_pdiff(w.file, fit.run(w.device, w.zoo, w.training, w.state, w.key, w.journal), w.key);
+  }
+
+  Sampled sample(const GeneratorTask &task, const SampleWork &w) const override {
+    const PDiff generator = load_pdiff(w.file);
+    const std::size_t v = generator.networks.parameters;
+    PDiffSampler(generator.config, v, options(task), task.backend)
+        .run(w.device, generator, std::size_t(task.samples),
+             [&](std::size_t first, std::size_t count, const float *theta) {
+               w.emit(first, count, {theta, count * v});
+             });
+    return {generator.networks};
+  }
+
+private:
+  SampleOptions options(const GeneratorTask &task) const {
+    return {sampler_, ddim_steps_, ddim_eta_, task.sample_batch, task.seed};
+  }
+
+  PDiffConfig config_;
+  SolverKind sampler_ = SolverKind::ddpm;
+  int ddim_steps_ = 100;
+  double ddim_eta_ = 0;
+};
+
+} // namespace
+
+std::unique_ptr<Generator> make_pdiff() { return std::make_unique<PDiffGenerator>(); }
+
+} // namespace theta

@@ -1,0 +1,128 @@
+#include "pdiff.h"
+#include "engine/generators/generator_file.h"
+#include "engine/settings/json_keys.h"
+#include <numeric>
+
+namespace theta {
+
+namespace {
+
+constexpr const char *kind = "p-diff";
+constexpr std::size_t most_layers = 24; // that a file may ask for
+
+// The order in which files have the settings.
+const std::vector<std::string> file_order{
+    "normalizer",   "autoencoder_channels", "autoencoder_kernel", "latent",          "input_noise",
+    "latent_noise", "autoencoder",          "denoiser_channels",  "denoiser_kernel", "time_width",
+    "denoiser",     "diffusion_steps",      "beta_first",         "beta_last",       "arithmetic",
+    "compact"};
+
+// The models whose layouts say which tensors a file has.
+struct Models {
+  ConvVae<float> autoencoder;
+  Cnn1d<float> denoiser;
+  Models(const PDiffConfig &c, std::size_t parameters)
+      : autoencoder(c.autoencoder_shape(parameters)), denoiser(c.denoiser_shape()) {}
+};
+
+// Calls f(prefix, layout, vector) for each of the four flat vectors of a p-diff.
+template <class P, class F> void for_vectors(const Models &m, P &p, F f) {
+  f("autoencoder.", m.autoencoder.parameters(), p.autoencoder);
+  f("autoencoder.", m.autoencoder.buffers(), p.autoencoder_buffers);
+  f("denoiser.", m.denoiser.parameters(), p.denoiser);
+  f("denoiser.", m.denoiser.buffers(), p.denoiser_buffers);
+}
+
+} // namespace
+
+void describe(Keys &keys, PDiffConfig &c) {
+  keys.section("fit");
+  keys("normalizer", c.normalizer, normalizer_named);
+  keys("latent", c.latent, Limits{1, 1 << 20});
+  keys("diffusion_steps", c.diffusion_steps, Limits{2, 1e6});
+  keys("beta_first", c.beta_first, Limits{1e-12, 0.999});
+  keys("beta_last", c.beta_last, Limits{1e-12, 0.999});
+  keys("input_noise", c.input_noise, not_negative);
+  keys("latent_noise", c.latent_noise, not_negative);
+  keys("arithmetic", c.arithmetic, arithmetic_named);
+  keys("compact", c.compact);
+  keys.section("fit.autoencoder");
+  keys({"channels", "autoencoder_channels"}, c.autoencoder_channels, Limits{1, 1 << 16});
+  keys({"kernel", "autoencoder_kernel"}, c.autoencoder_kernel, Limits{1, 1023});
+  keys.group("autoencoder", [&] { describe(keys, c.autoencoder); });
+  keys.section("fit.denoiser");
+  keys({"channels", "denoiser_channels"}, c.denoiser_channels, Limits{1, 1 << 16});
+  keys({"kernel", "denoiser_kernel"}, c.denoiser_kernel, Limits{1, 1023});
+  keys("time_width", c.time_width, Limits{2, 1 << 16});
+  keys.group("denoiser", [&] { describe(keys, c.denoiser); });
+}
+
+void check(const PDiffConfig &c) {
+  if (c.beta_first > c.beta_last)
+    throw InputError("fit.beta_first: found ", c.beta_first, ", expected at most beta_last, ", c.beta_last);
+  if (c.time_width % 2 != 0)
+    throw InputError("fit.denoiser.time_width: found ", c.time_width, ", expected an even number");
+  for (const auto &[key, kernel] :
+       {std::pair{"fit.autoencoder.kernel", c.autoencoder_kernel}, {"fit.denoiser.kernel", c.denoiser_kernel}})
+    if (kernel % 2 == 0)
+      throw InputError(key, ": found ", kernel, ", expected an odd number");
+}
+
+int PDiffConfig::padded(std::size_t parameters) const {
+  const std::size_t multiple = std::max<std::size_t>(64, std::size_t(1) << autoencoder_channels.size());
+  const std::size_t length = (parameters + multiple - 1) / multiple * multiple;
+  if (length > std::size_t(1) << 30)
+    throw InputError("p-diff: ", parameters, " parameters are more than its convolutions can index");
+  return int(length);
+}
+
+ConvVaeShape PDiffConfig::autoencoder_shape(std::size_t parameters) const {
+  return {padded(parameters), autoencoder_channels, autoencoder_kernel, latent, arithmetic, {.compact = compact}};
+}
+
+Cnn1dShape PDiffConfig::denoiser_shape() const {
+  return {latent, denoiser_channels, denoiser_kernel, time_width, arithmetic};
+}
+
+void save_pdiff(const std::filesystem::path &path, const PDiff &p, const std::string &key) {
+  const Models models(p.config, p.networks.parameters);
+  std::vector<TensorSource> tensors;
+  const auto whole = [&](const std::string &name, const std::vector<float> &values) {
+    tensors.push_back({name, Dtype::f32, {std::int64_t(values.size())}, values.data()});
+  };
+  whole("normalizer.mean", p.normalizer.mean), whole("normalizer.std", p.normalizer.std);
+  whole("latent.mean", p.latent_mean), whole("latent.std", p.latent_std);
+  for_vectors(models, p, [&](const std::string &prefix, const Layout &layout, const std::vector<float> &values) {
+    for (const auto &place : layout.places())
+      tensors.push_back({prefix + place.name, Dtype::f32, place.shape, values.data() + place.offset});
+  });
+  PDiffConfig config = p.config;
+  Json about = {{"kind", kind}, {"config", json_of([&](Keys &keys) { describe(keys, config); }, file_order)}};
+  put_networks(about, p.networks);
+  write_safetensors(path, tensors, {{"theta", about.dump()}, {"key", key}});
+}
+
+PDiff load_pdiff(const std::filesystem::path &path) {
+  const Safetensors file(path);
+  const std::string where = path.string();
+  const Json about = about_generator(file, kind);
+  PDiff p;
+  read_json(field<Json>(about, "config", where), where, [&](Keys &keys) { describe(keys, p.config); });
+  for (const auto *channels : {&p.config.autoencoder_channels, &p.config.denoiser_channels})
+    if (channels->empty() || channels->size() > most_layers)
+      throw InputError(where, ": field 'channels': found ", channels->size(), ", expected 1 to ", most_layers);
+  p.networks = networks_of(about, where);
+  const Models models(p.config, p.networks.parameters);
+  const std::int64_t v = std::int64_t(p.networks.parameters), latent = p.config.latent;
+  p.normalizer = {file.read<float>("normalizer.mean", {v}), file.read<float>("normalizer.std", {v})};
+  p.latent_mean = file.read<float>("latent.mean", {latent}), p.latent_std = file.read<float>("latent.std", {latent});
+  for_vectors(models, p, [&](const std::string &prefix, const Layout &layout, std::vector<float> &values) {
+    for (const auto &place : layout.places()) {
+      const auto part = file.read<float>(prefix + place.name, place.shape);
+      values.insert(values.end(), part.begin(), part.end());
+    }
+  });
+  return p;
+}
+
+} // namespace theta

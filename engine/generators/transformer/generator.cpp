@@ -1,0 +1,94 @@
+// The weight transformer as a generator: its settings, and what its room does with them.
+#include "engine/generators/generator.h"
+#include "fit.h"
+#include "sample.h"
+
+namespace theta {
+
+namespace {
+
+class TransformerGenerator : public GeneratorOf<TransformerGenerator> {
+public:
+  void describe_fit(Keys &keys) override {
+    keys.section("fit.transformer");
+    describe(keys, config_);
+  }
+  void describe_sample(Keys &keys) override {
+    keys("ddim_eta", solver_.eta, Limits{0, 1});
+    keys("solver", solver_.solver, solver_named);
+    keys("solver_steps", solver_.steps, positive);
+    keys("guidance", solver_.guidance, Limits{0, 100});
+    keys("prompt", prompt_);
+    keys("points", points_, positive);
+  }
+
+  void check() const override {
+    theta::check(config_);
+    for (const std::string &text : prompt_)
+      prompt_of(text);
+  }
+
+  std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {
+    if (const int head = config_.width / config_.heads; task.backend == Backend::cuda && head > attention_most_head)
+      throw InputError("fit.transformer.heads: found heads of ", head, " elements, expected at most ",
+                       attention_most_head, " on cuda");
+    TransformerFit fit(config_, task.networks, task.training, task.seed, task.backend, task.stream);
+    const TransformerSampler sampler(config_, task.networks, options(task));
+    if (config_.probe_every > 0)
+      fit.lives_beside(sampler.plan());
+    std::vector<MemoryPlan> all;
+    for (const auto *plan : fit.plans())
+      all.push_back(*plan);
+    all.push_back(sampler.plan());
+    return all;
+  }
+
+  void fit(const GeneratorTask &task, const FitWork &w) const override {
+    TransformerFit fit(config_, task.networks, task.training, task.seed, task.backend, task.stream);
+    // A few samples of the generator of the moment, and what they are worth.
+    const auto probe = [&](const Transformer &now) {
+      const auto count = std::size_t(std::min(task.samples, task.sample_batch));
+      std::vector<float> samples;
+      TransformerSampler(now.config, network_facts(now.networks, "probe"), options(task))
+          .run(w.device, now, count, told(now.config, w.zoo, w.held_out, count).told,
+               [&](std::size_t, std::size_t n, const float *theta) {
+                 samples.insert(samples.end(), theta, theta + n * now.networks.parameters);
+               });
+      return w.worth(samples, count);
+    };
+    save_transformer(w.file, fit.run(w.device, w.zoo, w.training, w.state, w.key, w.journal, probe), w.key);
+  }
+
+  Sampled sample(const GeneratorTask &task, const SampleWork &w) const override {
+    const Transformer generator = load_transformer(w.file);
+    const std::size_t v = generator.networks.parameters, count = std::size_t(task.samples);
+    PromptTable table = told(generator.config, w.zoo, w.held_out, count);
+    TransformerSampler(generator.config, network_facts(generator.networks, w.file.string()), options(task))
+        .run(w.device, generator, count, table.told, [&](std::size_t first, std::size_t n, const float *theta) {
+          w.emit(first, n, {theta, n * v});
+        });
+    return {generator.networks, std::move(table), true};
+  }
+
+private:
+  SolverOptions options(const GeneratorTask &task) const {
+    SolverOptions options = solver_;
+    options.batch = task.sample_batch, options.seed = task.seed;
+    return options;
+  }
+  PromptTable told(const TransformerConfig &config, const ZooReader &zoo, const std::vector<std::size_t> &held_out,
+                   std::size_t samples) const {
+    return prompt_table(prompt_, points_, Conditions(config.conditions), config.start, zoo, held_out, samples);
+  }
+
+  TransformerConfig config_;
+  SolverOptions solver_;
+  std::vector<std::string> prompt_; // prompts.h
+  int points_ = 20;                 // of a sweep
+};
+
+} // namespace
+
+std::unique_ptr<Generator> make_transformer() { return std::make_unique<TransformerGenerator>(); }
+
+} // namespace theta

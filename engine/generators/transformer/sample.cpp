@@ -1,0 +1,146 @@
+#include "sample.h"
+#include "engine/memory/arena.h"
+#include "engine/training/interrupt.h"
+#include "kernels/operations/add.h"
+#include "kernels/operations/convert.h"
+#include "kernels/operations/random.h"
+#include "kernels/operations/units.h"
+#include <algorithm>
+#include <limits>
+
+namespace theta {
+
+TransformerSampler::TransformerSampler(const TransformerConfig &config, const NetworkFacts &facts,
+                                       SolverOptions options)
+    : options_(options), parameters_(facts.parameters()), coder_(config, facts), conditions_(config.conditions),
+      start_(config.start), residual_(config.residual), guided_(options.guidance != 1 && conditions_.size() > 0),
+      solver_(solver_of(options.solver, config.noise, config.objective, options.steps, options.eta)),
+      model_(coder_.shape(config)) {
+  const std::int64_t batch = options.batch, size = std::int64_t(model_.size()), k = std::int64_t(conditions_.size());
+  values_ = plan_.reserve<float>("transformer.value", MemoryClass::weights, {std::int64_t(model_.parameters().size())});
+  if (model_.reads_narrow())
+    narrow_values_ =
+        plan_.reserve<bf16>("transformer.narrow", MemoryClass::weights, {std::int64_t(model_.parameters().size())});
+  place_ = plan_.reserve<std::int32_t>("tokens.place", MemoryClass::weights, {size});
+  mean_ = plan_.reserve<float>("tokens.mean", MemoryClass::weights, {size});
+  std_ = plan_.reserve<float>("tokens.std", MemoryClass::weights, {size});
+  const auto activation = [&](const char *name, std::int64_t rows, std::int64_t width) {
+    return plan_.reserve<float>(name, MemoryClass::activations, {rows, width}, "sample.batch");
+  };
+  x_ = activation("sample.x", batch, size), next_ = activation("sample.next", batch, size);
+  prediction_ = activation("sample.prediction", batch, size), t_ = activation("sample.t", batch, 1);
+  if (guided_)
+    told_prediction_ = activation("sample.told_prediction", batch, size);
+  if (k > 0)
+    told_ = activation("sample.told", 2 * k, batch); // and NaN as often: nothing
+  if (start_)
+    start_tokens_ = activation("sample.start", batch, size);
+  theta_ = activation("sample.theta", batch, std::int64_t(parameters_));
+  model_.plan(plan_, options.batch, Mode::infer);
+  plan_.place();
+}
+
+// The model's answer, guided, less nothing: a residual model's plus the start. Valid until the next.
+const float *TransformerSampler::predict(Stream &s, const Parameters<float> &weights, const float *z, double t) {
+  const int batch = options_.batch;
+  const std::size_t n = std::size_t(batch) * model_.size();
+  const std::vector<float> times(static_cast<std::size_t>(batch), static_cast<float>(t));
+  copy(s, t_, times.data(), times.size() * sizeof(float));
+  float *told = told_, *start = start_tokens_, *out = prediction_;
+  copy(s, out, model_.forward(s, weights, z, {t_, told, start}), n * sizeof(float));
+  if (guided_) {
+    const float *untold = model_.forward(s, weights, z, {t_, told + conditions_.size() * std::size_t(batch), start});
+    denoise_step<float>(s, out, untold, batch, model_.size(), {options_.guidance, 1 - options_.guidance, 0},
+                        {options_.seed, Purpose::sample_noise});
+  }
+  if (residual_)
+    add_scaled<float>(s, out, out, start, 1, n);
+  return out;
+}
+
+// What samples first..first+count−1 are told, and their starts' tokens; the rest of the batch as its last.
+void TransformerSampler::tell(Stream &s, const Transformer &p, const Prompts &prompts, std::size_t first,
+                              std::size_t count) {
+  const std::size_t k = conditions_.size(), batch = std::size_t(options_.batch);
+  if (k > 0) {
+    std::vector<float> told(2 * k * batch, std::numeric_limits<float>::quiet_NaN());
+    for (std::size_t c = 0; c < k; ++c)
+      for (std::size_t b = 0; b < batch; ++b) {
+        const float value = prompts.told[(first + std::min(b, count - 1)) * k + c];
+        const auto [low, high] = p.ranges[c];
+        told[c * batch + b] = conditions_.all()[c].classes > 0 ? value : (value - low) / (high - low);
+      }
+    copy(s, told_, told.data(), told.size() * sizeof(float));
+  }
+  if (start_) {
+    std::vector<float> tokens(batch * model_.size());
+    for (std::size_t b = 0; b < batch; ++b) {
+      const auto from = prompts.start.begin() + std::ptrdiff_t((first + std::min(b, count - 1)) * parameters_);
+      std::vector<float> theta(from, from + std::ptrdiff_t(parameters_));
+      coder_.encode(tokens.data() + b * model_.size(), theta.data());
+      for (std::size_t e = 0; e < model_.size(); ++e)
+        if (coder_.tokens().place[e] >= 0)
+          tokens[b * model_.size() + e] = (tokens[b * model_.size() + e] - p.mean[e]) / p.std[e];
+    }
+    copy(s, start_tokens_, tokens.data(), tokens.size() * sizeof(float));
+  }
+  s.synchronize();
+}
+
+void TransformerSampler::run(Device device, const Transformer &p, std::size_t samples, const Prompts &prompts,
+                             const std::function<void(std::size_t, std::size_t, const float *)> &emit) {
+  if (prompts.told.size() != samples * conditions_.size() ||
+      prompts.start.size() != (start_ ? samples * parameters_ : 0))
+    throw InputError("sample: found prompts of ", prompts.told.size(), " numbers and ", prompts.start.size(),
+                     " weights, expected ", samples * conditions_.size(), " and ", start_ ? samples * parameters_ : 0);
+  Stream s(device);
+  const Arena arena(device, plan_);
+  const auto upload = [&](float *to, const std::vector<float> &values) {
+    copy(s, to, values.data(), values.size() * sizeof(float));
+  };
+  upload(values_, p.weights), upload(mean_, p.mean), upload(std_, p.std);
+  Parameters<float> weights{values_};
+  if (model_.reads_narrow()) {
+    narrow(s, narrow_values_, values_, p.weights.size());
+    weights.narrow_value = narrow_values_;
+  }
+  const auto &places = coder_.tokens().place;
+  copy(s, place_, places.data(), places.size() * sizeof(std::int32_t));
+  const int batch = options_.batch;
+  const std::size_t size = model_.size(), n = std::size_t(batch) * size;
+  float *x = x_, *next = next_;
+  const auto clear = [&](float *z) {
+    if (coder_.has_padding())
+      clear_padding<float>(s, z, place_, batch, size);
+  };
+  for (std::size_t first = 0; first < samples; first += std::size_t(batch)) {
+    const std::size_t count = std::min(std::size_t(batch), samples - first);
+    tell(s, p, prompts, first, count);
+    const Draws draws{options_.seed, Purpose::sample_start, std::uint32_t(first)};
+    fill_normal<float>(s, x, batch, size, solver_.start, draws);
+    clear(x);
+    Draws noise{options_.seed, Purpose::sample_noise, std::uint32_t(first)};
+    for (const SolverStep &step : solver_.steps) {
+      if (interrupted())
+        throw Interrupted("sample: stopped; the same command starts it again");
+      const float *prediction = predict(s, weights, x, step.t);
+      if (!step.heun) {
+        denoise_step<float>(s, x, prediction, batch, size, step.first, noise);
+        noise.first_index += size;
+        if (step.first.sigma > 0)
+          clear(x);
+        continue;
+      }
+      copy(s, next, x, n * sizeof(float));
+      denoise_step<float>(s, next, prediction, batch, size, step.first, noise);
+      denoise_step<float>(s, x, prediction, batch, size, step.second, noise);
+      prediction = predict(s, weights, next, step.next_t);
+      denoise_step<float>(s, x, next, batch, size, {1, step.corrected.from_z, 0}, noise);
+      denoise_step<float>(s, x, prediction, batch, size, {1, step.corrected.from_eps, 0}, noise);
+    }
+    scatter_tokens<float>(s, theta_, x, place_, mean_, std_, int(count), parameters_, size);
+    emit(first, count, to_host(s, theta_.get(), count * parameters_).data());
+  }
+}
+
+} // namespace theta

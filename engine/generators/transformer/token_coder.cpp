@@ -1,0 +1,108 @@
+#include "token_coder.h"
+#include "engine/networks/kind.h"
+#include "kernels/operations/units.h"
+#include <algorithm>
+
+namespace theta {
+
+TokenCoder::TokenCoder(const TransformerConfig &c, const NetworkFacts &facts)
+    : layout_(facts.layout), normalizer_(c.normalizer),
+      tokens_(tokens_by(c.tokens, {facts.layout, facts.shape, c.chunk})) {
+  for (const auto &[key, wanted] : {std::pair{"shuffle", c.shuffle}, {"align", c.align}})
+    if (wanted && !facts.shape)
+      throw InputError("fit.transformer.", key, ": found true, expected false for an unknown architecture");
+  if (c.balance)
+    balanced_ = facts.shape;
+  if (c.shuffle) {
+    check_factors(*facts.shape, c.factors);
+    shuffled_ = unit_layers(*facts.shape), factors_ = c.factors;
+  }
+  if (c.align) {
+    aligned_ = facts.shape;
+    for (TokenType &type : tokens_.types)
+      type.exchangeable = false; // units have their places now
+  }
+  if (!c.own_coders)
+    return;
+  std::vector<TokenType> types;
+  for (const TokenType &type : tokens_.types)
+    for (int i = 0; i < (type.exchangeable ? 1 : type.count); ++i)
+      types.push_back({type.name, type.exchangeable ? type.count : 1, type.width, type.exchangeable});
+  tokens_.types = std::move(types);
+}
+
+bool TokenCoder::has_padding() const {
+  return std::any_of(tokens_.place.begin(), tokens_.place.end(), [](std::int32_t place) { return place < 0; });
+}
+
+WeightTransformerShape TokenCoder::shape(const TransformerConfig &c) const {
+  return {
+      tokens_.types, c.width,        c.layers, c.heads,   c.features, c.arithmetic, Conditions(c.conditions).shapes(),
+      c.start,       c.condition_by, c.places, c.qk_norm, c.recompute};
+}
+
+std::vector<std::size_t> TokenCoder::groups() const {
+  std::vector<std::size_t> group(tokens_.size());
+  const auto tensor_of = [&](std::int32_t place) {
+    const auto after = std::upper_bound(layout_.begin(), layout_.end(), std::size_t(place),
+                                        [](std::size_t at, const TensorPlace &t) { return at < t.offset; });
+    return std::size_t(after - layout_.begin()) - 1;
+  };
+  std::vector<std::size_t> first_of(layout_.size(), tokens_.size()); // element of each tensor; of all, for global
+  std::size_t at = 0;
+  for (const TokenType &type : tokens_.types)
+    for (int i = 0; i < type.count; ++i)
+      for (int e = 0; e < type.width; ++e, ++at) {
+        group[at] = type.exchangeable ? at - std::size_t(i) * std::size_t(type.width) : at;
+        if (normalizer_ == NormalizerKind::coordinate || tokens_.place[at] < 0)
+          continue;
+        std::size_t &first = first_of[normalizer_ == NormalizerKind::tensor ? tensor_of(tokens_.place[at]) : 0];
+        first = std::min(first, at), group[at] = first;
+      }
+  return group;
+}
+
+void TokenCoder::encode(float *tokens, float *theta) const {
+  if (balanced_)
+    theta::balance(theta, *balanced_);
+  tokens_.tokenise(tokens, theta);
+}
+
+std::map<std::size_t, UnitOrders> TokenCoder::orders(const ZooReader &zoo, const std::vector<std::size_t> &rows) const {
+  std::map<std::size_t, UnitOrders> all;
+  if (!aligned_)
+    return all;
+  const auto balanced = [&](std::size_t row) {
+    std::vector<float> theta(zoo.parameters());
+    zoo.theta(row, theta.data());
+    if (balanced_)
+      theta::balance(theta.data(), *balanced_);
+    return theta;
+  };
+  const auto reference = balanced(rows.front());
+  std::vector<UnitOrders> found(rows.size());
+#pragma omp parallel for schedule(dynamic, 16)
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    found[i] = match_units(balanced(rows[i]).data(), reference.data(), *aligned_);
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    all[rows[i]] = std::move(found[i]);
+  return all;
+}
+
+void TokenCoder::align(float *theta, const UnitOrders &orders) const {
+  for (std::size_t layer = 0; layer < orders.size(); ++layer)
+    permute_units(theta, *aligned_, int(layer), orders[layer]);
+}
+
+void TokenCoder::balance(Stream &s, float *theta, int networks) const {
+  if (!balanced_)
+    return;
+  for (int pass = 0; pass < balance_passes(*balanced_); ++pass)
+    balance_units<float>(s, theta, networks, unit_layers(*balanced_), unit_balance(*balanced_));
+}
+
+UnitShuffle TokenCoder::shuffle(std::uint64_t seed, std::uint32_t first_stream) const {
+  return {shuffled_, factors_, {seed, Purpose::unit_order, first_stream, 0}};
+}
+
+} // namespace theta

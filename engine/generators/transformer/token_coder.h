@@ -1,0 +1,44 @@
+// How a zoo's networks become the tokens that the weight transformer sees, and what it may do to them on the way.
+#pragma once
+#include "data/zoo_reader.h"
+#include "engine/generators/network_facts.h"
+#include "engine/weights/tokens.h"
+#include "transformer.h"
+#include <map>
+
+namespace theta {
+
+// Networks to tokens and back.
+class TokenCoder {
+public:
+  TokenCoder(const TransformerConfig &, const NetworkFacts &); // throws InputError for networks that it cannot cut
+  const Tokens &tokens() const { return tokens_; }
+  bool has_padding() const;
+  WeightTransformerShape shape(const TransformerConfig &) const;
+
+  // Which elements share their mean and deviation: element e has those of element groups()[e].
+  std::vector<std::size_t> groups() const;
+
+  void encode(float *tokens, float *theta) const; // in host memory; theta [V] is balanced in place
+
+  // The orders that bring networks' units to those of the first of `rows`, both balanced; empty where config.align is
+  // not set. Some milliseconds a network of 64 units, on all cores.
+  std::map<std::size_t, UnitOrders> orders(const ZooReader &, const std::vector<std::size_t> &rows) const;
+  void align(float *theta, const UnitOrders &) const;
+
+  // On the stream's device, theta [networks, V].
+  void balance(Stream &, float *theta, int networks) const;
+  // For gather_tokens: the configuration's random order and factors, network n's of stream first_stream + n; nothing
+  // moves where it has none.
+  UnitShuffle shuffle(std::uint64_t seed, std::uint32_t first_stream) const;
+
+private:
+  std::vector<TensorPlace> layout_;
+  NormalizerKind normalizer_;
+  std::optional<NetworkShape> balanced_, aligned_;
+  UnitLayers shuffled_;
+  UnitFactors factors_;
+  Tokens tokens_;
+};
+
+} // namespace theta

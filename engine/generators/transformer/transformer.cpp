@@ -1,0 +1,135 @@
+#include "transformer.h"
+#include "engine/generators/generator_file.h"
+#include "engine/settings/json_keys.h"
+#include "kernels/device/names.h"
+#include "token_coder.h"
+
+namespace theta {
+
+namespace {
+
+constexpr const char *kind = "weight transformer";
+constexpr std::array origin_names{"zoo", "stream"};
+constexpr std::array way_names{"modulation", "tokens"};
+constexpr std::array place_names{"learned", "sinusoidal"};
+
+// The order in which files have the settings, where it is not that of configurations.
+const std::vector<std::string> file_order{"conditions", "start", "residual", "condition_by", "drop"};
+
+} // namespace
+
+NetworkOrigin network_origin_named(std::string_view name) {
+  return value_named<NetworkOrigin>(name, origin_names, "source");
+}
+const char *name_of(NetworkOrigin origin) { return origin_names[std::size_t(origin)]; }
+ConditionWay condition_way_named(std::string_view name) {
+  return value_named<ConditionWay>(name, way_names, "condition_by");
+}
+const char *name_of(ConditionWay way) { return way_names[std::size_t(way)]; }
+PlaceKind place_kind_named(std::string_view name) { return value_named<PlaceKind>(name, place_names, "places"); }
+const char *name_of(PlaceKind kind) { return place_names[std::size_t(kind)]; }
+
+void describe(Keys &keys, TransformerConfig &c) {
+  keys("source", c.source, network_origin_named);
+  keys("draws", c.draws, positive);
+  keys("tokens", c.tokens);
+  keys("chunk", c.chunk, Limits{1, 1 << 20});
+  keys("own_coders", c.own_coders);
+  keys("normalizer", c.normalizer, normalizer_named);
+  keys("balance", c.balance);
+  keys("align", c.align);
+  keys("shuffle", c.shuffle);
+  keys("flip", c.factors.signs);
+  keys("rescale", c.factors.spread, Limits{0, 2});
+  keys("noise", c.noise, noise_schedule_named);
+  keys("objective", c.objective, objective_named);
+  keys("conditions", c.conditions);
+  keys("condition_by", c.condition_by, condition_way_named);
+  keys("drop", c.drop, share);
+  keys("start", c.start);
+  keys("residual", c.residual);
+  keys("width", c.width, Limits{1, 1 << 14});
+  keys("layers", c.layers, Limits{1, 256});
+  keys("heads", c.heads, Limits{1, 1024});
+  keys("features", c.features, Limits{4, 1 << 14});
+  keys("places", c.places, place_kind_named);
+  keys("qk_norm", c.qk_norm);
+  keys("warmup", c.warmup, not_negative);
+  keys("beta2", c.beta2, Limits{0, 0.9999999});
+  keys("accumulate", c.accumulate, positive);
+  keys("recompute", c.recompute);
+  keys("probe_every", c.probe_every, not_negative);
+  keys("arithmetic", c.arithmetic, arithmetic_named);
+  keys.group("recipe", [&] { describe(keys, c.recipe); });
+}
+
+void check(const TransformerConfig &c) {
+  const auto wrong = [](const char *key, auto found, auto... expected) {
+    throw InputError("fit.transformer.", key, ": found ", found, ", expected ", expected...);
+  };
+  if (c.width % c.heads != 0)
+    wrong("heads", c.heads, "a divisor of width, ", c.width);
+  if (c.features % 2 != 0)
+    wrong("features", c.features, "an even number");
+  if (c.recipe.batch % (c.accumulate * c.draws) != 0)
+    wrong("batch", c.recipe.batch, "a multiple of draws·accumulate, ", c.draws * c.accumulate);
+  if (c.noise == NoiseSchedule::logit_normal && c.objective == Objective::eps)
+    wrong("objective", "eps", "another with noise = logit-normal, where it is not determined at t = 1");
+  const Conditions conditions(c.conditions);
+  if (conditions.of_start() && !c.start)
+    wrong("start", "false", "true for conditions on the network that is started from");
+  if (c.residual && !(c.start && c.objective == Objective::x0))
+    wrong("residual", "true", "false but with start = true and objective = x0");
+  if (c.align && (c.start || c.shuffle || c.source == NetworkOrigin::stream))
+    wrong("align", "true", "false with start, shuffle or source = stream");
+  if ((c.factors.signs || c.factors.spread > 0) && (!c.shuffle || c.balance))
+    wrong(c.factors.signs ? "flip" : "rescale", c.factors.signs ? "true" : "more than 0",
+          "otherwise but with shuffle = true and balance = false");
+}
+
+void save_transformer(const std::filesystem::path &path, const Transformer &t, const std::string &key) {
+  const TokenCoder coder(t.config, network_facts(t.networks, path.string()));
+  const WeightTransformer<float> model(coder.shape(t.config));
+  std::vector<TensorSource> tensors;
+  for (const auto &[name, values] : {std::pair{"tokens.mean", &t.mean}, {"tokens.std", &t.std}})
+    tensors.push_back({name, Dtype::f32, {std::int64_t(values->size())}, values->data()});
+  static_assert(sizeof(ConditionRange) == 2 * sizeof(float));
+  if (!t.ranges.empty())
+    tensors.push_back({"conditions.range", Dtype::f32, {std::int64_t(t.ranges.size()), 2}, t.ranges.data()});
+  for (const auto &place : model.parameters().places())
+    tensors.push_back({place.name, Dtype::f32, place.shape, t.weights.data() + place.offset});
+  TransformerConfig config = t.config;
+  Json about = {{"kind", kind}, {"config", json_of([&](Keys &keys) { describe(keys, config); }, file_order)}};
+  put_networks(about, t.networks);
+  write_safetensors(path, tensors, {{"theta", about.dump()}, {"key", key}});
+}
+
+Transformer load_transformer(const std::filesystem::path &path) {
+  const Safetensors file(path);
+  const std::string where = path.string();
+  const Json about = about_generator(file, kind);
+  Transformer t;
+  read_json(field<Json>(about, "config", where), where, [&](Keys &keys) { describe(keys, t.config); });
+  try {
+    check(t.config);
+  } catch (const InputError &e) {
+    throw InputError(where, ": ", e.what());
+  }
+  t.networks = networks_of(about, where);
+  const TokenCoder coder(t.config, network_facts(t.networks, where));
+  const WeightTransformer<float> model(coder.shape(t.config));
+  const auto size = std::int64_t(model.size());
+  t.mean = file.read<float>("tokens.mean", {size}), t.std = file.read<float>("tokens.std", {size});
+  if (const std::size_t n = t.config.conditions.size(); n > 0) {
+    const auto ranges = file.read<float>("conditions.range", {std::int64_t(n), 2});
+    for (std::size_t k = 0; k < n; ++k)
+      t.ranges.push_back({ranges[2 * k], ranges[2 * k + 1]});
+  }
+  for (const auto &place : model.parameters().places()) {
+    const auto part = file.read<float>(place.name, place.shape);
+    t.weights.insert(t.weights.end(), part.begin(), part.end());
+  }
+  return t;
+}
+
+} // namespace theta

@@ -1,0 +1,75 @@
+// The weight transformer whole: its settings, what a trained one is, and its file.
+#pragma once
+#include "engine/diffusion/solver.h"
+#include "engine/generators/conditions.h"
+#include "engine/generators/fit_recipe.h"
+#include "engine/weights/normalizer.h"
+#include "engine/weights/symmetry.h"
+#include "weight_transformer.h"
+
+namespace theta {
+
+// Where training networks come from: the run's zoo, or a zoo without end of the same recipe.
+enum class NetworkOrigin { zoo, stream };
+NetworkOrigin network_origin_named(std::string_view name); // throws InputError
+const char *name_of(NetworkOrigin);
+ConditionWay condition_way_named(std::string_view name); // throws InputError
+const char *name_of(ConditionWay);
+PlaceKind place_kind_named(std::string_view name); // throws InputError
+const char *name_of(PlaceKind);
+
+struct TransformerConfig {
+  NetworkOrigin source = NetworkOrigin::zoo;
+  int draws = 1;                 // of noise for each network of a batch, which then holds batch/draws networks
+  std::string tokens = "neuron"; // a tokenizer of engine/weights/tokens.h
+  int chunk = 1000;              // elements, for tokenizers that cut
+  bool own_coders = false;       // an encoder and decoder for every token that is not exchangeable (G.pt)
+  NormalizerKind normalizer = NormalizerKind::coordinate; // of the tokens; exchangeable ones share theirs
+  // Equal norms, or phases and signs, of units (symmetry.h).
+  bool balance = true;
+  // Units where they are nearest to those of one network of the zoo, and then with places.
+  bool align = false;
+  // Units of hidden layers in a new random order at every step, and with random signs or scales.
+  bool shuffle = false;
+  UnitFactors factors;
+
+  NoiseSchedule noise = NoiseSchedule::logit_normal;
+  Objective objective = Objective::velocity;
+  std::vector<std::string> conditions; // conditions.h
+  bool start = false;                  // a network of the same run, some steps earlier, is told
+  bool residual = false;               // the model learns the difference from the start
+  ConditionWay condition_by = ConditionWay::modulation;
+  double drop = 0.1; // the share of networks that are told nothing, and of the rest, of each condition left untold
+
+  int width = 96, layers = 3, heads = 4, features = 64;
+  PlaceKind places = PlaceKind::learned;
+  bool qk_norm = false;
+  FitRecipe recipe{.steps = 4000, .batch = 64, .lr = 2e-3, .weight_decay = 0.01, .ema_decay = 0.999};
+  long warmup = 200;
+  double beta2 = 0.99;
+  int accumulate = 1;     // parts of a batch, whose gradients are added up
+  bool recompute = false; // blocks run again in the backward pass, in place of keeping what it needs
+  long probe_every = 0;   // steps between looks at samples in training; 0: none
+  Arithmetic arithmetic = Arithmetic::fp32;
+};
+
+// The settings of [fit.transformer].
+void describe(Keys &, TransformerConfig &);
+// Throws InputError for a configuration that cannot be, naming its key.
+void check(const TransformerConfig &);
+
+// A trained one, in host memory.
+struct Transformer {
+  TransformerConfig config;
+  ZooFormat networks;                 // what it generates
+  std::vector<float> mean, std;       // [S], of the tokens' elements
+  std::vector<ConditionRange> ranges; // of its conditions
+  std::vector<float> weights;
+};
+
+// One self-contained file. Atomic. Throws Error.
+void save_transformer(const std::filesystem::path &, const Transformer &, const std::string &key);
+// Throws InputError where the file is damaged or another generator's.
+Transformer load_transformer(const std::filesystem::path &);
+
+} // namespace theta

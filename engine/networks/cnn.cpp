@@ -1,0 +1,134 @@
+#include "cnn.h"
+#include "data/json.h"
+#include "kind.h"
+#include <algorithm>
+
+namespace theta {
+
+namespace {
+
+Layout cnn_layout(const NetworkShape &shape) {
+  const CnnTraining p = cnn_training_of(shape, 1);
+  Layout layout;
+  for (int l = 0; l < p.layers; ++l) {
+    const CnnLayer &layer = p.layer[l];
+    const std::int64_t out = layer.channels, in = p.in_channels(l), kernel = layer.kernel;
+    const bool linear = l >= int(shape.convolutions.size());
+    add_layer(layout, linear ? text("fc", l + 1 - int(shape.convolutions.size())) : text("conv", l + 1),
+              linear ? Shape{out, p.in_size(l)} : Shape{out, in, kernel, kernel}, p.taps(l),
+              linear ? layer.channels : int(out * kernel * kernel), l == 0, shape.initialisation);
+  }
+  return layout;
+}
+
+class CnnRuns : public WholeRuns {
+public:
+  CnnRuns(const NetworkShape &shape, int batch) : p_(cnn_training_of(shape, batch)) {}
+
+  bool fit(Backend backend) const override { return cnn_training_fits(backend, p_); }
+  std::size_t workspace(Backend backend, int networks) const override {
+    return cnn_training_workspace(backend, p_, networks);
+  }
+  double flops_of_a_step() const override {
+    double sum = 0;
+    for (int l = 0; l < p_.layers; ++l)
+      sum += (l > 0 ? 6.0 : 4.0) * multiply_adds_of(p_, l);
+    return sum * p_.batch;
+  }
+  double bytes_of_a_step() const override { return double(p_.batch) * p_.in_size(0); }
+  void train(Stream &s, const TrainingRuns<float> &runs, const Examples &examples, long first, long last,
+             void *workspace) const override {
+    train_cnns<float>(s, runs, examples.images, p_, first, last, workspace);
+  }
+  void evaluate(Stream &s, float *loss, std::uint32_t *wrong, const float *theta, const Activation *act,
+                const std::uint32_t *, int networks, const Examples &examples, void *workspace) const override {
+    evaluate_cnns<float>(s, loss, wrong, theta, act, networks, examples.images, p_, workspace);
+  }
+
+private:
+  CnnTraining p_;
+};
+
+class CnnKind : public NetworkKind {
+public:
+  const char *name() const override { return "cnn"; }
+  bool sees_places() const override { return true; }
+
+  // One list a property, one entry a convolution.
+  void describe(Keys &keys, NetworkShape &shape) const override {
+    std::vector<int> channels, kernels, pools;
+    for (const CnnLayer &layer : shape.convolutions)
+      channels.push_back(layer.channels), kernels.push_back(layer.kernel), pools.push_back(layer.pool);
+    keys("channels", channels, positive);
+    keys("kernels", kernels, positive);
+    keys("pools", pools, Limits{1, 2});
+    if (kernels.size() != channels.size() || pools.size() != channels.size())
+      throw InputError("network: found ", channels.size(), " channels, ", kernels.size(), " kernels and ", pools.size(),
+                       " pools, expected one of each for every convolution");
+    shape.convolutions.clear();
+    for (std::size_t i = 0; i < channels.size(); ++i)
+      shape.convolutions.push_back({channels[i], kernels[i], pools[i]});
+  }
+  void check_unused(const NetworkShape &shape) const override {
+    if (!shape.convolutions.empty())
+      throw InputError("network.channels: found convolutions, expected none but with kind = \"cnn\"");
+  }
+
+  Layout layout(const NetworkShape &shape) const override { return cnn_layout(shape); }
+  int inputs(const NetworkShape &shape) const override { return shape.side * shape.side; }
+  int outputs(const NetworkShape &shape) const override { return shape.widths.back(); }
+  Symmetries symmetries(const NetworkShape &shape) const override {
+    const CnnTraining p = cnn_training_of(shape, 1);
+    Symmetries groups;
+    for (int l = 0; l + 1 < p.layers; ++l) {
+      const auto at = std::size_t(2 * l);
+      const bool flat = l + 1 == int(shape.convolutions.size()); // the next layer reads a channel's whole image
+      groups.push_back(
+          {p.layer[l].channels,
+           {{UnitAxis::Role::bias, at + 1, 0},
+            {UnitAxis::Role::incoming, at, 0},
+            {UnitAxis::Role::outgoing, at + 2, 1, flat ? p.layer[l + 1].kernel * p.layer[l + 1].kernel : 1}},
+           p.layer[l].pool > 1});
+    }
+    return groups;
+  }
+  std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &shape, int batch) const override {
+    return std::make_shared<CnnRuns>(shape, batch);
+  }
+  void write(Json &to, const NetworkShape &shape) const override {
+    to["side"] = shape.side, to["convolutions"] = Json::array();
+    for (const CnnLayer &c : shape.convolutions)
+      to["convolutions"].push_back({{"channels", c.channels}, {"kernel", c.kernel}, {"pool", c.pool}});
+  }
+  void read(const Json &from, NetworkShape &shape) const override {
+    shape.side = from.value("side", 0);
+    for (const Json &c : from.value("convolutions", Json::array()))
+      shape.convolutions.push_back({c.at("channels").get<int>(), c.at("kernel").get<int>(), c.at("pool").get<int>()});
+  }
+};
+
+} // namespace
+
+CnnTraining cnn_training_of(const NetworkShape &shape, int batch) {
+  CnnTraining p{.channels = 1, .side = shape.side, .layers = 0, .layer = {}, .batch = batch};
+  if (shape.widths.empty() || shape.convolutions.size() + shape.widths.size() > most_cnn_layers)
+    throw InputError("network: found ", shape.convolutions.size(), " convolutions and ", shape.widths.size(),
+                     " linear layers, expected at least one linear layer and ", most_cnn_layers, " layers at most");
+  const auto add = [&](const CnnLayer &layer, const char *what) {
+    check_width(layer.channels);
+    const int side = p.in_side(p.layers);
+    if (layer.kernel < 1 || (layer.pool != 1 && layer.pool != 2) || (side - layer.kernel + 1) / layer.pool < 1)
+      throw InputError("network: ", what, ' ', p.layers + 1, ": a kernel of ", layer.kernel, " and pooling by ",
+                       layer.pool, " leave nothing of an image of side ", side);
+    p.layer[p.layers++] = layer;
+  };
+  for (const CnnLayer &layer : shape.convolutions)
+    add(layer, "convolution");
+  for (const int width : shape.widths)
+    add({width, p.in_side(p.layers), 1}, "layer");
+  return p;
+}
+
+std::unique_ptr<const NetworkKind> make_cnn_kind() { return std::make_unique<CnnKind>(); }
+
+} // namespace theta

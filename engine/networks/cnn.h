@@ -1,0 +1,11 @@
+// Classifiers of convolutions ("conv1.weight" [out, in, kernel, kernel], "conv1.bias", ...), each with max pooling and
+// an activation, and linear layers ("fc1.weight" [out, in], ...): ModelZoos (Schürholt et al., 2022).
+#pragma once
+#include "network.h"
+
+namespace theta {
+
+// As the operation that trains whole runs takes it. Throws InputError for more layers than it has.
+CnnTraining cnn_training_of(const NetworkShape &, int batch);
+
+} // namespace theta

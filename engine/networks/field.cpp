@@ -1,0 +1,65 @@
+// Fields: perceptrons of a point's coordinates, with a signal's value there for their output (SIREN: Sitzmann et al.,
+// 2020; occupancies with octaves: Mildenhall et al., "NeRF", 2020).
+#include "data/json.h"
+#include "kernels/runs/field_training.h"
+#include "perceptron.h"
+
+namespace theta {
+
+namespace {
+
+class FieldRuns : public WholeRuns {
+public:
+  FieldRuns(const NetworkShape &shape, int batch) : p_(mlp_training_of(shape, batch)) {}
+
+  bool fit(Backend backend) const override { return field_training_fits(backend, p_); }
+  std::size_t workspace(Backend backend, int networks) const override {
+    return field_training_workspace(backend, p_, networks);
+  }
+  double flops_of_a_step() const override { return perceptron_flops(p_); }
+  double bytes_of_a_step() const override { return double(p_.batch) * (4.0 * p_.widths[0] + p_.widths[p_.layers]); }
+  void train(Stream &s, const TrainingRuns<float> &runs, const Examples &examples, long first, long last,
+             void *workspace) const override {
+    train_fields<float>(s, runs, examples.field, p_, first, last, workspace);
+  }
+  void evaluate(Stream &s, float *loss, std::uint32_t *, const float *theta, const Activation *act,
+                const std::uint32_t *signal, int networks, const Examples &examples, void *workspace) const override {
+    evaluate_fields<float>(s, loss, theta, act, signal, networks, examples.field, p_, workspace);
+  }
+
+private:
+  MlpTraining p_;
+};
+
+class FieldKind : public NetworkKind {
+public:
+  const char *name() const override { return "field"; }
+  bool is_classifier() const override { return false; }
+  void describe(Keys &keys, NetworkShape &shape) const override { keys("octaves", shape.octaves, Limits{0, 16}); }
+  void check_unused(const NetworkShape &shape) const override {
+    if (shape.octaves > 0)
+      throw InputError("network.octaves: found ", shape.octaves, ", expected 0 but with kind = \"field\"");
+  }
+  Layout layout(const NetworkShape &shape) const override { return perceptron_layout(shape); }
+  int inputs(const NetworkShape &shape) const override { return shape.widths.front(); }
+  int outputs(const NetworkShape &shape) const override { return shape.widths.back(); }
+  Symmetries symmetries(const NetworkShape &shape) const override { return perceptron_symmetries(shape); }
+  void check_fits(const NetworkShape &shape, const DatasetSizes &sizes) const override {
+    const int inputs = sizes.dimensions * (1 + 2 * shape.octaves);
+    if (shape.widths.front() != inputs || shape.widths.back() != 1)
+      throw InputError("network.widths: found ", shape.widths.front(), " inputs and ", shape.widths.back(),
+                       " outputs, expected ", inputs, " for ", sizes.dimensions, " coordinates with ", shape.octaves,
+                       " octaves, and 1");
+  }
+  std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &shape, int batch) const override {
+    return std::make_shared<FieldRuns>(shape, batch);
+  }
+  void write(Json &to, const NetworkShape &shape) const override { to["octaves"] = shape.octaves; }
+  void read(const Json &from, NetworkShape &shape) const override { shape.octaves = from.value("octaves", 0); }
+};
+
+} // namespace
+
+std::unique_ptr<const NetworkKind> make_field_kind() { return std::make_unique<FieldKind>(); }
+
+} // namespace theta

@@ -1,0 +1,75 @@
+#include "kind.h"
+#include "data/json.h"
+#include <algorithm>
+#include <cmath>
+
+namespace theta {
+
+namespace {
+
+NetworkKinds &kinds() {
+  static NetworkKinds all = [] {
+    NetworkKinds made;
+    made.push_back(make_mlp_kind());
+    made.push_back(make_field_kind());
+    made.push_back(make_cnn_kind());
+    return made;
+  }();
+  return all;
+}
+
+} // namespace
+
+const NetworkKinds &network_kinds() { return kinds(); }
+
+bool add_network_kind(std::unique_ptr<const NetworkKind> kind) {
+  kinds().push_back(std::move(kind));
+  return true;
+}
+
+const NetworkKind *network_kind_named(std::string_view name) {
+  std::string known;
+  for (std::size_t i = 0; i < kinds().size(); ++i) {
+    if (name == kinds()[i]->name())
+      return kinds()[i].get();
+    known += text(i == 0 ? "" : i + 1 == kinds().size() ? " or " : ", ", kinds()[i]->name());
+  }
+  throw InputError("kind: found '", name, "', expected ", known);
+}
+
+const char *name_of(const NetworkKind *kind) { return kind->name(); }
+const NetworkKind *mlp_kind() { return kinds().front().get(); }
+
+void NetworkKind::check_fits(const NetworkShape &shape, const DatasetSizes &sizes) const {
+  if (sizes.dimensions != 2)
+    throw InputError("network.kind: found ", name(), ", expected field: the data are not images");
+  if (inputs(shape) != sizes.pixels || outputs(shape) != sizes.classes)
+    throw InputError("network.widths: found ", inputs(shape), " inputs and ", outputs(shape),
+                     " outputs, but the data has ", sizes.pixels, " pixels and ", sizes.classes, " classes");
+}
+
+void add_layer(Layout &layout, const std::string &name, Shape weight_shape, int in, int of_an_input, bool first,
+               Initialisation initialisation) {
+  Start weight = default_start(in), bias = weight;
+  switch (initialisation) {
+  case Initialisation::pytorch:
+    break;
+  case Initialisation::he:
+  case Initialisation::xavier:
+    weight.bound = std::sqrt(6.0 / (initialisation == Initialisation::he ? in : in + of_an_input)), bias.bound = 0;
+    break;
+  case Initialisation::siren:
+    weight.bound = first ? 1.0 / in : std::sqrt(6.0 / in) / 30;
+    break;
+  }
+  const std::int64_t out = weight_shape[0];
+  layout.add(name + ".weight", std::move(weight_shape), weight);
+  layout.add(name + ".bias", {out}, bias);
+}
+
+void check_width(int width) {
+  if (width < 1)
+    throw InputError("network.widths: found a width of ", width, ", expected at least 1");
+}
+
+} // namespace theta

@@ -1,0 +1,60 @@
+// A kind of networks: what a room of this folder says of the networks that it makes. To add one: a class in a file of
+// its own, and its line in kinds() (kind.cpp), or, outside of this folder, the line
+//   const bool added = theta::add_network_kind(std::make_unique<MyKind>());
+#pragma once
+#include "data/json_forward.h"
+#include "engine/settings/keys.h"
+#include "layered.h"
+#include "network.h"
+#include "symmetries.h"
+#include "whole_runs.h"
+
+namespace theta {
+
+class NetworkKind {
+public:
+  virtual ~NetworkKind() = default;
+  virtual const char *name() const = 0; // in configurations and files
+
+  // Whether the networks tell classes apart; else each has a signal of its own to learn.
+  virtual bool is_classifier() const { return true; }
+  // Whether a network must know the side of its images (NetworkShape::side).
+  virtual bool sees_places() const { return false; }
+
+  // The keys of [network] that are the kind's own. Throws InputError for what cannot be.
+  virtual void describe(Keys &, NetworkShape &) const {}
+  // Throws InputError where those keys are set in a shape of another kind.
+  virtual void check_unused(const NetworkShape &) const {}
+
+  // Of a shape of this kind: what network.h says of them.
+  virtual Layout layout(const NetworkShape &) const = 0;
+  virtual int inputs(const NetworkShape &) const = 0;
+  virtual int outputs(const NetworkShape &) const = 0;
+  virtual void check_fits(const NetworkShape &, const DatasetSizes &) const;
+  virtual Symmetries symmetries(const NetworkShape &) const = 0;
+
+  // Who trains and scores them. Whole runs: none where the shape is beyond the operation and the kind has another way;
+  // InputError where it has none. Layer by layer: none where the kind does not go so.
+  virtual std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &, int batch) const = 0;
+  virtual std::shared_ptr<LayeredNetworks<float>> layered(const NetworkShape &) const { return nullptr; }
+
+  // What files tell of a shape beside kind, widths and activation; read() may throw Json::exception.
+  virtual void write(Json &, const NetworkShape &) const {}
+  virtual void read(const Json &, NetworkShape &) const {}
+  // The shape of networks with such tensors, if they are of this kind and tensors tell.
+  virtual std::optional<NetworkShape> recognise(const std::vector<TensorPlace> &) const { return {}; }
+};
+
+using NetworkKinds = std::vector<std::unique_ptr<const NetworkKind>>;
+const NetworkKinds &network_kinds();
+bool add_network_kind(std::unique_ptr<const NetworkKind>); // true
+
+// Made by their rooms: perceptrons that classify, perceptrons of coordinates, convolutional classifiers.
+std::unique_ptr<const NetworkKind> make_mlp_kind(), make_field_kind(), make_cnn_kind();
+
+// Of `out` outputs with `in` weights each, an input having `of_an_input` weights: NAME.weight and NAME.bias.
+void add_layer(Layout &, const std::string &name, Shape weight_shape, int in, int of_an_input, bool first,
+               Initialisation);
+void check_width(int width); // throws InputError below 1
+
+} // namespace theta

@@ -1,0 +1,26 @@
+// What may be exchanged in a network without a change of its function, as data: groups of units (hidden units,
+// channels, later streams and heads), and for each the axes of tensors along which its units lie. All axes of a group
+// move by one permutation.
+#pragma once
+#include "layout.h"
+
+namespace theta {
+
+// An axis of a tensor of the layout. `run` neighbours of the axis are one unit's: the positions of a channel, where a
+// linear layer reads an image that was laid flat.
+struct UnitAxis {
+  enum class Role { incoming, bias, outgoing } role; // what the tensor is to the units
+  std::size_t tensor;                                // index in the layout
+  int axis;
+  int run = 1;
+};
+
+struct UnitGroup {
+  int units;
+  std::vector<UnitAxis> axes;
+  bool pooled = false; // by their maximum, before anything reads them: their sign is not free
+};
+
+using Symmetries = std::vector<UnitGroup>; // from the inputs to the outputs
+
+} // namespace theta

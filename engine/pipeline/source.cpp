@@ -1,0 +1,85 @@
+#include "source.h"
+#include "engine/analysis/novelty.h"
+#include <algorithm>
+
+namespace theta {
+
+Split split_of(const ZooReader &zoo) {
+  Split split;
+  const auto held_out = zoo.integers("held_out");
+  for (std::size_t row = 0; row < zoo.rows(); ++row)
+    (held_out[row] ? split.held_out : split.training).push_back(row);
+  return split;
+}
+
+namespace {
+
+// How many rows of the zoo generators may see, and may not, if no run diverges.
+std::pair<std::size_t, std::size_t> expected_split(const ZooRecipe &r, std::uint64_t seed) {
+  const auto checkpoints = checkpoint_steps(r, seed, 0).size();
+  const std::size_t items = r.networks > 1 ? std::size_t(r.networks) : checkpoints,
+                    each = r.networks > 1 ? checkpoints : 1;
+  std::size_t held_out = 0;
+  for (std::size_t i = 0; i < items; ++i)
+    held_out += is_held_out(long(i), r.held_out);
+  return {(items - held_out) * each, held_out * each};
+}
+
+} // namespace
+
+ZooTask task_of(const Config &c) {
+  return {.recipe = c.zoo.recipe,
+          .network = c.network,
+          .seed = c.seed,
+          .storage = c.zoo.storage == "bf16" ? Dtype::bf16 : Dtype::f32};
+}
+
+Source source_of(const Config &c, const DatasetSizes &sizes) {
+  if (c.zoo.from.empty()) {
+    const auto [training, held_out] = expected_split(c.zoo.recipe, c.seed);
+    return {training,
+            held_out,
+            {layout_of(c.network).places(), c.network},
+            is_classifier(c.network) ? std::optional(c.network) : std::nullopt};
+  }
+  const ZooReader zoo(c.zoo.from);
+  const Split split = split_of(zoo);
+  Source source{split.training.size(), split.held_out.size(), network_facts(zoo.format(), c.zoo.from), {}};
+  const auto &shape = source.facts.shape;
+  if (!shape)
+    return source;
+  if (is_classifier(*shape) && sizes.dimensions == 2 && inputs_of(*shape) == sizes.pixels &&
+      outputs_of(*shape) == sizes.classes)
+    source.network = shape;
+  return source;
+}
+
+GeneratorTask generator_task(const Config &c, const DatasetSizes &sizes, Backend backend, NetworkFacts networks,
+                             std::size_t training) {
+  GeneratorTask task{std::move(networks), training, c.seed, backend, c.sample.count, c.sample.batch, {}};
+  if (c.zoo.from.empty())
+    task.stream = StreamTask{c.zoo.recipe, c.network, sizes};
+  return task;
+}
+
+std::vector<MemoryPlan> plans_of(const Config &c, Backend backend) {
+  const DatasetSizes sizes = dataset_sizes(c.data.options());
+  const Source source = source_of(c, sizes);
+  std::vector<MemoryPlan> all;
+  if (c.zoo.from.empty())
+    all.push_back(ZooTrainer(task_of(c), sizes, backend).plan());
+  for (auto &plan : c.generators.chosen().plans(generator_task(c, sizes, backend, source.facts, source.training)))
+    all.push_back(std::move(plan));
+  if (source.network) {
+    const std::size_t references = std::min({std::size_t(c.eval.references), source.training, source.held_out});
+    const std::size_t images = c.eval.part == "test" ? sizes.test : sizes.validation;
+    if (images == 0)
+      throw InputError("eval.part: found ", c.eval.part, ", which holds no image");
+    all.push_back(NoveltyJudge(*source.network, images, c.eval.wave, references, std::size_t(c.eval.networks), backend,
+                               c.eval.distance)
+                      .plan());
+  }
+  return all;
+}
+
+} // namespace theta

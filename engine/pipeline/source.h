@@ -1,0 +1,30 @@
+// What a run learns from: the zoo that its configuration describes, or one that is there already; and what its
+// generator is made for.
+#pragma once
+#include "config.h"
+#include "data/zoo_reader.h"
+#include "engine/memory/plan.h"
+#include "engine/zoo/zoo_trainer.h"
+
+namespace theta {
+
+// Rows of a zoo by whether generators may see them.
+struct Split {
+  std::vector<std::size_t> training, held_out;
+};
+Split split_of(const ZooReader &);
+
+struct Source {
+  std::size_t training, held_out; // networks, if no run diverges
+  NetworkFacts facts;
+  std::optional<NetworkShape> network; // none: not a classifier that can be run on the data
+};
+Source source_of(const Config &, const DatasetSizes &);
+
+ZooTask task_of(const Config &); // without the places of its files
+GeneratorTask generator_task(const Config &, const DatasetSizes &, Backend, NetworkFacts, std::size_t training);
+
+// The memory plans of every stage, from the configuration and the headers of the data files alone.
+std::vector<MemoryPlan> plans_of(const Config &, Backend);
+
+} // namespace theta

@@ -1,0 +1,22 @@
+// Who trains and scores networks of a shape on a device.
+#pragma once
+#include "engine/networks/network.h"
+#include "engine/networks/whole_runs.h"
+#include <memory>
+
+namespace theta {
+
+// whole_runs: each network has a worker of its own for all its steps. layer_by_layer: all networks go through each
+// layer together (layerwise.h, networks/layered.h).
+enum class TrainerKind { whole_runs, layer_by_layer };
+
+// Whole runs where they fit, otherwise layer by layer. Throws InputError for what neither can do.
+TrainerKind trainer_for(Backend, const NetworkShape &, int batch);
+
+// The kind's whole runs; throws InputError where it has none for the shape.
+std::shared_ptr<const WholeRuns> whole_runs_of(const NetworkShape &, int batch);
+
+// In fp32: on cuda layer by layer, where that can be.
+TrainerKind exact_evaluator_for(Backend, const NetworkShape &);
+
+} // namespace theta
