@@ -28,6 +28,12 @@ std::size_t elements_of(const TensorPlace &place, std::size_t limit, const std::
 
 } // namespace
 
+const TensorPlace &tensor_at(const std::vector<TensorPlace> &layout, std::size_t at) {
+  const auto after = std::upper_bound(layout.begin(), layout.end(), at,
+                                      [](std::size_t i, const TensorPlace &t) { return i < t.offset; });
+  return *(after - 1);
+}
+
 std::string zoo_files::shard(std::size_t i) {
   std::string digits = std::to_string(i);
   return "shard-" + std::string(digits.size() < 5 ? 5 - digits.size() : 0, '0') + digits + ".safetensors";

@@ -16,6 +16,9 @@ struct TensorPlace {
   bool operator==(const TensorPlace &) const = default;
 };
 
+// The tensor that has element `at` of the flattened vector.
+const TensorPlace &tensor_at(const std::vector<TensorPlace> &layout, std::size_t at);
+
 struct Column {
   std::string name;
   Dtype dtype; // f32 or i64

@@ -3,7 +3,9 @@
 #include "json.h"
 #include "kernels/device/bf16.h"
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <numeric>
 
 namespace theta {
 
@@ -98,6 +100,24 @@ std::vector<float> ZooReader::numbers(std::string_view name) const {
       return {whole.begin(), whole.end()};
     }
   return floats(name);
+}
+
+std::vector<ZooReader::NotFinite> ZooReader::not_finite(std::span<const std::size_t> rows) const {
+  std::vector<NotFinite> found;
+  std::vector<float> values(parameters());
+  for (const std::size_t row : rows) {
+    theta(row, values.data());
+    const auto bad = std::find_if(values.begin(), values.end(), [](float x) { return !std::isfinite(x); });
+    if (bad != values.end())
+      found.push_back({row, tensor_at(format_.layout, std::size_t(bad - values.begin())).name, *bad});
+  }
+  return found;
+}
+
+std::vector<ZooReader::NotFinite> ZooReader::not_finite() const {
+  std::vector<std::size_t> all(rows_);
+  std::iota(all.begin(), all.end(), std::size_t(0));
+  return not_finite(all);
 }
 
 std::vector<std::size_t> ZooReader::corrupt_rows() const {

@@ -25,6 +25,15 @@ public:
   std::vector<float> floats(std::string_view column) const;
   std::vector<float> numbers(std::string_view column) const; // as floats, whatever they are
 
+  // The first value of each of `rows` that is not finite, where there is one.
+  struct NotFinite {
+    std::size_t row;
+    std::string tensor;
+    float value;
+  };
+  std::vector<NotFinite> not_finite(std::span<const std::size_t> rows) const;
+  std::vector<NotFinite> not_finite() const; // of all rows
+
   // Rows whose checksum does not match their bytes.
   std::vector<std::size_t> corrupt_rows() const;
 

@@ -27,23 +27,23 @@ private:
 // Nothing is printed while it lives.
 class Silence {
 public:
-  Silence() : out_(dup(STDOUT_FILENO)) {
+  Silence() : out_(dup(STDOUT_FILENO)), error_(dup(STDERR_FILENO)) {
     std::fflush(stdout);
     if (FILE *nowhere = std::fopen("/dev/null", "w")) {
-      dup2(fileno(nowhere), STDOUT_FILENO);
+      dup2(fileno(nowhere), STDOUT_FILENO), dup2(fileno(nowhere), STDERR_FILENO);
       std::fclose(nowhere);
     }
   }
   ~Silence() {
-    std::fflush(stdout);
-    dup2(out_, STDOUT_FILENO);
-    close(out_);
+    std::fflush(stdout), std::fflush(stderr);
+    dup2(out_, STDOUT_FILENO), dup2(error_, STDERR_FILENO);
+    close(out_), close(error_);
   }
   Silence(const Silence &) = delete;
   Silence &operator=(const Silence &) = delete;
 
 private:
-  int out_;
+  int out_, error_;
 };
 
 inline std::string contents(const std::filesystem::path &path) {

@@ -34,6 +34,7 @@ Json facts_of(const ZooReader &zoo) {
                 {"parameters", zoo.parameters()},
                 {"dtype", name_of(format.dtype)},
                 {"bytes", zoo.bytes()},
+                {"not_finite", zoo.not_finite().size()},
                 {"layout", layout},
                 {"columns", columns}};
   facts["facts"] = parse_json(format.facts, zoo.path().string());
@@ -75,6 +76,8 @@ void print_info(const ZooReader &zoo) {
   const Json &facts = j["facts"];
   fmt::print("{}: {} networks of {} parameters, {}, {}\n", zoo.path().string(), zoo.rows(), zoo.parameters(),
              name_of(zoo.format().dtype), text_of_bytes(zoo.bytes()));
+  if (const auto bad = j["not_finite"].get<std::size_t>(); bad > 0)
+    fmt::print("  {} networks hold a value that is not finite\n", bad);
   fmt::print("  architecture: {}\n", facts.contains("architecture") ? facts["architecture"].dump() : "unknown");
   for (const auto &place : zoo.format().layout)
     fmt::print("    {:<14} {:<12} at {}\n", place.name, text_of(place.shape), place.offset);
@@ -114,6 +117,9 @@ void verify(const ZooReader &zoo) {
   if (!corrupt.empty())
     throw InputError(zoo.path().string(), ": row ", corrupt.front(), " and ", corrupt.size() - 1, " more of ",
                      zoo.rows(), " do not match their checksums");
+  if (const auto bad = zoo.not_finite(); !bad.empty())
+    throw InputError(zoo.path().string(), ": row ", bad[0].row, ": '", bad[0].tensor, "' holds ", bad[0].value,
+                     ", and so do ", bad.size() - 1, " more of ", zoo.rows(), " rows, expected finite numbers");
   fmt::print("{}: {} rows match their checksums\n", zoo.path().string(), zoo.rows());
 }
 

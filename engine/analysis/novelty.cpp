@@ -48,14 +48,17 @@ void NoveltyJudge::start(Device device, const Dataset &data, const Images &part,
   Stream &s = *stream_;
   evaluator_.upload(s, data, part);
   const Scores scores = evaluator_.score_all(s, training_.theta.data(), references_);
+  training_broken_ = broken_networks(training_.theta, scores.loss);
+  held_out_broken_ = broken_networks(held_out_.theta, std::vector<float>(references_, 0.0f));
   copy(s, reference_wrong_, scores.wrong.data(), scores.wrong.size() * sizeof(std::uint32_t));
 
   std::vector<double> sum(parameters_);
   for (std::size_t i = 0; i < references_; ++i)
-    for (std::size_t c = 0; c < parameters_; ++c)
+    for (std::size_t c = 0; c < parameters_ && !training_broken_[i]; ++c)
       sum[c] += training_.theta[i * parameters_ + c];
+  const auto sound = double(std::count(training_broken_.begin(), training_broken_.end(), 0));
   for (const double total : sum)
-    centre_.push_back(float(total / double(references_)));
+    centre_.push_back(float(total / std::max(1.0, sound)));
   if (assigned_)
     return;
   for (auto [set, there] : {std::pair{&training_, training_there_}, {&held_out_, held_out_there_}}) {
@@ -75,12 +78,38 @@ std::vector<float> NoveltyJudge::distances(const float *references, const Networ
   return to_host(*stream_, distance_.get(), group.count * references_);
 }
 
-GroupReport NoveltyJudge::judge(const std::string &name, const NetworkSet &group) {
-  if (group.count > largest_group_)
-    throw Error("eval: a group of ", group.count, " networks, planned for ", largest_group_);
+// The group without its broken networks, and its scores.
+GroupReport NoveltyJudge::judge(const std::string &name, const NetworkSet &all) {
+  if (all.count > largest_group_)
+    throw Error("eval: a group of ", all.count, " networks, planned for ", largest_group_);
+  Stream &s = *stream_;
+  Scores scores = evaluator_.score_all(s, all.theta.data(), all.count);
+  const auto broken = broken_networks(all.theta, scores.loss);
+  NetworkSet group;
+  Scores sound;
+  const std::size_t words = evaluator_.words();
+  for (std::size_t i = 0; i < all.count; ++i) {
+    if (broken[i])
+      continue;
+    const auto part = [&]<class T>(std::vector<T> &to, const std::vector<T> &from, std::size_t each) {
+      to.insert(to.end(), from.begin() + std::ptrdiff_t(i * each), from.begin() + std::ptrdiff_t((i + 1) * each));
+    };
+    part(group.theta, all.theta, parameters_);
+    if (!all.source.empty())
+      part(group.source, all.source, 1);
+    part(sound.loss, scores.loss, 1), part(sound.accuracy, scores.accuracy, 1), part(sound.wrong, scores.wrong, words);
+    ++group.count;
+  }
+  GroupReport report = judge(name, group, std::move(sound));
+  report.networks = all.count, report.broken = all.count - group.count;
+  return report;
+}
+
+GroupReport NoveltyJudge::judge(const std::string &name, const NetworkSet &group, Scores scores) {
   Stream &s = *stream_;
   const std::size_t n = references_, networks = group.count;
-  Scores scores = evaluator_.score_all(s, group.theta.data(), networks);
+  if (networks == 0)
+    return {.name = name};
   copy(s, wrong_, scores.wrong.data(), scores.wrong.size() * sizeof(std::uint32_t));
   iou_matrix(s, iou_, wrong_, reference_wrong_, int(networks), int(n), evaluator_.words());
   const auto iou = to_host(s, iou_.get(), networks * n);
@@ -104,20 +133,21 @@ GroupReport NoveltyJudge::judge(const std::string &name, const NetworkSet &group
       return found == set.source.end() ? n : std::size_t(found - set.source.begin());
     };
     const std::size_t in_training = itself(training_), in_held_out = itself(held_out_);
-    const auto nearest = [&](const std::vector<float> &d, std::size_t left_out, bool one_less) {
+    const auto nearest = [&](const std::vector<float> &d, const std::vector<char> &broken, std::size_t left_out,
+                             bool one_less) {
       float best = std::numeric_limits<float>::infinity();
       for (std::size_t j = 0; j < n - (one_less ? 1 : 0); ++j)
-        if (j != left_out)
+        if (j != left_out && !broken[j])
           best = std::min(best, d[i * n + j]);
       return best;
     };
-    const float training = nearest(to_training, in_training, in_held_out < n);
-    const float held_out = nearest(to_held_out, in_held_out, in_training < n);
+    const float training = nearest(to_training, training_broken_, in_training, in_held_out < n);
+    const float held_out = nearest(to_held_out, held_out_broken_, in_held_out, in_training < n);
     nearer += training < held_out ? 1 : training == held_out ? 0.5 : 0;
     report.nearest_l2.push_back(training);
     float largest = 0;
     for (std::size_t j = 0; j < n; ++j)
-      if (j != in_training)
+      if (j != in_training && !training_broken_[j])
         largest = std::max(largest, iou[i * n + j]);
     report.max_iou.push_back(largest);
   }

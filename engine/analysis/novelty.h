@@ -11,7 +11,8 @@ namespace theta {
 struct GroupReport {
   std::string name;
   std::size_t networks = 0;
-  std::vector<float> accuracy, loss, max_iou, nearest_l2; // one value a network
+  std::size_t broken = 0;                                 // of them: weights or logits that are not finite
+  std::vector<float> accuracy, loss, max_iou, nearest_l2; // one value a network that is not broken
   Share memorised;
   double z_u = 0; // of nearest_l2 against that of held-out networks (statistics.h)
 };
@@ -28,6 +29,7 @@ const char *name_of(DistanceKind);
 //               held-out ones: 0.5 without memory, because both were drawn alike and the generator saw only one of
 //               them.
 // A network that is itself in a reference set is left out of it, and the other set then gives up one network too.
+// Broken networks are counted and take part in nothing, be they in the group or among the references.
 class NoveltyJudge {
 public:
   // Groups of at most `largest_group` networks of V parameters; `references` is n.
@@ -41,6 +43,7 @@ public:
   GroupReport judge(const std::string &name, const NetworkSet &group);
 
 private:
+  GroupReport judge(const std::string &name, const NetworkSet &sound, Scores);
   std::vector<float> distances(const float *references, const NetworkSet &set, const NetworkSet &group);
 
   std::size_t references_, largest_group_, parameters_;
@@ -53,6 +56,7 @@ private:
   std::unique_ptr<Stream> stream_;
   std::unique_ptr<Arena> arena_;
   NetworkSet training_, held_out_;
+  std::vector<char> training_broken_, held_out_broken_; // [n]
   std::vector<float> centre_; // the mean of the training references: distances do not change, their rounding does
 };
 

@@ -63,7 +63,7 @@ struct Work {
     });
   }
 
-  // Heun's method, as transformer_sample.h.
+  // Heun's method, as generators/transformer/sample.h.
   void sample(Stream &s, int steps) {
     const std::size_t n = std::size_t(batch) * model.size();
     const auto p = weights.parameters();

@@ -38,7 +38,8 @@ double Path::start() const { return alpha_bar_.empty() ? at(times(1).front()).no
 std::vector<double> Path::times(int steps) const {
   const int chain = int(alpha_bar_.size());
   if (steps < 1 || (chain > 0 && steps > chain))
-    throw InputError("solver: found ", steps, " steps, expected 1 to ", chain);
+    throw InputError("solver: found ", steps, " steps, expected ",
+                     chain > 0 ? text("1 to ", chain) : text("at least 1"));
   std::vector<double> all;
   for (int i = 0; i < steps; ++i) {
     const double share = steps > 1 ? double(i) / (steps - 1) : 0; // from the first to the last

@@ -26,7 +26,7 @@ Reading reading_of(Objective objective, const NoiseLevel<double> &level) {
   const auto target = target_of(objective, level);
   const double determinant = level.signal * target.noise - level.noise * target.signal;
   if (std::abs(determinant) < 1e-9)
-    throw InputError("sampler: found the objective ", name_of(objective), " at signal ", level.signal, " and noise ",
+    throw InputError("solver: found the objective ", name_of(objective), " at signal ", level.signal, " and noise ",
                      level.noise, ", expected one that determines x0 there");
   return {target.noise / determinant, -level.noise / determinant, -target.signal / determinant,
           level.signal / determinant};

@@ -4,6 +4,8 @@ namespace theta {
 
 Arena::Arena(Device device, const MemoryPlan &plan)
     : block_(device, plan.device_bytes()), host_(device, plan.host_bytes(), Memory::Kind::pinned) {
+  if (!plan.is_placed())
+    throw Error("arena ", plan.name(), ": the plan has not been placed");
   for (const auto &entry : plan.entries()) {
     if (device.backend == Backend::cuda && entry.dtype == Dtype::f64)
       throw Error("arena ", plan.name(), ": '", entry.name, "' is F64, which lives on the cpu alone");

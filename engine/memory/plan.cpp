@@ -73,6 +73,7 @@ void MemoryPlan::place() {
     entry.died = std::min(entry.died, clock_);
   device_bytes_ = place_block(false);
   host_bytes_ = place_block(true);
+  placed_ = true;
 }
 
 std::size_t MemoryPlan::bytes_of(MemoryClass kind) const {

@@ -64,6 +64,7 @@ public:
   void lives_beside(const MemoryPlan &other) { beside_ += other.device_bytes_; }
 
   const std::string &name() const { return name_; }
+  bool is_placed() const { return placed_; }
   const std::vector<Entry> &entries() const { return entries_; }
   template <class T> const Entry &operator[](const Tensor<T> &t) const { return entries_.at(t.entry_); }
   int ticks() const { return clock_; }
@@ -82,6 +83,7 @@ private:
   std::string name_;
   std::vector<Entry> entries_;
   int clock_ = 0;
+  bool placed_ = false;
   std::size_t device_bytes_ = 0, host_bytes_ = 0, beside_ = 0;
 };
 

@@ -2,6 +2,7 @@
 #include "data/atomic_file.h"
 #include "data/json.h"
 #include "data/mapped_file.h"
+#include <algorithm>
 #include <cmath>
 #include <fmt/core.h>
 
@@ -44,6 +45,7 @@ void write_eval(const std::filesystem::path &path, const std::vector<GroupReport
     groups.push_back(
         {{"name", r.name},
          {"networks", r.networks},
+         {"broken", r.broken},
          {"accuracy", summary(r.accuracy, true)},
          {"loss", summary(r.loss, false)},
          {"max_iou", summary(r.max_iou, false)},
@@ -67,6 +69,7 @@ std::vector<GroupReport> read_eval(const std::filesystem::path &path) {
     const auto column = [&](const char *name) { return floats(field<Json>(values, name, where)); };
     reports.push_back({field<std::string>(g, "name", where),
                        field<std::size_t>(g, "networks", where),
+                       g.value("broken", std::size_t(0)), // files of before say nothing of it
                        column("accuracy"),
                        column("loss"),
                        column("max_iou"),
@@ -85,15 +88,23 @@ std::string eval_key_of(const std::filesystem::path &path) {
 }
 
 std::string table_of(const std::vector<GroupReport> &reports) {
-  std::string out = fmt::format("{:<14} {:>5}  {:>15}  {:>7}  {:>8}  {:>15}  {:>17}  {:>20}  {:>7}\n", "group", "n",
-                                "accuracy %", "best %", "loss", "max IoU", "L2 to nearest", "memorised (95 %)", "Z_U");
+  const bool broken = std::any_of(reports.begin(), reports.end(), [](const auto &r) { return r.broken > 0; });
+  const auto column = [&](const std::string &text) { return broken ? fmt::format("  {:>6}", text) : ""; };
+  std::string out = fmt::format("{:<14} {:>5}{}  {:>15}  {:>7}  {:>8}  {:>15}  {:>17}  {:>20}  {:>7}\n", "group", "n",
+                                column("broken"), "accuracy %", "best %", "loss", "max IoU", "L2 to nearest",
+                                "memorised (95 %)", "Z_U");
   for (const auto &r : reports) {
     const Summary accuracy = summarise(r.accuracy), loss = summarise(r.loss), iou = summarise(r.max_iou),
                   l2 = summarise(r.nearest_l2);
-    out += fmt::format("{:<14} {:>5}  {:>7.2f} ± {:<5.2f}  {:>7.2f}  {:>8.4f}  {:>7.3f} ± {:<5.3f}  {:>9.4g} ± "
+    if (r.accuracy.empty()) {
+      out += fmt::format("{:<14} {:>5}{}  (none that works)\n", r.name, r.networks, column(std::to_string(r.broken)));
+      continue;
+    }
+    out += fmt::format("{:<14} {:>5}{}  {:>7.2f} ± {:<5.2f}  {:>7.2f}  {:>8.4f}  {:>7.3f} ± {:<5.3f}  {:>9.4g} ± "
                        "{:<5.3g}  {:>5.2f} ({:.2f}-{:.2f})   {:>7.2f}\n",
-                       r.name, r.networks, 100 * accuracy.mean, 100 * accuracy.std, 100 * accuracy.max, loss.mean,
-                       iou.mean, iou.std, l2.mean, l2.std, r.memorised.share, r.memorised.low, r.memorised.high, r.z_u);
+                       r.name, r.networks, column(std::to_string(r.broken)), 100 * accuracy.mean, 100 * accuracy.std,
+                       100 * accuracy.max, loss.mean, iou.mean, iou.std, l2.mean, l2.std, r.memorised.share,
+                       r.memorised.low, r.memorised.high, r.z_u);
   }
   return out;
 }

@@ -1,5 +1,5 @@
 // eval.json: what `theta eval` found, for programs, and as a table for people.
-//   {"groups": [{"name", "networks", "accuracy": {"mean", "std", "best"}, "loss": {...}, "max_iou": {...},
+//   {"groups": [{"name", "networks", "broken", "accuracy": {"mean", "std", "best"}, "loss": {...}, "max_iou": {...},
 //                "nearest_l2": {...}, "memorised": {"share", "low", "high", "n"}, "values": {...}}], "key"}
 // "best" is the highest accuracy, the lowest loss, the lowest max_iou and the largest nearest_l2 (the most novel
 // network); "values" holds every network's numbers.

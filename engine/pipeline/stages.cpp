@@ -81,7 +81,7 @@ std::string Stages::zoo_key() {
 }
 std::string Stages::fit_key() { return hash_of("fit 2\n" + zoo_key() + fit_text(run_.config)); }
 std::string Stages::sample_key() { return hash_of("sample 1\n" + fit_key() + sample_text(run_.config)); }
-std::string Stages::eval_key() { return hash_of("eval 2\n" + sample_key() + eval_text(run_.config)); }
+std::string Stages::eval_key() { return hash_of("eval 3\n" + sample_key() + eval_text(run_.config)); }
 
 std::string Stages::facts_of(const std::string &key, const std::string &what) {
   const Config &c = run_.config;
@@ -147,6 +147,11 @@ void Stages::fit() {
                        "a generator does not know which a network has");
   }
   const Split split = split_of(zoo);
+  if (const auto bad = zoo.not_finite(split.training); !bad.empty())
+    throw InputError("fit: ", zoo_path().string(), ": row ", bad[0].row, ": '", bad[0].tensor, "' holds ", bad[0].value,
+                     ", and so do ", bad.size() - 1,
+                     " more rows; expected finite numbers (`theta zoo import` leaves "
+                     "such networks out)");
   auto task = generator_task(run_.config, sizes_of(data()), run_.device.backend,
                              network_facts(zoo.format(), zoo_path().string()), split.training.size());
   if (task.stream)
@@ -198,7 +203,14 @@ void Stages::sample() {
   if (network_) {
     format.columns.push_back({"test_loss", Dtype::f32}), format.columns.push_back({"test_accuracy", Dtype::f32});
     scores = score(samples, std::size_t(c.sample.count));
-    accuracy = fmt::format("mean test accuracy {:.2f} %", 100 * summarise(scores.accuracy).mean);
+    const auto broken = broken_networks(samples, scores.loss);
+    std::vector<float> sound;
+    for (std::size_t i = 0; i < broken.size(); ++i)
+      if (!broken[i])
+        sound.push_back(scores.accuracy[i]);
+    accuracy = fmt::format("mean test accuracy {:.2f} %", 100 * summarise(sound).mean);
+    if (sound.size() < broken.size())
+      accuracy += fmt::format(", {} broken", broken.size() - sound.size());
   }
   ZooWriter writer(samples_path(), format, std::size_t(1) << 40);
   for (std::size_t i = 0; i < std::size_t(c.sample.count); ++i) {

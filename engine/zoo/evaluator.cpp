@@ -5,8 +5,20 @@
 #include "kernels/operations/reduce.h"
 #include "kernels/operations/softmax_cross_entropy.h"
 #include <algorithm>
+#include <cmath>
 
 namespace theta {
+
+std::vector<char> broken_networks(const std::vector<float> &theta, const std::vector<float> &loss) {
+  std::vector<char> broken;
+  const std::size_t v = theta.size() / std::max<std::size_t>(1, loss.size());
+  for (std::size_t i = 0; i < loss.size(); ++i) {
+    const auto first = theta.begin() + std::ptrdiff_t(i * v);
+    broken.push_back(!std::isfinite(loss[i]) ||
+                     !std::all_of(first, first + std::ptrdiff_t(v), [](float x) { return std::isfinite(x); }));
+  }
+  return broken;
+}
 
 Evaluator::Evaluator(const NetworkShape &shape, std::size_t images, int wave, Backend backend, TrainerKind kind)
     : shape_(shape), parameters_(layout_of(shape).size()), images_(is_classifier(shape) ? images : 0), wave_(wave),

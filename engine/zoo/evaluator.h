@@ -13,6 +13,9 @@ struct Scores {
   std::vector<std::uint32_t> wrong;  // [networks, words] bit masks (kernels/operations/counting.h)
 };
 
+// Of networks [networks, V] and their losses: 1 where a weight is not finite, or the loss (then a logit is not).
+std::vector<char> broken_networks(const std::vector<float> &theta, const std::vector<float> &loss);
+
 class Evaluator {
 public:
   // Classifiers: over `images` images; fields: over what look_at says. `wave` networks at a time. By whole runs, a

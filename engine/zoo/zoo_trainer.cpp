@@ -2,6 +2,7 @@
 #include "engine/memory/arena.h"
 #include "engine/training/interrupt.h"
 #include <algorithm>
+#include <cmath>
 #include <fmt/core.h>
 #include <future>
 #include <numeric>
@@ -199,7 +200,11 @@ void ZooTrainer::train(Work &w, long step, Journal &journal, Told &told) const {
     w.open.train(w.stream, w.examples, step, next);
     step = next;
     if (step % report_every == 0 || step == r.steps) {
-      const auto losses = w.open.losses(w.stream);
+      auto losses = w.open.losses(w.stream);
+      std::erase_if(losses, [](float loss) { return !std::isfinite(loss); }); // of runs that diverge
+      if (losses.empty())
+        throw Error("zoo: the loss of every run of wave ", w.wave + 1, " is not finite at step ", step, " of ", r.steps,
+                    "; a smaller zoo.lr usually helps");
       journal.metrics("zoo", long(w.wave) * r.steps + step,
                       {{"train_loss", std::accumulate(losses.begin(), losses.end(), 0.0) / double(losses.size())}});
     }

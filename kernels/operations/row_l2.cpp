@@ -32,7 +32,7 @@ void combine_l2(Stream &s, float *d, const float *squares_a, const float *square
   for (int i = 0; i < na; ++i)
     for (int j = 0; j < nb; ++j) {
       float &out = d[std::size_t(i) * nb + j];
-      out = std::sqrt(std::max(0.0f, squares_a[i] + squares_b[j] - 2 * out));
+      out = root_of_difference(squares_a[i] + squares_b[j] - 2 * out);
     }
 }
 

@@ -29,7 +29,7 @@ void row_squares(Stream &s, float *out, const float *x, int rows, std::size_t co
 
 void combine_l2(Stream &s, float *d, const float *squares_a, const float *squares_b, int na, int nb) {
   each(s, std::size_t(na) * nb,
-       [=] __device__(std::size_t i) { d[i] = sqrtf(fmaxf(0.0f, squares_a[i / nb] + squares_b[i % nb] - 2 * d[i])); });
+       [=] __device__(std::size_t i) { d[i] = root_of_difference(squares_a[i / nb] + squares_b[i % nb] - 2 * d[i]); });
 }
 
 } // namespace theta::cuda

@@ -17,8 +17,8 @@ struct MlpTraining {
 
 std::size_t parameters_of(const MlpTraining &); // V
 
-// Whether the two operations can hold such a network: on cuda up to 128 wide, a batch up to 128, and all but the
-// optimiser's state within 160 KiB of shared memory; on the cpu always.
+// Whether the two operations can hold such a network: on cuda up to 128 wide, where weights and a
+// piece of the batch fit into a multiprocessor's shared memory (resident.cuh); on the cpu always.
 bool mlp_training_fits(Backend, const MlpTraining &);
 
 // Bytes of workspace that they need on a device for `networks` networks.

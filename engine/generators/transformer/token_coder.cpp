@@ -44,9 +44,7 @@ WeightTransformerShape TokenCoder::shape(const TransformerConfig &c) const {
 std::vector<std::size_t> TokenCoder::groups() const {
   std::vector<std::size_t> group(tokens_.size());
   const auto tensor_of = [&](std::int32_t place) {
-    const auto after = std::upper_bound(layout_.begin(), layout_.end(), std::size_t(place),
-                                        [](std::size_t at, const TensorPlace &t) { return at < t.offset; });
-    return std::size_t(after - layout_.begin()) - 1;
+    return std::size_t(&tensor_at(layout_, std::size_t(place)) - layout_.data());
   };
   std::vector<std::size_t> first_of(layout_.size(), tokens_.size()); // element of each tensor; of all, for global
   std::size_t at = 0;
