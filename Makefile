@@ -74,7 +74,8 @@ EMULATED := $(filter-out kernels/device/device.cu kernels/operations/gemm_cublas
 SIMT_OBJECTS := $(patsubst %,$(SIMT)/%.o,$(ENGINE_SOURCES) $(TEST_SOURCES) $(wildcard tests/simt/*.cpp) $(EMULATED) \
   $(wildcard tests/simt/*.cu))
 
-LIBS := -L.deps/usr/lib/$(MULTIARCH) -l:libz.a -lpthread
+STATIC := -L.deps/usr/lib/$(MULTIARCH) -l:libminizip.a -l:libcsv.a -l:libz.a
+LIBS := $(STATIC) -lpthread
 ifeq ($(CUDA),1)
 LIBS += -L$(CUDA_HOME)/lib64 -lcudart_static $(CUBLAS_LIBRARY) -Wl,-rpath,$(dir $(CUBLAS_LIBRARY)) -lrt -ldl
 endif
@@ -91,8 +92,8 @@ $(NATIVE)/theta: $(PROGRAM) $(LIBRARY)
 $(NATIVE)/run-tests: $(TESTS) $(LIBRARY)
 	@echo 'link $@'; $(CXX) -fopenmp $^ $(LIBS) -o $@
 $(SIMT)/run-tests: $(SIMT_OBJECTS)
-	@echo 'link $@'; $(CXX) -fopenmp -fsanitize=address,undefined -rdynamic $^ -L.deps/usr/lib/$(MULTIARCH) -l:libz.a -ldl -o $@
-	@printf '%s\n' $^ > $(SIMT)/objects; echo '-L.deps/usr/lib/$(MULTIARCH) -l:libz.a' > $(SIMT)/libraries
+	@echo 'link $@'; $(CXX) -fopenmp -fsanitize=address,undefined -rdynamic $^ $(STATIC) -ldl -o $@
+	@printf '%s\n' $^ > $(SIMT)/objects; echo '$(STATIC)' > $(SIMT)/libraries
 	@echo '$(CXX) $(filter-out -MMD -MP -fopenmp,$(SIMTFLAGS)) $(subst -O1,-O0,$(SIMT_KERNEL)) -w' > $(SIMT)/kernel-command
 
 $(NATIVE)/%.cpp.o: %.cpp .deps/ready $(NATIVE)/flags

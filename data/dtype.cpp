@@ -10,8 +10,21 @@ struct Facts {
   const char *name;
   std::size_t bytes;
 };
-constexpr std::array<Facts, 9> facts{
-    {{"F32", 4}, {"F64", 8}, {"BF16", 2}, {"F16", 2}, {"U8", 1}, {"U32", 4}, {"I32", 4}, {"I64", 8}, {"U64", 8}}};
+constexpr std::array<Facts, 15> facts{{{"F32", 4},
+                                       {"F64", 8},
+                                       {"BF16", 2},
+                                       {"F16", 2},
+                                       {"U8", 1},
+                                       {"U32", 4},
+                                       {"I32", 4},
+                                       {"I64", 8},
+                                       {"U64", 8},
+                                       {"BOOL", 1},
+                                       {"I8", 1},
+                                       {"I16", 2},
+                                       {"U16", 2},
+                                       {"F8_E4M3", 1},
+                                       {"F8_E5M2", 1}}};
 } // namespace
 
 std::size_t size_of(Dtype d) { return facts[std::size_t(d)].bytes; }

@@ -6,7 +6,8 @@
 
 namespace theta {
 
-enum class Dtype { f32, f64, bf16, f16, u8, u32, i32, i64, u64 };
+// The first nine are those of theta's own files; the others are known so that files of others can be read around them.
+enum class Dtype { f32, f64, bf16, f16, u8, u32, i32, i64, u64, boolean, i8, i16, u16, f8_e4m3, f8_e5m2 };
 
 std::size_t size_of(Dtype);
 const char *name_of(Dtype);                            // safetensors' name: "F32", "BF16", ...

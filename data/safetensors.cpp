@@ -68,7 +68,10 @@ Safetensors::Safetensors(const std::filesystem::path &path) : file_(path) {
     throw InputError(where, ": header length: found ", length, ", but the file ends after ", all.size(), " bytes");
   data_start_ = length_bytes + length;
   const auto json = header();
-  const Json root = parse_json({reinterpret_cast<const char *>(json.data()), json.size()}, where + ": header");
+  const std::string_view written(reinterpret_cast<const char *>(json.data()), json.size());
+  if (written.find('\0') != std::string_view::npos)
+    throw InputError(where, ": header: found a NUL byte, expected JSON padded with spaces");
+  const Json root = parse_json(written, where + ": header");
   if (!root.is_object())
     throw InputError(where, ": header: expected a JSON object");
 

@@ -35,7 +35,9 @@ for kernel in kernels/*/*.cu; do
   [ -e "$base.cpp" ] || [ -e "${base%_*}.cpp" ] || fault "$kernel has no CPU reference beside it"
 done
 for folder in kernels kernels/* data engine engine/* engine/generators/* tools runs runs/records runs/studies tests tests/simt tests/golden; do
-  [ -d "$folder" ] && [ ! -e "$folder/README.md" ] && fault "$folder has no README.md"
+  [ -d "$folder" ] || continue
+  [ -e "$folder/README.md" ] || { fault "$folder has no README.md"; continue; }
+  head -n 1 "$folder/README.md" | grep -q '^# ' || fault "$folder/README.md has no heading"
 done
 
 if command -v clang-format >/dev/null; then

@@ -2,7 +2,8 @@
 #include "data/json.h"
 #include "engine/analysis/statistics.h"
 #include "engine/report/zoo_sheet.h"
-#include "engine/zoo/exchange.h"
+#include "engine/zoo/export.h"
+#include "engine/zoo/import.h"
 #include "tools/options.h"
 #include <algorithm>
 #include <array>
@@ -80,7 +81,7 @@ void print_info(const ZooReader &zoo) {
     fmt::print("  {} networks hold a value that is not finite\n", bad);
   fmt::print("  architecture: {}\n", facts.contains("architecture") ? facts["architecture"].dump() : "unknown");
   for (const auto &place : zoo.format().layout)
-    fmt::print("    {:<14} {:<12} at {}\n", place.name, text_of(place.shape), place.offset);
+    fmt::print("    {:<14} {:<12} at {}\n", printable(place.name), text_of(place.shape), place.offset);
   if (zoo.has_column("run") && facts.contains("networks")) {
     const auto kept = j["columns"]["run"]["distinct"].get<long>(), asked = facts["networks"].get<long>();
     fmt::print("  runs: {} trained, {} diverged and were dropped\n", asked, asked - kept);
@@ -95,10 +96,10 @@ void print_info(const ZooReader &zoo) {
     else if (one)
       same += fmt::format("  {} = {}", name, column["min"].dump());
     else if (column.contains("mean"))
-      fmt::print("  {:<15} mean {:.4g}, std {:.4g}, {:.4g} to {:.4g}\n", name, column["mean"].get<double>(),
+      fmt::print("  {:<15} mean {:.4g}, std {:.4g}, {:.4g} to {:.4g}\n", printable(name), column["mean"].get<double>(),
                  column["std"].get<double>(), column["min"].get<double>(), column["max"].get<double>());
     else
-      fmt::print("  {:<15} {} distinct, {} to {}\n", name, column["distinct"].get<std::size_t>(),
+      fmt::print("  {:<15} {} distinct, {} to {}\n", printable(name), column["distinct"].get<std::size_t>(),
                  column["min"].get<std::int64_t>(), column["max"].get<std::int64_t>());
   }
   if (!same.empty())
@@ -126,18 +127,29 @@ void verify(const ZooReader &zoo) {
 void add_exchange_commands(CLI::App &zoo, Action &action) {
   auto task = std::make_shared<ImportTask>();
   auto storage = std::make_shared<std::string>("f32");
-  auto *take_in = zoo.add_subcommand("import", "make a zoo of safetensors files, one a network");
-  take_in->add_option("FOLDER", task->directory, "where the files are")->required();
+  auto *take_in = zoo.add_subcommand("import", "make a zoo of networks in other programs' files");
+  take_in
+      ->add_option("FOLDER", task->directory,
+                   "where the files are (.safetensors, .pt, .pth, .npy, .npz), or one of them")
+      ->required();
   take_in->add_option("ZOO", task->zoo, "folder of the zoo to write")->required();
-  take_in->add_option("--pattern", task->pattern, "names of the files, as a shell's pattern (default *.safetensors)");
+  take_in->add_option("--pattern", task->pattern,
+                      "names of the files, as a shell's pattern: 'run-*/last.pt' (default all)");
   take_in->add_option("--metrics", task->metrics, "CSV file: a header, then a line for each file with numbers");
-  take_in->add_option("--activation", task->activation, "of the hidden layers, where the networks are MLPs");
+  take_in->add_option("--activation", task->activation, "of the hidden layers, where the networks are perceptrons");
+  auto config = std::make_shared<std::string>();
+  take_in->add_option("--config", *config, "a configuration whose [network] says what the networks are");
   take_in->add_option("--held-out", task->held_out, "share of networks that generators never see (default 0.5)")
       ->check(CLI::Range(0.0, 0.95));
   take_in->add_option("--storage", *storage, "f32 or bf16")->check(CLI::IsMember({"f32", "bf16"}));
-  take_in->callback([&action, task, storage] {
-    action = [task, storage] {
+  take_in->callback([&action, task, storage, config] {
+    action = [task, storage, config] {
       task->storage = *storage == "bf16" ? Dtype::bf16 : Dtype::f32;
+      if (!config->empty()) {
+        task->network = load_config(*config).network;
+        if (!task->activation.empty())
+          task->network->act = activation_named(task->activation);
+      }
       Journal journal({}, Journal::Without::terminal);
       import_zoo(*task, journal);
     };

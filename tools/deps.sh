@@ -17,6 +17,8 @@ nlohmann-json3-dev     | include/nlohmann/json.hpp                              
 libfmt-dev             | include/fmt/core.h                                       | 9.1.0
 libxxhash-dev          | include/xxhash.h                                         | 0.8.1
 zlib1g-dev             | lib/$multiarch/libz.a                                    | 1.2.13
+libminizip-dev         | include/minizip/unzip.h                                  | 1.1
+libcsv-dev             | include/csv.h                                            | 3.0.3
 dataset-fashion-mnist  | share/datasets/fashion-mnist/train-images-idx3-ubyte.gz  | 2020-05-23
 "
 

@@ -11,7 +11,7 @@ struct NetworkFacts {
   std::size_t parameters() const { return layout.back().offset + elements_of(layout.back()); } // V
 };
 
-// Throws InputError where the architecture is not that of the layout.
+// Names of tensors are free. Throws InputError where the architecture is not that of the layout.
 NetworkFacts network_facts(const ZooFormat &, const std::string &where);
 
 } // namespace theta

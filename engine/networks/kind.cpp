@@ -40,6 +40,8 @@ const NetworkKind *network_kind_named(std::string_view name) {
 const char *name_of(const NetworkKind *kind) { return kind->name(); }
 const NetworkKind *mlp_kind() { return kinds().front().get(); }
 
+std::optional<Recognised> NetworkKind::recognise(const std::vector<TensorShape> &, std::string &) const { return {}; }
+
 void NetworkKind::check_fits(const NetworkShape &shape, const DatasetSizes &sizes) const {
   if (sizes.dimensions != 2)
     throw InputError("network.kind: found ", name(), ", expected field: the data are not images");

@@ -6,6 +6,7 @@
 #include "engine/settings/keys.h"
 #include "layered.h"
 #include "network.h"
+#include "recognition.h"
 #include "symmetries.h"
 #include "whole_runs.h"
 
@@ -41,8 +42,8 @@ public:
   // What files tell of a shape beside kind, widths and activation; read() may throw Json::exception.
   virtual void write(Json &, const NetworkShape &) const {}
   virtual void read(const Json &, NetworkShape &) const {}
-  // The shape of networks with such tensors, if they are of this kind and tensors tell.
-  virtual std::optional<NetworkShape> recognise(const std::vector<TensorPlace> &) const { return {}; }
+  // The networks with such tensors, if they are of this kind and tensors tell; else perhaps why not.
+  virtual std::optional<Recognised> recognise(const std::vector<TensorShape> &, std::string &why) const;
 };
 
 using NetworkKinds = std::vector<std::unique_ptr<const NetworkKind>>;

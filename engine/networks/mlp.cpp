@@ -44,8 +44,20 @@ public:
   std::shared_ptr<LayeredNetworks<float>> layered(const NetworkShape &shape) const override {
     return std::make_shared<Mlp<float>>(shape);
   }
-  std::optional<NetworkShape> recognise(const std::vector<TensorPlace> &tensors) const override {
-    return recognised_perceptron(tensors, this);
+  // A chain of weights and biases that fit one another, whatever they are called.
+  std::optional<Recognised> recognise(const std::vector<TensorShape> &tensors, std::string &why) const override {
+    const auto order = chain_of_layers(tensors, why);
+    if (!order)
+      return {};
+    Recognised found{{}, *order};
+    found.shape.kind = this;
+    for (std::size_t l = 0; l < order->size(); l += 2) {
+      const Shape &weight = tensors[(*order)[l]].shape;
+      if (l == 0)
+        found.shape.widths.push_back(int(weight[1]));
+      found.shape.widths.push_back(int(weight[0]));
+    }
+    return found;
   }
 };
 

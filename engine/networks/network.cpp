@@ -44,11 +44,4 @@ std::optional<NetworkShape> network_from(const std::string &architecture, const 
   }
 }
 
-std::optional<NetworkShape> recognised(const std::vector<TensorPlace> &tensors) {
-  for (const auto &kind : network_kinds())
-    if (const auto shape = kind->recognise(tensors))
-      return shape;
-  return {};
-}
-
 } // namespace theta

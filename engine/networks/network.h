@@ -48,8 +48,4 @@ void check_fits(const NetworkShape &, const DatasetSizes &);
 std::string architecture_of(const NetworkShape &);
 std::optional<NetworkShape> network_from(const std::string &architecture, const std::string &where);
 
-// The shape of networks with such tensors, in the first kind that knows them; activation and initialisation are not
-// among what tensors tell. Nothing where no kind does.
-std::optional<NetworkShape> recognised(const std::vector<TensorPlace> &);
-
 } // namespace theta

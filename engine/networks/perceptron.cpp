@@ -26,19 +26,6 @@ Symmetries perceptron_symmetries(const NetworkShape &shape) {
   return groups;
 }
 
-std::optional<NetworkShape> recognised_perceptron(const std::vector<TensorPlace> &tensors, const NetworkKind *kind) {
-  NetworkShape shape;
-  shape.kind = kind;
-  for (std::size_t i = 0; i < tensors.size() && tensors[i].shape.size() == 2; i += 2) {
-    if (shape.widths.empty())
-      shape.widths.push_back(int(tensors[i].shape[1]));
-    shape.widths.push_back(int(tensors[i].shape[0]));
-  }
-  if (shape.widths.size() < 2 || perceptron_layout(shape).places() != tensors)
-    return {};
-  return shape;
-}
-
 MlpTraining mlp_training_of(const NetworkShape &shape, int batch) {
   perceptron_layout(shape); // checks it
   MlpTraining p{.layers = int(shape.widths.size()) - 1, .widths = {}, .batch = batch};

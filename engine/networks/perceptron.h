@@ -8,7 +8,6 @@ namespace theta {
 // nn.Sequential(Linear, act, Linear, act, ..., Linear): "0.weight" [out, in], "0.bias", "2.weight", ...
 Layout perceptron_layout(const NetworkShape &);
 Symmetries perceptron_symmetries(const NetworkShape &);
-std::optional<NetworkShape> recognised_perceptron(const std::vector<TensorPlace> &, const NetworkKind *);
 
 // As the operations take it. Throws InputError for more layers than they have.
 MlpTraining mlp_training_of(const NetworkShape &, int batch);

@@ -1,6 +1,7 @@
 #include "journal.h"
 #include "data/atomic_file.h"
 #include "data/json.h"
+#include "kernels/device/error.h"
 #include <cmath>
 #include <ctime>
 #include <exception>
@@ -23,7 +24,8 @@ Journal::Journal(const fs::path &folder, Without without)
     throw Error(folder.string(), ": cannot be written");
 }
 
-void Journal::line(const std::string &text) {
+void Journal::line(const std::string &said) {
+  const std::string text = printable(said);
   if (!speaks_)
     return;
   fmt::print(stderr, "{}\n", text);

@@ -89,12 +89,12 @@ public:
   std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &shape, int batch) const override {
     return mlp_kind()->whole_runs({shape.widths}, batch); // a perceptron of one layer has its weights in this order
   }
-  std::optional<NetworkShape> recognise(const std::vector<TensorPlace> &tensors) const override {
-    if (tensors.size() != 2 || tensors[0].name != "readout.weight")
+  std::optional<Recognised> recognise(const std::vector<TensorShape> &tensors, std::string &) const override {
+    if (tensors.size() != 1 || tensors[0].name != "packed")
       return {};
     NetworkShape shape{{int(tensors[0].shape[1]), int(tensors[0].shape[0])}};
     shape.kind = this;
-    return shape;
+    return Recognised{shape, {0}};
   }
 };
 
@@ -173,9 +173,10 @@ TEST_CASE("a kind of networks of one's own is trained, scored, recognised and co
     const auto facts = network_facts(zoo.format(), "zoo");
     REQUIRE(facts.shape);
     CHECK(facts.shape->kind == task.network.kind);
-    const auto found = recognised(zoo.format().layout);
+    std::string why;
+    const auto found = recognised({{"packed", {3, 16}}}, why);
     REQUIRE(found);
-    CHECK(found->kind == task.network.kind);
+    CHECK(found->shape.kind == task.network.kind);
   }
   const auto path = folder.path() / "x.toml";
   std::ofstream(path) << "[network]\nkind = 'readout'\nwidths = [784, 10]\n";

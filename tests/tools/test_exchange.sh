@@ -14,8 +14,8 @@ expect 2 "found no file" "$theta" zoo import "$work/files" "$work/none" --patter
 expect 2 "found a zoo there" "$theta" zoo import "$work/files" "$work/again"
 echo "file,loss" >"$work/short.csv"
 expect 2 "found no line for network-000000.safetensors" "$theta" zoo import "$work/files" "$work/short" --metrics "$work/short.csv"
-printf 'file,loss\nnetwork-000000.safetensors,x\n' >"$work/bad.csv"
-expect 2 "line 2: loss: found 'x'" "$theta" zoo import "$work/files" "$work/bad" --metrics "$work/bad.csv"
+printf 'file,loss\nnetwork-000000.safetensors,0.5\nnetwork-000001.safetensors,x\n' >"$work/bad.csv"
+expect 2 "line 3: loss: found 'x'" "$theta" zoo import "$work/files" "$work/bad" --metrics "$work/bad.csv"
 "$theta" zoo train "$work/small.toml" --out "$work/other" --set network.widths=[49,5,10] --set zoo.networks=1 2>/dev/null
 "$theta" zoo export "$work/other/zoo" "$work/mixed" 2>/dev/null
 cp "$work/files/network-000003.safetensors" "$work/mixed/x.safetensors"

@@ -1,0 +1,37 @@
+// Which architecture has such tensors, whatever they are called.
+#pragma once
+#include "network.h"
+
+namespace theta {
+
+struct TensorShape {
+  std::string name;
+  Shape shape;
+};
+
+// A shape, and which of the given tensors stands in each place of its layout.
+struct Recognised {
+  NetworkShape shape;
+  std::vector<std::size_t> order;
+};
+
+// Indices of tensors by name: pieces between dots and digits, numbers by value, weight before bias.
+std::vector<std::size_t> order_of_names(const std::vector<TensorShape> &);
+
+// Which tensors are those of the shape's layout, by their shapes: in the order of their names, or of the file, or where
+// only one fits each place. Nothing where there are others, or too few; `why` then says what was expected where.
+std::optional<std::vector<std::size_t>> matched(const NetworkShape &, const std::vector<TensorShape> &,
+                                                std::string &why);
+
+// The first kind that knows the tensors. Activation and initialisation are not among what tensors tell. Nothing where
+// no kind does; `why` then names the tensor that broke the chain.
+std::optional<Recognised> recognised(const std::vector<TensorShape> &, std::string &why);
+
+// A chain of layers, each a weight [out, in] and a bias [out], one taking what another gives: the tensors in the order
+// of the chain, weight before bias.
+std::optional<std::vector<std::size_t>> chain_of_layers(const std::vector<TensorShape> &, std::string &why);
+
+// Whether two layouts are the same but for names.
+bool same_shapes(const std::vector<TensorPlace> &, const std::vector<TensorPlace> &);
+
+} // namespace theta
