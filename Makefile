@@ -10,6 +10,7 @@
 #                 SCALE=1 adds G.pt's zoo, 2.1 million checkpoints, 34 GB of disk
 #   make kernel-report  registers, spills and stack of every CUDA kernel, as the compiler gives them
 #   make bundle   theta-bundle.tar.gz: sources, .deps and data for a box that reaches no registry
+#   make install PREFIX=/usr/local  the program, the data set and the configurations, found from any folder
 #   make clean
 #
 # CUDA=0 leaves CUDA out; CUDA_ARCH="90a" compiles for one architecture; MARCH=x86-64-v3 for another processor.
@@ -80,7 +81,7 @@ ifeq ($(CUDA),1)
 LIBS += -L$(CUDA_HOME)/lib64 -lcudart_static $(CUBLAS_LIBRARY) -Wl,-rpath,$(dir $(CUBLAS_LIBRARY)) -lrt -ldl
 endif
 
-.PHONY: all deps demo test check format bundle gpu-check kernel-report clean
+.PHONY: all deps demo test check format bundle install gpu-check kernel-report clean
 .SECONDARY:
 all: build/theta
 
@@ -112,9 +113,13 @@ $(SIMT)/tests/simt/%.cpp.o: private SIMT_HOST := -O2
 # What only calls operations compiles faster without the optimiser.
 $(SIMT)/engine/%.o $(SIMT)/tests/%.cpp.o: private SIMT_HOST := $(subst -O1,-O0,$(SIMT_HOST))
 
-$(NATIVE)/program.cpp.o: $(PROGRAM_SOURCES) tools/options.h .deps/ready $(NATIVE)/flags
+# What `theta --version` says. A bundle has its commit in a file.
+COMMIT := $(shell git describe --always --dirty 2>/dev/null || cat COMMIT 2>/dev/null || echo unknown)
+ABOUT = -DTHETA_VERSION='"0.1"' -DTHETA_COMMIT='"$(COMMIT)"' -DTHETA_MARCH='"$(MARCH)"' -DTHETA_ARCHITECTURES='"$(CUDA_ARCH)"'
+
+$(NATIVE)/program.cpp.o: $(PROGRAM_SOURCES) tools/options.h .deps/ready $(NATIVE)/flags $(NATIVE)/about
 	@echo 'c++  $(PROGRAM_SOURCES)'; printf '#include "%s"\n' $(PROGRAM_SOURCES) > $(NATIVE)/program.cpp
-	@$(CCACHE) $(CXX) $(CXXFLAGS) -c $(NATIVE)/program.cpp -o $@
+	@$(CCACHE) $(CXX) $(CXXFLAGS) $(ABOUT) -c $(NATIVE)/program.cpp -o $@
 
 # What only reads, writes and prints compiles faster without the optimiser.
 $(NATIVE)/program.cpp.o $(NATIVE)/data/%.o $(NATIVE)/engine/pipeline/%.o $(NATIVE)/engine/report/%.o $(NATIVE)/engine/bench/%.o $(NATIVE)/tests/%.o: private OPTIMISE := -O1
@@ -122,6 +127,8 @@ $(NATIVE)/program.cpp.o $(NATIVE)/data/%.o $(NATIVE)/engine/pipeline/%.o $(NATIV
 # Objects are made anew when the flags change.
 $(NATIVE)/flags: FORCE
 	@mkdir -p $(@D); echo '$(CXXFLAGS) $(NVCCFLAGS)' | cmp -s - $@ || echo '$(CXXFLAGS) $(NVCCFLAGS)' > $@
+$(NATIVE)/about: FORCE
+	@mkdir -p $(@D); echo '$(ABOUT)' | cmp -s - $@ || echo '$(ABOUT)' > $@
 $(SIMT)/flags: FORCE
 	@mkdir -p $(@D); echo '$(SIMTFLAGS) $(SIMT_HOST) $(SIMT_KERNEL)' | cmp -s - $@ || echo '$(SIMTFLAGS) $(SIMT_HOST) $(SIMT_KERNEL)' > $@
 .PHONY: FORCE
@@ -154,6 +161,14 @@ bundle:
 	@git rev-parse HEAD >COMMIT; tar czf theta-bundle.tar.gz --transform 's|^|theta/|' --exclude='.deps/fetch.*' \
 	  .deps COMMIT $$(git ls-files); rm COMMIT
 	@ls -sh theta-bundle.tar.gz
+
+PREFIX ?= /usr/local
+install: build/theta
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/theta/datasets' '$(DESTDIR)$(PREFIX)/share/theta/runs'
+	install -m 755 $(NATIVE)/theta '$(DESTDIR)$(PREFIX)/bin/theta'
+	install -m 644 runs/*.toml '$(DESTDIR)$(PREFIX)/share/theta/runs'
+	for root in .deps/usr/share/datasets /usr/share/datasets; do \
+	  [ ! -d $$root/fashion-mnist ] || { cp -r $$root/fashion-mnist '$(DESTDIR)$(PREFIX)/share/theta/datasets/'; break; }; done
 
 clean:
 	rm -rf build

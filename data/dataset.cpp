@@ -5,6 +5,7 @@
 #include "solids.h"
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <optional>
 
 namespace theta {
@@ -15,13 +16,28 @@ namespace {
 
 constexpr int raw_side = 28, classes = 10;
 
+// Where data sets may be: THETA_DATA, beside the program (in its build tree, or installed), the system.
+std::vector<fs::path> dataset_roots() {
+  std::vector<fs::path> roots;
+  if (const char *named = std::getenv("THETA_DATA"))
+    roots.emplace_back(named);
+  std::error_code unknown;
+  const fs::path program = fs::read_symlink("/proc/self/exe", unknown).parent_path();
+  for (const fs::path &above : {program / "..", program / ".." / ".."}) // build/theta, build/cpu/theta
+    roots.push_back(above / ".deps/usr/share/datasets");
+  roots.push_back(program / ".." / "share/theta/datasets");
+  for (const char *root : {".deps/usr/share/datasets", "/usr/share/datasets", "/usr/local/share/datasets"})
+    roots.emplace_back(root);
+  return roots;
+}
+
 fs::path find_folder(const fs::path &folder) {
   if (!folder.empty())
     return folder;
-  for (const fs::path root : {".deps/usr/share/datasets", "/usr/share/datasets", "/usr/local/share/datasets"})
+  for (const fs::path &root : dataset_roots())
     if (fs::exists(root / "fashion-mnist"))
       return root / "fashion-mnist";
-  throw InputError("fashion-mnist: found neither in .deps/usr/share/datasets nor in /usr/share/datasets; "
+  throw InputError("fashion-mnist: found neither in THETA_DATA, nor beside the program, nor in /usr/share/datasets; "
                    "`make deps` fetches Debian's package dataset-fashion-mnist");
 }
 

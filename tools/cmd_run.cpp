@@ -4,13 +4,15 @@
 namespace theta {
 
 void add_run_commands(CLI::App &app, Action &action) {
-  const auto add = [&](const char *name, const char *what, void (Stages::*stage)()) {
+  const auto add = [&](const char *name, const char *what, void (Stages::*stage)(), bool writes = true) {
     auto *command = app.add_subcommand(name, what);
     auto options = std::make_shared<RunOptions>();
     options->add_to(*command);
-    command->callback([&action, options, stage] {
-      action = [options, stage] {
-        Stages stages(options->run());
+    command->callback([&action, options, stage, writes] {
+      action = [options, stage, writes] {
+        Run run = options->run();
+        run.writes = writes;
+        Stages stages(std::move(run));
         (stages.*stage)();
       };
     });
@@ -19,7 +21,7 @@ void add_run_commands(CLI::App &app, Action &action) {
   add("fit", "train the generator on the run's zoo", &Stages::fit);
   add("sample", "generate networks with the run's generator", &Stages::sample);
   add("eval", "how good and how new the generated networks are, beside all baselines", &Stages::eval);
-  add("report", "draw loss curves, accuracy histograms and first-layer weights as PNG", &Stages::report);
+  add("report", "draw loss curves, accuracy histograms and first-layer weights as PNG", &Stages::report, false);
 }
 
 } // namespace theta

@@ -39,10 +39,11 @@ struct RunOptions {
   }
 };
 
-void add_run_commands(CLI::App &, Action &);   // run, fit, sample, eval, report
-void add_zoo_commands(CLI::App &, Action &);   // zoo train|info|verify
-void add_plan_command(CLI::App &, Action &);   // plan
-void add_bench_command(CLI::App &, Action &);  // bench
-void add_device_command(CLI::App &, Action &); // device
+void add_run_commands(CLI::App &, Action &);       // run, fit, sample, eval, report
+void add_zoo_commands(CLI::App &, Action &);       // zoo train|info|verify
+void add_generator_commands(CLI::App &, Action &); // generator info
+void add_plan_command(CLI::App &, Action &);       // plan
+void add_bench_command(CLI::App &, Action &);      // bench
+void add_device_command(CLI::App &, Action &);     // device
 
 } // namespace theta

@@ -5,19 +5,39 @@
 
 using namespace theta;
 
+namespace {
+
+// What this program is, and what it was made by and for.
+std::string version_text() {
+  std::string sets = "baseline";
+#if defined(__AVX512F__)
+  sets = "AVX-512";
+#elif defined(__AVX2__)
+  sets = "AVX2";
+#elif defined(__AVX__)
+  sets = "AVX";
+#endif
+  return text("theta ", THETA_VERSION, ", commit ", THETA_COMMIT, "\n", "compiled by g++ ", __VERSION__, " for ", sets,
+              " (-march=", THETA_MARCH, "), ", built_with_cuda ? "with CUDA for " THETA_ARCHITECTURES : "without CUDA");
+}
+
+} // namespace
+
 int main(int argc, char **argv) {
   CLI::App app{
       "theta: neural network diffusion. Trains zoos of small networks, learns their weights, generates new ones."};
+  app.set_version_flag("--version", version_text());
   app.require_subcommand(1);
   Action action;
   add_run_commands(app, action);
   add_zoo_commands(app, action);
+  add_generator_commands(app, action);
   add_plan_command(app, action);
   add_bench_command(app, action);
   add_device_command(app, action);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::CallForHelp &e) {
+  } catch (const CLI::Success &e) { // --help, --version
     return app.exit(e);
   } catch (const CLI::ParseError &e) {
     std::cerr << "theta: " << e.what() << " (theta --help lists the commands)\n";

@@ -47,6 +47,13 @@ Generators::Generators(const Generators &other) : chosen_(other.chosen_) {
     all_.emplace_back(name, generator->clone());
 }
 
+const Generator *Generators::made(const std::string &kind) const {
+  for (const auto &[name, generator] : all_)
+    if (kind == generator->kind())
+      return generator.get();
+  return nullptr;
+}
+
 void Generators::describe_fit(Keys &keys) {
   Choosing chosen{chosen_};
   keys.section("fit");

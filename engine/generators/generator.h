@@ -34,7 +34,7 @@ struct FitWork {
   const ZooReader &zoo;
   const std::vector<std::size_t> &training, &held_out; // rows of the zoo
   std::filesystem::path state, file;                   // of a training that was interrupted; of the generator
-  std::string key;                                     // what both carry
+  std::string key, settings;                           // what both carry; what the key is of
   Journal &journal;
   // What networks of the generator of the moment are worth, [networks, V] in host memory.
   std::function<Metrics(const std::vector<float> &theta, std::size_t networks)> worth;
@@ -47,6 +47,14 @@ struct SampleWork {
   const std::vector<std::size_t> &held_out;
   // Is called for samples first, first + 1, ..., first + count − 1: theta [count, V] in host memory.
   std::function<void(std::size_t first, std::size_t count, std::span<const float> theta)> emit;
+  std::function<void(const std::string &)> warn; // of what it was asked for and has never seen
+};
+
+// What a generator may be told, and over which range it has seen it (of a number, in the zoo's units).
+struct Tellable {
+  std::string name;
+  int classes = 0; // 0: a number
+  float low = 0, high = 0;
 };
 
 struct Sampled {
@@ -60,6 +68,8 @@ public:
   virtual ~Generator() = default;
   virtual std::unique_ptr<Generator> clone() const = 0;
 
+  virtual const char *kind() const = 0; // in its file's metadata (generator_file.h)
+
   // Its settings: tables from [fit] on, and keys of [sample]. Keys that several generators have are one setting.
   virtual void describe_fit(Keys &) = 0;
   virtual void describe_sample(Keys &) {}
@@ -71,6 +81,9 @@ public:
   // Trains, and writes the file. Continues from work.state if it belongs to work.key, and saves into it. Throws
   // Interrupted when asked to stop.
   virtual void fit(const GeneratorTask &, const FitWork &) const = 0;
+
+  // Of such a file. Throws InputError as sample does.
+  virtual std::vector<Tellable> tellable(const std::filesystem::path &) const { return {}; }
 
   // Reads the file, and makes task.samples networks; sample i depends on seed, file and i alone. Throws InputError
   // where the file is damaged or another generator's.
@@ -104,6 +117,8 @@ public:
   void check() const;
   const std::string &name() const { return all_[chosen_].first; }
   Generator &chosen() const { return *all_[chosen_].second; }
+  // The one whose files are of that kind; null where there is none.
+  const Generator *made(const std::string &kind) const;
 
 private:
   std::vector<std::pair<std::string, std::unique_ptr<Generator>>> all_;

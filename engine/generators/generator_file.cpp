@@ -1,4 +1,5 @@
 #include "generator_file.h"
+#include "data/json.h"
 #include "engine/networks/layout.h"
 #include <algorithm>
 
@@ -39,6 +40,16 @@ Json about_generator(const Safetensors &file, const std::string &kind) {
   if (const auto found = field<std::string>(about, "kind", where); found != kind)
     throw InputError(where, ": kind: found '", found, "', expected ", kind);
   return about;
+}
+
+std::map<std::string, std::string> metadata_of(const Json &about, const Stamp &stamp) {
+  return {{"theta", about.dump()}, {"key", stamp.key}, {"settings", stamp.settings}};
+}
+
+std::string generator_settings(const std::filesystem::path &path) {
+  const Safetensors file(path);
+  const auto found = file.metadata().find("settings");
+  return found == file.metadata().end() ? "" : found->second;
 }
 
 std::string generator_key(const std::filesystem::path &path) {

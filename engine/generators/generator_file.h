@@ -1,6 +1,6 @@
 // What the files of all generators share: the networks that they generate, as JSON, and a key.
 #pragma once
-#include "data/json.h"
+#include "data/json_forward.h"
 #include "data/safetensors.h"
 #include "data/zoo_format.h"
 
@@ -12,6 +12,16 @@ ZooFormat networks_of(const Json &about, const std::string &where);
 
 // The JSON of a generator file of that kind. Throws InputError where it is another's.
 Json about_generator(const Safetensors &, const std::string &kind);
+
+// What a generator file carries of the run that made it: the key of its stage, and the settings that the key is of.
+struct Stamp {
+  std::string key, settings;
+  Stamp(const char *key) : key(key) {}
+  Stamp(std::string key, std::string settings = "") : key(std::move(key)), settings(std::move(settings)) {}
+};
+std::map<std::string, std::string> metadata_of(const Json &about, const Stamp &);
+// The settings that a file was made with; empty where it does not say.
+std::string generator_settings(const std::filesystem::path &);
 
 // The key that a generator file was saved with; empty where there is no readable file.
 std::string generator_key(const std::filesystem::path &);

@@ -1,4 +1,5 @@
 #include "prompts.h"
+#include "engine/settings/nearest.h"
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -20,6 +21,20 @@ double number_in(const std::string &text, const std::string &whole) {
   if (text.empty() || used != text.size() || !std::isfinite(value))
     throw InputError("sample.prompt: found '", whole, "', expected NAME=VALUE or NAME=FROM..TO");
   return value;
+}
+
+// Conditions and the columns that they read, nearest first.
+std::string known_prompts(const Conditions &conditions, const std::string &wanted) {
+  std::vector<std::string> names = conditions.columns();
+  for (const Condition &c : conditions.all())
+    if (std::find(names.begin(), names.end(), c.name) == names.end())
+      names.push_back(c.name);
+  if (names.empty())
+    return "none: the generator has no conditions";
+  std::string all;
+  for (const std::string &name : nearest_first(names, wanted))
+    all += (all.empty() ? "" : ", ") + name;
+  return "one of the generator's: " + all;
 }
 
 } // namespace
@@ -65,8 +80,7 @@ PromptTable prompt_table(const std::vector<std::string> &texts, int points, cons
     const auto &columns = conditions.columns();
     if (std::find(columns.begin(), columns.end(), name) == columns.end() &&
         std::none_of(conditions.all().begin(), conditions.all().end(), [&](const auto &c) { return c.name == name; }))
-      throw InputError("sample.prompt: found '", name, "', expected one of the generator's conditions",
-                       conditions.size() == 0 ? ", which has none" : "");
+      throw InputError("sample.prompt: found '", name, "', expected ", known_prompts(conditions, name));
   }
   if (start) {
     const Starts starts = starts_of(zoo, held_out);

@@ -4,7 +4,7 @@ namespace theta {
 
 Arena::Arena(Device device, const MemoryPlan &plan)
     : block_(device, plan.device_bytes()), host_(device, plan.host_bytes(), Memory::Kind::pinned) {
-  if (!plan.is_placed())
+  if (!plan.is_placed() && !plan.entries().empty())
     throw Error("arena ", plan.name(), ": the plan has not been placed");
   for (const auto &entry : plan.entries()) {
     if (device.backend == Backend::cuda && entry.dtype == Dtype::f64)

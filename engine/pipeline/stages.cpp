@@ -6,6 +6,7 @@
 #include "engine/analysis/novelty.h"
 #include "engine/generators/generator_file.h"
 #include "engine/report/report.h"
+#include "engine/settings/toml_keys.h"
 #include "engine/training/interrupt.h"
 #include "engine/zoo/zoo_trainer.h"
 #include "eval_file.h"
@@ -52,12 +53,22 @@ Run checked(Run run) {
   return run;
 }
 
+// The folder that a journal writes into, held; none where nothing is written.
+fs::path locked(bool writes, std::optional<FolderLock> &lock, const fs::path &folder) {
+  if (!writes)
+    return {};
+  lock.emplace(folder);
+  return folder;
+}
+
 } // namespace
 
 Stages::Stages(Run run)
     : run_(checked(std::move(run))),
-      network_(source_of(run_.config, dataset_sizes(run_.config.data.options())).network), journal_(run_.out) {
-  write_file(run_.out / "config.toml", to_toml(run_.config));
+      network_(source_of(run_.config, dataset_sizes(run_.config.data.options())).network),
+      journal_(locked(run_.writes, lock_, run_.out), Journal::Without::terminal) {
+  if (run_.writes)
+    write_file(run_.out / "config.toml", to_toml(run_.config));
 }
 
 const Dataset &Stages::data() {
@@ -83,6 +94,43 @@ std::string Stages::fit_key() { return hash_of("fit 2\n" + zoo_key() + fit_text(
 std::string Stages::sample_key() { return hash_of("sample 1\n" + fit_key() + sample_text(run_.config)); }
 std::string Stages::eval_key() { return hash_of("eval 3\n" + sample_key() + eval_text(run_.config)); }
 
+// Throws InputError where what a stage begins with was made otherwise, naming what differs.
+void Stages::check_made(const char *stage, const fs::path &what, bool same, const std::string &found,
+                        const std::string &expected, const char *again) const {
+  if (same)
+    return;
+  const std::string difference = difference_of(found, expected);
+  throw InputError(stage, ": ", what.string(), " was made with other settings: ",
+                   difference.empty() ? "other data, another device or another version" : difference, "; `theta ",
+                   again, "` makes it anew");
+}
+
+void Stages::check_zoo(const char *stage) {
+  if (!run_.config.zoo.from.empty() || !fs::exists(zoo_path() / "index.json"))
+    return; // the reader says so
+  const Json facts = parse_json(ZooReader(zoo_path()).format().facts, zoo_path().string());
+  check_made(stage, zoo_path(), facts.value("key", "") == zoo_key(), facts.value("recipe", ""), zoo_text(run_.config),
+             "zoo train");
+}
+
+void Stages::check_generator(const char *stage) {
+  if (fs::exists(generator_path()))
+    check_made(stage, generator_path(), generator_key(generator_path()) == fit_key(),
+               generator_settings(generator_path()), zoo_text(run_.config) + fit_text(run_.config), "fit");
+}
+
+void Stages::check_samples(const char *stage) {
+  if (!fs::exists(samples_path() / "index.json"))
+    return;
+  const Json facts = parse_json(ZooReader(samples_path()).format().facts, samples_path().string());
+  check_made(stage, samples_path(), facts.value("key", "") == sample_key(), facts.value("settings", ""),
+             settings_of_samples(), "sample");
+}
+
+std::string Stages::settings_of_samples() const {
+  return zoo_text(run_.config) + fit_text(run_.config) + sample_text(run_.config);
+}
+
 std::string Stages::facts_of(const std::string &key, const std::string &what) {
   const Config &c = run_.config;
   const Dataset &d = data();
@@ -91,28 +139,30 @@ std::string Stages::facts_of(const std::string &key, const std::string &what) {
       return parse_json(architecture_of(*shape), "architecture");
     return {{"kind", "unknown"}};
   };
-  const Json facts = {{"key", key},
-                      {"what", what},
-                      {"architecture", architecture()},
-                      {"dataset",
-                       {{"name", d.name},
-                        {"side", d.side},
-                        {"classes", d.classes},
-                        {"labels", c.data.labels},
-                        {"mean", d.mean},
-                        {"std", d.std},
-                        {"train", d.train.size()},
-                        {"validation", d.validation.size()},
-                        {"test", d.test.size()},
-                        {"fingerprint", d.fingerprint}}},
-                      {"recipe", zoo_text(c)},
-                      {"names",
-                       {{"optimizer", names_of<OptimizerKind>(3)},
-                        {"activation", names_of<Activation>(9)},
-                        {"initialisation", names_of<Initialisation>(4)}}},
-                      {"networks", c.zoo.recipe.networks},
-                      {"seed", c.seed},
-                      {"device", run_.device.backend == Backend::cpu ? "cpu" : "cuda"}};
+  Json facts = {{"key", key},
+                {"what", what},
+                {"architecture", architecture()},
+                {"dataset",
+                 {{"name", d.name},
+                  {"side", d.side},
+                  {"classes", d.classes},
+                  {"labels", c.data.labels},
+                  {"mean", d.mean},
+                  {"std", d.std},
+                  {"train", d.train.size()},
+                  {"validation", d.validation.size()},
+                  {"test", d.test.size()},
+                  {"fingerprint", d.fingerprint}}},
+                {"recipe", zoo_text(c)},
+                {"names",
+                 {{"optimizer", names_of<OptimizerKind>(3)},
+                  {"activation", names_of<Activation>(9)},
+                  {"initialisation", names_of<Initialisation>(4)}}},
+                {"networks", c.zoo.recipe.networks},
+                {"seed", c.seed},
+                {"device", run_.device.backend == Backend::cpu ? "cpu" : "cuda"}};
+  if (what == "generated")
+    facts["settings"] = settings_of_samples();
   return facts.dump();
 }
 
@@ -138,6 +188,7 @@ void Stages::fit() {
     fs::remove(state);
     return journal_.line("fit: done before, skipped");
   }
+  check_zoo("fit");
   const ZooReader zoo(zoo_path());
   if (zoo.has_column("activation")) {
     const auto activation = zoo.integers("activation");
@@ -157,7 +208,8 @@ void Stages::fit() {
   if (task.stream)
     task.stream->data = &data();
   run_.config.generators.chosen().fit(
-      task, {run_.device, zoo, split.training, split.held_out, state, generator_path(), key, journal_,
+      task, {run_.device, zoo, split.training, split.held_out, state, generator_path(), key,
+             zoo_text(run_.config) + fit_text(run_.config), journal_,
              [&](const std::vector<float> &theta, std::size_t networks) { return worth(theta, networks); }});
   fs::remove(state);
   journal_.line(fmt::format("fit: learned {} networks of {} parameters, in {}", split.training.size(), zoo.parameters(),
@@ -180,6 +232,7 @@ void Stages::sample() {
   if (key_of(samples_path()) == key)
     return journal_.line("sample: done before, skipped");
   const Config &c = run_.config;
+  check_zoo("sample"), check_generator("sample");
   std::vector<float> samples;
   const ZooReader zoo(zoo_path());
   const Split split = split_of(zoo);
@@ -191,7 +244,8 @@ void Stages::sample() {
                                                [&](std::size_t first, std::size_t count, std::span<const float> theta) {
                                                  samples.insert(samples.end(), theta.begin(), theta.end());
                                                  progress.update(double(first + count));
-                                               }});
+                                               },
+                                               [&](const std::string &what) { journal_.line(what); }});
   }();
   const PromptTable &table = made.told;
   ZooFormat format{
@@ -259,6 +313,7 @@ void Stages::eval() {
   const Config &c = run_.config;
   const EvalConfig &e = c.eval;
   const NetworkShape &shape = network("eval");
+  check_zoo("eval"), check_samples("eval");
   const ZooReader zoo(zoo_path()), samples(samples_path());
   for (const ZooReader *of : {&zoo, &samples})
     if (const std::size_t v = layout_of(shape).size(); of->parameters() != v)

@@ -4,6 +4,7 @@
 #include "config.h"
 #include "data/dataset.h"
 #include "engine/memory/plan.h"
+#include "engine/training/folder_lock.h"
 #include "engine/training/journal.h"
 #include "engine/zoo/evaluator.h"
 
@@ -14,12 +15,13 @@ struct Run {
   std::filesystem::path out; // runs/out/NAME
   Device device;
   std::optional<std::size_t> memory_budget; // bytes of device memory
+  bool writes = true;                       // else it only looks at what is there, also while another writes
 };
 
 class Stages {
 public:
   // Creates the run's folder and writes config.toml into it, after checking every plan against the budget. Throws
-  // InputError where one does not fit.
+  // InputError where one does not fit, or where another process is at work in the folder.
   explicit Stages(Run);
 
   void zoo();
@@ -45,6 +47,12 @@ private:
   Metrics worth(const std::vector<float> &theta, std::size_t networks);
   Scores score(const std::vector<float> &theta, std::size_t networks);
   const Dataset &data();
+  void check_made(const char *stage, const std::filesystem::path &what, bool same, const std::string &found,
+                  const std::string &expected, const char *again) const;
+  void check_zoo(const char *stage);
+  void check_generator(const char *stage);
+  void check_samples(const char *stage);
+  std::string settings_of_samples() const;
   std::string facts_of(const std::string &key, const std::string &what);
 
   // The architecture of the zoo's networks; throws InputError where it is unknown, or not made for the data.
@@ -52,6 +60,7 @@ private:
 
   Run run_;
   std::optional<NetworkShape> network_;
+  std::optional<FolderLock> lock_;
   Journal journal_;
   std::optional<Dataset> data_;
 };

@@ -1,8 +1,10 @@
 #include "toml_keys.h"
 #include "kernels/device/error.h"
+#include "nearest.h"
 #include <algorithm>
 #include <cmath>
 #include <fmt/core.h>
+#include <map>
 #include <set>
 #include <sstream>
 #define TOML_EXCEPTIONS 1
@@ -11,23 +13,6 @@
 namespace theta {
 
 namespace {
-
-// Levenshtein's distance, for naming the key that was probably meant.
-std::size_t edits(const std::string &a, const std::string &b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j)
-    row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
 
 class Reader : public Keys {
 public:
@@ -187,7 +172,9 @@ private:
   }
 
   std::int64_t integer_in(const toml::node &node, const Key &key, Limits limits) const {
-    const auto value = node.value_exact<std::int64_t>();
+    auto value = node.value_exact<std::int64_t>();
+    if (const auto real = node.value_exact<double>(); real && std::abs(*real) < 1e18 && *real == std::floor(*real))
+      value = std::int64_t(*real); // 1e9
     if (!value || *value < 0 || !(double(*value) >= limits.low && double(*value) <= limits.high))
       wrong(node, key, "a whole number" + (std::isinf(limits.low) ? " that is not negative" : text_of(limits)));
     return *value;
@@ -197,10 +184,8 @@ private:
     for (const auto &[key, node] : table) {
       const std::string name = prefix + std::string(key.str());
       if (!known_.contains(name)) {
-        const auto nearest = std::min_element(known_.begin(), known_.end(), [&](const auto &a, const auto &b) {
-          return edits(a, name) < edits(b, name);
-        });
-        throw InputError("unknown key '", name, "'; did you mean '", *nearest, "'?");
+        throw InputError("unknown key '", name, "'; did you mean '",
+                         nearest_first({known_.begin(), known_.end()}, name).front(), "'?");
       }
       if (const auto *inner = node.as_table(); inner && !inner->is_inline())
         check_unknown(*inner, name + ".");
@@ -320,6 +305,28 @@ std::string toml_text(const Describe &describe) {
   Writer writer;
   describe(writer);
   return writer.text();
+}
+
+std::string difference_of(const std::string &found, const std::string &expected) {
+  const auto settings = [](const std::string &toml) {
+    std::map<std::string, std::string> all;
+    std::string section;
+    std::istringstream lines(toml);
+    for (std::string line; std::getline(lines, line);)
+      if (line.starts_with("["))
+        section = line.substr(1, line.size() - 2) + ".";
+      else if (const auto equals = line.find(" = "); equals != std::string::npos)
+        all[(line.starts_with("seed") ? "" : section) + line.substr(0, equals)] = line.substr(equals + 3);
+    return all;
+  };
+  const auto here = settings(found), there = settings(expected);
+  for (const auto &[key, value] : there)
+    if (const auto other = here.find(key); other != here.end() && other->second != value)
+      return fmt::format("{}: found {}, expected {}", key, other->second, value);
+  for (const auto &[key, value] : there)
+    if (!here.contains(key))
+      return fmt::format("{}: found nothing, expected {}", key, value);
+  return "";
 }
 
 std::string sections_of(const std::string &toml, const std::vector<std::string> &names) {

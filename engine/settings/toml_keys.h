@@ -16,6 +16,10 @@ void read_toml(const std::filesystem::path &, const std::vector<std::string> &ov
 // that several share) is written once.
 std::string toml_text(const Describe &describe);
 
+// The first setting that `found` and `expected`, two such texts, say otherwise: "zoo.lr: found 0.001, expected 0.01".
+// Empty where they agree.
+std::string difference_of(const std::string &found, const std::string &expected);
+
 // Of such a text, the tables of these names and what they hold, and the line of the seed.
 std::string sections_of(const std::string &toml, const std::vector<std::string> &names);
 

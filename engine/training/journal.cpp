@@ -2,7 +2,9 @@
 #include "data/atomic_file.h"
 #include "data/json.h"
 #include "kernels/device/error.h"
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <ctime>
 #include <exception>
 #include <fmt/core.h>
@@ -21,7 +23,7 @@ Journal::Journal(const fs::path &folder, Without without)
   log_.open(folder / "log.txt", std::ios::app);
   metrics_.open(folder / "metrics.jsonl", std::ios::app);
   if (failed || !log_ || !metrics_)
-    throw Error(folder.string(), ": cannot be written");
+    throw Error(folder.string(), ": cannot be written: ", failed ? failed.message() : std::strerror(errno));
 }
 
 void Journal::line(const std::string &said) {

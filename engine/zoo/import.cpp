@@ -2,6 +2,7 @@
 #include "data/csv.h"
 #include "data/json.h"
 #include "engine/networks/recognition.h"
+#include "engine/training/folder_lock.h"
 #include "engine/training/interrupt.h"
 #include "kernels/device/bf16.h"
 #include "network_files.h"
@@ -201,13 +202,9 @@ std::size_t import_zoo(const ImportTask &task, Journal &journal) {
   const Networks first = read_networks(files.front());
   const Plan plan = plan_of(first, task, files.front().parts.front().string());
   const std::size_t v = plan.layout.back().offset + elements_of(plan.layout.back());
-  if (!plan.shape)
-    journal.line("import: the architecture is unknown: " + plan.why);
   Metrics metrics;
   if (!task.metrics.empty())
     metrics = read_metrics(task.metrics);
-  for (const std::string &name : metrics.left_out)
-    journal.line(fmt::format("import: {}: column '{}' is text, left out", task.metrics.string(), printable(name)));
   if (fs::exists(task.zoo / "index.json"))
     throw InputError(task.zoo.string(), ": found a zoo there, expected a new folder");
 
@@ -236,6 +233,11 @@ std::size_t import_zoo(const ImportTask &task, Journal &journal) {
     journal.line(fmt::format("import: {} of {} networks are not finite, dropped; the first: {}", kept.size() - sound,
                              kept.size(), printable(dropped)));
 
+  for (const std::string &name : metrics.left_out)
+    journal.line(fmt::format("import: {}: column '{}' is text, left out", task.metrics.string(), printable(name)));
+  if (!plan.shape)
+    journal.line("import: the architecture is unknown: " + plan.why);
+
   ZooFormat format{plan.layout, v, task.storage, metrics.columns};
   for (const Column &column : first.columns)
     format.columns.push_back(column);
@@ -255,6 +257,7 @@ std::size_t import_zoo(const ImportTask &task, Journal &journal) {
     facts["dropped"] = {{"not_finite", kept.size() - sound}, {"first", dropped}};
   format.facts = facts.dump(-1, ' ', false, Json::error_handler_t::replace);
 
+  const FolderLock lock(task.zoo);
   ZooWriter writer(task.zoo, format, 65536);
   std::size_t seen = 0, written = 0;
   for_networks(files, plan, journal, "import",

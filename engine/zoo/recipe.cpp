@@ -87,6 +87,13 @@ void check_recipe(const ZooRecipe &r, const NetworkShape &shape) {
       if (!choice->is_fixed() || choice->values[0] != 0)
         throw InputError(key, ": found a value, expected 0: fields have no labels");
   check_choices(r);
+  const long most = r.checkpoints == CheckpointKind::every ? r.steps
+                    : r.checkpoints == CheckpointKind::last
+                        ? r.steps + 1
+                        : std::max(1L, r.steps - 1); // beside the first and the last
+  if (r.count > most)
+    throw InputError("zoo.count: found ", r.count, ", expected at most ", most, " with checkpoints = \"",
+                     name_of(r.checkpoints), "\" and ", r.steps, " steps");
   if (r.schedule.warmup >= r.steps)
     throw InputError("zoo.warmup: found ", r.schedule.warmup, ", expected fewer than zoo.steps, ", r.steps);
 }

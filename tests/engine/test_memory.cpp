@@ -52,7 +52,9 @@ TEST_CASE("arena: takes the plan's bytes, aligned, and its tensors are there whi
   const auto c = plan.reserve<float>("c", MemoryClass::staging, {7});
   plan.place();
   CHECK(a.get() == nullptr);
-  CHECK_THROWS_AS(Arena(Device{}, MemoryPlan("never placed")), Error);
+  MemoryPlan unplaced("test");
+  unplaced.reserve<float>("x", MemoryClass::data, {4});
+  CHECK_THROWS_AS(Arena(Device{}, unplaced), Error);
   {
     const Arena arena(Device{}, plan);
     CHECK(arena.device_bytes() == plan.device_bytes());

@@ -20,6 +20,7 @@ namespace {
 // A normal distribution of every coordinate.
 class GaussianGenerator : public GeneratorOf<GaussianGenerator> {
 public:
+  const char *kind() const override { return "gaussian"; }
   void describe_fit(Keys &keys) override {
     keys.section("fit.gaussian");
     keys("spread", spread_, Limits{0, 10});

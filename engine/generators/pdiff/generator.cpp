@@ -10,6 +10,7 @@ namespace {
 
 class PDiffGenerator : public GeneratorOf<PDiffGenerator> {
 public:
+  const char *kind() const override { return "p-diff"; }
   void describe_fit(Keys &keys) override { describe(keys, config_); }
   void describe_sample(Keys &keys) override {
     keys("sampler", sampler_, sampler_named);
@@ -35,7 +36,7 @@ public:
 
   void fit(const GeneratorTask &task, const FitWork &w) const override {
     PDiffFit fit(config_, task.networks.parameters(), task.training, task.seed, task.backend);
-    save_pdiff(w.file, fit.run(w.device, w.zoo, w.training, w.state, w.key, w.journal), w.key);
+    save_pdiff(w.file, fit.run(w.device, w.zoo, w.training, w.state, w.key, w.journal), {w.key, w.settings});
   }
 
   Sampled sample(const GeneratorTask &task, const SampleWork &w) const override {

@@ -1,4 +1,5 @@
 #include "pdiff.h"
+#include "data/json.h"
 #include "engine/generators/generator_file.h"
 #include "engine/settings/json_keys.h"
 #include <numeric>
@@ -84,7 +85,7 @@ Cnn1dShape PDiffConfig::denoiser_shape() const {
   return {latent, denoiser_channels, denoiser_kernel, time_width, arithmetic};
 }
 
-void save_pdiff(const std::filesystem::path &path, const PDiff &p, const std::string &key) {
+void save_pdiff(const std::filesystem::path &path, const PDiff &p, const Stamp &stamp) {
   const Models models(p.config, p.networks.parameters);
   std::vector<TensorSource> tensors;
   const auto whole = [&](const std::string &name, const std::vector<float> &values) {
@@ -99,7 +100,7 @@ void save_pdiff(const std::filesystem::path &path, const PDiff &p, const std::st
   PDiffConfig config = p.config;
   Json about = {{"kind", kind}, {"config", json_of([&](Keys &keys) { describe(keys, config); }, file_order)}};
   put_networks(about, p.networks);
-  write_safetensors(path, tensors, {{"theta", about.dump()}, {"key", key}});
+  write_safetensors(path, tensors, metadata_of(about, stamp));
 }
 
 PDiff load_pdiff(const std::filesystem::path &path) {

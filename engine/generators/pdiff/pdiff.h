@@ -6,6 +6,7 @@
 #include "conv_vae.h"
 #include "engine/diffusion/solver.h"
 #include "engine/generators/fit_recipe.h"
+#include "engine/generators/generator_file.h"
 #include "engine/weights/normalizer.h"
 
 namespace theta {
@@ -46,7 +47,7 @@ struct PDiff {
 
 // One self-contained file: every tensor under PyTorch's name, and in the metadata the configuration, the layout and
 // facts of the networks, and `key`. Atomic. Throws Error.
-void save_pdiff(const std::filesystem::path &, const PDiff &, const std::string &key);
+void save_pdiff(const std::filesystem::path &, const PDiff &, const Stamp &);
 
 // Throws InputError where the file is damaged or not a p-diff.
 PDiff load_pdiff(const std::filesystem::path &);

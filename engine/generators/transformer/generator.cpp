@@ -9,6 +9,7 @@ namespace {
 
 class TransformerGenerator : public GeneratorOf<TransformerGenerator> {
 public:
+  const char *kind() const override { return "weight transformer"; }
   void describe_fit(Keys &keys) override {
     keys.section("fit.transformer");
     describe(keys, config_);
@@ -56,13 +57,19 @@ public:
                });
       return w.worth(samples, count);
     };
-    save_transformer(w.file, fit.run(w.device, w.zoo, w.training, w.state, w.key, w.journal, probe), w.key);
+    save_transformer(w.file, fit.run(w.device, w.zoo, w.training, w.state, w.key, w.journal, probe),
+                     {w.key, w.settings});
+  }
+
+  std::vector<Tellable> tellable(const std::filesystem::path &file) const override {
+    return tellable_of(load_transformer(file));
   }
 
   Sampled sample(const GeneratorTask &task, const SampleWork &w) const override {
     const Transformer generator = load_transformer(w.file);
     const std::size_t v = generator.networks.parameters, count = std::size_t(task.samples);
     PromptTable table = told(generator.config, w.zoo, w.held_out, count);
+    warn_of_unseen(table, tellable_of(generator), w);
     TransformerSampler(generator.config, network_facts(generator.networks, w.file.string()), options(task))
         .run(w.device, generator, count, table.told, [&](std::size_t first, std::size_t n, const float *theta) {
           w.emit(first, n, {theta, n * v});
@@ -71,6 +78,26 @@ public:
   }
 
 private:
+  static std::vector<Tellable> tellable_of(const Transformer &t) {
+    std::vector<Tellable> all;
+    const Conditions conditions(t.config.conditions);
+    for (std::size_t k = 0; k < conditions.size(); ++k)
+      all.push_back({conditions.all()[k].name, conditions.all()[k].classes, t.ranges[k].low, t.ranges[k].high});
+    return all;
+  }
+  static void warn_of_unseen(const PromptTable &table, const std::vector<Tellable> &known, const SampleWork &w) {
+    for (std::size_t k = 0; k < known.size(); ++k) {
+      float low = known[k].high, high = known[k].low; // of what is told
+      for (std::size_t i = k; i < table.told.told.size(); i += known.size())
+        if (const float value = table.told.told[i]; value == value)
+          low = std::min(low, value), high = std::max(high, value);
+      const auto [name, classes, least, most] = known[k];
+      if (classes > 0 ? (low < 0 || high >= float(classes)) : (low < least || high > most))
+        w.warn(text("sample: ", name, " is told from ", low, " to ", high, ", the generator has seen ",
+                    classes > 0 ? 0 : least, " to ", classes > 0 ? float(classes - 1) : most,
+                    ": what lies beyond is a guess"));
+    }
+  }
   SolverOptions options(const GeneratorTask &task) const {
     SolverOptions options = solver_;
     options.batch = task.sample_batch, options.seed = task.seed;

@@ -1,4 +1,5 @@
 #include "transformer.h"
+#include "data/json.h"
 #include "engine/generators/generator_file.h"
 #include "engine/settings/json_keys.h"
 #include "kernels/device/names.h"
@@ -87,7 +88,7 @@ void check(const TransformerConfig &c) {
           "otherwise but with shuffle = true and balance = false");
 }
 
-void save_transformer(const std::filesystem::path &path, const Transformer &t, const std::string &key) {
+void save_transformer(const std::filesystem::path &path, const Transformer &t, const Stamp &stamp) {
   const TokenCoder coder(t.config, network_facts(t.networks, path.string()));
   const WeightTransformer<float> model(coder.shape(t.config));
   std::vector<TensorSource> tensors;
@@ -101,7 +102,7 @@ void save_transformer(const std::filesystem::path &path, const Transformer &t, c
   TransformerConfig config = t.config;
   Json about = {{"kind", kind}, {"config", json_of([&](Keys &keys) { describe(keys, config); }, file_order)}};
   put_networks(about, t.networks);
-  write_safetensors(path, tensors, {{"theta", about.dump()}, {"key", key}});
+  write_safetensors(path, tensors, metadata_of(about, stamp));
 }
 
 Transformer load_transformer(const std::filesystem::path &path) {

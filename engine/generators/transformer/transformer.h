@@ -3,6 +3,7 @@
 #include "engine/diffusion/solver.h"
 #include "engine/generators/conditions.h"
 #include "engine/generators/fit_recipe.h"
+#include "engine/generators/generator_file.h"
 #include "engine/weights/normalizer.h"
 #include "engine/weights/symmetry.h"
 #include "weight_transformer.h"
@@ -68,7 +69,7 @@ struct Transformer {
 };
 
 // One self-contained file. Atomic. Throws Error.
-void save_transformer(const std::filesystem::path &, const Transformer &, const std::string &key);
+void save_transformer(const std::filesystem::path &, const Transformer &, const Stamp &);
 // Throws InputError where the file is damaged or another generator's.
 Transformer load_transformer(const std::filesystem::path &);
 
