@@ -1,5 +1,5 @@
-// What networks learn from: labelled images, in three parts: train, validation (the last of the training file) and
-// test; or solids, as the signals of fields.
+// What networks learn from: labelled images, gray or in colour, in three parts: train, validation (the last of the
+// training images) and test; or solids, as the signals of fields.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -9,14 +9,14 @@
 namespace theta {
 
 struct Images {
-  std::vector<std::uint8_t> pixels; // [size(), side, side]
+  std::vector<std::uint8_t> pixels; // [size(), channels, side, side]
   std::vector<std::uint8_t> labels; // [size()]
   std::size_t size() const { return labels.size(); }
 };
 
 struct Dataset {
   std::string name;
-  int side = 0, classes = 0;
+  int side = 0, classes = 0, channels = 1;
   Images train, validation, test;
   double mean = 0, std = 1; // of the training pixels, on the scale 0..1
   std::string fingerprint;  // xxh3 of all pixels and labels
@@ -24,8 +24,12 @@ struct Dataset {
   // Solids: [pixels(), 3], where their bytes were taken.
   std::vector<float> points;
 
+  std::size_t skipped = 0; // image files that could not be read, and why the first
+  std::string first_skipped;
+
   int dimensions() const { return points.empty() ? 2 : 3; }
-  int pixels() const { return points.empty() ? side * side : int(points.size() / 3); }
+  int pixels() const { return points.empty() ? side * side : int(points.size() / 3); } // places, whatever is there
+  int values() const { return pixels() * channels; }                                   // bytes of an example
   // Where each pixel (or point) lies, [pixels(), dimensions()], in −1..1: x first, then y (downwards), then z.
   std::vector<float> coordinates() const;
   // x = byte·scale() + shift() has mean 0 and standard deviation 1 over the training part.
@@ -35,28 +39,36 @@ struct Dataset {
 
 struct DatasetSizes {
   std::size_t train, validation, test;
-  int pixels, classes, dimensions = 2;
+  int pixels, classes, dimensions = 2, channels = 1;
+  int values() const { return pixels * channels; }
 };
 DatasetSizes sizes_of(const Dataset &);
 
 // Which data to load, and how.
 struct DatasetOptions {
-  std::string name = "fashion-mnist"; // or solids
+  std::string name = "fashion-mnist"; // or idx, cifar10, cifar100, images, solids
   int pool = 1;                       // 2 averages 2x2 pixels to one (28x28 -> 14x14)
   std::size_t validation = 5000;      // the last so many images of the training file are kept from training
   std::vector<int> labels;            // only images of these classes, which become classes 0, 1, ...; empty: all
-  std::filesystem::path folder;       // empty: Debian's package, under .deps/ or /usr
+  std::filesystem::path folder;       // of the files; empty: Debian's package
   int solids = 1024, points = 16384;
+  int side = 28, channels = 0; // of `images`: what they are resized to; 1 gray, 3 colour, 0 what the first has
 };
 
-// Side of the images, without a look at the files.
-int dataset_side(const DatasetOptions &);
+// What data.name may be.
+std::vector<std::string> dataset_names();
+
+// Side and channels of the images, with a look at no more than headers.
+struct ImageFormat {
+  int side, channels;
+};
+ImageFormat image_format(const DatasetOptions &);
 
 // What load_dataset would load, from the headers of the files and their labels. Throws as it does.
 DatasetSizes dataset_sizes(const DatasetOptions &);
 
-// Fashion-MNIST, or solids (solids.h). Throws InputError for another name, or when the images are nowhere, or damaged,
-// or fewer than `validation`, or without such a label.
+// Throws InputError for another name, or when the images are nowhere, or damaged, or fewer than `validation`, or
+// without such a label.
 Dataset load_dataset(const DatasetOptions &);
 
 } // namespace theta

@@ -75,7 +75,7 @@ public:
   }
 
   Layout layout(const NetworkShape &shape) const override { return cnn_layout(shape); }
-  int inputs(const NetworkShape &shape) const override { return shape.side * shape.side; }
+  int inputs(const NetworkShape &shape) const override { return shape.channels * shape.side * shape.side; }
   int outputs(const NetworkShape &shape) const override { return shape.widths.back(); }
   Symmetries symmetries(const NetworkShape &shape) const override {
     const CnnTraining p = cnn_training_of(shape, 1);
@@ -96,12 +96,14 @@ public:
     return std::make_shared<CnnRuns>(shape, batch);
   }
   void write(Json &to, const NetworkShape &shape) const override {
+    if (shape.channels != 1)
+      to["channels"] = shape.channels;
     to["side"] = shape.side, to["convolutions"] = Json::array();
     for (const CnnLayer &c : shape.convolutions)
       to["convolutions"].push_back({{"channels", c.channels}, {"kernel", c.kernel}, {"pool", c.pool}});
   }
   void read(const Json &from, NetworkShape &shape) const override {
-    shape.side = from.value("side", 0);
+    shape.side = from.value("side", 0), shape.channels = from.value("channels", 1);
     for (const Json &c : from.value("convolutions", Json::array()))
       shape.convolutions.push_back({c.at("channels").get<int>(), c.at("kernel").get<int>(), c.at("pool").get<int>()});
   }
@@ -110,7 +112,7 @@ public:
 } // namespace
 
 CnnTraining cnn_training_of(const NetworkShape &shape, int batch) {
-  CnnTraining p{.channels = 1, .side = shape.side, .layers = 0, .layer = {}, .batch = batch};
+  CnnTraining p{.channels = shape.channels, .side = shape.side, .layers = 0, .layer = {}, .batch = batch};
   if (shape.widths.empty() || shape.convolutions.size() + shape.widths.size() > most_cnn_layers)
     throw InputError("network: found ", shape.convolutions.size(), " convolutions and ", shape.widths.size(),
                      " linear layers, expected at least one linear layer and ", most_cnn_layers, " layers at most");

@@ -46,10 +46,10 @@ public:
   Symmetries symmetries(const NetworkShape &shape) const override { return perceptron_symmetries(shape); }
   void check_fits(const NetworkShape &shape, const DatasetSizes &sizes) const override {
     const int inputs = sizes.dimensions * (1 + 2 * shape.octaves);
-    if (shape.widths.front() != inputs || shape.widths.back() != 1)
+    if (shape.widths.front() != inputs || shape.widths.back() != sizes.channels)
       throw InputError("network.widths: found ", shape.widths.front(), " inputs and ", shape.widths.back(),
                        " outputs, expected ", inputs, " for ", sizes.dimensions, " coordinates with ", shape.octaves,
-                       " octaves, and 1");
+                       " octaves, and ", sizes.channels);
   }
   std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &shape, int batch) const override {
     return std::make_shared<FieldRuns>(shape, batch);

@@ -45,9 +45,9 @@ std::optional<Recognised> NetworkKind::recognise(const std::vector<TensorShape> 
 void NetworkKind::check_fits(const NetworkShape &shape, const DatasetSizes &sizes) const {
   if (sizes.dimensions != 2)
     throw InputError("network.kind: found ", name(), ", expected field: the data are not images");
-  if (inputs(shape) != sizes.pixels || outputs(shape) != sizes.classes)
+  if (inputs(shape) != sizes.values() || outputs(shape) != sizes.classes)
     throw InputError("network.widths: found ", inputs(shape), " inputs and ", outputs(shape),
-                     " outputs, but the data has ", sizes.pixels, " pixels and ", sizes.classes, " classes");
+                     " outputs, but the data has ", sizes.values(), " pixels and ", sizes.classes, " classes");
 }
 
 void add_layer(Layout &layout, const std::string &name, Shape weight_shape, int in, int of_an_input, bool first,

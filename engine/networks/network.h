@@ -28,7 +28,7 @@ struct NetworkShape {
   Initialisation initialisation = Initialisation::pytorch;
   const NetworkKind *kind = mlp_kind();
   int octaves = 0;                      // field: x enters as x, sin(2^k·π·x), cos(2^k·π·x) for k < octaves
-  int side = 0;                         // of the images, where the kind has a place for every pixel
+  int side = 0, channels = 1;           // of the images, where the kind has a place for every pixel
   std::vector<CnnLayer> convolutions{}; // cnn
 };
 

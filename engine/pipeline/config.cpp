@@ -1,6 +1,7 @@
 #include "config.h"
 #include "engine/networks/kind.h"
 #include "engine/settings/toml_keys.h"
+#include <algorithm>
 
 namespace theta {
 
@@ -19,6 +20,8 @@ void describe(Keys &keys, Config &c) {
   keys("labels", c.data.labels, not_negative);
   keys("solids", c.data.solids, positive);
   keys("points", c.data.points, Limits{1, 1 << 22});
+  keys("side", c.data.side, Limits{1, 4096});
+  keys("channels", c.data.channels, Limits{0, 3});
   keys.section("network");
   keys("kind", c.network.kind, network_kind_named);
   keys("widths", c.network.widths, positive);
@@ -55,7 +58,10 @@ void check(const Config &c) {
     }
     throw InputError(key, ": found '", value, "', expected ", known);
   };
-  one_of("data.name", c.data.name, {"fashion-mnist", "solids"});
+  if (const auto names = dataset_names(); std::find(names.begin(), names.end(), c.data.name) == names.end())
+    dataset_sizes(c.data.options()); // says which there are
+  if (c.data.channels == 2)
+    throw InputError("data.channels: found 2, expected 1 (gray), 3 (colour) or 0 (as the first image)");
   one_of("zoo.storage", c.zoo.storage, {"f32", "bf16"});
   one_of("eval.part", c.eval.part, {"test", "validation"});
   for (const auto &kind : network_kinds())
@@ -79,8 +85,11 @@ Config load_config(const std::filesystem::path &path, const std::vector<std::str
   config.name = path.stem().string();
   read_toml(path, overrides, [&](Keys &keys) { describe(keys, config); });
   config.network.act = config.zoo.recipe.activation.front();
-  config.network.side = config.network.kind->sees_places() ? dataset_side(config.data.options()) : 0;
   try {
+    if (config.network.kind->sees_places()) {
+      const ImageFormat format = image_format(config.data.options());
+      config.network.side = format.side, config.network.channels = format.channels;
+    }
     check(config);
   } catch (const InputError &e) {
     throw InputError(path.string(), ": ", e.what());

@@ -12,8 +12,11 @@ namespace theta {
 struct DataConfig {
   std::string name = "fashion-mnist", folder;
   int pool = 1, validation = 5000, solids = 1024, points = 16384;
+  int side = 28, channels = 0;
   std::vector<int> labels;
-  DatasetOptions options() const { return {name, pool, std::size_t(validation), labels, folder, solids, points}; }
+  DatasetOptions options() const {
+    return {name, pool, std::size_t(validation), labels, folder, solids, points, side, channels};
+  }
 };
 
 struct ZooConfig {

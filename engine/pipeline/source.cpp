@@ -48,7 +48,7 @@ Source source_of(const Config &c, const DatasetSizes &sizes) {
   const auto &shape = source.facts.shape;
   if (!shape)
     return source;
-  if (is_classifier(*shape) && sizes.dimensions == 2 && inputs_of(*shape) == sizes.pixels &&
+  if (is_classifier(*shape) && sizes.dimensions == 2 && inputs_of(*shape) == sizes.values() &&
       outputs_of(*shape) == sizes.classes)
     source.network = shape;
   return source;

@@ -72,8 +72,13 @@ Stages::Stages(Run run)
 }
 
 const Dataset &Stages::data() {
-  if (!data_)
+  if (!data_) {
     data_ = load_dataset(run_.config.data.options());
+    if (data_->skipped > 0)
+      journal_.line(fmt::format(
+          "data: {} of {} images could not be read and were left out; the first: {}", data_->skipped,
+          data_->skipped + data_->train.size() + data_->validation.size() + data_->test.size(), data_->first_skipped));
+  }
   return *data_;
 }
 
@@ -145,6 +150,7 @@ std::string Stages::facts_of(const std::string &key, const std::string &what) {
                 {"dataset",
                  {{"name", d.name},
                   {"side", d.side},
+                  {"channels", d.channels},
                   {"classes", d.classes},
                   {"labels", c.data.labels},
                   {"mean", d.mean},

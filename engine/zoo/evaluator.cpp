@@ -66,8 +66,8 @@ void Evaluator::plan(MemoryPlan &plan) {
 
 void Evaluator::upload(Stream &s, const Dataset &set, const Images &part) {
   const int pixels = inputs_of(shape_);
-  if (part.size() != images_ || set.pixels() != pixels || set.classes != outputs_of(shape_))
-    throw InputError("network: found ", pixels, " inputs and ", outputs_of(shape_), " outputs, expected ", set.pixels(),
+  if (part.size() != images_ || set.values() != pixels || set.classes != outputs_of(shape_))
+    throw InputError("network: found ", pixels, " inputs and ", outputs_of(shape_), " outputs, expected ", set.values(),
                      " and ", set.classes, ", as the data set has");
   copy(s, bytes_, part.pixels.data(), part.pixels.size());
   copy(s, label_, part.labels.data(), part.labels.size());

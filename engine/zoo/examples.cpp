@@ -4,9 +4,24 @@
 
 namespace theta {
 
+namespace {
+
+// From planes [channels, pixels] of an image to what a field learns at each point, [pixels, channels].
+std::vector<std::uint8_t> by_point(const std::vector<std::uint8_t> &images, const DatasetSizes &sizes) {
+  const auto area = std::size_t(sizes.pixels), channels = std::size_t(sizes.channels);
+  std::vector<std::uint8_t> points(images.size());
+  for (std::size_t i = 0; i < images.size(); i += area * channels)
+    for (std::size_t c = 0; c < channels; ++c)
+      for (std::size_t p = 0; p < area; ++p)
+        points[i + p * channels + c] = images[i + c * area + p];
+  return points;
+}
+
+} // namespace
+
 void TrainingPart::plan(MemoryPlan &plan) {
   const auto train = std::int64_t(sizes_.train);
-  bytes_ = plan.reserve<std::uint8_t>("zoo.images", MemoryClass::data, {train, sizes_.pixels}, "data.pool");
+  bytes_ = plan.reserve<std::uint8_t>("zoo.images", MemoryClass::data, {train, sizes_.values()}, "data.pool");
   if (is_classifier(shape_))
     labels_ = plan.reserve<std::uint8_t>("zoo.labels", MemoryClass::data, {train});
   else
@@ -14,19 +29,25 @@ void TrainingPart::plan(MemoryPlan &plan) {
 }
 
 Examples TrainingPart::upload(Stream &s, const Dataset &data) const {
-  copy(s, bytes_, data.train.pixels.data(), data.train.pixels.size());
+  const auto pixels = is_classifier(shape_) ? data.train.pixels : by_point(data.train.pixels, sizes_);
+  copy(s, bytes_, pixels.data(), pixels.size());
   Examples examples;
   if (is_classifier(shape_)) {
     copy(s, labels_, data.train.labels.data(), data.train.labels.size());
-    examples.images = {bytes_,       labels_,     std::uint32_t(sizes_.train), sizes_.pixels, sizes_.classes,
+    examples.images = {bytes_,       labels_,     std::uint32_t(sizes_.train), sizes_.values(), sizes_.classes,
                        data.scale(), data.shift()};
   } else {
     const auto points = encoded(data.coordinates(), shape_.octaves);
     copy(s, coordinates_, points.data(), points.size() * sizeof(float));
     // Signals lie in ±1/2, for outputs that begin at 0.
-    examples.field = {
-        coordinates_, bytes_, std::uint32_t(sizes_.train), std::uint32_t(sizes_.pixels), inputs_of(shape_), 1,
-        1 / 255.0,    -0.5};
+    examples.field = {coordinates_,
+                      bytes_,
+                      std::uint32_t(sizes_.train),
+                      std::uint32_t(sizes_.pixels),
+                      inputs_of(shape_),
+                      sizes_.channels,
+                      1 / 255.0,
+                      -0.5};
   }
   s.synchronize();
   return examples;

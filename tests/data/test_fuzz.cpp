@@ -2,11 +2,13 @@
 // fixed; THETA_FUZZ=N makes N mutations of each file.
 #include "data/csv.h"
 #include "data/idx.h"
+#include "data/image_folder.h"
 #include "data/npy.h"
 #include "data/pickle.h"
 #include "data/pytorch.h"
 #include "kernels/device/philox.h"
 #include "tests/idx_files.h"
+#include "tests/image_files.h"
 #include "tests/npy_files.h"
 #include "tests/scratch.h"
 #include <cstdlib>
@@ -85,6 +87,14 @@ TEST_CASE("fuzz: PyTorch's files and their pickles") {
     const std::string bytes = contents(path);
     unpickled(std::as_bytes(std::span(bytes)), "x");
   });
+}
+
+TEST_CASE("fuzz: pictures") {
+  std::vector<std::uint8_t> pixels;
+  for (int i = 0; i < 12 * 9 * 3; ++i)
+    pixels.push_back(std::uint8_t(philox(3, Purpose::test, 1, std::uint64_t(i)).word[0]));
+  for (const auto kind : {Picture::png, Picture::jpeg, Picture::bmp})
+    fuzz("x.png", picture_bytes(kind, 12, 9, 3, pixels), [](const auto &path) { read_image(path, 5, 3); });
 }
 
 TEST_CASE("fuzz: numpy's arrays, tables, images of MNIST's kind") {

@@ -245,6 +245,39 @@ ZooTask cnn_task(const std::filesystem::path &folder) {
 
 } // namespace
 
+TEST_CASE("zoo trainer: colour goes through perceptrons, convolutions and fields, alike on every device") {
+  Dataset data = small_data();
+  data.channels = 3;
+  for (Images *part : {&data.train, &data.validation, &data.test}) {
+    const auto gray = part->pixels;
+    part->pixels.clear();
+    for (std::size_t i = 0; i < gray.size(); i += 16)
+      for (int plane = 0; plane < 3; ++plane)
+        for (std::size_t p = i; p < i + 16; ++p)
+          part->pixels.push_back(std::uint8_t(plane == 1 ? 255 - gray[p] : gray[p]));
+  }
+  ZooTask mlp = small_task(""), cnn = cnn_task(""), field = field_task("");
+  mlp.network.widths.front() = 48, cnn.network.channels = 3, field.network.widths.back() = 3;
+  mlp.recipe.steps = 60;
+  for (ZooTask &task : std::vector<std::reference_wrapper<ZooTask>>{mlp, cnn, field}) {
+    CAPTURE(std::string(name_of(task.network.kind)));
+    std::vector<float> first;
+    for (const auto device : all_devices()) {
+      const Scratch folder;
+      task.directory = folder.path() / "zoo";
+      const auto theta = train(device, task, data);
+      const ZooReader zoo(task.directory);
+      const auto quality = zoo.floats(is_classifier(task.network) ? "test_accuracy" : "psnr");
+      for (std::size_t row = zoo.rows() - 1; row < zoo.rows(); ++row)
+        CHECK(quality[row] > (is_classifier(task.network) ? 0.8f : 8.0f));
+      if (first.empty())
+        first = theta;
+      CHECK(relative_error(theta, first) <= 0.1); // products in bf16 on cuda, over 60 steps
+    }
+  }
+  CHECK_THROWS_AS(ZooTrainer(small_task("x"), sizes_of(data), Backend::cpu), InputError); // 16 inputs for 48 values
+}
+
 TEST_CASE("zoo trainer: fields learn the signal that their column names, one a run") {
   const Dataset data = small_data();
   std::vector<float> first;
