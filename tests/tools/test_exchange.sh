@@ -33,6 +33,20 @@ grep -q generated "$work/out" || fail "a run from an imported zoo judged nothing
 expect 2 "cannot be run on" "$theta" eval "$work/small.toml" --out "$work/blind" "${quick[@]}" --set "zoo.from=$work/unknown"
 expect 2 "several activations" "$theta" fit "$work/small.toml" --out "$work/several" --set "zoo.from=$work/run/zoo"
 
+# A convolutional network is recognised by a configuration, and scored as it was when it was trained.
+kind() { "$theta" zoo train "$work/small.toml" --out "$work/$1" --set zoo.networks=2 --set zoo.steps=100 --set zoo.batch=49 "${@:2}" 2>"$work/err" &&
+  "$theta" zoo export "$work/$1/zoo" "$work/$1/files" 2>/dev/null || fail "a zoo of a $1 failed: $(tail -n 1 "$work/err")"; }
+convolutional=(--set network.kind=cnn --set network.widths=[8,10] --set network.channels=[4] --set network.kernels=[2] --set network.pools=[2] --set network.activation=tanh)
+kind cnn "${convolutional[@]}"
+sed 's/^widths.*/kind = "cnn"\nwidths = [8, 10]\nchannels = [4]\nkernels = [2]\npools = [2]\nactivation = "tanh"/' "$work/small.toml" >"$work/cnn.toml"
+"$theta" zoo import "$work/cnn/files" "$work/cnn_again" --config "$work/cnn.toml" --metrics "$work/cnn/files/metrics.csv" 2>"$work/err" ||
+  fail "import by a configuration failed: $(tail -n 1 "$work/err")"
+"$theta" run "$work/small.toml" --out "$work/cnn_from" "${quick[@]}" --set "zoo.from=$work/cnn_again" --set eval.references=20 --set eval.networks=20 >"$work/out" 2>"$work/err" ||
+  fail "a run from an imported cnn failed: $(tail -n 1 "$work/err")"
+grep -q '^generated' "$work/out" || fail "an imported cnn was not judged"
+sed 's/\[4\]/[5]/' "$work/cnn.toml" >"$work/wider.toml"
+expect 2 "expected 'conv1.weight' [5, 1, 2, 2]" "$theta" zoo import "$work/cnn/files" "$work/none" --config "$work/wider.toml"
+
 for python in python3 /usr/bin/python3; do
   "$python" -c 'import torch' 2>/dev/null && break
   python=""
@@ -41,11 +55,8 @@ done
 images=.deps/usr/share/datasets/fashion-mnist
 [ -e $images ] || images=/usr/share/datasets/fashion-mnist
 # Fields and convolutional networks, for PyTorch to look at.
-kind() { "$theta" zoo train "$work/small.toml" --out "$work/$1" --set zoo.networks=2 --set zoo.steps=100 --set zoo.batch=49 "${@:2}" 2>"$work/err" &&
-  "$theta" zoo export "$work/$1/zoo" "$work/$1/files" 2>/dev/null || fail "a zoo of a $1 failed: $(tail -n 1 "$work/err")"; }
 kind field --set network.kind=field --set network.widths=[2,16,16,1] --set network.activation=sine --set network.initialisation=siren --set zoo.lr=1e-3
 kind encoded --set network.kind=field --set network.widths=[10,16,1] --set network.octaves=2
-kind cnn --set network.kind=cnn --set network.widths=[8,10] --set network.channels=[4] --set network.kernels=[2] --set network.pools=[2] --set network.activation=tanh
 cat >"$work/check.py" <<PYTHON
 import csv, gzip, json, struct, sys
 import numpy as np, torch
