@@ -1,19 +1,11 @@
 #include "image_folder.h"
 #include "kernels/device/error.h"
-#include "mapped_file.h"
+#include "picture.h"
 #include "raw_images.h"
 #include <algorithm>
-#include <memory>
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-function"
-#define STB_IMAGE_IMPLEMENTATION
-#define STB_IMAGE_STATIC
-#define STBI_ONLY_PNG
-#define STBI_ONLY_JPEG
-#define STBI_ONLY_BMP
-#define STBI_NO_STDIO
-#include <stb/stb_image.h>
 #define STB_IMAGE_RESIZE_IMPLEMENTATION
 #define STB_IMAGE_RESIZE_STATIC
 #include <stb/stb_image_resize.h>
@@ -25,28 +17,23 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr long most_pixels = 64l << 20;
 constexpr std::size_t many = 1000;   // images of a folder from which on bad ones are left out, and counted
 constexpr std::size_t most_bad = 10; // one in so many, at most
 
-struct Header {
-  int width, height, samples;
-};
-
-Header header_of(const MappedFile &file, const std::string &where) {
-  const auto *bytes = reinterpret_cast<const stbi_uc *>(file.bytes().data());
-  const int n = int(std::min<std::size_t>(file.bytes().size(), std::size_t(1) << 30));
-  Header h{};
-  if (n == 0 || !stbi_info_from_memory(bytes, n, &h.width, &h.height, &h.samples))
-    throw InputError(where,
-                     ": is not a PNG, JPEG or BMP that can be read: ", n == 0 ? "it is empty" : stbi_failure_reason());
-  if (h.width < 1 || h.height < 1 || long(h.width) * h.height > most_pixels)
-    throw InputError(where, ": found ", h.width, "x", h.height, " pixels, expected 1 to ", most_pixels);
-  if (stbi_is_16_bit_from_memory(bytes, n))
-    throw InputError(where, ": found 16 bits a sample, expected 8");
-  if (h.samples == 4 && bytes[0] == 0xff)
-    throw InputError(where, ": found a JPEG of four inks (CMYK), expected gray or colour");
-  return h;
+// The luma of ITU-R BT.601, as PIL's gray images have it; or one gray plane three times.
+std::vector<std::uint8_t> with_channels(Picture p, int channels) {
+  if (channels == p.channels)
+    return std::move(p.pixels);
+  std::vector<std::uint8_t> pixels;
+  const std::size_t n = std::size_t(p.width) * std::size_t(p.height);
+  pixels.reserve(n * std::size_t(channels));
+  for (std::size_t i = 0; i < n; ++i)
+    if (channels == 3)
+      pixels.insert(pixels.end(), 3, p.pixels[i]);
+    else
+      pixels.push_back(
+          std::uint8_t((299 * p.pixels[3 * i] + 587 * p.pixels[3 * i + 1] + 114 * p.pixels[3 * i + 2] + 500) / 1000));
+  return pixels;
 }
 
 bool is_image(const fs::path &path) {
@@ -92,25 +79,14 @@ std::vector<std::pair<fs::path, std::uint8_t>> labelled(const fs::path &folder, 
 
 } // namespace
 
-int channels_of_image(const fs::path &path) {
-  const MappedFile file(path);
-  return header_of(file, path.string()).samples >= 3 ? 3 : 1;
-}
-
 std::vector<std::uint8_t> read_image(const fs::path &path, int side, int channels) {
-  const MappedFile file(path);
-  const Header h = header_of(file, path.string());
-  int width = 0, height = 0, samples = 0;
-  const std::unique_ptr<stbi_uc, void (*)(void *)> decoded(
-      stbi_load_from_memory(reinterpret_cast<const stbi_uc *>(file.bytes().data()), int(file.bytes().size()), &width,
-                            &height, &samples, channels),
-      stbi_image_free);
-  if (!decoded || width != h.width || height != h.height)
-    throw InputError(path.string(), ": cannot be decoded: ", decoded ? "its sizes differ" : stbi_failure_reason());
-  const int square = std::min(width, height), left = (width - square) / 2, top = (height - square) / 2;
+  Picture picture = read_picture(path);
+  const int width = picture.width, square = std::min(width, picture.height);
+  const int left = (width - square) / 2, top = (picture.height - square) / 2;
+  const auto pixels = with_channels(std::move(picture), channels);
   std::vector<std::uint8_t> small(std::size_t(side) * std::size_t(side) * std::size_t(channels));
-  const stbi_uc *from =
-      decoded.get() + (std::size_t(top) * std::size_t(width) + std::size_t(left)) * std::size_t(channels);
+  const std::uint8_t *from =
+      pixels.data() + (std::size_t(top) * std::size_t(width) + std::size_t(left)) * std::size_t(channels);
   if (!stbir_resize_uint8(from, square, square, width * channels, small.data(), side, side, side * channels, channels))
     throw Error(path.string(), ": cannot be resized");
   std::vector<std::uint8_t> planes(small.size());
@@ -144,7 +120,7 @@ RawImages read_image_folder(const DatasetOptions &o, Reading) {
   if (train.empty() || test.empty())
     throw InputError(o.folder.string(), ": found ", train.size(), " images to train on and ", test.size(),
                      " to test on, expected some of each (PNG, JPEG or BMP)");
-  raw.channels = o.channels > 0 ? o.channels : channels_of_image(train.front().first);
+  raw.channels = o.channels > 0 ? o.channels : picture_header(train.front().first).channels;
   for (auto &[files, part] : {std::pair{&train, &raw.train}, {&test, &raw.test}})
     for (const auto &[path, label] : *files)
       try {

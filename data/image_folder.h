@@ -1,4 +1,4 @@
-// One image file: PNG, JPEG or BMP, through stb_image.
+// One picture as a data set takes it.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -6,12 +6,8 @@
 
 namespace theta {
 
-// The middle square of the image, resized to side x side, as planes [channels, side, side]; channels 1 (gray) or 3.
-// Throws InputError for what cannot be decoded, is empty, has 16 bits a sample or four inks (CMYK), or says that it is
-// larger than 64 megapixels.
+// The middle square of the picture, resized to side x side, as planes [channels, side, side]; channels 1 (gray) or 3.
+// Throws InputError as read_picture does.
 std::vector<std::uint8_t> read_image(const std::filesystem::path &, int side, int channels);
-
-// 1 or 3: what the file has. Throws InputError as read_image does.
-int channels_of_image(const std::filesystem::path &);
 
 } // namespace theta

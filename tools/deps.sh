@@ -18,6 +18,8 @@ libfmt-dev             | include/fmt/core.h                                     
 libxxhash-dev          | include/xxhash.h                                         | 0.8.1
 zlib1g-dev             | lib/$multiarch/libz.a                                    | 1.2.13
 libminizip-dev         | include/minizip/unzip.h                                  | 1.1
+libpng-dev             | include/png.h                                            | 1.6.39
+libturbojpeg0-dev      | include/turbojpeg.h                                      | 2.1.5
 libcsv-dev             | include/csv.h                                            | 3.0.3
 dataset-fashion-mnist  | share/datasets/fashion-mnist/train-images-idx3-ubyte.gz  | 2020-05-23
 "

@@ -6,6 +6,8 @@
 #include "data/npy.h"
 #include "data/pickle.h"
 #include "data/pytorch.h"
+#include "data/safetensors.h"
+#include "engine/zoo/network_files.h"
 #include "kernels/device/philox.h"
 #include "tests/idx_files.h"
 #include "tests/image_files.h"
@@ -93,7 +95,7 @@ TEST_CASE("fuzz: pictures") {
   std::vector<std::uint8_t> pixels;
   for (int i = 0; i < 12 * 9 * 3; ++i)
     pixels.push_back(std::uint8_t(philox(3, Purpose::test, 1, std::uint64_t(i)).word[0]));
-  for (const auto kind : {Picture::png, Picture::jpeg, Picture::bmp})
+  for (const auto kind : {PictureKind::png, PictureKind::jpeg, PictureKind::bmp})
     fuzz("x.png", picture_bytes(kind, 12, 9, 3, pixels), [](const auto &path) { read_image(path, 5, 3); });
 }
 
@@ -104,4 +106,24 @@ TEST_CASE("fuzz: numpy's arrays, tables, images of MNIST's kind") {
   const Scratch folder;
   put_gzip(folder.path() / "x.gz", idx_header({2, 3, 4}) + std::string(24, 'a'));
   fuzz("x.gz", contents(folder.path() / "x.gz"), [](const auto &path) { read_idx(path); });
+}
+
+TEST_CASE("fuzz: safetensors, and the index of networks in parts") {
+  const std::vector<float> values{1, 2, 3};
+  const auto put = [&](const std::filesystem::path &path) {
+    write_safetensors(path, {{"a", Dtype::f32, {3}, values.data()}}, {});
+  };
+  const auto read = [](const std::filesystem::path &path) {
+    for (const NetworksFile &file : networks_files(path.parent_path(), ""))
+      read_networks(file);
+  };
+  const Scratch folder;
+  put(folder.path() / "x.safetensors");
+  fuzz("x.safetensors", contents(folder.path() / "x.safetensors"), read);
+  fuzz("x.safetensors.index.json", R"({"metadata": {"total_size": 12}, "weight_map": {"a": "x.safetensors"}})",
+       [&](const std::filesystem::path &path) {
+         if (const auto part = path.parent_path() / "x.safetensors"; !std::filesystem::exists(part))
+           put(part);
+         read(path);
+       });
 }

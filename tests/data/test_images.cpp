@@ -1,6 +1,7 @@
 // Data sets as other programs store them: MNIST's files, CIFAR's records, folders of images.
 #include "data/idx.h"
 #include "data/image_folder.h"
+#include "data/picture.h"
 #include "data/raw_images.h"
 #include "kernels/device/philox.h"
 #include "tests/idx_files.h"
@@ -121,9 +122,9 @@ TEST_CASE(
                        (i % 3 == 0   ? ".png"
                         : i % 3 == 1 ? ".JPG"
                                      : ".bmp")),
-                  picture_bytes(i % 3 == 0   ? Picture::png
-                                : i % 3 == 1 ? Picture::jpeg
-                                             : Picture::bmp,
+                  picture_bytes(i % 3 == 0   ? PictureKind::png
+                                : i % 3 == 1 ? PictureKind::jpeg
+                                             : PictureKind::bmp,
                                 20 + i, 24, 3,
                                 std::vector<std::uint8_t>(std::size_t(20 + i) * 24 * 3, std::uint8_t(c * 100 + 40))));
   const DatasetOptions o{.name = "images", .validation = 4, .folder = root, .side = 8};
@@ -146,7 +147,7 @@ TEST_CASE(
     for (int x = 0; x < 12; ++x)
       for (const int value : {x < 4 ? 255 : 10, 20, 30})
         wide.push_back(std::uint8_t(value));
-  write_bytes(folder.path() / "wide.png", picture_bytes(Picture::png, 12, 4, 3, wide));
+  write_bytes(folder.path() / "wide.png", picture_bytes(PictureKind::png, 12, 4, 3, wide));
   const auto middle = read_image(folder.path() / "wide.png", 4, 3);
   CHECK(std::count(middle.begin(), middle.begin() + 16, 10) == 16);
   CHECK(middle[16] == 20);
@@ -160,23 +161,24 @@ TEST_CASE(
     CHECK(said.find(part) != std::string::npos);
     fs::remove(root / "cats" / "bad.png");
   };
-  const std::string good = picture_bytes(Picture::png, 8, 8, 3, plain(8, 3, 9));
+  const std::string good = picture_bytes(PictureKind::png, 8, 8, 3, plain(8, 3, 9));
   bad("", "empty");
   bad("not a picture", "is not a PNG");
   bad(good.substr(0, good.size() / 2), "cannot be decoded");
-  std::string huge = good;
-  huge.replace(16, 8, std::string("\x00\x00\x23\x28\x00\x00\x23\x28", 8)); // 9000x9000
-  bad(huge, "9000x9000 pixels");
-  std::string deep = good;
-  deep[24] = 16;
-  bad(deep, "16 bits");
+  bad(with_png_header(good, 16, std::string("\x00\x00\x23\x28\x00\x00\x23\x28", 8)), "9000x9000 pixels");
+  bad(with_png_header(good, 24, "\x10"), "16 bits");
+  const std::string lossy = picture_bytes(PictureKind::jpeg, 40, 40, 3, plain(40, 3, 90));
+  bad(lossy.substr(0, lossy.size() - 12), "cannot be decoded");
+  std::string zero = lossy; // the frame header: marker, length, bits, height, width
+  zero.replace(zero.find("\xff\xc0") + 5, 2, std::string(2, '\0'));
+  bad(zero, "is not a PNG, JPEG");
   CHECK(refusal({.name = "images", .folder = folder.path() / "nowhere"}).find("expected a folder of images") !=
         std::string::npos);
 
   const auto many = folder.path() / "many";
   for (int i = 0; i < 1010; ++i)
     write_bytes(many / ("i" + std::to_string(1000 + i) + ".bmp"),
-                i % 200 == 5 ? "broken" : picture_bytes(Picture::bmp, 3, 3, 1, plain(3, 1, std::uint8_t(i % 200))));
+                i % 200 == 5 ? "broken" : picture_bytes(PictureKind::bmp, 3, 3, 1, plain(3, 1, std::uint8_t(i % 200))));
   const Dataset most = load_dataset({.name = "images", .validation = 10, .folder = many, .side = 3, .channels = 1});
   CHECK(most.skipped == 6);
   CHECK(most.first_skipped.find("i1005.bmp") != std::string::npos);

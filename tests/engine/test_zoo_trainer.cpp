@@ -272,7 +272,17 @@ TEST_CASE("zoo trainer: colour goes through perceptrons, convolutions and fields
         CHECK(quality[row] > (is_classifier(task.network) ? 0.8f : 8.0f));
       if (first.empty())
         first = theta;
-      CHECK(relative_error(theta, first) <= 0.1); // products in bf16 on cuda, over 60 steps
+      // Products in bf16 on cuda, over 60 steps of Adam: a run or two may end in another valley, most may not.
+      std::vector<double> errors;
+      for (std::size_t from = 0; from < theta.size(); from += zoo.parameters()) {
+        const auto of = [&](const std::vector<float> &all) {
+          return std::vector<float>(all.begin() + std::ptrdiff_t(from),
+                                    all.begin() + std::ptrdiff_t(from + zoo.parameters()));
+        };
+        errors.push_back(norm_error(of(theta), of(first)));
+      }
+      std::nth_element(errors.begin(), errors.begin() + std::ptrdiff_t(errors.size() / 2), errors.end());
+      CHECK(errors[errors.size() / 2] <= 0.02);
     }
   }
   CHECK_THROWS_AS(ZooTrainer(small_task("x"), sizes_of(data), Backend::cpu), InputError); // 16 inputs for 48 values

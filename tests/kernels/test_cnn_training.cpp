@@ -16,6 +16,7 @@ const CnnTraining small{.channels = 1,
                         .layers = 5,
                         .layer = {{8, 5, 2}, {6, 5, 2}, {4, 2, 1}, {20, 3, 1}, {10, 1, 1}},
                         .batch = 10};
+const CnnTraining colour{.channels = 3, .side = 4, .layers = 2, .layer = {{5, 3, 2}, {3, 1, 1}}, .batch = 8};
 
 template <class T> struct Setting : Runs<T> {
   CnnTraining shape;
@@ -142,7 +143,7 @@ TEST_CASE("cnn training: float follows double, and where it is cut into calls ch
 }
 
 TEST_CASE("cnn training and evaluation: the same on every device, to bf16's rounding") {
-  for (const CnnTraining &shape : {odd, small})
+  for (const CnnTraining &shape : {odd, small, colour})
     for (const auto act : {Activation::tanh, Activation::relu}) {
       CAPTURE(shape.side);
       CAPTURE(std::string(name_of(act)));
