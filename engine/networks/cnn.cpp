@@ -56,18 +56,28 @@ public:
 
   // One list a property, one entry a convolution.
   void describe(Keys &keys, NetworkShape &shape) const override {
-    std::vector<int> channels, kernels, pools;
-    for (const CnnLayer &layer : shape.convolutions)
+    std::vector<int> channels, kernels, pools, strides;
+    bool average = false;
+    for (const CnnLayer &layer : shape.convolutions) {
       channels.push_back(layer.channels), kernels.push_back(layer.kernel), pools.push_back(layer.pool);
+      strides.push_back(layer.stride), average = layer.average;
+    }
     keys("channels", channels, positive);
     keys("kernels", kernels, positive);
     keys("pools", pools, Limits{1, 2});
-    if (kernels.size() != channels.size() || pools.size() != channels.size())
-      throw InputError("network: found ", channels.size(), " channels, ", kernels.size(), " kernels and ", pools.size(),
-                       " pools, expected one of each for every convolution");
+    keys("strides", strides, Limits{1, 2});
+    keys("average", average); // of the last one's activations over the whole image
+    if (strides.empty())
+      strides.assign(channels.size(), 1);
+    if (kernels.size() != channels.size() || pools.size() != channels.size() || strides.size() != channels.size())
+      throw InputError("network: found ", channels.size(), " channels, ", kernels.size(), " kernels, ", pools.size(),
+                       " pools and ", strides.size(), " strides, expected one of each for every convolution");
+    if (average && channels.empty())
+      throw InputError("network.average: found true, expected a convolution to average");
     shape.convolutions.clear();
     for (std::size_t i = 0; i < channels.size(); ++i)
-      shape.convolutions.push_back({channels[i], kernels[i], pools[i]});
+      shape.convolutions.push_back(
+          {channels[i], kernels[i], pools[i], strides[i], average && i + 1 == channels.size()});
   }
   void check_unused(const NetworkShape &shape) const override {
     if (!shape.convolutions.empty())
@@ -99,13 +109,20 @@ public:
     if (shape.channels != 1)
       to["channels"] = shape.channels;
     to["side"] = shape.side, to["convolutions"] = Json::array();
-    for (const CnnLayer &c : shape.convolutions)
-      to["convolutions"].push_back({{"channels", c.channels}, {"kernel", c.kernel}, {"pool", c.pool}});
+    for (const CnnLayer &c : shape.convolutions) {
+      Json one{{"channels", c.channels}, {"kernel", c.kernel}, {"pool", c.pool}};
+      if (c.stride != 1)
+        one["stride"] = c.stride;
+      if (c.average)
+        one["average"] = true;
+      to["convolutions"].push_back(one);
+    }
   }
   void read(const Json &from, NetworkShape &shape) const override {
     shape.side = from.value("side", 0), shape.channels = from.value("channels", 1);
     for (const Json &c : from.value("convolutions", Json::array()))
-      shape.convolutions.push_back({c.at("channels").get<int>(), c.at("kernel").get<int>(), c.at("pool").get<int>()});
+      shape.convolutions.push_back({c.at("channels").get<int>(), c.at("kernel").get<int>(), c.at("pool").get<int>(),
+                                    c.value("stride", 1), c.value("average", false)});
   }
 };
 
@@ -119,9 +136,15 @@ CnnTraining cnn_training_of(const NetworkShape &shape, int batch) {
   const auto add = [&](const CnnLayer &layer, const char *what) {
     check_width(layer.channels);
     const int side = p.in_side(p.layers);
-    if (layer.kernel < 1 || (layer.pool != 1 && layer.pool != 2) || (side - layer.kernel + 1) / layer.pool < 1)
+    if (layer.stride != 1 && layer.stride != 2)
+      throw InputError("network: ", what, ' ', p.layers + 1, ": found a stride of ", layer.stride, ", expected 1 or 2");
+    if (layer.kernel < 1 || (layer.pool != 1 && layer.pool != 2) || side < layer.kernel ||
+        ((side - layer.kernel) / layer.stride + 1) / layer.pool < 1)
       throw InputError("network: ", what, ' ', p.layers + 1, ": a kernel of ", layer.kernel, " and pooling by ",
                        layer.pool, " leave nothing of an image of side ", side);
+    if (layer.average && layer.pool != 1)
+      throw InputError("network: ", what, ' ', p.layers + 1, ": found pooling by ", layer.pool,
+                       " and an average of the whole image, expected one of them");
     p.layer[p.layers++] = layer;
   };
   for (const CnnLayer &layer : shape.convolutions)

@@ -25,13 +25,13 @@ template <class T> struct Taps {
   int of_output, of_input, first, step;
 };
 
-// z[o, y, x] = bias[o] + Σ_i Σ_taps w · in[i, y + ky, x + kx], for CO outputs from o on and X places from x on.
+// z[o, y, x] = bias[o] + Σ_i Σ_taps w · in[i, S·y + ky, S·x + kx], for CO outputs from o on and X places from x on.
 // A tap is CO + X loads for CO·X multiply-adds.
-template <class T, int CO, int X>
+template <class T, int S, int CO, int X>
 inline void convolve_tile(T *z, const T *in, const Taps<T> &w, const T *bias, int o, int y, int x, int inputs, int side,
                           int kernel) {
   constexpr int L = lanes<T>;
-  const int out_side = side - kernel + 1;
+  const int out_side = (side - kernel) / S + 1;
   Pack<T> sum[CO][X];
 #pragma GCC unroll 4
   for (int c = 0; c < CO; ++c)
@@ -40,13 +40,13 @@ inline void convolve_tile(T *z, const T *in, const Taps<T> &w, const T *bias, in
       sum[c][v] = bias ? broadcast(bias[o + c]) : Pack<T>{};
   for (int i = 0; i < inputs; ++i)
     for (int ky = 0; ky < kernel; ++ky) {
-      const T *from = in + ((std::size_t(i) * side + y + ky) * side + x) * L;
+      const T *from = in + ((std::size_t(i) * side + S * y + ky) * side + S * x) * L;
       const T *weight = w.weight + o * w.of_output + i * w.of_input + w.first + ky * kernel * w.step;
       for (int kx = 0; kx < kernel; ++kx, from += L, weight += w.step) {
         Pack<T> value[X];
 #pragma GCC unroll 4
         for (int v = 0; v < X; ++v)
-          value[v] = load(from + v * L);
+          value[v] = load(from + v * S * L);
 #pragma GCC unroll 4
         for (int c = 0; c < CO; ++c)
 #pragma GCC unroll 4
@@ -61,18 +61,18 @@ inline void convolve_tile(T *z, const T *in, const Taps<T> &w, const T *bias, in
       store(z + ((std::size_t(o + c) * out_side + y) * out_side + x + v) * L, sum[c][v]);
 }
 
-// Σ over places of d[o, y, x]·in[i, y + ky, x + kx], for CO outputs and X taps from kx on, given to use(output, tap,
-// sum).
-template <class T, int CO, int X, class F>
+// Σ over places of d[o, y, x]·in[i, S·y + ky, S·x + kx], for CO outputs and X taps from kx on, given to use(output,
+// tap, sum).
+template <class T, int S, int CO, int X, class F>
 inline void correlate_tile(const T *d, const T *in, int o, int i, int ky, int kx, int side, int kernel, F use) {
   constexpr int L = lanes<T>;
-  const int out_side = side - kernel + 1;
+  const int out_side = (side - kernel) / S + 1;
   Pack<T> sum[CO][X] = {};
   for (int y = 0; y < out_side; ++y) {
-    const T *from = in + ((std::size_t(i) * side + y + ky) * side + kx) * L;
+    const T *from = in + ((std::size_t(i) * side + S * y + ky) * side + kx) * L;
     const T *gradient = d + (std::size_t(o) * out_side + y) * out_side * L;
     const std::size_t plane = std::size_t(out_side) * out_side * L;
-    for (int x = 0; x < out_side; ++x, from += L, gradient += L) {
+    for (int x = 0; x < out_side; ++x, from += S * L, gradient += L) {
       Pack<T> value[X];
 #pragma GCC unroll 4
       for (int v = 0; v < X; ++v)
@@ -120,12 +120,18 @@ template <class F> inline void for_tiles(int outputs, int places, F f) {
   }
 }
 
-template <class T>
+template <class T, int S>
 void convolve(T *z, const T *in, const Taps<T> &w, const T *bias, int outputs, int inputs, int side, int kernel) {
-  for (int y = 0; y < side - kernel + 1; ++y)
-    for_tiles(outputs, side - kernel + 1, [&]<int CO, int X>(int o, int x) {
-      convolve_tile<T, CO, X>(z, in, w, bias, o, y, x, inputs, side, kernel);
+  const int out_side = (side - kernel) / S + 1;
+  for (int y = 0; y < out_side; ++y)
+    for_tiles(outputs, out_side, [&]<int CO, int X>(int o, int x) {
+      convolve_tile<T, S, CO, X>(z, in, w, bias, o, y, x, inputs, side, kernel);
     });
+}
+
+// Calls f.template operator()<stride>().
+template <class F> inline void with_stride(int stride, F f) {
+  stride == 2 ? f.template operator()<2>() : f.template operator()<1>();
 }
 
 template <class T> class CnnWorker {
@@ -178,7 +184,7 @@ private:
       h_[l] = pieces.take(std::size_t(p_.in_size(l)) * L);
       slope_[l] = pieces.take(std::size_t(p_.in_size(l)) * L);
       z_[l] = pieces.take(std::size_t(p_.out_size(l)) * L);
-      const int wide = p_.out_side(l) + 2 * (p_.layer[l].kernel - 1);
+      const int wide = p_.in_side(l) + p_.layer[l].kernel - 1;
       padded = std::max(padded, std::size_t(p_.layer[l].channels) * std::size_t(wide) * std::size_t(wide));
     }
     padded_ = pieces.take(padded * L);
@@ -197,11 +203,25 @@ private:
     for (int l = 0; l < p_.layers; ++l) {
       const CnnLayer &layer = p_.layer[l];
       const int area = layer.kernel * layer.kernel;
-      convolve<T>(z_[l], h_[l], {weight(w_, l), p_.taps(l), area, 0, 1}, bias(w_, l), layer.channels, p_.in_channels(l),
-                  p_.in_side(l), layer.kernel);
+      with_stride(layer.stride, [&]<int S>() {
+        convolve<T, S>(z_[l], h_[l], {weight(w_, l), p_.taps(l), area, 0, 1}, bias(w_, l), layer.channels,
+                       p_.in_channels(l), p_.in_side(l), layer.kernel);
+      });
       if (l + 1 == p_.layers)
         return;
       T *h = h_[l + 1], *slope = slope_[l + 1];
+      if (layer.average) { // slope keeps what a place's activation is multiplied by
+        const int places = p_.out_side(l) * p_.out_side(l);
+        for (int c = 0; c < layer.channels; ++c) {
+          const T *z = z_[l] + std::size_t(c) * places * L;
+          Pack<T> sum{};
+          for (int place = 0; place < places; ++place)
+            sum += activate_with_slope<T>(act, load(z + place * L)).value;
+          const Pack<T> factor = drop(l, c, broadcast(T(1) / places));
+          store(h + std::size_t(c) * L, sum * factor), store(slope + std::size_t(c) * L, factor);
+        }
+        continue;
+      }
       for_pools(l, [&](int unit, const T *first, std::size_t row) {
         Pack<T> largest = load(first);
         if (layer.pool == 2)
@@ -224,18 +244,20 @@ private:
   }
 
   // From the gradient of the logits, in z of the last layer, down; adds to g_.
-  void backward() {
+  void backward(Activation act) {
     for (int l = p_.layers - 1; l >= 0; --l) {
       const CnnLayer &layer = p_.layer[l];
       const int kernel = layer.kernel, side = p_.in_side(l), inputs = p_.in_channels(l), out = p_.out_side(l);
       T *g = weight(g_, l);
-      for (int i = 0; i < inputs; ++i)
-        for (int ky = 0; ky < kernel; ++ky)
-          for_tiles(layer.channels, kernel, [&]<int CO, int X>(int o, int kx) {
-            correlate_tile<T, CO, X>(z_[l], h_[l], o, i, ky, kx, side, kernel, [&](int output, int tap, T sum) {
-              g[(std::size_t(output) * inputs + i) * kernel * kernel + ky * kernel + tap] += sum;
+      with_stride(layer.stride, [&]<int S>() {
+        for (int i = 0; i < inputs; ++i)
+          for (int ky = 0; ky < kernel; ++ky)
+            for_tiles(layer.channels, kernel, [&]<int CO, int X>(int o, int kx) {
+              correlate_tile<T, S, CO, X>(z_[l], h_[l], o, i, ky, kx, side, kernel, [&](int output, int tap, T sum) {
+                g[(std::size_t(output) * inputs + i) * kernel * kernel + ky * kernel + tap] += sum;
+              });
             });
-          });
+      });
       for (int o = 0; o < layer.channels; ++o) {
         Pack<T> sum{};
         for (int e = 0; e < out * out; ++e)
@@ -244,17 +266,33 @@ private:
       }
       if (l == 0)
         return;
-      // The input's gradient: z's, with a border of zeros, convolved with the kernel in reverse.
-      const int border = kernel - 1, wide = out + 2 * border;
+      // The input's gradient: z's, stride apart, with a border of zeros, convolved with the kernel in reverse.
+      const int border = kernel - 1, wide = side + border, stride = layer.stride;
       std::fill_n(padded_, std::size_t(layer.channels) * wide * wide * L, T(0));
       for (int o = 0; o < layer.channels; ++o)
-        for (int y = 0; y < out; ++y)
-          std::copy_n(z_[l] + (std::size_t(o) * out + y) * out * L, out * L,
-                      padded_ + ((std::size_t(o) * wide + y + border) * wide + border) * L);
+        for (int y = 0; y < out; ++y) {
+          const T *from = z_[l] + (std::size_t(o) * out + y) * out * L;
+          T *to = padded_ + ((std::size_t(o) * wide + stride * y + border) * wide + border) * L;
+          for (int x = 0; x < out; ++x)
+            std::copy_n(from + x * L, L, to + stride * x * L);
+        }
       T *d = h_[l]; // nobody reads the input any more
-      convolve<T>(d, padded_, {weight(w_, l), kernel * kernel, p_.taps(l), kernel * kernel - 1, -1}, nullptr, inputs,
-                  layer.channels, wide, kernel);
-      unpool(l - 1, d);
+      convolve<T, 1>(d, padded_, {weight(w_, l), kernel * kernel, p_.taps(l), kernel * kernel - 1, -1}, nullptr, inputs,
+                     layer.channels, wide, kernel);
+      p_.layer[l - 1].average ? spread(l - 1, d, act) : unpool(l - 1, d);
+    }
+  }
+
+  // z of layer l becomes its gradient, given that of its mean over the image.
+  void spread(int l, const T *d, Activation act) {
+    const int places = p_.out_side(l) * p_.out_side(l);
+    for (int c = 0; c < p_.layer[l].channels; ++c) {
+      const std::size_t unit = std::size_t(c) * L;
+      const Pack<T> gradient = load(d + unit) * load(slope_[l + 1] + unit);
+      for (int place = 0; place < places; ++place) {
+        T *z = z_[l] + (std::size_t(c) * places + place) * L;
+        store(z, gradient * activate_with_slope<T>(act, load(z)).slope);
+      }
     }
   }
 
@@ -309,7 +347,7 @@ private:
         forward(r.act, [](int, int, Pack<T> one) { return one; });
       loss += softmax_gradient<T>(z_[p_.layers - 1], set_.classes, label, p_.batch - first, T(1) / p_.batch,
                                   r.label_smoothing, tell);
-      backward();
+      backward(r.act);
     }
     with_update(runs, r, now, [&](auto update) {
       for (std::size_t i = 0; i < v; i += L) // what lies behind the last weight moves nothing

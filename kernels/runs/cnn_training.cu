@@ -24,9 +24,9 @@ THETA_HOST_DEVICE constexpr int up(int n, int unit) { return (n + unit - 1) / un
 
 // What a layer is, and where its tensors and tables lie in shared memory (bytes).
 struct Layer {
-  int inputs, side, outputs, kernel, pool, out_side; // out_side before pooling
-  int in_size, out_size, taps, back_taps;            // elements of an image; taps of the two convolutions
-  int weight;                                        // elements from the start of the network's vector
+  int inputs, side, outputs, kernel, stride, pool, average, out_side; // out_side before pooling
+  int in_size, out_size, taps, back_taps; // elements of an image; taps of the two convolutions
+  int weight;                             // elements from the start of the network's vector
   int h, d, z; // bf16 [group, in_size]: the input; act' of it, and then its gradient; [group, out_size]: what the layer
                // gives, and then its gradient
   // Tables, 32 bits an entry. places [group·out_side²]: input offset, and z offset in the upper half. tap [taps]:
@@ -57,7 +57,8 @@ Places places_of(const CnnTraining &p, int group) {
   for (int l = 0; l < p.layers; ++l) {
     Layer &a = at.layer[l];
     a.inputs = p.in_channels(l), a.side = p.in_side(l), a.outputs = p.layer[l].channels, a.kernel = p.layer[l].kernel;
-    a.pool = p.layer[l].pool, a.out_side = p.out_side(l), a.in_size = p.in_size(l), a.out_size = p.out_size(l);
+    a.stride = p.layer[l].stride, a.pool = p.layer[l].pool, a.average = p.layer[l].average, a.out_side = p.out_side(l),
+    a.in_size = p.in_size(l), a.out_size = p.out_size(l);
     a.taps = p.taps(l), a.back_taps = a.outputs * a.kernel * a.kernel;
     a.weight = weight, weight += p.weights(l) + a.outputs;
     a.h = take(group * a.in_size * 2);
@@ -139,7 +140,7 @@ __device__ inline void open_network(const Network &net, const TrainingRuns<float
     const int area = a.kernel * a.kernel, out_area = a.out_side * a.out_side;
     for (int r = int(threadIdx.x); r < net.at.group * out_area; r += threads) {
       const int image = r / out_area, place = r % out_area;
-      const int input = image * a.in_size + place / a.out_side * a.side + place % a.out_side;
+      const int input = image * a.in_size + (place / a.out_side * a.side + place % a.out_side) * a.stride;
       shared_at<std::uint32_t>(a.places)[r] = std::uint32_t(input) | std::uint32_t(image * a.out_size + place) << 16;
     }
     for (int k = int(threadIdx.x); k < up(a.taps, 16); k += threads)
@@ -165,6 +166,43 @@ template <class Example> __device__ inline void fill(const Network &net, const I
     const int image = e / set.pixels, pixel = e % set.pixels;
     net.h(0)[e] = to_bf16(float(set.image[std::size_t(example(image)) * set.pixels + pixel]) * float(set.scale) +
                           float(set.shift));
+  }
+  __syncthreads();
+}
+
+__device__ inline void activate_with_slope(Activation act, float z, float &of, float &slope) {
+  if (act == Activation::sine)
+    __sincosf(30 * z, &of, &slope), slope *= 30;
+  else
+    of = activate(act, z), slope = activation_slope(act, z);
+}
+
+// What the next layer reads: the mean of a channel's activations. Its d keeps what a place's activation is multiplied
+// by.
+template <class Factor>
+__device__ inline void average(const Network &net, int l, Activation act, bool training, Factor factor) {
+  const Layer &a = net.layer(l);
+  const int places = a.out_side * a.out_side;
+  for (int e = int(threadIdx.x); e < net.at.group * a.outputs; e += threads) {
+    const bf16 *z = net.z(l) + e * places; // [group, channels, places]
+    float sum = 0, of, slope;
+    for (int place = 0; place < places; ++place)
+      activate_with_slope(act, to_float(z[place]), of, slope), sum += of;
+    const float keep = factor(l, e / a.outputs, e % a.outputs) / float(places);
+    net.h(l + 1)[e] = to_bf16(sum * keep);
+    if (training)
+      net.d(l + 1)[e] = to_bf16(keep);
+  }
+}
+
+// z of a layer becomes its gradient, given that of its mean over the image.
+__device__ inline void spread(const Network &net, int l, Activation act) {
+  const Layer &a = net.layer(l);
+  const int places = a.out_side * a.out_side;
+  for (int e = int(threadIdx.x); e < net.at.group * a.out_size; e += threads) {
+    float of, slope;
+    activate_with_slope(act, to_float(net.z(l)[e]), of, slope);
+    net.z(l)[e] = to_bf16(to_float(net.d(l + 1)[e / places]) * slope);
   }
   __syncthreads();
 }
@@ -196,6 +234,11 @@ __device__ inline void forward(const Network &net, Activation act, bool training
     __syncthreads();
     if (last)
       return;
+    if (a.average) {
+      average(net, l, act, training, factor);
+      __syncthreads();
+      continue;
+    }
     const int side = a.out_side / a.pool, in_size = net.layer(l + 1).in_size;
     for (int e = int(threadIdx.x); e < net.at.group * in_size; e += threads) {
       const int image = e / in_size, unit = e % in_size, x = unit % side, y = unit / side % side,
@@ -207,10 +250,7 @@ __device__ inline void forward(const Network &net, Activation act, bool training
                         fmaxf(to_float(window[a.out_side]), to_float(window[a.out_side + 1])));
       const float keep = factor(l, image, unit);
       float of, slope;
-      if (act == Activation::sine)
-        __sincosf(30 * largest, &of, &slope), slope *= 30;
-      else
-        of = activate(act, largest), slope = activation_slope(act, largest);
+      activate_with_slope(act, largest, of, slope);
       net.h(l + 1)[e] = to_bf16(of * keep);
       if (training)
         net.d(l + 1)[e] = to_bf16(slope * keep);
@@ -298,8 +338,9 @@ __device__ inline void input_gradient(const Network &net, int l) {
         },
         [&](const Row &row, int k) {
           const int of = back[k], y = row.y - (of >> 8 & 255), x = row.x - (of & 255);
-          const bool inside = y >= 0 && y < a.out_side && x >= 0 && x < a.out_side;
-          return inside ? row.dz[((of >> 16) * a.out_side + y) * a.out_side + x] : bf16{0};
+          const int shift = a.stride - 1, far = a.out_side << shift; // a stride of 1 or 2
+          const bool inside = y >= 0 && y < far && x >= 0 && x < far && ((y | x) & shift) == 0;
+          return inside ? row.dz[((of >> 16) * a.out_side + (y >> shift)) * a.out_side + (x >> shift)] : bf16{0};
         },
         [&](int k, int i) {
           return k < a.back_taps && i < a.inputs ? to_bf16(w[back_weight[k] + i * kernel_area]) : bf16{0};
@@ -368,7 +409,7 @@ __device__ inline float train_step(const Network &net, const TrainingRuns<float>
       add_weight_gradient(net, l);
       if (l > 0) {
         input_gradient(net, l);
-        unpool(net, l - 1);
+        net.layer(l - 1).average ? spread(net, l - 1, recipe.act) : unpool(net, l - 1);
       }
     }
   }

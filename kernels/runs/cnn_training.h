@@ -1,6 +1,7 @@
 // Whole trainings of small convolutional classifiers (ModelZoos: Schürholt et al., 2022), as mlp_training.h. A network
-// is a chain of square convolutions without padding, each followed by max pooling and an activation; a linear layer is
-// a convolution whose kernel covers the whole image that it sees. For a batch of B images x:
+// is a chain of square convolutions without padding, each followed by max pooling and an activation, or by an
+// activation and the mean over the whole image; a linear layer is a convolution whose kernel covers the whole image
+// that it sees. For a batch of B images x:
 //   z_l = W_l ⋆ h_l + b_l,  h_{l+1} = act(pool(z_l))·dropout,  loss = mean cross-entropy of the last z
 #pragma once
 #include "training_run.h"
@@ -11,6 +12,8 @@ constexpr int most_cnn_layers = 8;
 
 struct CnnLayer {
   int channels, kernel, pool = 1; // pool: 1 (none) or 2 (windows of 2x2; an odd last row or column is left out)
+  int stride = 1;                 // 1 or 2: every place, or every second one in both directions
+  bool average = false;           // global average pooling of the activations; pool is 1
 };
 
 struct CnnTraining {
@@ -24,10 +27,12 @@ struct CnnTraining {
   THETA_HOST_DEVICE int in_side(int l) const {
     int s = side;
     for (int i = 0; i < l; ++i)
-      s = (s - layer[i].kernel + 1) / layer[i].pool;
+      s = layer[i].average ? 1 : ((s - layer[i].kernel) / layer[i].stride + 1) / layer[i].pool;
     return s;
   }
-  THETA_HOST_DEVICE int out_side(int l) const { return in_side(l) - layer[l].kernel + 1; } // before pooling
+  THETA_HOST_DEVICE int out_side(int l) const { // before pooling
+    return (in_side(l) - layer[l].kernel) / layer[l].stride + 1;
+  }
   THETA_HOST_DEVICE int in_size(int l) const { return in_channels(l) * in_side(l) * in_side(l); }
   THETA_HOST_DEVICE int out_size(int l) const { return layer[l].channels * out_side(l) * out_side(l); }
   THETA_HOST_DEVICE int taps(int l) const { return in_channels(l) * layer[l].kernel * layer[l].kernel; }

@@ -34,7 +34,8 @@ std::vector<double> outputs(const std::vector<float> &theta, const NetworkShape 
       for (int at = 0; at < pooled * pooled; ++at) {
         double most = -INFINITY;
         for (int q = 0; q < pool * pool; ++q) {
-          const int top = at / pooled * pool + q / pool, left = at % pooled * pool + q % pool;
+          const int top = (at / pooled * pool + q / pool) * p.layer[l].stride,
+                    left = (at % pooled * pool + q % pool) * p.layer[l].stride;
           double sum = bias[o];
           for (int i = 0; i < in; ++i)
             for (int k = 0; k < kernel * kernel; ++k)
@@ -44,6 +45,14 @@ std::vector<double> outputs(const std::vector<float> &theta, const NetworkShape 
         }
         next.push_back(l + 1 < p.layers ? activate(shape.act, most) : most);
       }
+    if (p.layer[l].average) {
+      const std::size_t area = next.size() / std::size_t(p.layer[l].channels);
+      for (std::size_t c = 0; c * area < next.size(); ++c)
+        next[c] = std::accumulate(next.begin() + std::ptrdiff_t(c * area),
+                                  next.begin() + std::ptrdiff_t((c + 1) * area), 0.0) /
+                  double(area);
+      next.resize(std::size_t(p.layer[l].channels));
+    }
     weight = bias + p.layer[l].channels, h = std::move(next);
   }
   return h;
@@ -60,6 +69,12 @@ void check_same_function(const std::vector<float> &a, const std::vector<float> &
 NetworkShape convolutional(Activation act) {
   NetworkShape shape{{6, 3}, act, Initialisation::pytorch, network_kind_named("cnn")};
   shape.side = 11, shape.convolutions = {{4, 3, 2}, {5, 2, 1}};
+  return shape;
+}
+// With a stride and the mean of the whole image instead.
+NetworkShape averaging(Activation act) {
+  NetworkShape shape = convolutional(act);
+  shape.widths = {3}, shape.convolutions = {{4, 3, 1, 2}, {5, 2, 1, 1, true}};
   return shape;
 }
 
@@ -87,7 +102,8 @@ TEST_CASE("symmetry: balancing, changing places and matching leave the function 
                                       {{6, 9, 4, 2}, act},
                                       {{4, 3}, act},
 
-                                      convolutional(act)}) {
+                                      convolutional(act),
+                                      averaging(act)}) {
       CAPTURE(std::string(name_of(act)));
       CAPTURE(std::string(name_of(shape.kind)));
       CAPTURE(shape.widths.size());
@@ -152,8 +168,10 @@ TEST_CASE("symmetry: on real images too, networks keep their function") {
 }
 
 TEST_CASE("symmetry: deep networks of ReLU settle") {
-  for (const NetworkShape &shape :
-       {NetworkShape{{6, 9, 4, 2}}, {{5, 6, 4, 6, 5, 3}}, convolutional(Activation::relu)}) {
+  for (const NetworkShape &shape : {NetworkShape{{6, 9, 4, 2}},
+                                    {{5, 6, 4, 6, 5, 3}},
+                                    convolutional(Activation::relu),
+                                    averaging(Activation::relu)}) {
     auto theta = random_values<float>(layout_of(shape).size(), 1);
     for (std::size_t i = 0; i < 20; ++i)
       theta[i] *= 100;
@@ -195,7 +213,8 @@ const bool added = add_tokenizer("reversed", reversed);
 TEST_CASE("tokens: every tokenizer holds every weight once, and gives it back; units are whole") {
   NetworkShape cnn{{3}, Activation::relu, Initialisation::pytorch, network_kind_named("cnn")}; // of one hidden layer
   cnn.side = 9, cnn.convolutions = {{5, 3, 2}};
-  const std::vector<NetworkShape> shapes{{{7, 5, 3}}, {{6, 9, 4, 2}}, {{4, 3}}, cnn, convolutional(Activation::tanh)};
+  const std::vector<NetworkShape> shapes{
+      {{7, 5, 3}}, {{6, 9, 4, 2}}, {{4, 3}}, cnn, convolutional(Activation::tanh), averaging(Activation::tanh)};
   for (const NetworkShape &shape : shapes)
     for (const auto &[name, tokenizer] : tokenizers()) { // and "reversed"
       CAPTURE(name);

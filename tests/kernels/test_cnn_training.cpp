@@ -17,6 +17,10 @@ const CnnTraining small{.channels = 1,
                         .layer = {{8, 5, 2}, {6, 5, 2}, {4, 2, 1}, {20, 3, 1}, {10, 1, 1}},
                         .batch = 10};
 const CnnTraining colour{.channels = 3, .side = 4, .layers = 2, .layer = {{5, 3, 2}, {3, 1, 1}}, .batch = 8};
+// G.pt's network of CIFAR in small (Peebles et al., 2022): a stride, whose last row and column no place sees, and the
+// mean of the whole image.
+const CnnTraining averaged{
+    .channels = 3, .side = 12, .layers = 3, .layer = {{4, 3, 1, 2}, {5, 2, 1, 2, true}, {3, 1, 1}}, .batch = 9};
 
 template <class T> struct Setting : Runs<T> {
   CnnTraining shape;
@@ -120,13 +124,34 @@ TEST_CASE("cnn training agrees with PyTorch: ModelZoos' small network, loss and 
     }
 }
 
+TEST_CASE("cnn training agrees with PyTorch: G.pt's network of CIFAR, strided and averaged") {
+  const Golden golden("net_cnn_averaged");
+  const CnnTraining shape{
+      .channels = 3, .side = 32, .layers = 3, .layer = {{16, 3, 1, 2}, {32, 3, 1, 1, true}, {10, 1}}, .batch = 5};
+  Setting<double> setting(shape, 1, {1}, gradient_recipe(Activation::relu));
+  setting.examples = 5; // the batch is the whole set
+  const auto bytes = golden.get<double>("byte");
+  setting.image.assign(bytes.begin(), bytes.end());
+  setting.label = golden.labels("label");
+  setting.theta = golden.get<double>("theta");
+  REQUIRE(setting.theta.size() == 5418);
+  const auto before = setting.theta;
+  setting.train(0, 1);
+  CHECK(setting.loss[0] == doctest::Approx(golden.get<double>("loss")[0]).epsilon(1e-12));
+  std::vector<double> gradient;
+  for (std::size_t i = 0; i < before.size(); ++i)
+    gradient.push_back(before[i] - setting.theta[i]);
+  CHECK(relative_error(gradient, golden.get<double>("gradient")) <= 1e-10);
+}
+
 TEST_CASE("cnn training: the first step's gradient is the loss's slope (finite differences, double)") {
-  for (const auto act : {Activation::tanh, Activation::gelu}) { // relu and pooling have corners that a step may cross
-    CAPTURE(std::string(name_of(act)));
-    Setting<double> setting(odd, 1, {1}, gradient_recipe(act));
-    setting.recipe[0].label_smoothing = 0.1f, setting.recipe[0].label_noise = 0.4f, setting.recipe[0].dropout = 0.3f;
-    check_gradient(setting);
-  }
+  for (const CnnTraining &shape : {odd, averaged})
+    for (const auto act : {Activation::tanh, Activation::gelu}) { // relu and pooling have corners that a step may cross
+      CAPTURE(std::string(name_of(act)));
+      Setting<double> setting(shape, 1, {1}, gradient_recipe(act));
+      setting.recipe[0].label_smoothing = 0.1f, setting.recipe[0].label_noise = 0.4f, setting.recipe[0].dropout = 0.3f;
+      check_gradient(setting);
+    }
 }
 
 TEST_CASE("cnn training: float follows double, and where it is cut into calls changes nothing") {
@@ -143,7 +168,7 @@ TEST_CASE("cnn training: float follows double, and where it is cut into calls ch
 }
 
 TEST_CASE("cnn training and evaluation: the same on every device, to bf16's rounding") {
-  for (const CnnTraining &shape : {odd, small, colour})
+  for (const CnnTraining &shape : {odd, small, colour, averaged})
     for (const auto act : {Activation::tanh, Activation::relu}) {
       CAPTURE(shape.side);
       CAPTURE(std::string(name_of(act)));
