@@ -1,5 +1,6 @@
-// Classifiers of convolutions ("conv1.weight" [out, in, kernel, kernel], "conv1.bias", ...), each with max pooling and
-// an activation, and linear layers ("fc1.weight" [out, in], ...): ModelZoos (Schürholt et al., 2022).
+// Classifiers of convolutions ("conv1.weight" [out, in, kernel, kernel], "conv1.bias", ...), each with max pooling or
+// the mean of the image and an activation, and linear layers ("fc1.weight" [out, in], ...): ModelZoos (Schürholt et
+// al., 2022), G.pt (Peebles et al., 2022).
 #pragma once
 #include "network.h"
 
