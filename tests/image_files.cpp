@@ -1,5 +1,6 @@
 #include "image_files.h"
 
+#include <turbojpeg.h>
 #include <zlib.h>
 
 #pragma GCC diagnostic push
@@ -28,6 +29,17 @@ std::string picture_bytes(PictureKind kind, int width, int height, int channels,
     stbi_write_bmp_to_func(append, &bytes, width, height, channels, pixels.data());
   }
   return bytes;
+}
+
+std::string cmyk_jpeg(int side) {
+  const std::vector<std::uint8_t> inks(std::size_t(4 * side * side), 60);
+  unsigned char *bytes = nullptr;
+  unsigned long size = 0;
+  const tjhandle encoder = tjInitCompress();
+  tjCompress2(encoder, inks.data(), side, 0, side, TJPF_CMYK, &bytes, &size, TJSAMP_444, 90, 0);
+  const std::string file(reinterpret_cast<const char *>(bytes), size);
+  tjFree(bytes), tjDestroy(encoder);
+  return file;
 }
 
 std::string with_png_header(std::string png, std::size_t at, const std::string &bytes) {

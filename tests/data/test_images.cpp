@@ -172,6 +172,17 @@ TEST_CASE(
   std::string zero = lossy; // the frame header: marker, length, bits, height, width
   zero.replace(zero.find("\xff\xc0") + 5, 2, std::string(2, '\0'));
   bad(zero, "is not a PNG, JPEG");
+  bad(cmyk_jpeg(8), "four inks");
+
+  // Beside the colours a file may hold how much of them is seen: that is left out.
+  const std::vector<std::uint8_t> seen{200, 100, 50, 0, 200, 100, 50, 255, 200, 100, 50, 7, 200, 100, 50, 90};
+  write_bytes(folder.path() / "seen.png", picture_bytes(PictureKind::png, 2, 2, 4, seen));
+  CHECK(read_picture(folder.path() / "seen.png").pixels ==
+        std::vector<std::uint8_t>{200, 100, 50, 200, 100, 50, 200, 100, 50, 200, 100, 50});
+  CHECK(read_image(folder.path() / "seen.png", 1, 1) == std::vector<std::uint8_t>{124}); // 0.299·200 + 0.587·100 + ...
+  write_bytes(folder.path() / "gray.png", picture_bytes(PictureKind::png, 2, 2, 1, {1, 2, 3, 4}));
+  CHECK(picture_header(folder.path() / "gray.png").channels == 1);
+  CHECK(read_image(folder.path() / "gray.png", 2, 3) == std::vector<std::uint8_t>{1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4});
   CHECK(refusal({.name = "images", .folder = folder.path() / "nowhere"}).find("expected a folder of images") !=
         std::string::npos);
 
