@@ -4,6 +4,7 @@
 #include "data/npy.h"
 #include "data/pytorch.h"
 #include <algorithm>
+#include <cstring>
 #include <glob.h>
 #include <numeric>
 #include <set>
@@ -22,11 +23,14 @@ bool is_ours(const std::string &name) {
          std::any_of(std::begin(endings), std::end(endings), [&](const char *e) { return name.ends_with(e); });
 }
 
-// Paths below root, sorted.
+// Paths below root, sorted. Only the pattern is one: root may hold any character.
 std::vector<std::string> found_by(const std::string &root, const std::string &pattern) {
   glob_t found{};
   std::vector<std::string> names;
-  if (glob((root + pattern).c_str(), 0, nullptr, &found) == 0)
+  std::string literal;
+  for (const char c : root)
+    literal += std::string(std::strchr("*?[]\\", c) ? "\\" : "") + c;
+  if (glob((literal + pattern).c_str(), 0, nullptr, &found) == 0)
     for (std::size_t i = 0; i < found.gl_pathc; ++i)
       names.push_back(std::string(found.gl_pathv[i]).substr(root.size()));
   globfree(&found);
@@ -143,6 +147,8 @@ std::vector<NetworksFile> networks_files(const fs::path &folder, const std::stri
   if (fs::is_regular_file(folder))
     return {{folder.filename().string(),
              folder.string().ends_with(index_ending) ? parts_of(folder) : std::vector<fs::path>{folder}}};
+  if (!fs::exists(folder))
+    throw InputError(folder.string(), ": cannot be read: there is no such file or folder");
   const std::string root = (folder / "").string();
   std::vector<std::string> names = found_by(root, pattern.empty() ? "*" : pattern);
   std::erase_if(names, [](const std::string &name) { return !is_ours(name); });

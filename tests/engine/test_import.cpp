@@ -127,6 +127,14 @@ TEST_CASE("import: an architecture that is not known is laid out by name, and wh
         std::string::npos);
 }
 
+TEST_CASE("import: a folder may be called anything, and must be there") {
+  const Scratch folder;
+  const auto odd = folder.path() / "runs [1] *";
+  write(odd / "a.safetensors", network(1));
+  CHECK(row(imported(odd, folder.path() / "zoo")) == flat(network(1)));
+  CHECK(refusal(folder.path() / "nowhere", folder.path() / "zx").find("no such file or folder") != std::string::npos);
+}
+
 TEST_CASE("import: parts with an index, stacks, numpy's arrays and PyTorch's lists") {
   const Scratch folder;
   const auto net = network(1);
