@@ -105,6 +105,12 @@ TEST_CASE("cifar: records of three planes; what is cut or mislabelled is refused
   const Dataset fine = load_dataset({.name = "cifar100", .validation = 5, .folder = hundred});
   CHECK(fine.classes == 100);
   CHECK(fine.train.size() == 15);
+  // Before it is here it is planned as it was published, and not trained on.
+  const DatasetOptions absent{.name = "cifar10", .labels = {1, 3}, .folder = folder.path() / "absent"};
+  CHECK(dataset_sizes(absent).train + dataset_sizes(absent).validation == 10000);
+  CHECK(dataset_sizes(absent).test == 2000);
+  CHECK(dataset_sizes(absent).values() == 3072);
+  CHECK(refusal(absent).find("data_batch_1.bin: cannot be read") != std::string::npos);
   write_bytes(ten / "test_batch.bin", records(3, 1, 900).substr(0, 5000));
   CHECK(refusal(o).find("found 5000 bytes, expected records of 3073") != std::string::npos);
   write_bytes(ten / "test_batch.bin", char(17) + noise(3072, 1));
