@@ -1,6 +1,6 @@
 #include "image_folder.h"
+#include "image_file.h"
 #include "kernels/device/error.h"
-#include "picture.h"
 #include "raw_images.h"
 #include <algorithm>
 
@@ -21,7 +21,7 @@ constexpr std::size_t many = 1000;   // images of a folder from which on bad one
 constexpr std::size_t most_bad = 10; // one in so many, at most
 
 // The luma of ITU-R BT.601, as PIL's gray images have it; or one gray plane three times.
-std::vector<std::uint8_t> with_channels(Picture p, int channels) {
+std::vector<std::uint8_t> with_channels(StoredImage p, int channels) {
   if (channels == p.channels)
     return std::move(p.pixels);
   std::vector<std::uint8_t> pixels;
@@ -80,10 +80,10 @@ std::vector<std::pair<fs::path, std::uint8_t>> labelled(const fs::path &folder, 
 } // namespace
 
 std::vector<std::uint8_t> read_image(const fs::path &path, int side, int channels) {
-  Picture picture = read_picture(path);
-  const int width = picture.width, square = std::min(width, picture.height);
-  const int left = (width - square) / 2, top = (picture.height - square) / 2;
-  const auto pixels = with_channels(std::move(picture), channels);
+  StoredImage image = read_stored_image(path);
+  const int width = image.width, square = std::min(width, image.height);
+  const int left = (width - square) / 2, top = (image.height - square) / 2;
+  const auto pixels = with_channels(std::move(image), channels);
   std::vector<std::uint8_t> small(std::size_t(side) * std::size_t(side) * std::size_t(channels));
   const std::uint8_t *from =
       pixels.data() + (std::size_t(top) * std::size_t(width) + std::size_t(left)) * std::size_t(channels);
@@ -120,7 +120,7 @@ RawImages read_image_folder(const DatasetOptions &o, Reading) {
   if (train.empty() || test.empty())
     throw InputError(o.folder.string(), ": found ", train.size(), " images to train on and ", test.size(),
                      " to test on, expected some of each (PNG, JPEG or BMP)");
-  raw.channels = o.channels > 0 ? o.channels : picture_header(train.front().first).channels;
+  raw.channels = o.channels > 0 ? o.channels : image_header(train.front().first).channels;
   for (auto &[files, part] : {std::pair{&train, &raw.train}, {&test, &raw.test}})
     for (const auto &[path, label] : *files)
       try {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Layout of the code: clang-format agrees, includes never point up, every folder explains itself, every kernel has its
-# reference beside it.
+# reference beside it, a type's name is its own.
 set -u
 cd "$(dirname "$0")/.."
 failed=0
@@ -47,5 +47,12 @@ if command -v clang-format >/dev/null; then
 else
   echo "   (clang-format is not here: the layout of lines was not checked)"
 fi
+
+# One name, one type: two headers that declare the same would make one program of both, and the linker says nothing.
+for name in $(grep -rhoE '^(struct|class) [A-Z][A-Za-z0-9]*( final)?( :[^;]*)? \{' --include=*.h kernels data engine tools |
+  awk '{print $2}' | sort | uniq -d); do
+  fault "$name is declared in two headers: $(grep -rlE "^(struct|class) $name( final)?( :[^;]*)? \{" --include=*.h kernels data engine tools | tr '\n' ' ')"
+done
+
 [ $failed -eq 0 ] && echo "   layout: fine"
 exit $failed

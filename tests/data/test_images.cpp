@@ -1,7 +1,7 @@
 // Data sets as other programs store them: MNIST's files, CIFAR's records, folders of images.
 #include "data/idx.h"
+#include "data/image_file.h"
 #include "data/image_folder.h"
-#include "data/picture.h"
 #include "data/raw_images.h"
 #include "kernels/device/philox.h"
 #include "tests/idx_files.h"
@@ -183,11 +183,11 @@ TEST_CASE(
   // Beside the colours a file may hold how much of them is seen: that is left out.
   const std::vector<std::uint8_t> seen{200, 100, 50, 0, 200, 100, 50, 255, 200, 100, 50, 7, 200, 100, 50, 90};
   write_bytes(folder.path() / "seen.png", picture_bytes(PictureKind::png, 2, 2, 4, seen));
-  CHECK(read_picture(folder.path() / "seen.png").pixels ==
+  CHECK(read_stored_image(folder.path() / "seen.png").pixels ==
         std::vector<std::uint8_t>{200, 100, 50, 200, 100, 50, 200, 100, 50, 200, 100, 50});
   CHECK(read_image(folder.path() / "seen.png", 1, 1) == std::vector<std::uint8_t>{124}); // 0.299·200 + 0.587·100 + ...
   write_bytes(folder.path() / "gray.png", picture_bytes(PictureKind::png, 2, 2, 1, {1, 2, 3, 4}));
-  CHECK(picture_header(folder.path() / "gray.png").channels == 1);
+  CHECK(image_header(folder.path() / "gray.png").channels == 1);
   CHECK(read_image(folder.path() / "gray.png", 2, 3) == std::vector<std::uint8_t>{1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4});
   CHECK(refusal({.name = "images", .folder = folder.path() / "nowhere"}).find("expected a folder of images") !=
         std::string::npos);

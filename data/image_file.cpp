@@ -1,4 +1,4 @@
-#include "picture.h"
+#include "image_file.h"
 #include "kernels/device/error.h"
 #include "mapped_file.h"
 #include <memory>
@@ -53,7 +53,7 @@ std::vector<std::uint8_t> first_channels(const std::vector<std::uint8_t> &sample
   return kept;
 }
 
-Picture png(const File &f, bool whole) {
+StoredImage png(const File &f, bool whole) {
   png_image image{};
   image.version = PNG_IMAGE_VERSION;
   const std::unique_ptr<png_image, void (*)(png_image *)> owned(&image, png_image_free);
@@ -63,7 +63,7 @@ Picture png(const File &f, bool whole) {
   if (image.format & PNG_FORMAT_FLAG_LINEAR)
     f.deep();
   const bool colour = image.format & PNG_FORMAT_FLAG_COLOR;
-  Picture p{.width = int(image.width), .height = int(image.height), .channels = colour ? 3 : 1};
+  StoredImage p{.width = int(image.width), .height = int(image.height), .channels = colour ? 3 : 1};
   if (!whole)
     return p;
   image.format = colour ? PNG_FORMAT_RGBA : PNG_FORMAT_GA; // with alpha: nothing is blended
@@ -74,9 +74,9 @@ Picture png(const File &f, bool whole) {
   return p;
 }
 
-Picture jpeg(const File &f, bool whole) {
+StoredImage jpeg(const File &f, bool whole) {
   const std::unique_ptr<void, int (*)(tjhandle)> decoder(tjInitDecompress(), tjDestroy);
-  Picture p;
+  StoredImage p;
   int subsampling = 0, space = 0;
   if (!decoder || tjDecompressHeader3(decoder.get(), f.bytes, f.size, &p.width, &p.height, &subsampling, &space) != 0)
     f.unknown(tjGetErrorStr2(decoder.get()));
@@ -94,8 +94,8 @@ Picture jpeg(const File &f, bool whole) {
   return p;
 }
 
-Picture bmp(const File &f, bool whole) {
-  Picture p;
+StoredImage bmp(const File &f, bool whole) {
+  StoredImage p;
   const int n = int(f.size);
   if (!stbi_info_from_memory(f.bytes, n, &p.width, &p.height, &p.channels))
     f.unknown(stbi_failure_reason());
@@ -113,13 +113,13 @@ Picture bmp(const File &f, bool whole) {
   return p;
 }
 
-Picture open(const std::filesystem::path &path, bool whole) {
+StoredImage open(const std::filesystem::path &path, bool whole) {
   const MappedFile mapped(path);
   const File f{path.string(), reinterpret_cast<const unsigned char *>(mapped.bytes().data()), mapped.bytes().size()};
   if (f.size == 0)
     f.unknown("it is empty");
   if (f.size > most_bytes)
-    throw InputError(f.name, ": found ", f.size, " bytes, expected at most ", most_bytes, " of a picture");
+    throw InputError(f.name, ": found ", f.size, " bytes, expected at most ", most_bytes, " of an image");
   if (f.begins("\x89PNG"))
     return png(f, whole);
   if (f.begins("\xff\xd8"))
@@ -131,7 +131,7 @@ Picture open(const std::filesystem::path &path, bool whole) {
 
 } // namespace
 
-Picture picture_header(const std::filesystem::path &path) { return open(path, false); }
-Picture read_picture(const std::filesystem::path &path) { return open(path, true); }
+StoredImage image_header(const std::filesystem::path &path) { return open(path, false); }
+StoredImage read_stored_image(const std::filesystem::path &path) { return open(path, true); }
 
 } // namespace theta
