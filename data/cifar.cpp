@@ -38,7 +38,7 @@ fs::path folder_of(const DatasetOptions &o, const char *name, const char *inner)
 }
 
 // What can be planned with before the data is here: as many labels as were published, as many of each class.
-bool is_published(RawImages &raw, const fs::path &folder, Reading reading) {
+bool filled_as_published(RawImages &raw, const fs::path &folder, Reading reading) {
   if (reading == Reading::all || fs::exists(folder))
     return false;
   for (const auto &[part, count] : {std::pair{&raw.train, 50000}, {&raw.test, 10000}})
@@ -52,7 +52,7 @@ bool is_published(RawImages &raw, const fs::path &folder, Reading reading) {
 RawImages read_cifar10(const DatasetOptions &o, Reading reading) {
   const fs::path folder = folder_of(o, "cifar10", "cifar-10-batches-bin");
   RawImages raw{.name = "cifar10", .side = side, .channels = channels, .classes = 10};
-  if (is_published(raw, folder, reading))
+  if (filled_as_published(raw, folder, reading))
     return raw;
   for (int batch = 1; batch <= 5; ++batch)
     add_records(raw.train, folder / text("data_batch_", batch, ".bin"), 1, raw.classes, reading);
@@ -63,7 +63,7 @@ RawImages read_cifar10(const DatasetOptions &o, Reading reading) {
 RawImages read_cifar100(const DatasetOptions &o, Reading reading) {
   const fs::path folder = folder_of(o, "cifar100", "cifar-100-binary");
   RawImages raw{.name = "cifar100", .side = side, .channels = channels, .classes = 100};
-  if (is_published(raw, folder, reading))
+  if (filled_as_published(raw, folder, reading))
     return raw;
   add_records(raw.train, folder / "train.bin", 2, raw.classes, reading);
   add_records(raw.test, folder / "test.bin", 2, raw.classes, reading);

@@ -44,6 +44,8 @@ namespace {
 
 // Everything is refused before the run's folder is touched. Without a budget, the device's memory is the budget.
 Run checked(Run run) {
+  if (const fs::path &data = run.config.data.folder; run.writes && !data.empty() && !fs::exists(data)) // else a plan
+    throw InputError("data.folder: ", data.string(), ": cannot be read: there is no such folder");
   if (!run.memory_budget)
     for (const auto &facts : devices())
       if (facts.device == run.device)

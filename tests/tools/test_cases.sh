@@ -115,6 +115,8 @@ strided=(--set network.kind=cnn --set 'network.channels=[4,5]' --set 'network.ke
   --set 'network.strides=[2,1]' --set network.average=true --set 'network.widths=[10]')
 "$theta" "${train[@]}" --out "$work/averaged" --set data.name=cifar10 --set "data.folder=$cases/cifar10" --set data.validation=20 "${strided[@]}" \
   2>"$work/said" || fail "a strided network of cifar10: $(tail -n 1 "$work/said")"
+expect 2 "there is no such folder" "$theta" "${train[@]}" --out "$work/none" --set data.name=cifar10 --set "data.folder=$work/absent" --set 'network.widths=[192,6,10]'
+[ -e "$work/none" ] && fail "a run without its data left a folder"
 expect 2 "expected a convolution to average" "$theta" "${train[@]}" --out "$work/none" "${strided[@]}" --set 'network.channels=[]' --set 'network.kernels=[]' \
   --set 'network.pools=[]' --set 'network.strides=[]'
 expect 2 "expected one of each" "$theta" "${train[@]}" --out "$work/none" "${strided[@]}" --set 'network.strides=[2]'
