@@ -41,7 +41,7 @@ INCLUDES := -I. -isystem .deps/usr/include -isystem .deps/usr/include/eigen3 -is
   -isystem /usr/include/eigen3
 # GCC 12 sees overlaps in std::string, and unset registers in its own AVX-512 header, that are not there.
 WARNINGS := -Wall -Wextra -Werror -Wno-missing-field-initializers -Wno-restrict -Wno-maybe-uninitialized -Wno-uninitialized
-COMMON := -std=c++20 -fopenmp $(INCLUDES) -MMD -MP -DFMT_HEADER_ONLY
+COMMON := -std=c++20 -fopenmp-simd $(INCLUDES) -MMD -MP -DFMT_HEADER_ONLY
 # Nobody reads errno after a square root; without it, square roots are computed several at a time.
 CXXFLAGS = $(COMMON) $(WARNINGS) $(OPTIMISE) -fno-math-errno -march=$(MARCH) -DTHETA_CUDA=$(CUDA) -DTHETA_SIMT=0
 OPTIMISE := -O3
@@ -57,7 +57,7 @@ CUDA_ARCH ?= 80 90a
 ARCH_FLAGS := $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) \
   -gencode arch=compute_$(firstword $(CUDA_ARCH)),code=compute_$(firstword $(CUDA_ARCH))
 NVCCFLAGS := -std=c++20 -O3 --extended-lambda --expt-relaxed-constexpr $(ARCH_FLAGS) $(INCLUDES) -I$(dir $(CUBLAS_HEADER)) \
-  -MMD -MP -DTHETA_CUDA=1 -DTHETA_SIMT=0 -Xcompiler -Wall,-Wextra,-Werror,-Wno-missing-field-initializers,-fopenmp,-march=$(MARCH) -Werror all-warnings
+  -MMD -MP -DTHETA_CUDA=1 -DTHETA_SIMT=0 -Xcompiler -Wall,-Wextra,-Werror,-Wno-missing-field-initializers,-fopenmp-simd,-march=$(MARCH) -Werror all-warnings
 
 ENGINE_SOURCES := $(wildcard kernels/*/*.cpp data/*.cpp engine/*/*.cpp engine/generators/*/*.cpp)
 CUDA_SOURCES := $(wildcard kernels/*/*.cu)
@@ -89,13 +89,13 @@ all: build/theta
 build/theta: $(NATIVE)/theta
 	@ln -sf $(NATIVE:build/%=%)/theta $@
 $(NATIVE)/theta: $(PROGRAM) $(LIBRARY)
-	@echo 'link $@'; $(CXX) -fopenmp $^ $(LIBS) -o $@
+	@echo 'link $@'; $(CXX) $^ $(LIBS) -o $@
 $(NATIVE)/run-tests: $(TESTS) $(LIBRARY)
-	@echo 'link $@'; $(CXX) -fopenmp $^ $(LIBS) -o $@
+	@echo 'link $@'; $(CXX) $^ $(LIBS) -o $@
 $(SIMT)/run-tests: $(SIMT_OBJECTS)
-	@echo 'link $@'; $(CXX) -fopenmp -fsanitize=address,undefined -rdynamic $^ $(STATIC) -ldl -o $@
+	@echo 'link $@'; $(CXX) -fsanitize=address,undefined -rdynamic $^ $(STATIC) -ldl -o $@
 	@printf '%s\n' $^ > $(SIMT)/objects; echo '$(STATIC)' > $(SIMT)/libraries
-	@echo '$(CXX) $(filter-out -MMD -MP -fopenmp,$(SIMTFLAGS)) $(subst -O1,-O0,$(SIMT_KERNEL)) -w' > $(SIMT)/kernel-command
+	@echo '$(CXX) $(filter-out -MMD -MP -fopenmp-simd,$(SIMTFLAGS)) $(subst -O1,-O0,$(SIMT_KERNEL)) -w' > $(SIMT)/kernel-command
 
 $(NATIVE)/%.cpp.o: %.cpp .deps/ready $(NATIVE)/flags
 	@mkdir -p $(@D)

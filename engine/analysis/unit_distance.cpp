@@ -1,6 +1,7 @@
 #include "unit_distance.h"
 #include "engine/weights/assignment.h"
 #include "engine/weights/symmetry.h"
+#include "kernels/device/parallel.h"
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -35,8 +36,7 @@ std::vector<float> UnitDistance::operator()(const std::vector<float> &networks,
   const int units = tokens_.types[0].count, width = tokens_.types[0].width;
   const auto a = prepared(networks), b = prepared(references);
   std::vector<float> distances(rows * columns);
-#pragma omp parallel for schedule(dynamic)
-  for (std::size_t i = 0; i < rows; ++i)
+  parallel_each(rows, [&](std::size_t i) {
     for (std::size_t j = 0; j < columns; ++j) {
       const float *from = a.data() + i * v, *to = b.data() + j * v;
       const auto squared = [](const float *x, const float *y, int n) {
@@ -61,6 +61,7 @@ std::vector<float> UnitDistance::operator()(const std::vector<float> &networks,
         sum += cost[std::size_t(u * units + column[std::size_t(u)])];
       distances[i * columns + j] = float(std::sqrt(sum));
     }
+  });
   return distances;
 }
 

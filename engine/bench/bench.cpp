@@ -1,5 +1,6 @@
 #include "bench.h"
 #include "data/json.h"
+#include "kernels/device/parallel.h"
 #include "kernels/operations/add.h"
 #include "kernels/operations/gemm.h"
 #include "tensors.h"
@@ -83,10 +84,10 @@ BenchCeilings measure_ceilings(Stream &s) {
     if (s.is_cuda())
       return copy(s, tensors.at<std::byte>(0, 0), tensors.at<std::byte>(0, 1), bytes);
     constexpr int parts = 64; // memcpy on every thread
-#pragma omp parallel for
-    for (int part = 0; part < parts; ++part)
+    parallel_each(parts, [&](long part) {
       copy(s, tensors.at<std::byte>(0, 0) + part * (bytes / parts),
            tensors.at<std::byte>(0, 1) + part * (bytes / parts), bytes / parts);
+    });
   });
   c.copy = 2.0 * double(bytes) / copied;
   if (!s.is_cuda()) { // a processor fetches the lines that a copy will overwrite; an update in place pays for nothing

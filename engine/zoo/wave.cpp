@@ -8,7 +8,7 @@ namespace theta {
 namespace {
 
 // FLOPs of a call: some tenths of a second on a core, hundredths on a GPU.
-double work_of_a_call(Backend backend) { return backend == Backend::cpu ? 1e10 : 2e12; }
+double work_of_a_call(Backend backend) { return backend == Backend::cpu ? 4e10 : 2e12; }
 
 } // namespace
 

@@ -1,8 +1,8 @@
 #include "zoo_stream.h"
 #include "engine/training/interrupt.h"
+#include "kernels/device/parallel.h"
 #include <chrono>
 #include <fmt/core.h>
-#include <omp.h>
 
 namespace theta {
 
@@ -131,7 +131,7 @@ bool ZooStream::score(Stream &s, Ready &ready) {
 void ZooStream::produce(Device device, const Dataset &data, long first_wave, int threads) {
   try {
     if (threads > 0)
-      omp_set_num_threads(threads); // of this thread's loops
+      use_threads(threads); // of this thread's loops
     Stream s(device);
     on_device_ = examples_.upload(s, data);
     if (scored_ && is_classifier(shape_))

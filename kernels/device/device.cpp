@@ -1,10 +1,12 @@
 // The cpu device, and the choice between it and cuda.
 #include "device.h"
+#include "parallel.h"
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <new>
-#include <omp.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <utility>
 
@@ -12,7 +14,7 @@ namespace theta {
 
 namespace {
 
-constexpr std::size_t cpu_alignment = 4096;
+constexpr std::size_t cpu_alignment = 4096, huge_page = std::size_t(2) << 20;
 
 DeviceFacts cpu_facts() {
   std::string model = "unknown processor";
@@ -30,7 +32,11 @@ DeviceFacts cpu_facts() {
 #else
   const char *capability = "baseline";
 #endif
-  return {Device{}, model, bytes, omp_get_max_threads(), capability};
+  return {Device{}, model, bytes, threads(), capability};
+}
+
+double now() { // seconds
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 std::vector<DeviceFacts> gpus() {
@@ -97,10 +103,14 @@ Memory::Memory(Device device, std::size_t bytes, Kind kind) : device_(device), k
       data_ = static_cast<std::byte *>(cuda::allocate(device.index, bytes, kind));
       return;
     }
-  const std::size_t rounded = (bytes + cpu_alignment - 1) / cpu_alignment * cpu_alignment;
-  data_ = static_cast<std::byte *>(std::aligned_alloc(cpu_alignment, rounded));
+  // Large memory lies in huge pages where the system has them: a network reads images all over a data set, and would
+  // wait for the place of each page.
+  const std::size_t unit = bytes >= huge_page ? huge_page : cpu_alignment, rounded = (bytes + unit - 1) / unit * unit;
+  data_ = static_cast<std::byte *>(std::aligned_alloc(unit, rounded));
   if (!data_)
     throw Error("cpu: no ", bytes, " bytes of memory left");
+  if (unit == huge_page)
+    madvise(data_, rounded, MADV_HUGEPAGE); // a wish: nothing depends on it
 }
 
 Memory::~Memory() {
@@ -149,7 +159,7 @@ void Stopwatch::start() {
   if constexpr (built_with_cuda)
     if (begin_)
       return cuda::record_event(&stream_->cuda(), begin_);
-  started_ = omp_get_wtime();
+  started_ = now();
 }
 
 double Stopwatch::stop() {
@@ -158,7 +168,7 @@ double Stopwatch::stop() {
       cuda::record_event(&stream_->cuda(), end_);
       return cuda::seconds_between(begin_, end_);
     }
-  return omp_get_wtime() - started_;
+  return now() - started_;
 }
 
 Graph::~Graph() {

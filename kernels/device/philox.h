@@ -62,12 +62,21 @@ THETA_HOST_DEVICE inline std::uint32_t uniform_below(std::uint32_t bits, std::ui
 // Uniform in (0, 1): 24 bits, never 0 or 1.
 THETA_HOST_DEVICE inline float uniform01(std::uint32_t bits) { return (float(bits >> 8) + 0.5f) * 0x1p-24f; }
 
-// Standard normal number `index` of a stream (Box-Muller; two of them share one philox call).
+// Two standard normal numbers from two words of random bits (Box & Muller, 1958).
+struct NormalPair {
+  float even, odd;
+};
+THETA_HOST_DEVICE inline NormalPair normal_pair(std::uint32_t first, std::uint32_t second) {
+  const float radius = sqrtf(-2.0f * logf(uniform01(first)));
+  const float angle = 6.283185307179586f * uniform01(second);
+  return {radius * cosf(angle), radius * sinf(angle)};
+}
+
+// Standard normal number `index` of a stream; two of them share one philox call.
 THETA_HOST_DEVICE inline float normal(std::uint64_t seed, Purpose purpose, std::uint32_t stream, std::uint64_t index) {
   const Bits4 bits = philox(seed, purpose, stream, index / 2);
-  const float radius = sqrtf(-2.0f * logf(uniform01(bits.word[0])));
-  const float angle = 6.283185307179586f * uniform01(bits.word[1]);
-  return radius * (index % 2 ? sinf(angle) : cosf(angle));
+  const NormalPair two = normal_pair(bits.word[0], bits.word[1]);
+  return index % 2 ? two.odd : two.even;
 }
 
 // A random order of 0..n-1, computed instead of stored: a six-round Feistel network on the smallest even number of bits

@@ -1,5 +1,5 @@
 #include "add.h"
-#include "kernels/parts/parallel.h"
+#include "kernels/device/parallel.h"
 
 namespace theta {
 
@@ -13,9 +13,7 @@ template <class T> void add_scaled(Stream &s, T *y, const T *a, const T *b, doub
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::add_scaled(s, y, a, b, scale, n);
-#pragma omp parallel for if (worth_threads(double(n)))
-  for (std::size_t i = 0; i < n; ++i)
-    y[i] = a[i] + T(scale) * b[i];
+  parallel_for(n, double(n), [&](std::size_t i) { y[i] = a[i] + T(scale) * b[i]; });
 }
 
 template <class T>
@@ -23,13 +21,12 @@ void add_over_channels(Stream &s, T *y, const T *x, const T *e, int batch, int c
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::add_over_channels(s, y, x, e, batch, channels, length);
-#pragma omp parallel for collapse(2) if (worth_threads(double(batch) * channels * length))
-  for (int n = 0; n < batch; ++n)
-    for (int c = 0; c < channels; ++c)
-      for (int l = 0; l < length; ++l) {
-        const std::size_t i = (std::size_t(n) * channels + c) * length + l;
-        y[i] = x[i] + e[std::size_t(n) * length + l];
-      }
+  parallel_for(batch, channels, double(batch) * channels * length, [&](int n, int c) {
+    for (int l = 0; l < length; ++l) {
+      const std::size_t i = (std::size_t(n) * channels + c) * length + l;
+      y[i] = x[i] + e[std::size_t(n) * length + l];
+    }
+  });
 }
 
 template <class T>
@@ -37,11 +34,11 @@ void sum_over_channels_accumulate(Stream &s, T *de, const T *dy, int batch, int 
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::sum_over_channels_accumulate(s, de, dy, batch, channels, length);
-#pragma omp parallel for if (worth_threads(double(batch) * channels * length))
-  for (int n = 0; n < batch; ++n)
+  parallel_for(batch, double(batch) * channels * length, [&](int n) {
     for (int c = 0; c < channels; ++c)
       for (int l = 0; l < length; ++l)
         de[std::size_t(n) * length + l] += dy[(std::size_t(n) * channels + c) * length + l];
+  });
 }
 
 #define THETA_INSTANTIATE(T)                                                                                           \

@@ -1,6 +1,6 @@
 // On the cpu: a query at a time, its keys in stretches of `stretch` scores, which a maximum so far holds together.
 #include "attention.h"
-#include "kernels/parts/parallel.h"
+#include "kernels/device/parallel.h"
 #include "kernels/parts/simd.h"
 #include <algorithm>
 #include <cmath>
@@ -51,7 +51,7 @@ template <class W> void exponentiate(W *x, int n) {
   int i = 0;
   if constexpr (std::is_same_v<W, float>)
     for (; i + simd::lanes<W> <= n; i += simd::lanes<W>)
-      simd::store(x + i, simd::exp<W>(simd::load(x + i)));
+      simd::store(x + i, simd::exp(simd::load<simd::Pack<W>>(x + i)));
   for (; i < n; ++i)
     x[i] = std::exp(x[i]);
 }
@@ -62,9 +62,7 @@ std::size_t first_of(const Attention &p, std::size_t pair) {
 }
 
 template <class F> void for_pairs(const Attention &p, F f) {
-#pragma omp parallel for if (worth_threads(double(p.pairs()) * p.tokens * p.tokens * p.head))
-  for (std::size_t pair = 0; pair < p.pairs(); ++pair)
-    f(pair);
+  parallel_for(p.pairs(), double(p.pairs()) * p.tokens * p.tokens * p.head, [&](std::size_t pair) { f(pair); });
 }
 
 } // namespace

@@ -1,6 +1,6 @@
 #include "batchnorm.h"
-#include "kernels/device/bf16.h"
-#include "kernels/parts/parallel.h"
+#include "kernels/device/parallel.h"
+#include "kernels/parts/simd.h"
 
 namespace theta {
 
@@ -23,11 +23,12 @@ void batchnorm_gradient(Stream &, float *, const float *, const float *, const X
 
 namespace {
 
-template <class T, class X> T value_of(X x) {
-  if constexpr (std::is_same_v<X, bf16>)
-    return T(to_float(x));
-  else
-    return x;
+using namespace simd;
+
+// Calls f(i, count) for every pack of elements [first, first + length): the last may be short.
+template <class T, class F> void for_packs(std::size_t first, int length, F f) {
+  for (int i = 0; i < length; i += lanes<T>)
+    f(first + std::size_t(i), length - i);
 }
 
 // Calls f(first) for the first element of channel c in every sample: `length` elements from there on belong to it.
@@ -37,9 +38,7 @@ template <class F> void for_rows(const BatchNorm &p, int c, F f) {
 }
 
 template <class F> void for_channels(const BatchNorm &p, F f) {
-#pragma omp parallel for if (worth_threads(double(p.batch) * p.channels * p.length))
-  for (int c = 0; c < p.channels; ++c)
-    f(c);
+  parallel_for(p.channels, double(p.batch) * p.channels * p.length, [&](int c) { f(c); });
 }
 
 struct Moments {
@@ -76,9 +75,34 @@ void save_statistics(const Moments &of, int c, T *mean, T *rstd, T *running_mean
 
 template <class T, class X> void apply(T *y, const X *x, int c, T scale, T shift, const BatchNorm &p) {
   for_rows(p, c, [&](std::size_t first) {
-    for (std::size_t i = first; i < first + p.length; ++i)
-      y[i] = activate(p.act, value_of<T>(x[i]) * scale + shift);
+    for_packs<T>(first, p.length, [&](std::size_t i, int count) {
+      store_some(y + i, activate_with_slope(p.act, load_wide<Pack<T>>(x + i, count) * scale + shift).value, count);
+    });
   });
+}
+
+// Σ g and Σ g·normalised of a channel, g = dy·act' of what went into the activation, kept in `kept` unless that is
+// null: packs are added up along a row, rows in double.
+struct GradientSums {
+  double plain = 0, normalised = 0;
+};
+template <class T, class X>
+GradientSums gradient_sums(T *kept, const T *dy, const X *x, int c, const T *mean, const T *rstd, const T *gamma,
+                           const T *beta, const BatchNorm &p) {
+  GradientSums all;
+  for_rows(p, c, [&](std::size_t first) {
+    Pack<T> plain{}, times{};
+    for_packs<T>(first, p.length, [&](std::size_t i, int count) {
+      const Pack<T> normalised = (load_wide<Pack<T>>(x + i, count) - mean[c]) * rstd[c];
+      const Pack<T> g =
+          load_wide<Pack<T>>(dy + i, count) * activate_with_slope(p.act, gamma[c] * normalised + beta[c]).slope;
+      plain += g, times += g * normalised;
+      if (kept)
+        store_some(kept + i, g, count);
+    });
+    all.plain += sum(plain), all.normalised += sum(times);
+  });
+  return all;
 }
 
 } // namespace
@@ -127,26 +151,18 @@ void batchnorm_backward(Stream &s, T *dx, T *dgamma, T *dbeta, const T *dy, cons
     if (s.is_cuda())
       return cuda::batchnorm_backward(s, dx, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, p);
   const double n = double(p.batch) * p.length;
-#pragma omp parallel for if (worth_threads(double(p.batch) * p.channels * p.length))
-  for (int c = 0; c < p.channels; ++c) {
-    const T scale = gamma[c] * rstd[c];
-    double sum = 0, sum_normalised = 0;
-    for_rows(p, c, [&](std::size_t first) {
-      for (std::size_t i = first; i < first + p.length; ++i)
-        dx[i] = dy[i] * activation_slope(p.act, gamma[c] * ((x[i] - mean[c]) * rstd[c]) + beta[c]);
-      double row = 0, row_normalised = 0;
-#pragma omp simd reduction(+ : row, row_normalised)
-      for (std::size_t i = first; i < first + p.length; ++i)
-        row += dx[i], row_normalised += double(dx[i]) * ((x[i] - mean[c]) * rstd[c]);
-      sum += row, sum_normalised += row_normalised;
-    });
+  for_channels(p, [&](int c) {
+    const auto [sum, sum_normalised] = gradient_sums<T>(dx, dy, x, c, mean, rstd, gamma, beta, p);
     dbeta[c] += T(sum), dgamma[c] += T(sum_normalised);
-    const T average = T(sum / n), average_normalised = T(sum_normalised / n);
+    const T average = T(sum / n), average_normalised = T(sum_normalised / n), scale = gamma[c] * rstd[c];
     for_rows(p, c, [&](std::size_t first) {
-      for (std::size_t i = first; i < first + p.length; ++i)
-        dx[i] = scale * (dx[i] - average - (x[i] - mean[c]) * rstd[c] * average_normalised);
+      for_packs<T>(first, p.length, [&](std::size_t i, int count) {
+        const Pack<T> normalised = (load_wide<Pack<T>>(x + i, count) - mean[c]) * rstd[c];
+        store_some(dx + i, scale * (load_wide<Pack<T>>(dx + i, count) - average - normalised * average_normalised),
+                   count);
+      });
     });
-  }
+  });
 }
 
 template <class T> void batchnorm_add_moments(Stream &s, T *moments, const T *x, int seen, const BatchNorm &piece) {
@@ -181,14 +197,7 @@ void batchnorm_gradient_sums(Stream &s, T *sums, T *dgamma, T *dbeta, const T *d
     if (s.is_cuda())
       return cuda::batchnorm_gradient_sums(s, sums, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, p);
   for_channels(p, [&](int c) {
-    double sum = 0, sum_normalised = 0;
-    for_rows(p, c, [&](std::size_t first) {
-      for (std::size_t i = first; i < first + p.length; ++i) {
-        const T normalised = (value_of<T>(x[i]) - mean[c]) * rstd[c];
-        const T g = dy[i] * activation_slope(p.act, gamma[c] * normalised + beta[c]);
-        sum += g, sum_normalised += double(g) * normalised;
-      }
-    });
+    const auto [sum, sum_normalised] = gradient_sums<T>(nullptr, dy, x, c, mean, rstd, gamma, beta, p);
     sums[2 * c] += T(sum), sums[2 * c + 1] += T(sum_normalised);
     dbeta[c] += T(sum), dgamma[c] += T(sum_normalised);
   });
@@ -204,11 +213,12 @@ void batchnorm_gradient(Stream &s, T *dx, const T *sums, const T *dy, const X *x
   for_channels(p, [&](int c) {
     const T average = T(sums[2 * c] / n), average_normalised = T(sums[2 * c + 1] / n), scale = gamma[c] * rstd[c];
     for_rows(p, c, [&](std::size_t first) {
-      for (std::size_t i = first; i < first + p.length; ++i) {
-        const T normalised = (value_of<T>(x[i]) - mean[c]) * rstd[c];
-        const T g = dy[i] * activation_slope(p.act, gamma[c] * normalised + beta[c]);
-        dx[i] = scale * (g - average - normalised * average_normalised);
-      }
+      for_packs<T>(first, p.length, [&](std::size_t i, int count) {
+        const Pack<T> normalised = (load_wide<Pack<T>>(x + i, count) - mean[c]) * rstd[c];
+        const Pack<T> g =
+            load_wide<Pack<T>>(dy + i, count) * activate_with_slope(p.act, gamma[c] * normalised + beta[c]).slope;
+        store_some(dx + i, scale * (g - average - normalised * average_normalised), count);
+      });
     });
   });
 }

@@ -1,8 +1,9 @@
+// On the cpu: products in cache (product.h). A thread copies one sample with zeros around it, so that a tap is a shift
+// and no input is unfolded: forward and backward to data, weights are the left operand and positions the columns;
+// backward to weights, taps are the rows and output channels the columns.
 #include "conv1d.h"
-#include "kernels/parts/parallel.h"
-#define EIGEN_DONT_PARALLELIZE
-#include <Eigen/Core>
-#include <omp.h>
+#include "kernels/device/parallel.h"
+#include "kernels/parts/product.h"
 
 namespace theta {
 
@@ -14,58 +15,61 @@ decltype(theta::conv1d_backward_weight<float>) conv1d_backward_weight;
 
 namespace {
 
-template <class T> using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-template <class T> using Map = Eigen::Map<Matrix<T>, 0, Eigen::OuterStride<>>;
-template <class T> using ConstMap = Eigen::Map<const Matrix<T>, 0, Eigen::OuterStride<>>;
+using namespace simd;
 
-template <class T> Map<T> matrix(T *data, int rows, int columns, int step) {
-  return Map<T>(data, rows, columns, Eigen::OuterStride<>(step));
-}
-template <class T> ConstMap<T> matrix(const T *data, int rows, int columns, int step) {
-  return ConstMap<T>(data, rows, columns, Eigen::OuterStride<>(step));
-}
+constexpr int most_channels = 64;   // of the result that share one copy of a sample
+constexpr int most_positions = 256; // of a sample that the weights' gradient takes at a time
 
-// Positions l of the output for which tap t reads inside the input: first <= l < last.
-struct Range {
-  int first, last;
+// Rounded up to whole packs, of either precision.
+int whole_packs(int n) { return (n + lanes<float> - 1) / lanes<float> * lanes<float>; }
+int pieces_of(int channels, int most) { return (channels + most - 1) / most; }
+
+// Elements of a thread's copies. Rows: of one phase of an input (forward), of a gradient (backward to data), of a whole
+// input (backward to weights).
+int phase_row(const Conv1d &p) { return whole_packs(p.out_length()) + p.kernel; }
+int gradient_row(const Conv1d &p) {
+  return std::max(whole_packs((p.in_length + p.stride - 1) / p.stride) + p.padding + 2, p.out_length()) + p.kernel;
+}
+int input_row(const Conv1d &p) { return (p.out_length() - 1) * p.stride + p.kernel; }
+
+// Backward to weights: input channels and, in strips, output channels are dealt out.
+struct WeightPieces {
+  Strips<float> strips; // of double they are as many channels
+  int pieces, channels; // of input channels; in each
+  explicit WeightPieces(const Conv1d &p)
+      : strips{p.out_channels}, pieces(std::clamp(p.in_channels / 8, 1, 8)),
+        channels((p.in_channels + pieces - 1) / pieces) {}
 };
-Range inside(const Conv1d &p, int t) {
-  const int shift = t - p.padding; // reads x[l·stride + shift]
-  const int first = shift >= 0 ? 0 : (-shift + p.stride - 1) / p.stride;
-  const int last = p.in_length - shift <= 0 ? 0 : (p.in_length - shift - 1) / p.stride + 1;
-  return {std::min(first, p.out_length()), std::clamp(last, std::min(first, p.out_length()), p.out_length())};
+
+std::size_t scratch_size(const Conv1d &p) {
+  const std::size_t forward = std::size_t(p.in_channels) * std::size_t(p.stride) * std::size_t(phase_row(p));
+  const std::size_t data = std::size_t(p.out_channels) * std::size_t(gradient_row(p));
+  const WeightPieces work(p);
+  const std::size_t weight = std::size_t(work.channels) * std::size_t(input_row(p)) +
+                             (std::size_t(most_positions) + std::size_t(work.channels) * std::size_t(p.kernel)) *
+                                 std::size_t(whole_packs(p.out_channels));
+  return std::size_t(whole_packs(int(std::max({forward, data, weight}))));
 }
 
-// column[(i,t), l] = x[i, l·stride + t − padding], zero outside: `channels` of one sample unfolded.
-template <class T> void unfold(T *column, const T *x, int channels, const Conv1d &p) {
-  const int length = p.out_length();
-  for (int i = 0; i < channels; ++i)
-    for (int t = 0; t < p.kernel; ++t, column += length) {
-      const auto [first, last] = inside(p, t);
-      const T *from = x + std::ptrdiff_t(i) * p.in_length + t - p.padding;
-      std::fill(column, column + first, T(0));
-      if (p.stride == 1)
-        std::copy(from + first, from + last, column + first);
-      else
-        for (int l = first; l < last; ++l)
-          column[l] = from[std::ptrdiff_t(l) * p.stride];
-      std::fill(column + last, column + length, T(0));
-    }
+// Calls f(tile, first row, rows, first column, columns) for all tiles of rows x columns, strip by strip.
+template <class T, class F> void for_tiles(int rows, int columns, F f) {
+  const Strips<T> strips{columns};
+  for (int i = 0; i < strips.count(); ++i)
+    strips.strip(i, [&]<int V>(int column, int count) {
+      for (int r = 0; r < rows; r += tile_height) {
+        ProductTile<T, V> tile;
+        f(tile, r, std::min(tile_height, rows - r), column, count);
+      }
+    });
 }
 
-// x[i, l·stride + t − padding] += column[(i,t), l]: the transpose of unfold.
-template <class T> void fold_add(T *x, const T *column, const Conv1d &p) {
-  const int length = p.out_length();
-  for (int i = 0; i < p.in_channels; ++i)
-    for (int t = 0; t < p.kernel; ++t, column += length) {
-      const auto [first, last] = inside(p, t);
-      T *to = x + std::ptrdiff_t(i) * p.in_length + t - p.padding;
-      for (int l = first; l < last; ++l)
-        to[std::ptrdiff_t(l) * p.stride] += column[l];
-    }
+template <class Tile, class T> void begin(Tile &tile, const T *bias, int first, int rows) {
+  tile.clear();
+  if (bias)
+    for (int r = 0; r < rows; ++r)
+      for (auto &sum : tile.sum[r])
+        sum += bias[first + r];
 }
-
-std::size_t column_size(const Conv1d &p) { return std::size_t(p.in_channels) * p.kernel * p.out_length(); }
 
 } // namespace
 
@@ -73,7 +77,7 @@ std::size_t conv1d_workspace(Backend backend, const Conv1d &p) {
   if constexpr (built_with_cuda)
     if (backend == Backend::cuda)
       return cuda::conv1d_workspace(p);
-  return std::size_t(omp_get_max_threads()) * column_size(p);
+  return std::size_t(threads()) * scratch_size(p);
 }
 
 template <class T>
@@ -81,17 +85,39 @@ void conv1d_forward(Stream &s, T *y, const T *x, const T *w, const T *bias, T *w
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::conv1d_forward(s, y, x, w, bias, workspace, p);
-  const int taps = p.in_channels * p.kernel, length = p.out_length();
-#pragma omp parallel for if (worth_threads(double(p.y_size()) * p.in_channels))
-  for (int n = 0; n < p.batch; ++n) {
-    T *column = workspace + omp_get_thread_num() * column_size(p);
-    unfold(column, x + std::size_t(n) * p.in_channels * p.in_length, p.in_channels, p);
-    T *out = y + std::size_t(n) * p.out_channels * length;
-    auto result = matrix(out, p.out_channels, length, length);
-    result.noalias() = matrix(w, p.out_channels, taps, taps) * matrix<T>(column, taps, length, length);
-    if (bias)
-      result.colwise() += Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, 1>>(bias, p.out_channels);
-  }
+  const int length = p.out_length(), row = phase_row(p), taps = p.in_channels * p.kernel;
+  const double steps = double(p.y_size()) * p.in_channels;
+  parallel_for(p.batch, pieces_of(p.out_channels, most_channels), steps, [&](int n, int piece) {
+    // Position u of the padded input is element u / stride of phase u % stride, so that a tap's reads are neighbours.
+    T *phases = workspace + std::size_t(thread_index()) * scratch_size(p);
+    for (int i = 0; i < p.in_channels; ++i) {
+      const T *from = x + (std::size_t(n) * p.in_channels + i) * p.in_length;
+      for (int q = 0; q < p.stride; ++q) {
+        T *to = phases + (std::size_t(i) * p.stride + q) * row;
+        const int first = std::min(row, std::max(0, (p.padding - q + p.stride - 1) / p.stride));
+        const int last = std::clamp((p.in_length + p.padding - q + p.stride - 1) / p.stride, first, row);
+        std::fill(to, to + first, T(0));
+        const T *at = from + first * p.stride + q - p.padding;
+        for (int u = first; u < last; ++u, at += p.stride)
+          to[u] = *at;
+        std::fill(to + last, to + row, T(0));
+      }
+    }
+    const int from = piece * most_channels, channels = std::min(most_channels, p.out_channels - from);
+    T *out = y + (std::size_t(n) * p.out_channels + from) * length;
+    for_tiles<T>(channels, length, [&](auto &tile, int first, int rows, int column, int columns) {
+      begin(tile, bias, from + first, rows);
+      for (int q = 0; q < p.stride; ++q) {
+        const T *at[tile_height];
+        for (int r = 0; r < tile_height; ++r)
+          at[r] = w + std::size_t(from + first + std::min(r, rows - 1)) * taps + q;
+        tile.multiply(at, phases + std::size_t(q) * row + column,
+                      {p.in_channels, (p.kernel - q + p.stride - 1) / p.stride, p.kernel, p.stride,
+                       std::ptrdiff_t(p.stride) * row, 1});
+      }
+      tile.write(out + std::size_t(first) * length + column, length, rows, columns);
+    });
+  });
 }
 
 template <class T>
@@ -99,18 +125,39 @@ void conv1d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const T *bi
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::conv1d_backward_data(s, dx, dy, w, bias, workspace, p);
-  const int taps = p.in_channels * p.kernel, length = p.out_length();
-#pragma omp parallel for if (worth_threads(double(p.y_size()) * p.in_channels))
-  for (int n = 0; n < p.batch; ++n) {
-    T *column = workspace + omp_get_thread_num() * column_size(p);
-    matrix(column, taps, length, length).noalias() =
-        matrix(w, p.out_channels, taps, taps).transpose() *
-        matrix(dy + std::size_t(n) * p.out_channels * length, p.out_channels, length, length);
-    T *out = dx + std::size_t(n) * p.in_channels * p.in_length;
-    for (int i = 0; i < p.in_channels; ++i)
-      std::fill_n(out + std::size_t(i) * p.in_length, p.in_length, bias ? bias[i] : T(0));
-    fold_add(out, column, p);
-  }
+  const int length = p.out_length(), row = gradient_row(p), taps = p.in_channels * p.kernel;
+  const double steps = double(p.y_size()) * p.in_channels;
+  parallel_for(p.batch, pieces_of(p.in_channels, most_channels), steps, [&](int n, int piece) {
+    T *padded = workspace + std::size_t(thread_index()) * scratch_size(p); // `kernel` zeros before every row
+    for (int o = 0; o < p.out_channels; ++o) {
+      const T *from = dy + (std::size_t(n) * p.out_channels + o) * length;
+      T *to = std::fill_n(padded + std::size_t(o) * row, p.kernel, T(0));
+      to = std::copy_n(from, length, to);
+      std::fill(to, padded + std::size_t(o + 1) * row, T(0));
+    }
+    const int from = piece * most_channels, channels = std::min(most_channels, p.in_channels - from);
+    // Positions of phase r, stride·u + r, see the taps first, first + stride, ... at u + shift, u + shift − 1, ...
+    for (int r = 0; r < std::min(p.stride, p.in_length); ++r) {
+      const int tap = (r + p.padding) % p.stride, shift = (r + p.padding) / p.stride;
+      const int positions = (p.in_length - r + p.stride - 1) / p.stride;
+      T *out = dx + (std::size_t(n) * p.in_channels + from) * p.in_length + r;
+      for_tiles<T>(channels, positions, [&](auto &tile, int first, int rows, int column, int columns) {
+        begin(tile, bias, from + first, rows);
+        const T *at[tile_height];
+        for (int i = 0; i < tile_height; ++i)
+          at[i] = w + std::size_t(from + first + std::min(i, rows - 1)) * p.kernel + tap;
+        tile.multiply(at, padded + p.kernel + shift + column,
+                      {p.out_channels, (p.kernel - tap + p.stride - 1) / p.stride, taps, p.stride, row, -1});
+        T *to = out + std::size_t(first) * p.in_length + std::size_t(column) * p.stride;
+        if (p.stride == 1)
+          return tile.write(to, p.in_length, rows, columns);
+        for (int i = 0; i < rows; ++i)
+          for (int u = 0; u < columns; ++u)
+            to[std::size_t(i) * p.in_length + std::size_t(u) * p.stride] =
+                reinterpret_cast<const T *>(&tile.sum[i][0])[u];
+      });
+    }
+  });
 }
 
 template <class T>
@@ -118,26 +165,49 @@ void conv1d_backward_weight(Stream &s, T *dw, const T *dy, const T *x, T *worksp
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::conv1d_backward_weight(s, dw, dy, x, workspace, p);
-  const int taps = p.in_channels * p.kernel, length = p.out_length();
-  // Pieces of the input channels, each summed over the batch in order by one thread; where there are too few of them,
-  // pieces of the output channels as well.
-  const int in_pieces = std::min(p.in_channels, 8), out_pieces = in_pieces < 4 ? std::min(p.out_channels, 4) : 1;
-#pragma omp parallel for collapse(2) if (worth_threads(double(p.y_size()) * p.in_channels))
-  for (int i = 0; i < in_pieces; ++i)
-    for (int o = 0; o < out_pieces; ++o) {
-      const int in_first = p.in_channels * i / in_pieces, in_count = p.in_channels * (i + 1) / in_pieces - in_first;
-      const int out_first = p.out_channels * o / out_pieces,
-                out_count = p.out_channels * (o + 1) / out_pieces - out_first;
-      T *column = workspace + omp_get_thread_num() * column_size(p);
-      auto result =
-          matrix(dw + std::size_t(out_first) * taps + in_first * p.kernel, out_count, in_count * p.kernel, taps);
+  const int length = p.out_length(), row = input_row(p);
+  const WeightPieces work(p);
+  const double steps = double(p.y_size()) * p.in_channels;
+  parallel_for(work.pieces, work.strips.count(), steps, [&](int piece, int strip) {
+    const int from = piece * work.channels, channels = std::min(work.channels, p.in_channels - from);
+    if (channels <= 0)
+      return;
+    work.strips.strip(strip, [&]<int V>(int first_out, int outs) {
+      const int wide = whole_packs(outs), rows = channels * p.kernel;
+      T *padded = workspace + std::size_t(thread_index()) * scratch_size(p);
+      T *gradients = padded + std::size_t(channels) * row;      // [positions, output channels]
+      T *sums = gradients + std::size_t(most_positions) * wide; // [input channel and tap, output channels]
+      std::fill_n(sums, std::size_t(rows) * wide, T(0));
       for (int n = 0; n < p.batch; ++n) {
-        unfold(column, x + (std::size_t(n) * p.in_channels + in_first) * p.in_length, in_count, p);
-        const T *d = dy + (std::size_t(n) * p.out_channels + out_first) * length;
-        result.noalias() +=
-            matrix(d, out_count, length, length) * matrix<T>(column, in_count * p.kernel, length, length).transpose();
+        for (int i = 0; i < channels; ++i) {
+          const T *in = x + (std::size_t(n) * p.in_channels + from + i) * p.in_length;
+          const int seen = std::clamp(row - p.padding, 0, p.in_length);
+          T *to = std::fill_n(padded + std::size_t(i) * row, std::min(row, p.padding), T(0));
+          to = std::copy_n(in, seen, to);
+          std::fill(to, padded + std::size_t(i + 1) * row, T(0));
+        }
+        for (int l = 0; l < length; l += most_positions) {
+          const int positions = std::min(most_positions, length - l);
+          transpose_into(gradients, wide, dy + (std::size_t(n) * p.out_channels + first_out) * length + l, length, outs,
+                         positions);
+          for_tiles<T>(rows, outs, [&](auto &tile, int first, int here, int column, int columns) {
+            const T *at[tile_height];
+            for (int r = 0; r < tile_height; ++r) {
+              const int tap = first + std::min(r, here - 1);
+              at[r] = padded + std::size_t(tap / p.kernel) * row + tap % p.kernel + std::size_t(l) * p.stride;
+            }
+            T *to = sums + std::size_t(first) * wide + column;
+            tile.read(to, wide, here, columns);
+            tile.multiply(at, gradients + column, {1, positions, 0, p.stride, 0, wide});
+            tile.write(to, wide, here, columns);
+          });
+        }
       }
-    }
+      for (int o = 0; o < outs; ++o)
+        for (int tap = 0; tap < rows; ++tap)
+          dw[(std::size_t(first_out + o) * p.in_channels + from) * p.kernel + tap] += sums[std::size_t(tap) * wide + o];
+    });
+  });
 }
 
 #define THETA_INSTANTIATE(T)                                                                                           \

@@ -1,5 +1,5 @@
 #include "convert.h"
-#include "kernels/parts/parallel.h"
+#include "kernels/device/parallel.h"
 
 namespace theta {
 
@@ -12,18 +12,14 @@ void narrow(Stream &s, bf16 *y, const float *x, std::size_t n) {
   if constexpr (built_with_cuda)
     if (s.is_cuda())
       return cuda::narrow(s, y, x, n);
-#pragma omp parallel for if (worth_threads(double(n)))
-  for (std::size_t i = 0; i < n; ++i)
-    y[i] = to_bf16(x[i]);
+  parallel_for(n, double(n), [&](std::size_t i) { y[i] = to_bf16(x[i]); });
 }
 
 void widen(Stream &s, float *y, const bf16 *x, std::size_t n) {
   if constexpr (built_with_cuda)
     if (s.is_cuda())
       return cuda::widen(s, y, x, n);
-#pragma omp parallel for if (worth_threads(double(n)))
-  for (std::size_t i = 0; i < n; ++i)
-    y[i] = to_float(x[i]);
+  parallel_for(n, double(n), [&](std::size_t i) { y[i] = to_float(x[i]); });
 }
 
 } // namespace theta

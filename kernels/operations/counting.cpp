@@ -1,5 +1,5 @@
 #include "counting.h"
-#include "kernels/parts/parallel.h"
+#include "kernels/device/parallel.h"
 #include <bit>
 #include <cmath>
 
@@ -31,8 +31,7 @@ void wrong_masks(Stream &s, std::uint32_t *mask, const float *logits, const std:
   if constexpr (built_with_cuda)
     if (s.is_cuda())
       return cuda::wrong_masks(s, mask, logits, label, networks, rows, classes, first_row, words);
-#pragma omp parallel for if (worth_threads(double(networks) * rows * classes))
-  for (int k = 0; k < networks; ++k)
+  parallel_for(networks, double(networks) * rows * classes, [&](int k) {
     for (int first = 0; first < rows; first += 32) {
       std::uint32_t word = 0;
       for (int r = first; r < rows && r < first + 32; ++r)
@@ -40,6 +39,7 @@ void wrong_masks(Stream &s, std::uint32_t *mask, const float *logits, const std:
                 << (r - first);
       mask[k * words + std::size_t(first_row + first) / 32] = word;
     }
+  });
 }
 
 void count_bits(Stream &s, std::int32_t *count, const std::uint32_t *mask, int networks, std::size_t words) {
@@ -58,16 +58,14 @@ void iou_matrix(Stream &s, float *iou, const std::uint32_t *a, const std::uint32
   if constexpr (built_with_cuda)
     if (s.is_cuda())
       return cuda::iou_matrix(s, iou, a, b, na, nb, words);
-#pragma omp parallel for collapse(2) if (worth_threads(double(na) * nb * double(words)))
-  for (int i = 0; i < na; ++i)
-    for (int j = 0; j < nb; ++j) {
-      int both = 0, either = 0;
-      for (std::size_t w = 0; w < words; ++w) {
-        both += std::popcount(a[i * words + w] & b[j * words + w]);
-        either += std::popcount(a[i * words + w] | b[j * words + w]);
-      }
-      iou[std::size_t(i) * nb + j] = either ? float(both) / float(either) : 1.0f;
+  parallel_for(na, nb, double(na) * nb * double(words), [&](int i, int j) {
+    int both = 0, either = 0;
+    for (std::size_t w = 0; w < words; ++w) {
+      both += std::popcount(a[i * words + w] & b[j * words + w]);
+      either += std::popcount(a[i * words + w] | b[j * words + w]);
     }
+    iou[std::size_t(i) * nb + j] = either ? float(both) / float(either) : 1.0f;
+  });
 }
 
 } // namespace theta

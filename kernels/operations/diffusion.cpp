@@ -1,5 +1,5 @@
 #include "diffusion.h"
-#include "kernels/parts/parallel.h"
+#include "kernels/device/parallel.h"
 #include <algorithm>
 #include <cmath>
 
@@ -32,8 +32,7 @@ void mix_noise(Stream &s, T *xt, T *target, const T *x0, const T *eps, const T *
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::mix_noise(s, xt, target, x0, eps, start, place, t, rows, cols, path, objective);
-#pragma omp parallel for if (worth_threads(rows * double(cols)))
-  for (int r = 0; r < rows; ++r) {
+  parallel_for(rows, rows * double(cols), [&](int r) {
     const NoiseLevel<T> level = path.at(t[r]), wanted = target_of(objective, level);
     for (std::size_t c = 0; c < cols; ++c) {
       const std::size_t i = std::size_t(r) * cols + c;
@@ -41,7 +40,7 @@ void mix_noise(Stream &s, T *xt, T *target, const T *x0, const T *eps, const T *
       xt[i] = level.signal * data + level.noise * noise;
       target[i] = wanted.signal * data + wanted.noise * noise - (start ? start[i] : 0);
     }
-  }
+  });
 }
 
 template <class T>
@@ -49,14 +48,14 @@ void denoise_step(Stream &s, T *z, const T *eps, int rows, std::size_t cols, con
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::denoise_step(s, z, eps, rows, cols, p, d);
-#pragma omp parallel for if (worth_threads(rows * double(cols)))
-  for (int r = 0; r < rows; ++r)
+  parallel_for(rows, rows * double(cols), [&](int r) {
     for (std::size_t c = 0; c < cols; ++c) {
       const std::size_t i = r * cols + c;
       z[i] = T(p.from_z) * z[i] + T(p.from_eps) * eps[i];
       if (p.sigma > 0)
         z[i] += T(p.sigma) * normal(d.seed, d.purpose, d.first_stream + std::uint32_t(r), d.first_index + c);
     }
+  });
 }
 
 template <class T> void clear_padding(Stream &s, T *x, const std::int32_t *place, int rows, std::size_t cols) {

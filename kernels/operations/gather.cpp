@@ -1,5 +1,5 @@
 #include "gather.h"
-#include "kernels/parts/parallel.h"
+#include "kernels/device/parallel.h"
 #include <algorithm>
 
 namespace theta {
@@ -17,14 +17,12 @@ void gather_images(Stream &s, T *x, std::uint8_t *label_out, const std::uint8_t 
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::gather_images(s, x, label_out, image, label, pixels, scale, shift, p);
-#pragma omp parallel for collapse(2) if (worth_threads(double(p.networks) * p.batch * pixels))
-  for (int n = 0; n < p.networks; ++n)
-    for (int b = 0; b < p.batch; ++b) {
-      const std::size_t to = std::size_t(n) * p.batch + b, from = p.example(n, b);
-      label_out[to] = label[from];
-      for (int i = 0; i < pixels; ++i)
-        x[to * pixels + i] = image[from * pixels + i] * T(scale) + T(shift);
-    }
+  parallel_for(p.networks, p.batch, double(p.networks) * p.batch * pixels, [&](int n, int b) {
+    const std::size_t to = std::size_t(n) * p.batch + b, from = p.example(n, b);
+    label_out[to] = label[from];
+    for (int i = 0; i < pixels; ++i)
+      x[to * pixels + i] = image[from * pixels + i] * T(scale) + T(shift);
+  });
 }
 
 template <class T> void gather_rows(Stream &s, T *y, const T *x, std::size_t cols, const BatchOrder &p) {
@@ -40,9 +38,7 @@ void normalise_images(Stream &s, T *x, const std::uint8_t *image, std::size_t n,
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::normalise_images(s, x, image, n, scale, shift);
-#pragma omp parallel for if (worth_threads(double(n)))
-  for (std::size_t i = 0; i < n; ++i)
-    x[i] = image[i] * T(scale) + T(shift);
+  parallel_for(n, double(n), [&](std::size_t i) { x[i] = image[i] * T(scale) + T(shift); });
 }
 
 template <class T>

@@ -1,10 +1,10 @@
+// On the cpu: strips of C's columns times blocks of its rows, dealt out to threads; each packs its strip of op(B), some
+// k at a time, and streams op(A) past it (product.h).
 #include "gemm.h"
-#include "kernels/parts/parallel.h"
+#include "kernels/device/parallel.h"
+#include "kernels/parts/product.h"
 #include "reduce.h"
-#include <bit>
 #include <vector>
-#define EIGEN_DONT_PARALLELIZE
-#include <Eigen/Core>
 
 namespace theta {
 
@@ -18,81 +18,68 @@ bool gemm_gelu(Stream &, bf16 *y, bf16 *pre, const bf16 *a, const bf16 *b, const
 
 namespace {
 
-template <class T> using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-template <class T> using Rows = Eigen::Map<Matrix<T>, 0, Eigen::OuterStride<>>;
-template <class T> using ConstRows = Eigen::Map<const Matrix<T>, 0, Eigen::OuterStride<>>;
+// Of k packed at a time, so that a strip stays in a core's first cache; rows of C that a packed strip serves, which
+// make packing cheap and leave threads enough to share.
+constexpr int most_k = 128, most_rows = 192;
 
-// A tile of C: rows [row, row + rows) and columns [column, column + columns).
-struct Tile {
-  int row, rows, column, columns;
-};
-
-template <class T, class A, class B> void multiply(Rows<T> &c, const A &a, const B &b, bool accumulate) {
-  if (accumulate)
-    c.noalias() += a * b;
-  else
-    c.noalias() = a * b;
-}
-
-template <class T> void multiply_tile(T *c, const T *a, const T *b, const Gemm &p, const Tile &t) {
-  Rows<T> out(c + std::size_t(t.row) * p.row_c() + t.column, t.rows, t.columns, Eigen::OuterStride<>(p.row_c()));
-  const Eigen::OuterStride<> step_a(p.row_a()), step_b(p.row_b());
-  const std::size_t row_a = p.row_a(), row_b = p.row_b();
-  const ConstRows<T> a_plain(a + t.row * row_a, t.rows, p.k, step_a), a_stored(a + t.row, p.k, t.rows, step_a);
-  const ConstRows<T> b_plain(b + t.column, p.k, t.columns, step_b),
-      b_stored(b + t.column * row_b, t.columns, p.k, step_b);
-  if (p.transpose_a && p.transpose_b)
-    multiply(out, a_stored.transpose(), b_stored.transpose(), p.accumulate);
-  else if (p.transpose_a)
-    multiply(out, a_stored.transpose(), b_plain, p.accumulate);
-  else if (p.transpose_b)
-    multiply(out, a_plain, b_stored.transpose(), p.accumulate);
-  else
-    multiply(out, a_plain, b_plain, p.accumulate);
-}
-
-template <class T> void finish_tile(T *c, const Gemm &p, const Tile &t, const T *bias, Activation act) {
-  if (!bias && act == Activation::none)
-    return;
-  if (act == Activation::none) {
-    for (int i = t.row; i < t.row + t.rows; ++i) {
-      T *row = c + std::size_t(i) * p.row_c();
-      for (int j = t.column; j < t.column + t.columns; ++j)
-        row[j] += bias[j];
+// Rows [first, first + rows) of a strip of C's columns.
+template <class T, int V>
+void multiply_strip(T *c, const T *a, const T *b, const Gemm &p, int first, int rows, int column, int columns,
+                    const T *bias, Activation act) {
+  using namespace simd;
+  using Tile = ProductTile<T, V>;
+  alignas(64) T packed[most_k * Tile::width];
+  alignas(64) T of_bias[Tile::width] = {};
+  if (bias)
+    std::copy_n(bias + column, columns, of_bias);
+  const std::ptrdiff_t row_a = p.row_a(), row_b = p.row_b(), row_c = p.row_c();
+  for (int k = 0; k == 0 || k < p.k; k += most_k) {
+    const int depth = std::min(most_k, p.k - k);
+    if (p.transpose_b)
+      transpose_into(packed, Tile::width, b + column * row_b + k, row_b, columns, depth);
+    else
+      for (int i = 0; i < depth; ++i) {
+        std::copy_n(b + (k + i) * row_b + column, columns, packed + i * Tile::width);
+        std::fill_n(packed + i * Tile::width + columns, Tile::width - columns, T(0));
+      }
+    const Walk walk{1, depth, 0, p.transpose_a ? row_a : 1, 0, Tile::width};
+    const T *from = a + (p.transpose_a ? k * row_a : k);
+    for (int r = 0; r < rows; r += Tile::R) {
+      const int here = std::min(Tile::R, rows - r);
+      const T *row[Tile::R]; // beyond the last row, that row again: nobody looks at it
+      for (int i = 0; i < Tile::R; ++i)
+        row[i] = from + (first + r + std::min(i, here - 1)) * (p.transpose_a ? 1 : row_a);
+      T *to = c + (first + r) * row_c + column;
+      Tile tile;
+      if (k > 0 || p.accumulate)
+        tile.read(to, row_c, here, columns);
+      else
+        tile.clear();
+      tile.multiply(row, packed, walk);
+      if (k + most_k >= p.k && (bias || act != Activation::none))
+        for (auto &sums : tile.sum)
+          for (int v = 0; v < V; ++v) {
+            sums[v] += load<Pack<T>>(of_bias + v * lanes<T>);
+            if (act != Activation::none)
+              sums[v] = activate_with_slope(act, sums[v]).value;
+          }
+      tile.write(to, row_c, here, columns);
     }
-    return;
   }
-  for (int i = t.row; i < t.row + t.rows; ++i)
-    for (int j = t.column; j < t.column + t.columns; ++j) {
-      T &x = c[std::size_t(i) * p.row_c() + j];
-      x = activate(act, bias ? x + bias[j] : x);
-    }
-}
-
-// How many pieces the longer side of C is cut into: by the size of the product alone, never by the number of threads. A
-// power of two, so that two or four threads have as much to do each.
-int pieces(const Gemm &p) {
-  constexpr double worth_a_piece = 1 << 20; // multiply-adds
-  const double work = double(p.m) * p.n * p.k / worth_a_piece;
-  const int most = std::clamp(std::max(p.m, p.n) / 48, 1, 16);
-  return int(std::bit_floor(unsigned(std::clamp(work, 1.0, double(most)))));
 }
 
 template <class T> void multiply_parts(T *c, const T *a, const T *b, const Gemm &p, const T *bias, Activation act) {
-  const int parts = pieces(p);
-  const bool by_rows = p.m >= p.n;
-  const int side = by_rows ? p.m : p.n, step = (side + parts - 1) / parts;
-#pragma omp parallel for collapse(2) if (parts * p.batch > 1 && worth_threads(double(p.batch) * p.m * p.n * p.k / 16))
-  for (int i = 0; i < p.batch; ++i)
-    for (int part = 0; part < parts; ++part) {
-      const int begin = std::min(side, part * step), size = std::min(step, side - begin);
-      if (size == 0)
-        continue;
-      const Tile tile = by_rows ? Tile{begin, size, 0, p.n} : Tile{0, p.m, begin, size};
-      T *ci = c + i * p.stride_c;
-      multiply_tile(ci, a + i * p.stride_a, b + i * p.stride_b, p, tile);
-      finish_tile(ci, p, tile, bias ? bias + i * p.stride_bias : nullptr, act);
-    }
+  const simd::Strips<T> strips{p.n};
+  const int blocks = (p.m + most_rows - 1) / most_rows, step = (p.m + blocks - 1) / blocks, count = strips.count();
+  parallel_for(long(p.batch) * blocks, count, double(p.batch) * p.m * p.n * p.k / 16, [&](long at, int strip) {
+    const std::size_t i = std::size_t(at / blocks);
+    strips.strip(strip, [&]<int V>(int column, int columns) {
+      const int first = int(at % blocks) * step, rows = std::min(step, p.m - first);
+      if (rows > 0)
+        multiply_strip<T, V>(c + i * p.stride_c, a + i * p.stride_a, b + i * p.stride_b, p, first, rows, column,
+                             columns, bias ? bias + i * p.stride_bias : nullptr, act);
+    });
+  });
 }
 
 // Elements that a stored operand of `rows` rows spans, over the whole batch.

@@ -1,5 +1,5 @@
 #include "head_norm.h"
-#include "kernels/parts/parallel.h"
+#include "kernels/device/parallel.h"
 #include "reduce.h"
 #include <cmath>
 #include <vector>
@@ -20,8 +20,7 @@ void head_norm_forward(Stream &s, T *out, Wide<T> *rstd, const T *raw, const T *
     if (s.is_cuda())
       return cuda::head_norm_forward(s, out, rstd, raw, bias, gain, p);
   const std::size_t d = std::size_t(p.width());
-#pragma omp parallel for if (worth_threads(6 * double(p.rows) * double(d)))
-  for (int r = 0; r < p.rows; ++r)
+  parallel_for(p.rows, 6 * double(p.rows) * double(d), [&](int r) {
     for (int h = 0; h < 3 * p.heads; ++h) {
       const T *x = raw + std::size_t(r) * 3 * d + h * p.head, *b = bias + h * p.head;
       const T *of = gain + (h >= p.heads) * p.head;
@@ -36,6 +35,7 @@ void head_norm_forward(Stream &s, T *out, Wide<T> *rstd, const T *raw, const T *
       if (!value)
         rstd[std::size_t(r) * 2 * std::size_t(p.heads) + std::size_t(h)] = by;
     }
+  });
 }
 
 template <class T>

@@ -1,5 +1,5 @@
 #include "layernorm.h"
-#include "kernels/parts/parallel.h"
+#include "kernels/device/parallel.h"
 
 namespace theta {
 
@@ -20,8 +20,7 @@ void layernorm_forward(Stream &s, T *y, Wide<T> *mean, Wide<T> *rstd, const T *x
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::layernorm_forward(s, y, mean, rstd, x, gamma, beta, rows, cols, eps);
-#pragma omp parallel for if (worth_threads(double(rows) * cols))
-  for (int r = 0; r < rows; ++r) {
+  parallel_for(rows, double(rows) * cols, [&](int r) {
     const T *from = x + std::size_t(r) * cols;
     T *to = y + std::size_t(r) * cols;
     double sum = 0, squares = 0;
@@ -34,7 +33,7 @@ void layernorm_forward(Stream &s, T *y, Wide<T> *mean, Wide<T> *rstd, const T *x
     mean[r] = Wide<T>(m), rstd[r] = Wide<T>(scale);
     for (int c = 0; c < cols; ++c)
       to[c] = rounded<T>(Wide<T>((double_of(from[c]) - m) * scale * gamma[c] + beta[c]));
-  }
+  });
 }
 
 template <class T>
@@ -43,17 +42,15 @@ void layernorm_backward(Stream &s, T *dx, Wide<T> *dgamma, Wide<T> *dbeta, const
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::layernorm_backward(s, dx, dgamma, dbeta, dy, x, mean, rstd, gamma, rows, cols);
-#pragma omp parallel for if (worth_threads(double(rows) * cols))
-  for (int c = 0; c < cols; ++c) { // before dx, which may be dy, is written
+  parallel_for(cols, double(rows) * cols, [&](int c) { // before dx, which may be dy, is written
     double sum = 0, sum_normalised = 0;
     for (int r = 0; r < rows; ++r) {
       const std::size_t i = std::size_t(r) * cols + c;
       sum += double_of(dy[i]), sum_normalised += double_of(dy[i]) * (double_of(x[i]) - mean[r]) * rstd[r];
     }
     dbeta[c] += Wide<T>(sum), dgamma[c] += Wide<T>(sum_normalised);
-  }
-#pragma omp parallel for if (worth_threads(double(rows) * cols))
-  for (int r = 0; r < rows; ++r) {
+  });
+  parallel_for(rows, double(rows) * cols, [&](int r) {
     const std::size_t base = std::size_t(r) * cols;
     double sum = 0, sum_normalised = 0;
     for (int c = 0; c < cols; ++c) {
@@ -64,7 +61,7 @@ void layernorm_backward(Stream &s, T *dx, Wide<T> *dgamma, Wide<T> *dbeta, const
       const double g = double_of(dy[base + c]) * gamma[c], normalised = (double_of(x[base + c]) - mean[r]) * rstd[r];
       dx[base + c] = rounded<T>(Wide<T>(rstd[r] * (g - sum / cols - normalised * sum_normalised / cols)));
     }
-  }
+  });
 }
 
 #define THETA_INSTANTIATE(T, P)                                                                                        \

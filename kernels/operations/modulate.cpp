@@ -1,5 +1,5 @@
 #include "modulate.h"
-#include "kernels/parts/parallel.h"
+#include "kernels/device/parallel.h"
 #include <cmath>
 
 namespace theta {
@@ -19,9 +19,7 @@ namespace {
 
 // Calls f(b, row) for every token, samples in parallel.
 template <class F> void for_samples(const Modulation &p, F f) {
-#pragma omp parallel for if (worth_threads(double(p.rows()) * p.width))
-  for (int b = 0; b < p.batch; ++b)
-    f(b);
+  parallel_for(p.batch, double(p.rows()) * p.width, [&](int b) { f(b); });
 }
 
 } // namespace

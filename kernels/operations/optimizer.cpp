@@ -1,6 +1,7 @@
 #include "optimizer.h"
 #include "kernels/device/names.h"
-#include "kernels/parts/parallel.h"
+#include "kernels/device/parallel.h"
+#include "kernels/parts/simd.h"
 
 namespace theta {
 
@@ -23,17 +24,27 @@ template <class T> void adam_step(Stream &s, T *p, T *m, T *v, T *ema, T *g, std
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::adam_step(s, p, m, v, ema, g, n, o, copy);
-  const AdamNumbers<T> numbers(o);
+  using P = simd::Pack<T>;
+  constexpr int L = simd::lanes<T>;
+  const AdamNumbers<T> c(o);
   const T factor = clip_factor<T>(o.clip);
-#pragma omp parallel for if (worth_threads(double(n)))
-  for (std::size_t i = 0; i < n; ++i) {
-    numbers.update(p[i], m[i], v[i], factor * g[i]);
-    g[i] = 0;
+  parallel_for(long((n + L - 1) / L), double(n), [=](long at) {
+    const std::size_t i = std::size_t(at) * L;
+    const int count = int(std::min<std::size_t>(n - i, L));
+    const auto some = [count](const T *from) { return simd::load_some<P>(from, count); };
+    P weight = some(p + i) * c.decay;
+    const P gradient = factor * some(g + i) + c.l2 * weight;
+    const P first = c.beta1 * some(m + i) + (1 - c.beta1) * gradient,
+            second = c.beta2 * some(v + i) + (1 - c.beta2) * gradient * gradient;
+    weight -= c.step_size * first / (simd::square_root(second) * c.root_correction + c.eps);
+    simd::store_some(p + i, weight, count), simd::store_some(m + i, first, count);
+    simd::store_some(v + i, second, count), simd::store_some(g + i, P{}, count);
     if (ema)
-      ema[i] = numbers.ema_decay * ema[i] + (1 - numbers.ema_decay) * p[i];
+      simd::store_some(ema + i, c.ema_decay * some(ema + i) + (1 - c.ema_decay) * weight, count);
     if (copy)
-      copy[i] = to_bf16(float(p[i]));
-  }
+      for (int k = 0; k < count; ++k)
+        copy[i + std::size_t(k)] = to_bf16(float(weight[k]));
+  });
 }
 
 template <class T> void sgd_step(Stream &s, T *p, T *u, T *g, std::size_t n, const Sgd &o) {
@@ -42,11 +53,10 @@ template <class T> void sgd_step(Stream &s, T *p, T *u, T *g, std::size_t n, con
       return cuda::sgd_step(s, p, u, g, n, o);
   const SgdNumbers<T> numbers(o);
   const T factor = clip_factor<T>(o.clip);
-#pragma omp parallel for if (worth_threads(double(n)))
-  for (std::size_t i = 0; i < n; ++i) {
+  parallel_for(n, double(n), [&](std::size_t i) {
     numbers.update(p[i], u[i], factor * g[i]);
     g[i] = 0;
-  }
+  });
 }
 
 template <class T> void clip_gradient(Stream &s, T *g, std::size_t n, const Clip &clip) {
@@ -54,9 +64,7 @@ template <class T> void clip_gradient(Stream &s, T *g, std::size_t n, const Clip
     if (s.is_cuda())
       return cuda::clip_gradient(s, g, n, clip);
   const T factor = clip_factor<T>(clip);
-#pragma omp parallel for if (worth_threads(double(n)))
-  for (std::size_t i = 0; i < n; ++i)
-    g[i] *= factor;
+  parallel_for(n, double(n), [&](std::size_t i) { g[i] *= factor; });
 }
 
 #define THETA_INSTANTIATE(T)                                                                                           \

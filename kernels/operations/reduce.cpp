@@ -1,5 +1,5 @@
 #include "reduce.h"
-#include "kernels/parts/parallel.h"
+#include "kernels/device/parallel.h"
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -21,13 +21,12 @@ namespace {
 // Σ term(i) over n elements: one double a fixed stretch, then their sum, whatever the number of threads.
 template <class T, class F> double sum_in_stretches(std::size_t n, T *workspace, F term) {
   const std::size_t step = (n + partial_sums - 1) / partial_sums;
-#pragma omp parallel for if (worth_threads(double(n)))
-  for (std::size_t part = 0; part < partial_sums; ++part) {
+  parallel_for(partial_sums, double(n), [&](std::size_t part) {
     double sum = 0;
     for (std::size_t i = part * step; i < std::min(n, (part + 1) * step); ++i)
       sum += term(i);
     workspace[part] = T(sum);
-  }
+  });
   double sum = 0;
   for (std::size_t part = 0; part < partial_sums; ++part)
     sum += workspace[part];
@@ -40,28 +39,26 @@ template <class T> void row_sum(Stream &s, T *out, const T *x, int rows, std::si
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::row_sum(s, out, x, rows, cols, scale);
-#pragma omp parallel for if (worth_threads(rows * double(cols)))
-  for (int r = 0; r < rows; ++r) {
+  parallel_for(rows, rows * double(cols), [&](int r) {
     double sum = 0;
     for (std::size_t c = 0; c < cols; ++c)
       sum += x[r * cols + c];
     out[r] += T(scale * sum);
-  }
+  });
 }
 
 template <class T> void row_max_abs(Stream &s, T *out, const T *x, int rows, std::size_t cols) {
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::row_max_abs(s, out, x, rows, cols);
-#pragma omp parallel for if (worth_threads(rows * double(cols)))
-  for (int r = 0; r < rows; ++r) {
+  parallel_for(rows, rows * double(cols), [&](int r) {
     T largest = 0;
     for (std::size_t c = 0; c < cols; ++c) {
       const T a = std::abs(x[r * cols + c]);
       largest = std::isfinite(a) ? std::max(largest, a) : std::numeric_limits<T>::infinity();
     }
     out[r] = largest;
-  }
+  });
 }
 
 template <class T> void channel_sum(Stream &s, Wide<T> *out, const T *x, int batch, int channels, int length) {
@@ -70,8 +67,8 @@ template <class T> void channel_sum(Stream &s, Wide<T> *out, const T *x, int bat
       return cuda::channel_sum(s, out, x, batch, channels, length);
   if (length == 1) { // columns of a matrix: some at a time, row by row
     constexpr int columns = 64;
-#pragma omp parallel for if (worth_threads(double(batch) * channels))
-    for (int first = 0; first < channels; first += columns) {
+    parallel_for((channels + columns - 1) / columns, double(batch) * channels, [&](long part) {
+      const int first = int(part) * columns;
       double sum[columns] = {};
       const int count = std::min(columns, channels - first);
       for (int n = 0; n < batch; ++n)
@@ -80,17 +77,16 @@ template <class T> void channel_sum(Stream &s, Wide<T> *out, const T *x, int bat
           sum[c] += widened(x[std::size_t(n) * channels + first + c]);
       for (int c = 0; c < count; ++c)
         out[first + c] += Wide<T>(sum[c]);
-    }
+    });
     return;
   }
-#pragma omp parallel for if (worth_threads(double(batch) * channels * length))
-  for (int c = 0; c < channels; ++c) {
+  parallel_for(channels, double(batch) * channels * length, [&](int c) {
     double sum = 0;
     for (int n = 0; n < batch; ++n)
       for (int l = 0; l < length; ++l)
         sum += widened(x[(std::size_t(n) * channels + c) * length + l]);
     out[c] += Wide<T>(sum);
-  }
+  });
 }
 
 template <class T> void global_norm(Stream &s, T *out, const T *x, std::size_t n, T *workspace) {

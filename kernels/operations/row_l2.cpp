@@ -1,6 +1,6 @@
 #include "row_l2.h"
 #include "gemm.h"
-#include "kernels/parts/parallel.h"
+#include "kernels/device/parallel.h"
 #include <algorithm>
 
 namespace theta {
@@ -16,13 +16,12 @@ void row_squares(Stream &s, float *out, const float *x, int rows, std::size_t co
   if constexpr (built_with_cuda)
     if (s.is_cuda())
       return cuda::row_squares(s, out, x, rows, cols);
-#pragma omp parallel for if (worth_threads(rows * double(cols)))
-  for (int r = 0; r < rows; ++r) {
+  parallel_for(rows, rows * double(cols), [&](int r) {
     double sum = 0;
     for (std::size_t c = 0; c < cols; ++c)
       sum += double(x[r * cols + c]) * x[r * cols + c];
     out[r] = float(sum);
-  }
+  });
 }
 
 void combine_l2(Stream &s, float *d, const float *squares_a, const float *squares_b, int na, int nb) {

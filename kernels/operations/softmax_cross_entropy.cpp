@@ -1,5 +1,5 @@
 #include "softmax_cross_entropy.h"
-#include "kernels/parts/parallel.h"
+#include "kernels/device/parallel.h"
 #include <algorithm>
 #include <cmath>
 
@@ -15,8 +15,7 @@ void softmax_cross_entropy(Stream &s, T *loss, T *dlogits, const T *logits, cons
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::softmax_cross_entropy(s, loss, dlogits, logits, label, p);
-#pragma omp parallel for if (worth_threads(4.0 * p.rows * p.classes))
-  for (int r = 0; r < p.rows; ++r) {
+  parallel_for(p.rows, 4.0 * p.rows * p.classes, [&](int r) {
     const T *x = logits + std::size_t(r) * p.classes;
     const int truth = label[r % p.label_rows];
     const T largest = *std::max_element(x, x + p.classes);
@@ -26,12 +25,12 @@ void softmax_cross_entropy(Stream &s, T *loss, T *dlogits, const T *logits, cons
     const T log_sum = largest + std::log(sum), smoothing = T(p.smoothing);
     loss[r] = log_sum - (1 - smoothing) * x[truth] - smoothing / p.classes * plain_sum;
     if (!dlogits)
-      continue;
+      return;
     for (int c = 0; c < p.classes; ++c) {
       const T target = (c == truth ? 1 - smoothing : T(0)) + smoothing / p.classes;
       dlogits[std::size_t(r) * p.classes + c] = T(p.gradient) * (std::exp(x[c] - log_sum) - target);
     }
-  }
+  });
 }
 
 template void softmax_cross_entropy(Stream &, float *, float *, const float *, const std::uint8_t *,

@@ -1,5 +1,5 @@
 #include "standardise.h"
-#include "kernels/parts/parallel.h"
+#include "kernels/device/parallel.h"
 
 namespace theta {
 
@@ -14,10 +14,10 @@ void standardise(Stream &s, T *y, const T *x, const T *mean, const T *std, int r
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::standardise(s, y, x, mean, std, rows, cols, padded);
-#pragma omp parallel for if (worth_threads(rows * double(padded)))
-  for (int k = 0; k < rows; ++k)
+  parallel_for(rows, rows * double(padded), [&](int k) {
     for (std::size_t i = 0; i < padded; ++i)
       y[k * padded + i] = i < cols ? (x[k * cols + i] - mean[i]) / std[i] : T(0);
+  });
 }
 
 template <class T>
@@ -26,10 +26,10 @@ void unstandardise(Stream &s, T *x, const T *y, const T *mean, const T *std, int
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::unstandardise(s, x, y, mean, std, rows, cols, padded);
-#pragma omp parallel for if (worth_threads(rows * double(cols)))
-  for (int k = 0; k < rows; ++k)
+  parallel_for(rows, rows * double(cols), [&](int k) {
     for (std::size_t i = 0; i < cols; ++i)
       x[k * cols + i] = y[k * padded + i] * std[i] + mean[i];
+  });
 }
 
 #define THETA_INSTANTIATE(T)                                                                                           \

@@ -1,5 +1,5 @@
 #include "units.h"
-#include "kernels/parts/parallel.h"
+#include "kernels/device/parallel.h"
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -84,8 +84,7 @@ template <class T> void balance_units(Stream &s, T *theta, int networks, const U
     if (s.is_cuda())
       return cuda::balance_units(s, theta, networks, w, kind);
   const std::size_t v = w.parameters();
-#pragma omp parallel for if (worth_threads(4 * double(networks) * double(v)))
-  for (int n = 0; n < networks; ++n) {
+  parallel_for(networks, 4 * double(networks) * double(v), [&](int n) {
     T *weight = theta + std::size_t(n) * v;
     for (int l = 0; l + 1 < w.layers; weight += w.size(l++)) {
       if (kind != UnitBalance::norms && w.pooled[l])
@@ -96,7 +95,7 @@ template <class T> void balance_units(Stream &s, T *theta, int networks, const U
                          std::size_t(w.width[l + 2]) * taps, taps, units * taps},
                         kind);
     }
-  }
+  });
 }
 
 namespace {
@@ -130,8 +129,7 @@ void gather_tokens(Stream &s, T *tokens, const T *theta, const std::int32_t *pla
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::gather_tokens(s, tokens, theta, place, mean, std, networks, repeat, parameters, size, shuffle);
-#pragma omp parallel for if (worth_threads(double(networks) * repeat * double(size)))
-  for (int n = 0; n < networks; ++n) {
+  parallel_for(networks, double(networks) * repeat * double(size), [&](int n) {
     const T *network = theta + std::size_t(n) * parameters;
     const auto weights = shuffled_weights(shuffle, std::uint32_t(n));
     const auto weight = [&](std::size_t at) {
@@ -140,7 +138,7 @@ void gather_tokens(Stream &s, T *tokens, const T *theta, const std::int32_t *pla
     for (int r = n * repeat; r < (n + 1) * repeat; ++r)
       for (std::size_t e = 0; e < size; ++e)
         tokens[std::size_t(r) * size + e] = place[e] < 0 ? T(0) : (weight(std::size_t(place[e])) - mean[e]) / std[e];
-  }
+  });
 }
 
 template <class T>
@@ -149,12 +147,12 @@ void scatter_tokens(Stream &s, T *theta, const T *tokens, const std::int32_t *pl
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::scatter_tokens(s, theta, tokens, place, mean, std, networks, parameters, size);
-#pragma omp parallel for if (worth_threads(double(networks) * double(size)))
-  for (int r = 0; r < networks; ++r)
+  parallel_for(networks, double(networks) * double(size), [&](int r) {
     for (std::size_t e = 0; e < size; ++e)
       if (place[e] >= 0)
         theta[std::size_t(r) * parameters + std::size_t(place[e])] =
             tokens[std::size_t(r) * size + e] * std[e] + mean[e];
+  });
 }
 
 #define THETA_INSTANTIATE(T)                                                                                           \

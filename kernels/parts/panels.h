@@ -5,115 +5,142 @@
 // sum runs over it. Weights are [inputs, outputs]: an output's neighbour is its neighbour in memory.
 //
 // A tile of the result, R x V packs, stays in registers; 8 of them hide the latency of a multiply-add (4 cycles, 2
-// pipes), and 12 leave room for operands. Loads per multiply-add: (R + V)/(R·V).
+// pipes), three quarters of the registers leave room for operands. Loads per multiply-add: (R + V)/(R·V).
 #pragma once
 #include "simd.h"
 
 namespace theta::simd {
 
-constexpr int row_unit = 8;
-inline int padded_rows(int rows) { return (rows + row_unit - 1) / row_unit * row_unit; }
-template <class T> int panels_of(int columns) { return (columns + lanes<T> - 1) / lanes<T>; }
-template <class T> int padded(int columns) { return panels_of<T>(columns) * lanes<T>; }
+// How matrices of packs of L lanes lie in memory.
+template <class T, int L> struct Panels {
+  using P = Pack<T, L>;
+  static constexpr int row_unit = L < 8 ? 8 : L;
+  static int padded_rows(int rows) { return (rows + row_unit - 1) / row_unit * row_unit; }
+  static int count(int columns) { return (columns + L - 1) / L; }
+  static int padded(int columns) { return count(columns) * L; }
+};
 
-#if defined(__AVX512VL__)
-template <int V> constexpr int tile_rows = V <= 2 ? 8 : 4; // twice as many registers
-#else
-template <int V> constexpr int tile_rows = V == 4 ? 2 : V == 1 ? 8 : 4;
-#endif
+// Rows of a tile V packs wide: they divide row_unit and, where inputs are the rows, lanes.
+template <int L, int V> constexpr int tile_rows = registers == 32 ? (V == 1 && L == 16 ? 16 : 8) : V == 1 ? 8 : 4;
 
-// z[b, o] = (start[o], or z[b, o] where start is null) + Σ_i x[b, i]·w[i, o], for V panels of o.
-template <class T, int V>
-inline void multiply_panels(T *z, const T *x, int in, const T *w, int w_row, const T *start, int rows) {
-  constexpr int L = lanes<T>, R = tile_rows<V>;
+// z[b, o] = (start[o], or z[b, o] where start is null) + Σ_i x[b, i]·w[i, o], times factor[b, o] unless that is null,
+// for V panels of o. Rows of w are w_row apart. factor may be z.
+template <class T, int L, int V>
+inline void multiply_panels(T *z, const T *x, int in, const T *w, int w_row, const T *start, const T *factor,
+                            int rows) {
+  using P = Pack<T, L>;
+  constexpr int R = tile_rows<L, V>;
   const std::size_t panel = std::size_t(rows) * L;
   for (int b = 0; b < rows; b += R) {
-    Pack<T> sum[R][V];
-#pragma GCC unroll 8
+    P sum[R][V];
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v)
-        sum[r][v] = start ? load(start + v * L) : load(z + v * panel + (b + r) * L);
+        sum[r][v] = load<P>(start ? start + v * L : z + v * panel + (b + r) * L);
     const T *from = x + std::size_t(b) * L, *weights = w;
     const auto add_input = [&](int k) {
+      P of[V];
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) {
-        const Pack<T> of = load(weights + v * L);
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r)
-          sum[r][v] += from[r * L + k] * of;
+      for (int v = 0; v < V; ++v)
+        of[v] = load<P>(weights + v * L);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const P value = broadcast<P>(from[r * L + k]);
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v)
+          sum[r][v] += value * of[v];
       }
       weights += w_row;
     };
     for (int i = L; i <= in; i += L, from += panel)
-#pragma GCC unroll 8
+#pragma GCC unroll 4
       for (int k = 0; k < L; ++k)
         add_input(k);
+#pragma GCC unroll 1
     for (int k = 0; k < in % L; ++k)
       add_input(k);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v)
-        store(z + v * panel + (b + r) * L, sum[r][v]);
+        if (const std::size_t at = v * panel + (b + r) * L; factor)
+          store(z + at, sum[r][v] * load<P>(factor + at));
+        else
+          store(z + at, sum[r][v]);
   }
 }
 
-// Calls use(i, o / lanes, Σ_b x[b, i]·d[b, o]) for V panels of o and every input i < in, and for a few of its padding.
-template <class T, int V, class F>
-inline void transpose_multiply_panels(const T *x, int in, const T *d, int rows, int first_panel, F use) {
-  constexpr int L = lanes<T>, R = tile_rows<V> < L ? tile_rows<V> : L;
-  const std::size_t panel = std::size_t(rows) * L;
+// Calls use(i, panel, Σ_b x[b, i]·d[b, o]) for V panels of o from `panel` on and every input i < in, and for a few of
+// its padding.
+template <class T, int L, int V, class Use>
+inline void transpose_multiply_panels(const T *x, int in, const T *d, int panel, int rows, Use use) {
+  using P = Pack<T, L>;
+  constexpr int R = tile_rows<L, V> < L ? tile_rows<L, V> : L;
+  const std::size_t panel_size = std::size_t(rows) * L;
   for (int i = 0; i < in; i += R) {
-    Pack<T> sum[R][V] = {};
-    const T *from = x + i / L * panel + i % L, *gradient = d;
+    P sum[R][V] = {};
+    const T *from = x + i / L * panel_size + i % L, *gradient = d + panel * panel_size;
+#pragma GCC unroll 1
     for (int b = 0; b < rows; ++b, from += L, gradient += L) {
+      P of[V];
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) {
-        const Pack<T> of = load(gradient + v * panel);
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r)
-          sum[r][v] += from[r] * of;
+      for (int v = 0; v < V; ++v)
+        of[v] = load<P>(gradient + v * panel_size);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const P value = broadcast<P>(from[r]);
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v)
+          sum[r][v] += value * of[v];
       }
     }
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-      for (int v = 0; v < V; ++v)
-        use(i + r, first_panel + v, sum[r][v]);
+#pragma GCC unroll 1
+    for (int e = 0; e < R * V; ++e) // through memory: a tile's packs are few, and their use is not
+      use(i + e / V, panel + e % V, sum[e / V][e % V]);
   }
 }
 
-// Calls f.template operator()<V>(first panel) so that all panels are covered, four at a time and then the rest.
+// Calls f.template operator()<V>(first panel) so that all panels are covered: three at a time, two twice where four are
+// left.
 template <class F> inline void for_panels(int panels, F f) {
   int first = 0;
-  for (; panels - first >= 4; first += 4)
-    f.template operator()<4>(first);
-  switch (panels - first) {
-  case 3:
-    return f.template operator()<3>(first);
-  case 2:
-    return f.template operator()<2>(first);
-  case 1:
-    return f.template operator()<1>(first);
-  default:
-    return;
-  }
+  for (; panels - first > 4 || panels - first == 3; first += 3)
+    f.template operator()<3>(first);
+  for (; panels - first >= 2; first += 2)
+    f.template operator()<2>(first);
+  if (panels > first)
+    f.template operator()<1>(first);
 }
 
-// z [rows, outputs] as multiply_panels, for all panels of outputs.
-template <class T> void multiply(T *z, const T *x, int in, const T *w, int out_panels, const T *start, int rows) {
+// multiply_panels and its transpose for all panels of outputs.
+template <class T, int L>
+void multiply(T *z, const T *x, int in, const T *w, int out_panels, const T *start, const T *factor, int rows) {
   for_panels(out_panels, [&]<int V>(int first) {
-    constexpr int L = lanes<T>;
-    multiply_panels<T, V>(z + std::size_t(first) * rows * L, x, in, w + first * L, out_panels * L,
-                          start ? start + first * L : nullptr, rows);
+    const std::size_t at = std::size_t(first) * rows * L;
+    multiply_panels<T, L, V>(z + at, x, in, w + first * L, out_panels * L, start ? start + first * L : nullptr,
+                             factor ? factor + at : nullptr, rows);
   });
 }
+template <class T, int L, class Use>
+void transpose_multiply(const T *x, int in, const T *d, int out_panels, int rows, Use use) {
+  for_panels(out_panels, [&]<int V>(int first) { transpose_multiply_panels<T, L, V>(x, in, d, first, rows, use); });
+}
 
-template <class T, class F> void transpose_multiply(const T *x, int in, const T *d, int out_panels, int rows, F use) {
-  for_panels(out_panels, [&]<int V>(int first) {
-    transpose_multiply_panels<T, V>(x, in, d + std::size_t(first) * rows * lanes<T>, rows, first, use);
-  });
+// to [columns, rows] = from [rows, columns] transposed, both padded to lanes.
+template <class T, int L> void transpose(T *to, const T *from, int rows, int columns) {
+  using P = Pack<T, L>;
+  for (int r = 0; r < rows; r += L)
+    for (int c = 0; c < columns; c += L) {
+      P block[L];
+#pragma GCC unroll 16
+      for (int i = 0; i < L; ++i)
+        block[i] = load<P>(from + std::size_t(r + i) * columns + c);
+      simd::transpose(block);
+#pragma GCC unroll 16
+      for (int i = 0; i < L; ++i)
+        store(to + std::size_t(c + i) * rows + r, block[i]);
+    }
 }
 
 } // namespace theta::simd

@@ -8,15 +8,17 @@ namespace theta::simd {
 
 // The gradient of weight·Σ losses in place of the logits, zero for lanes from `count` on. Returns Σ of the losses of
 // the first `count` lanes where `tell`. label: the classes' numbers.
-template <class T>
-double softmax_gradient(T *logits, int classes, Pack<T> label, int count, T weight, float smoothing, bool tell) {
-  constexpr int L = lanes<T>;
+template <class P>
+double softmax_gradient(Element<P> *logits, int classes, P label, int count, Element<P> weight, float smoothing,
+                        bool tell) {
+  using T = Element<P>;
+  constexpr int L = lanes_of<P>;
   const T rest = T(smoothing) / T(classes);
-  Pack<T> largest = load(logits), sum{}, plain{}, of_label{};
+  P largest = load<P>(logits), sum{}, plain{}, of_label{};
   for (int c = 1; c < classes; ++c)
-    largest = larger<T>(largest, load(logits + c * L));
+    largest = larger(largest, load<P>(logits + c * L));
   for (int c = 0; c < classes; ++c) {
-    const Pack<T> x = load(logits + c * L), e = exp<T>(x - largest);
+    const P x = load<P>(logits + c * L), e = exp(x - largest);
     if (tell)
       plain += x, of_label = label == T(c) ? x : of_label;
     sum += e;
@@ -27,12 +29,12 @@ double softmax_gradient(T *logits, int classes, Pack<T> label, int count, T weig
     for (int i = 0; i < L && i < count; ++i)
       loss += std::log(double(sum[i])) + double(largest[i]) - (1 - double(smoothing)) * double(of_label[i]) -
               double(rest) * double(plain[i]);
-  Pack<T> scale = weight / sum, target = broadcast(weight);
+  P scale = weight / sum, target = broadcast<P>(weight);
   for (int i = std::max(count, 0); i < L; ++i)
     scale[i] = 0, target[i] = 0;
   for (int c = 0; c < classes; ++c)
-    store(logits + c * L, load(logits + c * L) * scale -
-                              target * (label == T(c) ? broadcast(rest + 1 - T(smoothing)) : broadcast(rest)));
+    store(logits + c * L, load<P>(logits + c * L) * scale -
+                              target * (label == T(c) ? broadcast<P>(rest + 1 - T(smoothing)) : broadcast<P>(rest)));
   return loss;
 }
 
@@ -42,15 +44,16 @@ struct Judged {
   double loss;
   std::uint32_t wrong;
 };
-template <class T> Judged judge(const T *logits, int classes, const std::uint8_t *label, int count) {
-  constexpr int L = lanes<T>;
-  Pack<T> sum{}, best{}, largest = broadcast(-std::numeric_limits<T>::infinity());
+template <class P> Judged judge(const Element<P> *logits, int classes, const std::uint8_t *label, int count) {
+  using T = Element<P>;
+  constexpr int L = lanes_of<P>;
+  P sum{}, best{}, largest = broadcast<P>(-std::numeric_limits<T>::infinity());
   for (int c = 0; c < classes; ++c) {
-    const Pack<T> x = load(logits + c * L);
-    best = x > largest ? broadcast(T(c)) : best, largest = x > largest ? x : largest;
+    const P x = load<P>(logits + c * L);
+    best = x > largest ? broadcast<P>(T(c)) : best, largest = x > largest ? x : largest;
   }
   for (int c = 0; c < classes; ++c)
-    sum += exp<T>(load(logits + c * L) - largest);
+    sum += exp(load<P>(logits + c * L) - largest);
   Judged judged{0, 0};
   for (int i = 0; i < L && i < count; ++i) {
     judged.loss += double(largest[i]) + std::log(double(sum[i])) - double(logits[label[i] * L + i]);
@@ -62,16 +65,16 @@ template <class T> Judged judge(const T *logits, int classes, const std::uint8_t
 
 // Mean loss of a network over all images, and its mistakes as bits (counting.h), `at_once` images at a time:
 // run(examples, count) runs them, then logits(b) gives those of lanes b.. of them.
-template <class T, class Run, class Logits>
+template <class P, class Run, class Logits>
 double evaluate_classifier(std::uint32_t *wrong, const ImageSet &set, int at_once, Run run, Logits logits) {
-  constexpr int L = lanes<T>;
+  constexpr int L = lanes_of<P>;
   std::fill_n(wrong, (set.examples + 31) / 32, 0u);
   double loss = 0;
   for (int first = 0; first < int(set.examples); first += at_once) {
     const int count = std::min(at_once, int(set.examples) - first);
     run(first, count);
     for (int b = 0; b < count; b += L) {
-      const Judged judged = judge<T>(logits(b), set.classes, set.label + first + b, count - b);
+      const Judged judged = judge<P>(logits(b), set.classes, set.label + first + b, count - b);
       loss += judged.loss;
       wrong[(first + b) / 32] |= judged.wrong << (first + b) % 32;
     }

@@ -4,8 +4,8 @@
 // cache.
 #include "cnn_training.h"
 #include "classifier.h"
+#include "kernels/device/parallel.h"
 #include "kernels/operations/counting.h"
-#include <omp.h>
 
 namespace theta {
 
@@ -33,30 +33,30 @@ inline void convolve_tile(T *z, const T *in, const Taps<T> &w, const T *bias, in
   constexpr int L = lanes<T>;
   const int out_side = (side - kernel) / S + 1;
   Pack<T> sum[CO][X];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int c = 0; c < CO; ++c)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int v = 0; v < X; ++v)
-      sum[c][v] = bias ? broadcast(bias[o + c]) : Pack<T>{};
+      sum[c][v] = bias ? broadcast<Pack<T>>(bias[o + c]) : Pack<T>{};
   for (int i = 0; i < inputs; ++i)
     for (int ky = 0; ky < kernel; ++ky) {
       const T *from = in + ((std::size_t(i) * side + S * y + ky) * side + S * x) * L;
       const T *weight = w.weight + o * w.of_output + i * w.of_input + w.first + ky * kernel * w.step;
       for (int kx = 0; kx < kernel; ++kx, from += L, weight += w.step) {
         Pack<T> value[X];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < X; ++v)
-          value[v] = load(from + v * S * L);
-#pragma GCC unroll 4
+          value[v] = load<Pack<T>>(from + v * S * L);
+#pragma GCC unroll 8
         for (int c = 0; c < CO; ++c)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
           for (int v = 0; v < X; ++v)
             sum[c][v] += weight[c * w.of_output] * value[v];
       }
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int c = 0; c < CO; ++c)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int v = 0; v < X; ++v)
       store(z + ((std::size_t(o + c) * out_side + y) * out_side + x + v) * L, sum[c][v]);
 }
@@ -74,57 +74,53 @@ inline void correlate_tile(const T *d, const T *in, int o, int i, int ky, int kx
     const std::size_t plane = std::size_t(out_side) * out_side * L;
     for (int x = 0; x < out_side; ++x, from += S * L, gradient += L) {
       Pack<T> value[X];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int v = 0; v < X; ++v)
-        value[v] = load(from + v * L);
-#pragma GCC unroll 4
+        value[v] = load<Pack<T>>(from + v * L);
+#pragma GCC unroll 8
       for (int c = 0; c < CO; ++c) {
-        const Pack<T> of = load(gradient + c * plane);
-#pragma GCC unroll 4
+        const Pack<T> of = load<Pack<T>>(gradient + c * plane);
+#pragma GCC unroll 8
         for (int v = 0; v < X; ++v)
           sum[c][v] += of * value[v];
       }
     }
   }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int c = 0; c < CO; ++c)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int v = 0; v < X; ++v)
-      use(o + c, kx + v, simd::sum<T>(sum[c][v]));
+      use(o + c, kx + v, simd::sum(sum[c][v]));
 }
 
-// Calls f.template operator()<CO, X>(first output, first place) so that all are covered, 4x3 at a time and then the
-// rest.
-template <int CO, class F> inline void for_places(int o, int places, F f) {
+// Calls f.template operator()<CO, X>(first output, first place) so that all are covered, by tiles of at most MostCO x
+// MostX and then the rest.
+template <int CO, int X, class F> inline void for_places(int o, int places, F f) {
   int x = 0;
-  for (; places - x >= 3; x += 3)
-    f.template operator()<CO, 3>(o, x);
-  if (places - x == 2)
-    f.template operator()<CO, 2>(o, x);
-  if (places - x == 1)
-    f.template operator()<CO, 1>(o, x);
+  for (; places - x >= X; x += X)
+    f.template operator()<CO, X>(o, x);
+  if constexpr (X > 1)
+    if (places > x)
+      for_places<CO, X - 1>(o, places - x,
+                            [&]<int C, int Y>(int first, int place) { f.template operator()<C, Y>(first, x + place); });
 }
-template <class F> inline void for_tiles(int outputs, int places, F f) {
-  int o = 0;
-  for (; outputs - o >= 4; o += 4)
-    for_places<4>(o, places, f);
-  switch (outputs - o) {
-  case 3:
-    return for_places<3>(o, places, f);
-  case 2:
-    return for_places<2>(o, places, f);
-  case 1:
-    return for_places<1>(o, places, f);
-  default:
-    return;
-  }
+template <int CO, int X, class F> inline void for_tiles(int outputs, int places, F f, int first = 0) {
+  for (; outputs - first >= CO; first += CO)
+    for_places<CO, X>(first, places, f);
+  if constexpr (CO > 1)
+    if (outputs > first)
+      for_tiles<(CO > 4 && CO % 2 == 0 ? CO - 2 : CO - 1), X>(outputs, places, f, first);
 }
+
+// Most outputs and places of a tile: of a product over channels, and of a weight's gradient, whose places are taps.
+constexpr int most_outputs = registers == 32 ? 8 : 4, most_places = 3;
+constexpr int most_gradients = 4, most_taps = registers == 32 ? 5 : 3;
 
 template <class T, int S>
 void convolve(T *z, const T *in, const Taps<T> &w, const T *bias, int outputs, int inputs, int side, int kernel) {
   const int out_side = (side - kernel) / S + 1;
   for (int y = 0; y < out_side; ++y)
-    for_tiles(outputs, out_side, [&]<int CO, int X>(int o, int x) {
+    for_tiles<most_outputs, most_places>(outputs, out_side, [&]<int CO, int X>(int o, int x) {
       convolve_tile<T, S, CO, X>(z, in, w, bias, o, y, x, inputs, side, kernel);
     });
 }
@@ -216,18 +212,19 @@ private:
           const T *z = z_[l] + std::size_t(c) * places * L;
           Pack<T> sum{};
           for (int place = 0; place < places; ++place)
-            sum += activate_with_slope<T>(act, load(z + place * L)).value;
-          const Pack<T> factor = drop(l, c, broadcast(T(1) / places));
+            sum += activate_with_slope(act, load<Pack<T>>(z + place * L)).value;
+          const Pack<T> factor = drop(l, c, broadcast<Pack<T>>(T(1) / places));
           store(h + std::size_t(c) * L, sum * factor), store(slope + std::size_t(c) * L, factor);
         }
         continue;
       }
       for_pools(l, [&](int unit, const T *first, std::size_t row) {
-        Pack<T> largest = load(first);
+        Pack<T> largest = load<Pack<T>>(first);
         if (layer.pool == 2)
-          largest = larger<T>(larger<T>(largest, load(first + L)), larger<T>(load(first + row), load(first + row + L)));
-        const auto [value, derivative] = activate_with_slope<T>(act, largest);
-        const Pack<T> factor = drop(l, unit, broadcast(T(1)));
+          largest = larger(larger(largest, load<Pack<T>>(first + L)),
+                           larger(load<Pack<T>>(first + row), load<Pack<T>>(first + row + L)));
+        const auto [value, derivative] = activate_with_slope(act, largest);
+        const Pack<T> factor = drop(l, unit, broadcast<Pack<T>>(T(1)));
         store(h + std::size_t(unit) * L, value * factor), store(slope + std::size_t(unit) * L, derivative * factor);
       });
     }
@@ -252,7 +249,7 @@ private:
       with_stride(layer.stride, [&]<int S>() {
         for (int i = 0; i < inputs; ++i)
           for (int ky = 0; ky < kernel; ++ky)
-            for_tiles(layer.channels, kernel, [&]<int CO, int X>(int o, int kx) {
+            for_tiles<most_gradients, most_taps>(layer.channels, kernel, [&]<int CO, int X>(int o, int kx) {
               correlate_tile<T, S, CO, X>(z_[l], h_[l], o, i, ky, kx, side, kernel, [&](int output, int tap, T sum) {
                 g[(std::size_t(output) * inputs + i) * kernel * kernel + ky * kernel + tap] += sum;
               });
@@ -261,8 +258,8 @@ private:
       for (int o = 0; o < layer.channels; ++o) {
         Pack<T> sum{};
         for (int e = 0; e < out * out; ++e)
-          sum += load(z_[l] + (std::size_t(o) * out * out + e) * L);
-        bias(g_, l)[o] += simd::sum<T>(sum);
+          sum += load<Pack<T>>(z_[l] + (std::size_t(o) * out * out + e) * L);
+        bias(g_, l)[o] += simd::sum(sum);
       }
       if (l == 0)
         return;
@@ -288,10 +285,10 @@ private:
     const int places = p_.out_side(l) * p_.out_side(l);
     for (int c = 0; c < p_.layer[l].channels; ++c) {
       const std::size_t unit = std::size_t(c) * L;
-      const Pack<T> gradient = load(d + unit) * load(slope_[l + 1] + unit);
+      const Pack<T> gradient = load<Pack<T>>(d + unit) * load<Pack<T>>(slope_[l + 1] + unit);
       for (int place = 0; place < places; ++place) {
         T *z = z_[l] + (std::size_t(c) * places + place) * L;
-        store(z, gradient * activate_with_slope<T>(act, load(z)).slope);
+        store(z, gradient * activate_with_slope(act, load<Pack<T>>(z)).slope);
       }
     }
   }
@@ -308,12 +305,13 @@ private:
     }
     for_pools(l, [&](int unit, const T *window, std::size_t row) {
       T *first = const_cast<T *>(window);
-      const Pack<T> gradient = load(d + std::size_t(unit) * L) * load(slope + std::size_t(unit) * L), zero{};
+      const Pack<T> gradient = load<Pack<T>>(d + std::size_t(unit) * L) * load<Pack<T>>(slope + std::size_t(unit) * L),
+                    zero{};
       if (!pooled)
         return store(first, gradient);
       T *at[4] = {first, first + L, first + row, first + row + L};
-      const Pack<T> z[4] = {load(at[0]), load(at[1]), load(at[2]), load(at[3])};
-      const Pack<T> largest = larger<T>(larger<T>(z[0], z[1]), larger<T>(z[2], z[3]));
+      const Pack<T> z[4] = {load<Pack<T>>(at[0]), load<Pack<T>>(at[1]), load<Pack<T>>(at[2]), load<Pack<T>>(at[3])};
+      const Pack<T> largest = larger(larger(z[0], z[1]), larger(z[2], z[3]));
       Pack<T> left = gradient;
       for (int i = 0; i < 4; ++i) {
         store(at[i], z[i] == largest ? left : zero);
@@ -345,13 +343,13 @@ private:
         });
       else
         forward(r.act, [](int, int, Pack<T> one) { return one; });
-      loss += softmax_gradient<T>(z_[p_.layers - 1], set_.classes, label, p_.batch - first, T(1) / p_.batch,
-                                  r.label_smoothing, tell);
+      loss += softmax_gradient<Pack<T>>(z_[p_.layers - 1], set_.classes, label, p_.batch - first, T(1) / p_.batch,
+                                        r.label_smoothing, tell);
       backward(r.act);
     }
-    with_update(runs, r, now, [&](auto update) {
+    with_update<Pack<T>>(runs, r, now, [&](auto update) {
       for (std::size_t i = 0; i < v; i += L) // what lies behind the last weight moves nothing
-        update(w_ + i, m_ + i, v_ + i, load(g_ + i));
+        update(w_ + i, m_ + i, v_ + i, load<Pack<T>>(g_ + i));
     });
     return T(loss / p_.batch);
   }
@@ -366,7 +364,7 @@ private:
 };
 
 template <class T> CnnWorker<T> worker_of(const CnnTraining &p, const ImageSet &set, void *all) {
-  return {p, set, static_cast<std::byte *>(all) + std::size_t(omp_get_thread_num()) * CnnWorker<T>::bytes(p)};
+  return {p, set, static_cast<std::byte *>(all) + std::size_t(thread_index()) * CnnWorker<T>::bytes(p)};
 }
 
 } // namespace
@@ -390,7 +388,7 @@ bool cnn_training_fits(Backend backend, const CnnTraining &p) {
 std::size_t cnn_training_workspace(Backend backend, const CnnTraining &p, int) {
   if (backend == Backend::cuda)
     return 1;
-  return std::size_t(omp_get_max_threads()) * std::max(CnnWorker<float>::bytes(p), CnnWorker<double>::bytes(p));
+  return std::size_t(threads()) * std::max(CnnWorker<float>::bytes(p), CnnWorker<double>::bytes(p));
 }
 
 template <class T>
@@ -399,14 +397,10 @@ void train_cnns(Stream &s, const TrainingRuns<T> &runs, const ImageSet &set, con
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::train_cnns(s, runs, set, p, first, last, workspace);
-#pragma omp parallel
-  {
-    CnnWorker<T> worker = worker_of<T>(p, set, workspace);
-#pragma omp for schedule(dynamic)
-    for (int i = 0; i < runs.networks; ++i)
-      if (!runs.diverged[i])
-        worker.train(runs, i, first, last);
-  }
+  parallel_each(runs.networks, [&](long i) {
+    if (!runs.diverged[i])
+      worker_of<T>(p, set, workspace).train(runs, int(i), first, last);
+  });
 }
 
 template <class T>
@@ -416,18 +410,14 @@ void evaluate_cnns(Stream &s, T *loss, std::uint32_t *wrong, const T *theta, con
     if (s.is_cuda())
       return cuda::evaluate_cnns(s, loss, wrong, theta, act, networks, set, p, workspace);
   const std::size_t words = mask_words(set.examples), v = parameters_of(p);
-#pragma omp parallel
-  {
+  parallel_each(networks, [&](long k) {
     CnnWorker<T> worker = worker_of<T>(p, set, workspace);
-#pragma omp for schedule(dynamic)
-    for (int k = 0; k < networks; ++k) {
-      worker.put_weights(theta + std::size_t(k) * v);
-      T *logits = nullptr;
-      loss[k] = T(evaluate_classifier<T>(
-          wrong + k * words, set, lanes<T>, [&](int from, int count) { logits = worker.logits(act[k], from, count); },
-          [&](int) { return logits; }));
-    }
-  }
+    worker.put_weights(theta + std::size_t(k) * v);
+    T *logits = nullptr;
+    loss[k] = T(evaluate_classifier<Pack<T>>(
+        wrong + k * words, set, lanes<T>, [&](int from, int count) { logits = worker.logits(act[k], from, count); },
+        [&](int) { return logits; }));
+  });
 }
 
 #define THETA_INSTANTIATE(T)                                                                                           \

@@ -13,7 +13,7 @@ namespace {
 
 using namespace simd;
 
-template <class T> class FieldTask {
+template <class T, int L> class FieldTask {
 public:
   using Set = FieldSet;
   explicit FieldTask(const FieldSet &set) : set_(set) {}
@@ -42,7 +42,7 @@ public:
   double gradient(T *z, int rows, int count, T weight, float, bool) const {
     const T slope = 2 * weight / T(outputs_);
     double loss = 0;
-    for (int o = 0; o < padded<T>(outputs_); ++o)
+    for (int o = 0; o < Panels<T, L>::padded(outputs_); ++o)
       for (int b = 0; b < rows; ++b) {
         T &here = z[(std::size_t(o / L) * rows + b) * L + o % L];
         const T error = o < outputs_ && b < count ? here - value(b, o) : T(0);
@@ -53,8 +53,6 @@ public:
   }
 
 private:
-  static constexpr int L = lanes<T>;
-
   T value(int b, int o) const {
     const std::size_t at = (std::size_t(signal_) * set_.points + point_[b]) * std::size_t(outputs_) + std::size_t(o);
     return T(set_.value[at]) * T(set_.scale) + T(set_.shift);
@@ -66,7 +64,7 @@ private:
   std::uint32_t *point_ = nullptr;
 };
 
-template <class T> using Workers = simd::MlpWorkers<T, FieldTask<T>>;
+template <class T> using Workers = simd::MlpWorkers<T, FieldTask>;
 
 } // namespace
 
@@ -99,24 +97,19 @@ void evaluate_fields(Stream &s, T *loss, const T *theta, const Activation *act, 
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::evaluate_fields(s, loss, theta, act, signal, networks, set, p, workspace);
-#pragma omp parallel
-  {
-    auto worker = Workers<T>::mine(simd::evaluation_of(p), set, p, workspace);
-#pragma omp for schedule(dynamic)
-    for (int k = 0; k < networks; ++k) {
-      worker.put_weights(theta + std::size_t(k) * parameters_of(p));
-      double sum = 0;
-      for (std::uint32_t first = 0; first < set.points; first += simd::examples_at_once) {
-        std::uint32_t point[simd::examples_at_once];
-        const int count = int(std::min<std::uint32_t>(simd::examples_at_once, set.points - first));
-        for (int b = 0; b < simd::examples_at_once; ++b)
-          point[b] = first + std::uint32_t(std::min(b, count - 1));
-        T *z = worker.outputs(act[k], point, count, {.seed = 0, .run = signal[k]});
-        sum += worker.task().gradient(z, worker.rows(), count, T(1), 0, true);
-      }
-      loss[k] = T(sum / set.points);
+  Workers<T>::evaluate(set, p, networks, workspace, [&](auto &worker, int k) {
+    worker.put_weights(theta + std::size_t(k) * parameters_of(p));
+    double sum = 0;
+    for (std::uint32_t first = 0; first < set.points; first += simd::examples_at_once) {
+      std::uint32_t point[simd::examples_at_once];
+      const int count = int(std::min<std::uint32_t>(simd::examples_at_once, set.points - first));
+      for (int b = 0; b < simd::examples_at_once; ++b)
+        point[b] = first + std::uint32_t(std::min(b, count - 1));
+      T *z = worker.outputs(act[k], point, count, {.seed = 0, .run = signal[k]});
+      sum += worker.task().gradient(z, worker.rows(), count, T(1), 0, true);
     }
-  }
+    loss[k] = T(sum / set.points);
+  });
 }
 
 #define THETA_INSTANTIATE(T)                                                                                           \

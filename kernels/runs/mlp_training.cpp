@@ -13,7 +13,7 @@ decltype(theta::evaluate_mlps<float>) evaluate_mlps;
 
 namespace {
 
-template <class T> using Workers = simd::MlpWorkers<T, simd::ImageTask<T>>;
+template <class T> using Workers = simd::MlpWorkers<T, simd::ImageTask>;
 
 } // namespace
 
@@ -47,23 +47,18 @@ void evaluate_mlps(Stream &s, T *loss, std::uint32_t *wrong, const T *theta, con
     if (s.is_cuda())
       return cuda::evaluate_mlps(s, loss, wrong, theta, act, networks, set, p, workspace);
   const std::size_t words = mask_words(set.examples), v = parameters_of(p);
-#pragma omp parallel
-  {
-    auto worker = Workers<T>::mine(simd::evaluation_of(p), set, p, workspace);
-#pragma omp for schedule(dynamic)
-    for (int k = 0; k < networks; ++k) {
-      worker.put_weights(theta + k * v);
-      const T *z = nullptr;
-      loss[k] = T(simd::evaluate_classifier<T>(
-          wrong + k * words, set, simd::examples_at_once,
-          [&](int from, int count) {
-            std::uint32_t example[simd::examples_at_once];
-            std::iota(example, example + count, std::uint32_t(from));
-            z = worker.outputs(act[k], example, count, {});
-          },
-          [&](int b) { return worker.task().logits(z, worker.rows(), b); }));
-    }
-  }
+  Workers<T>::evaluate(set, p, networks, workspace, [&]<class Worker>(Worker &worker, int k) {
+    worker.put_weights(theta + k * v);
+    const T *z = nullptr;
+    loss[k] = T(simd::evaluate_classifier<typename Worker::P>(
+        wrong + k * words, set, simd::examples_at_once,
+        [&](int from, int count) {
+          std::uint32_t example[simd::examples_at_once];
+          std::iota(example, example + count, std::uint32_t(from));
+          z = worker.outputs(act[k], example, count, {});
+        },
+        [&](int b) { return worker.task().logits(z, worker.rows(), b); }));
+  });
 }
 
 std::size_t parameters_of(const MlpTraining &p) {

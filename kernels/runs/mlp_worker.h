@@ -10,50 +10,60 @@
 // A batch larger than `most_rows` goes through in pieces whose gradients are added up; a smaller one's gradient never
 // leaves the registers, where the optimiser moves the weights under it.
 #pragma once
+#include "kernels/device/parallel.h"
 #include "kernels/parts/panels.h"
 #include "mlp_training.h"
 #include "run_worker.h"
-#include <omp.h>
 
 namespace theta::simd {
 
-constexpr int block_panels = 8; // of inputs that are numbers at a time
+constexpr int block_columns = 64; // of inputs that are numbers at a time
+// Numbers of a whole batch are kept where they fit a second-level cache beside weights and moments, in bytes.
+constexpr std::size_t kept_inputs = std::size_t(192) << 10;
 constexpr int most_rows = 256, piece_rows = 128;
-inline int rows_at_once(int batch) { return batch <= most_rows ? padded_rows(batch) : piece_rows; }
 
-template <class T> std::size_t weights_size(int in, int out) { return std::size_t(padded<T>(in) + 1) * padded<T>(out); }
+// A network's matrices, each [inputs, outputs] with the bias as one more row, padding zero.
+template <class T, int L> struct Matrices {
+  using Lie = Panels<T, L>;
+  static std::size_t size(int in, int out) { return std::size_t(Lie::padded(in) + 1) * Lie::padded(out); }
 
-// One network between PyTorch's vector and the worker's matrices; padding is zero.
-template <class T> void put(T *const *to, const T *from, const MlpTraining &p) {
-  for (int l = 0; l < p.layers; ++l) {
-    const int in = p.widths[l], out = p.widths[l + 1], row = padded<T>(out);
-    std::fill_n(to[l], weights_size<T>(in, out), T(0));
-    for (int o = 0; o < out; ++o)
-      for (int i = 0; i < in; ++i)
-        to[l][std::size_t(i) * row + o] = from[std::size_t(o) * in + i];
-    from += std::size_t(in) * out;
-    std::copy_n(from, out, to[l] + std::size_t(padded<T>(in)) * row);
-    from += out;
+  // From PyTorch's vector, and back.
+  static void put(T *const *to, const T *from, const MlpTraining &p) {
+    for (int l = 0; l < p.layers; ++l) {
+      const int in = p.widths[l], out = p.widths[l + 1], row = Lie::padded(out);
+      std::fill_n(to[l], size(in, out), T(0));
+      for (int o = 0; o < out; ++o)
+        for (int i = 0; i < in; ++i)
+          to[l][std::size_t(i) * row + o] = from[std::size_t(o) * in + i];
+      from += std::size_t(in) * out;
+      std::copy_n(from, out, to[l] + std::size_t(Lie::padded(in)) * row);
+      from += out;
+    }
   }
-}
-template <class T> void take(T *to, T *const *from, const MlpTraining &p) {
-  for (int l = 0; l < p.layers; ++l) {
-    const int in = p.widths[l], out = p.widths[l + 1], row = padded<T>(out);
-    for (int o = 0; o < out; ++o)
-      for (int i = 0; i < in; ++i)
-        to[std::size_t(o) * in + i] = from[l][std::size_t(i) * row + o];
-    to += std::size_t(in) * out;
-    std::copy_n(from[l] + std::size_t(padded<T>(in)) * row, out, to);
-    to += out;
+  static void take(T *to, T *const *from, const MlpTraining &p) {
+    for (int l = 0; l < p.layers; ++l) {
+      const int in = p.widths[l], out = p.widths[l + 1], row = Lie::padded(out);
+      for (int o = 0; o < out; ++o)
+        for (int i = 0; i < in; ++i)
+          to[std::size_t(o) * in + i] = from[l][std::size_t(i) * row + o];
+      to += std::size_t(in) * out;
+      std::copy_n(from[l] + std::size_t(Lie::padded(in)) * row, out, to);
+      to += out;
+    }
   }
-}
+};
 
-template <class T, class Task> class MlpWorker {
+template <class T, int L, class Task> class MlpWorker {
 public:
+  using Lie = Panels<T, L>;
+  using P = typename Lie::P;
   using Set = typename Task::Set;
 
-  MlpWorker(const MlpTraining &p, const Set &set, void *memory) : p_(p), rows_(rows_at_once(p.batch)), task_(set) {
+  MlpWorker(const MlpTraining &p, const Set &set, void *memory)
+      : p_(p), rows_(p.batch <= most_rows ? Lie::padded_rows(p.batch) : piece_rows), task_(set) {
     lay_out(static_cast<T *>(memory));
+    if (memory)
+      std::fill_n(zeros_, Lie::padded(widest()), T(0));
   }
   static std::size_t bytes(const MlpTraining &p) {
     MlpWorker measured(p, {}, nullptr);
@@ -64,123 +74,132 @@ public:
   void train(const TrainingRuns<T> &runs, int network, long first, long last) {
     const std::size_t from = std::size_t(network) * runs.parameters;
     T *theta = runs.theta + from, *m = runs.moment1 + from, *v = runs.moment2 ? runs.moment2 + from : nullptr;
-    put<T>(w_, theta, p_), put<T>(m_, m, p_);
+    M::put(w_, theta, p_), M::put(m_, m, p_);
     if (v)
-      put<T>(v_, v, p_);
+      M::put(v_, v, p_);
     train_run(
         runs, network, first, last,
         [&](long step, bool tell) { return this->step(runs, network, runs.schedule[step - first], step, tell); },
-        [&](T *to) { simd::take<T>(to, w_, p_); });
-    simd::take<T>(theta, w_, p_), simd::take<T>(m, m_, p_);
+        [&](T *to) { M::take(to, w_, p_); });
+    M::take(theta, w_, p_), M::take(m, m_, p_);
     if (v)
-      simd::take<T>(v, v_, p_);
+      M::take(v, v_, p_);
   }
 
   // The network of what follows.
-  void put_weights(const T *theta) { put<T>(w_, theta, p_); }
+  void put_weights(const T *theta) { M::put(w_, theta, p_); }
 
   // The outputs of `count` <= rows() examples, in panels of rows() rows.
   T *outputs(Activation act, const std::uint32_t *example, int count, const RunSeen &run) {
     task_.take(example, rows_, count, run);
-    forward(act, [](int, int, int, Pack<T> one) { return one; });
-    return d_[p_.layers - 1];
+    forward(act, [](int, int, int, P one) { return one; });
+    return out_;
   }
   int rows() const { return rows_; }
   Task &task() { return task_; }
 
 private:
-  static constexpr int L = lanes<T>;
+  using M = Matrices<T, L>;
+  static constexpr int block_panels = block_columns / L;
 
   std::size_t lay_out(T *memory) {
     Pieces<T> pieces{memory};
-    const auto activations = [&](int columns) { return pieces.take(std::size_t(padded<T>(columns)) * rows_); };
-    x_ = pieces.take(std::size_t(std::min(block_panels, in_panels(0))) * L * rows_);
-    std::size_t largest = 0;
+    const auto activations = [&](int columns) { return pieces.take(std::size_t(Lie::padded(columns)) * rows_); };
+    keeps_inputs_ = std::size_t(in_panels(0)) * L * rows_ * sizeof(T) <= kept_inputs;
+    x_ = pieces.take(std::size_t(keeps_inputs_ ? in_panels(0) : std::min(block_panels, in_panels(0))) * L * rows_);
     for (int l = 0; l < p_.layers; ++l) {
       const int in = p_.widths[l], out = p_.widths[l + 1];
-      largest = std::max(largest, weights_size<T>(out, in) * (l > 0)); // with a row of zeros
       for (T **piece : {&w_[l], &m_[l], &v_[l]})
-        *piece = pieces.take(weights_size<T>(in, out));
-      g_[l] = rows_ < p_.batch ? pieces.take(weights_size<T>(in, out)) : nullptr;
+        *piece = pieces.take(M::size(in, out));
+      g_[l] = rows_ < p_.batch ? pieces.take(M::size(in, out)) : nullptr;
+      transposed_[l] = l > 0 ? pieces.take(std::size_t(Lie::padded(in)) * Lie::padded(out)) : nullptr;
       h_[l] = l > 0 ? activations(in) : nullptr;
       slope_[l] = l > 0 ? activations(in) : nullptr;
-      d_[l] = activations(out);
     }
-    transposed_ = pieces.take(largest);
+    out_ = activations(p_.widths[p_.layers]);
+    zeros_ = pieces.take(std::size_t(Lie::padded(widest())));
     example_ = pieces.template take_as<std::uint32_t>(std::size_t(p_.batch) + lanes<std::uint32_t>);
     task_.lay_out(pieces, p_, rows_);
     return pieces.taken;
   }
 
-  int in_panels(int l) const { return panels_of<T>(p_.widths[l]); }
-  int out_panels(int l) const { return panels_of<T>(p_.widths[l + 1]); }
+  int widest() const { return *std::max_element(p_.widths, p_.widths + p_.layers); }
+  int in_panels(int l) const { return Lie::count(p_.widths[l]); }
+  int out_panels(int l) const { return Lie::count(p_.widths[l + 1]); }
   T *bias(T *const *of, int l) const { return of[l] + std::size_t(in_panels(l)) * L * out_panels(l) * L; }
+  T *inputs(int panel) const { return x_ + (keeps_inputs_ ? std::size_t(panel) * L * rows_ : 0); }
+  std::size_t at(int b, int panel) const { return (std::size_t(panel) * rows_ + b) * L; }
 
-  // From the task's inputs to the outputs, in d of the last layer. drop(l, panel, b, h) is what becomes of a hidden
-  // value.
+  // From the task's inputs to the outputs. drop(l, panel, b, h) is what becomes of a hidden value.
   template <class Drop> void forward(Activation act, Drop drop) {
     for (int l = 0; l < p_.layers; ++l) {
-      T *z = d_[l];
+      T *z = l + 1 == p_.layers ? out_ : h_[l + 1];
       if (l == 0)
-        for (int first = 0; first < in_panels(0); first += block_panels) {
-          const int count = std::min(block_panels, in_panels(0) - first);
-          task_.unpack(x_, rows_, first, count);
-          multiply<T>(z, x_, std::min(count * L, p_.widths[0] - first * L),
-                      w_[0] + std::size_t(first) * L * out_panels(0) * L, out_panels(0),
-                      first == 0 ? bias(w_, 0) : nullptr, rows_);
-        }
+        multiply_inputs(z);
       else
-        multiply<T>(z, h_[l], p_.widths[l], w_[l], out_panels(l), bias(w_, l), rows_);
+        multiply<T, L>(z, h_[l], p_.widths[l], w_[l], out_panels(l), bias(w_, l), nullptr, rows_);
       if (l + 1 == p_.layers)
         return;
-      T *h = h_[l + 1], *slope = slope_[l + 1];
+      T *slope = slope_[l + 1];
       for (int panel = 0; panel < out_panels(l); ++panel)
-        for (int b = 0; b < rows_; ++b, z += L, h += L, slope += L) {
-          const auto [value, derivative] = activate_with_slope<T>(act, load(z));
-          const Pack<T> one = broadcast(T(1)), factor = drop(l, panel, b, one);
-          store(h, value * factor), store(slope, derivative * factor);
+        for (int b = 0; b < rows_; ++b, z += L, slope += L) {
+          const auto [value, derivative] = activate_with_slope(act, load<P>(z));
+          const P factor = drop(l, panel, b, broadcast<P>(T(1)));
+          store(z, value * factor), store(slope, derivative * factor);
         }
     }
   }
 
+  // The first layer's sums, block by block of the inputs.
+  void multiply_inputs(T *z) {
+    const int panels = in_panels(0), out = out_panels(0);
+    for (int first = 0; first < panels; first += block_panels) {
+      const int count = std::min(block_panels, panels - first);
+      T *x = inputs(first);
+      task_.unpack(x, rows_, first, count);
+      multiply<T, L>(z, x, std::min(count * L, p_.widths[0] - first * L), w_[0] + std::size_t(first) * L * out * L, out,
+                     first == 0 ? bias(w_, 0) : nullptr, nullptr, rows_);
+    }
+  }
+
+  // What the backward multiplies by: the weights, before they move.
+  void transpose_weights() {
+    for (int l = 1; l < p_.layers; ++l)
+      simd::transpose<T, L>(transposed_[l], w_[l], in_panels(l) * L, out_panels(l) * L);
+  }
+
   // From the gradient of the outputs down: use(layer, at, g) takes each pack of the weights' gradients as it leaves the
-  // registers.
+  // registers. A layer's gradient takes the place of its slopes.
   template <class Use> void backward(Use use) {
     for (int l = p_.layers - 1; l >= 0; --l) {
       const int in = in_panels(l), out = out_panels(l);
-      if (l > 0) { // before the weights move
-        for (int i = 0; i < in * L; ++i)
-          for (int o = 0; o < out * L; ++o)
-            transposed_[std::size_t(o) * in * L + i] = w_[l][std::size_t(i) * out * L + o];
-        const std::size_t row = std::size_t(in) * L;
-        std::fill_n(transposed_ + row * out * L, row, T(0));
-        multiply<T>(d_[l - 1], d_[l], p_.widths[l + 1], transposed_, in, transposed_ + row * out * L, rows_);
-        T *d = d_[l - 1];
-        const T *slope = slope_[l];
-        for (std::size_t e = 0; e < row * rows_; e += L)
-          store(d + e, load(d + e) * load(slope + e));
-      }
+      const T *d = l + 1 == p_.layers ? out_ : slope_[l + 1];
+      if (T *slope = slope_[l])
+        multiply<T, L>(slope, d, p_.widths[l + 1], transposed_[l], in, zeros_, slope, rows_);
       const auto use_from = [&](int first_input) {
-        return [l, out, first_input, &use](int i, int panel, Pack<T> g) {
+        return [l, out, first_input, &use](int i, int panel, P g) {
           use(l, (std::size_t(first_input + i) * out + panel) * L, g);
         };
       };
       if (l > 0) {
-        transpose_multiply<T>(h_[l], p_.widths[l], d_[l], out, rows_, use_from(0));
+        transpose_multiply<T, L>(h_[l], p_.widths[l], d, out, rows_, use_from(0));
       } else {
         for (int first = 0; first < in; first += block_panels) {
           const int count = std::min(block_panels, in - first);
-          if (in > block_panels)
-            task_.unpack(x_, rows_, first, count);
-          transpose_multiply<T>(x_, std::min(count * L, p_.widths[0] - first * L), d_[0], out, rows_,
-                                use_from(first * L));
+          T *x = inputs(first);
+          if (in > block_panels && !keeps_inputs_)
+            task_.unpack(x, rows_, first, count);
+          transpose_multiply<T, L>(x, std::min(count * L, p_.widths[0] - first * L), d, out, rows_,
+                                   use_from(first * L));
         }
       }
       for (int panel = 0; panel < out; ++panel) {
-        Pack<T> sum{};
-        for (int b = 0; b < rows_; ++b)
-          sum += load(d_[l] + (std::size_t(panel) * rows_ + b) * L);
-        use_from(in * L)(0, panel, sum);
+        P part[4] = {};
+        for (int b = 0; b < rows_; b += 4)
+#pragma GCC unroll 4
+          for (int i = 0; i < 4; ++i)
+            part[i] += load<P>(d + at(b + i, panel));
+        use_from(in * L)(0, panel, (part[0] + part[1]) + (part[2] + part[3]));
       }
     }
   }
@@ -190,47 +209,49 @@ private:
     const RunRecipe &r = runs.recipe[network];
     const RunSeen run{runs.seed, runs.first_run + std::uint32_t(network), r.label_noise};
     draw_examples(example_, p_.batch, run.seed, run.run, step, task_.examples());
+    transpose_weights();
     T loss = 0;
     const auto gradient_of = [&](int first) {
       const int count = std::min(rows_, p_.batch - first);
       task_.take(example_ + first, rows_, count, run);
       if (r.dropout > 0)
-        forward(r.act, [&](int l, int panel, int b, Pack<T> factor) {
+        forward(r.act, [&](int l, int panel, int b, P factor) {
           for (int i = 0; i < L; ++i)
             factor[i] = T(dropout_factor(r.dropout, run.seed, run.run, step, l, first + b, panel * L + i));
           return factor;
         });
       else
-        forward(r.act, [](int, int, int, Pack<T> one) { return one; });
-      loss += T(task_.gradient(d_[p_.layers - 1], rows_, count, T(1) / p_.batch, r.label_smoothing, tell) / p_.batch);
+        forward(r.act, [](int, int, int, P one) { return one; });
+      loss += T(task_.gradient(out_, rows_, count, T(1) / p_.batch, r.label_smoothing, tell) / p_.batch);
     };
-    with_update(runs, r, now, [&](auto update) {
+    with_update<P>(runs, r, now, [&](auto update) {
       if (rows_ >= p_.batch) {
         gradient_of(0);
-        backward([&](int l, std::size_t at, Pack<T> g) { update(w_[l] + at, m_[l] + at, v_[l] + at, g); });
+        backward([&](int l, std::size_t at, P g) { update(w_[l] + at, m_[l] + at, v_[l] + at, g); });
         return;
       }
       for (int l = 0; l < p_.layers; ++l)
-        std::fill_n(g_[l], weights_size<T>(p_.widths[l], p_.widths[l + 1]), T(0));
+        std::fill_n(g_[l], M::size(p_.widths[l], p_.widths[l + 1]), T(0));
       for (int first = 0; first < p_.batch; first += rows_) {
         gradient_of(first);
-        backward([&](int l, std::size_t at, Pack<T> g) { store(g_[l] + at, load(g_[l] + at) + g); });
+        backward([&](int l, std::size_t at, P g) { store(g_[l] + at, load<P>(g_[l] + at) + g); });
       }
       for (int l = 0; l < p_.layers; ++l)
-        for (std::size_t at = 0; at < weights_size<T>(p_.widths[l], p_.widths[l + 1]); at += L)
-          update(w_[l] + at, m_[l] + at, v_[l] + at, load(g_[l] + at));
+        for (std::size_t at = 0; at < M::size(p_.widths[l], p_.widths[l + 1]); at += L)
+          update(w_[l] + at, m_[l] + at, v_[l] + at, load<P>(g_[l] + at));
     });
     return loss;
   }
 
   MlpTraining p_;
   int rows_; // of the batch at once
+  bool keeps_inputs_ = false;
   Task task_;
-  T *x_, *transposed_;
+  T *x_, *out_, *zeros_;
   // w_[l] is [inputs, outputs] with the bias as one more row, as are its moments and its gradient; h_[l] layer l's
-  // input, slope_[l] act' of what it came from; d_[l] the layer's product, and then its gradient.
+  // input, slope_[l] act' of what it came from, and then its gradient.
   T *w_[most_mlp_layers], *m_[most_mlp_layers], *v_[most_mlp_layers], *g_[most_mlp_layers];
-  T *h_[most_mlp_layers], *slope_[most_mlp_layers], *d_[most_mlp_layers];
+  T *transposed_[most_mlp_layers], *h_[most_mlp_layers], *slope_[most_mlp_layers];
   std::uint32_t *example_;
 };
 
@@ -241,34 +262,59 @@ inline MlpTraining evaluation_of(MlpTraining p) {
   return p;
 }
 
-template <class T, class Task> struct MlpWorkers {
-  using Worker = MlpWorker<T, Task>;
-  using Set = typename Task::Set;
+// Calls f.template operator()<L>() with the lanes that waste least: narrow packs where wide ones would be mostly
+// padding. They compute as much a cycle where a processor splits a wide pack, and half as much where it does not, so
+// they must save more than half of the packs of every product to be worth their while on both.
+template <class T, class F> decltype(auto) with_lanes(const MlpTraining &p, F f) {
+  if constexpr (narrow_lanes<T> != lanes<T>) {
+    double wide = 0, narrow = 0;
+    for (int l = 0; l < p.layers; ++l) {
+      wide += double(p.widths[l]) * Panels<T, lanes<T>>::padded(p.widths[l + 1]);
+      narrow += double(p.widths[l]) * Panels<T, narrow_lanes<T>>::padded(p.widths[l + 1]);
+    }
+    if (narrow < 0.75 * wide)
+      return f.template operator()<narrow_lanes<T>>();
+  }
+  return f.template operator()<lanes<T>>();
+}
+
+template <class T, template <class, int> class Task> struct MlpWorkers {
+  template <int L> using Worker = MlpWorker<T, L, Task<T, L>>;
+  using Set = typename Task<T, lanes<T>>::Set;
 
   static std::size_t bytes_a_thread(const MlpTraining &p) {
-    return std::max(Worker::bytes(p), Worker::bytes(evaluation_of(p)));
+    return with_lanes<T>(p, [&]<int L>() { return std::max(Worker<L>::bytes(p), Worker<L>::bytes(evaluation_of(p))); });
   }
   // The calling thread's worker for shape `p`, in the workspace of shape `whole`.
-  static Worker mine(const MlpTraining &p, const Set &set, const MlpTraining &whole, void *workspace) {
-    return {p, set, static_cast<std::byte *>(workspace) + std::size_t(omp_get_thread_num()) * bytes_a_thread(whole)};
+  template <int L>
+  static Worker<L> mine(const MlpTraining &p, const Set &set, const MlpTraining &whole, void *workspace) {
+    return {p, set, static_cast<std::byte *>(workspace) + std::size_t(thread_index()) * bytes_a_thread(whole)};
   }
   static void train(const TrainingRuns<T> &runs, const Set &set, const MlpTraining &p, long first, long last,
                     void *workspace) {
-#pragma omp parallel
-    {
-      Worker worker = mine(p, set, p, workspace);
-#pragma omp for schedule(dynamic)
-      for (int i = 0; i < runs.networks; ++i)
+    with_lanes<T>(p, [&]<int L>() {
+      parallel_each(runs.networks, [&](long i) {
         if (!runs.diverged[i])
-          worker.train(runs, i, first, last);
-    }
+          mine<L>(p, set, p, workspace).train(runs, int(i), first, last);
+      });
+    });
+  }
+  // Calls evaluate(worker, network) for every network.
+  template <class Evaluate>
+  static void evaluate(const Set &set, const MlpTraining &p, int networks, void *workspace, Evaluate evaluate) {
+    with_lanes<T>(p, [&]<int L>() {
+      parallel_each(networks, [&](long k) {
+        auto worker = mine<L>(evaluation_of(p), set, p, workspace);
+        evaluate(worker, int(k));
+      });
+    });
   }
 };
 
 // Bytes for all threads, in either precision.
-template <template <class> class Task> std::size_t workers_workspace(const MlpTraining &p) {
-  return std::size_t(omp_get_max_threads()) * std::max(MlpWorkers<float, Task<float>>::bytes_a_thread(p),
-                                                       MlpWorkers<double, Task<double>>::bytes_a_thread(p));
+template <template <class, int> class Task> std::size_t workers_workspace(const MlpTraining &p) {
+  return std::size_t(threads()) *
+         std::max(MlpWorkers<float, Task>::bytes_a_thread(p), MlpWorkers<double, Task>::bytes_a_thread(p));
 }
 
 } // namespace theta::simd

@@ -45,8 +45,8 @@ inline void draw_examples(std::uint32_t *example, int batch, std::uint64_t seed,
     auto at = std::uint32_t(position + std::uint64_t(b) - epoch * n);
     const int last = int(std::min<std::uint64_t>(std::uint64_t(batch), std::uint64_t(b) + (n - at)));
     for (; b + L <= last; b += L, at += L) {
-      Words drawn = order.step(Words(at + Words{0, 1, 2, 3, 4, 5, 6, 7}));
-      for (Words beyond = Words(drawn >= n); sum<std::int32_t>(Ints(beyond)) != 0; beyond = Words(drawn >= n))
+      Words drawn = order.step(Words(at + counting<Words>()));
+      for (Words beyond = Words(drawn >= n); sum(beyond) != 0; beyond = Words(drawn >= n))
         drawn = beyond != 0 ? order.step(drawn) : drawn;
       store(example + b, drawn);
     }
@@ -57,13 +57,13 @@ inline void draw_examples(std::uint32_t *example, int batch, std::uint64_t seed,
 
 // Calls f(update), where update(w, m, v, g) moves a pack of weights with their moments by their gradient: the run's
 // optimiser (optimizer.h) at this step.
-template <class T, class F>
+template <class P, class T, class F>
 void with_update(const TrainingRuns<T> &runs, const RunRecipe &r, const ScheduledStep &now, F f) {
   const T lr = T(r.lr * now.lr_factor);
   if (r.optimizer == OptimizerKind::sgd) {
     const SgdNumbers<T> numbers({.lr = double(lr), .momentum = r.momentum, .weight_decay = r.weight_decay, .clip = {}});
-    f([&numbers](T *w, T *u, T *, Pack<T> g) {
-      Pack<T> p = load(w), velocity = load(u);
+    f([&numbers](T *w, T *u, T *, P g) {
+      P p = load<P>(w), velocity = load<P>(u);
       g += numbers.weight_decay * p;
       velocity = numbers.momentum * velocity + g;
       store(u, velocity), store(w, p - numbers.lr * (g + numbers.momentum * velocity));
@@ -73,12 +73,12 @@ void with_update(const TrainingRuns<T> &runs, const RunRecipe &r, const Schedule
     const T step_size = T(double(lr) * now.correction1), root_correction = T(now.root_correction2);
     const T beta1 = T(runs.beta1), beta2 = T(runs.beta2), eps = T(runs.eps);
     const T decay = decoupled ? 1 - lr * T(r.weight_decay) : T(1), l2 = decoupled ? T(0) : T(r.weight_decay);
-    f([=](T *w, T *m, T *v, Pack<T> g) {
-      Pack<T> p = load(w) * decay;
+    f([=](T *w, T *m, T *v, P g) {
+      P p = load<P>(w) * decay;
       g += l2 * p;
-      const Pack<T> first = beta1 * load(m) + (1 - beta1) * g, second = beta2 * load(v) + (1 - beta2) * g * g;
+      const P first = beta1 * load<P>(m) + (1 - beta1) * g, second = beta2 * load<P>(v) + (1 - beta2) * g * g;
       store(m, first), store(v, second);
-      store(w, p - step_size * first / (square_root<T>(second) * root_correction + eps));
+      store(w, p - step_size * first / (square_root(second) * root_correction + eps));
     });
   }
 }

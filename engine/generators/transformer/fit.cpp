@@ -1,13 +1,13 @@
 #include "fit.h"
 #include "engine/memory/arena.h"
 #include "engine/training/step_loop.h"
+#include "kernels/device/parallel.h"
 #include "kernels/operations/add.h"
 #include "kernels/operations/diffusion.h"
 #include "kernels/operations/random.h"
 #include "kernels/operations/reduce.h"
 #include "kernels/operations/units.h"
 #include <cmath>
-#include <omp.h>
 
 namespace theta {
 
@@ -18,15 +18,15 @@ constexpr int staged_batches = 3;
 constexpr std::size_t measured_networks = 65536; // of the conditions' ranges
 
 // On the cpu the generator and the zoo that feeds it share the cores: the zoo has half of them.
-int cores_of_stream() { return std::max(1, omp_get_max_threads() / 2); }
+int cores_of_stream() { return std::max(1, threads() / 2); }
 
 // This thread's loops on that many cores (0: as before) while it lives.
 struct ThreadShare {
-  explicit ThreadShare(int threads) : before(omp_get_max_threads()) {
-    if (threads > 0)
-      omp_set_num_threads(threads);
+  explicit ThreadShare(int count) : before(threads()) {
+    if (count > 0)
+      use_threads(count);
   }
-  ~ThreadShare() { omp_set_num_threads(before); }
+  ~ThreadShare() { use_threads(before); }
   ThreadShare(const ThreadShare &) = delete;
   int before;
 };
@@ -219,7 +219,7 @@ Transformer TransformerFit::run(Device device, const ZooReader &zoo, const std::
   copy(s, std_, now.std.data(), now.std.size() * sizeof(float));
   s.synchronize();
 
-  const ThreadShare share(stream_ && !s.is_cuda() ? omp_get_max_threads() - cores_of_stream() : 0);
+  const ThreadShare share(stream_ && !s.is_cuda() ? threads() - cores_of_stream() : 0);
   const auto networks = source(s, zoo, batches, orders, state ? &*state : nullptr);
   LrSchedule schedule{.kind = r.schedule, .steps = r.steps};
   schedule.warmup = std::min(config_.warmup, r.steps - 1);

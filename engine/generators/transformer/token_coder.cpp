@@ -1,5 +1,6 @@
 #include "token_coder.h"
 #include "engine/networks/kind.h"
+#include "kernels/device/parallel.h"
 #include "kernels/operations/units.h"
 #include <algorithm>
 
@@ -79,9 +80,8 @@ std::map<std::size_t, UnitOrders> TokenCoder::orders(const ZooReader &zoo, const
   };
   const auto reference = balanced(rows.front());
   std::vector<UnitOrders> found(rows.size());
-#pragma omp parallel for schedule(dynamic, 16)
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    found[i] = match_units(balanced(rows[i]).data(), reference.data(), *aligned_);
+  parallel_each(rows.size(),
+                [&](std::size_t i) { found[i] = match_units(balanced(rows[i]).data(), reference.data(), *aligned_); });
   for (std::size_t i = 0; i < rows.size(); ++i)
     all[rows[i]] = std::move(found[i]);
   return all;

@@ -1,0 +1,144 @@
+// What every product of the cpu is made of: a tile of the result that stays in registers while operands stream past it.
+//
+//   sum[r][v] += Σ_k a(r, k)·b(k, v)      R rows, V packs
+//
+// a's rows lie anywhere (their addresses are given) and its elements a_step apart; b is read a pack at a time,
+// unaligned if need be. So one tile multiplies matrices, transposed or not, and convolves. A sum goes on where it
+// stood, k after k: its order is that of k alone, whatever tile or thread it falls to.
+//
+// Loads per multiply-add: (R + V)/(R·V), 11 for 24 with 32 registers; they hide behind the multiply-adds.
+#pragma once
+#include "simd.h"
+#include <algorithm>
+
+namespace theta::simd {
+
+constexpr int tile_height = registers == 32 ? 8 : 4, tile_packs = 3;
+
+// How an operand is walked along k: `outer` times `inner` steps.
+struct Walk {
+  int outer, inner;
+  std::ptrdiff_t a_outer, a_inner, b_outer, b_inner; // elements from step to step
+};
+
+// A tile of packs of T.
+template <class T, int V> struct ProductTile {
+  using P = Pack<T>;
+  static constexpr int R = tile_height, L = lanes<T>, width = V * L;
+  P sum[R][V];
+
+  void clear() {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v)
+        sum[r][v] = P{};
+  }
+
+  void multiply(const T *const (&row)[R], const T *b, const Walk &walk) {
+    P now[R][V]; // a copy that no pointer can reach stays in registers
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v)
+        now[r][v] = sum[r][v];
+    const T *at[R];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+      at[r] = row[r];
+    for (int o = 0; o < walk.outer; ++o) {
+      std::ptrdiff_t a = o * walk.a_outer;
+      const T *packs = b + o * walk.b_outer;
+#pragma GCC unroll 1
+      for (int i = 0; i < walk.inner; ++i, a += walk.a_inner, packs += walk.b_inner) {
+        P of[V];
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v)
+          of[v] = load<P>(packs + v * L);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+          const P value = broadcast<P>(at[r][a]);
+#pragma GCC unroll 4
+          for (int v = 0; v < V; ++v)
+            now[r][v] += value * of[v];
+        }
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v)
+        sum[r][v] = now[r][v];
+  }
+
+  // Its upper left `rows` x `columns` part from and to memory, rows `step` apart.
+  void read(const T *from, std::ptrdiff_t step, int rows, int columns) {
+    if (rows == R && columns == width) {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v)
+          sum[r][v] = load<P>(from + r * step + v * L);
+      return;
+    }
+    clear();
+    for (int r = 0; r < rows; ++r)
+      std::memcpy(&sum[r][0], from + r * step, std::size_t(columns) * sizeof(T));
+  }
+  void write(T *to, std::ptrdiff_t step, int rows, int columns) const {
+    if (rows == R && columns == width) {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v)
+          store(to + r * step + v * L, sum[r][v]);
+      return;
+    }
+    for (int r = 0; r < rows; ++r)
+      std::memcpy(to + r * step, &sum[r][0], std::size_t(columns) * sizeof(T));
+  }
+};
+
+// Columns are dealt out in strips of three packs, and two twice where four are left.
+template <class T> struct Strips {
+  int columns, packs = (columns + lanes<T> - 1) / lanes<T>;
+  int threes = packs % 3 == 1 ? (packs - 1) / 3 - (packs > 1) : packs / 3, left = packs - 3 * threes; // 0, 1, 2, 4
+  int count() const { return threes + (left + 1) / 2; }
+
+  // Calls f.template operator()<V>(first column, columns that exist) for strip i.
+  template <class F> void strip(int i, F f) const {
+    const int first = (i < threes ? 3 * i : 3 * threes + 2 * (i - threes)) * lanes<T>;
+    const auto call = [&]<int V>() { f.template operator()<V>(first, std::min(V * lanes<T>, columns - first)); };
+    if (i < threes)
+      call.template operator()<3>();
+    else if (left == 1)
+      call.template operator()<1>();
+    else
+      call.template operator()<2>();
+  }
+};
+
+// to [columns of from, `row` apart] = from transposed, `rows` of it `step` apart; rows beyond `rows`, up to a multiple
+// of lanes, as zeros.
+template <class T> void transpose_into(T *to, int row, const T *from, std::ptrdiff_t step, int rows, int columns) {
+  constexpr int L = lanes<T>;
+  using P = Pack<T>;
+  for (int r = 0; r < rows; r += L) {
+    int c = 0;
+    for (; c + L <= columns; c += L) {
+      P block[L];
+#pragma GCC unroll 16
+      for (int i = 0; i < L; ++i)
+        block[i] = r + i < rows ? load<P>(from + (r + i) * step + c) : P{};
+      simd::transpose(block);
+#pragma GCC unroll 16
+      for (int i = 0; i < L; ++i)
+        store(to + (c + i) * row + r, block[i]);
+    }
+    for (; c < columns; ++c)
+      for (int i = 0; i < L; ++i)
+        to[c * row + r + i] = r + i < rows ? from[(r + i) * step + c] : T(0);
+  }
+}
+
+} // namespace theta::simd
