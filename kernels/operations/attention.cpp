@@ -1,10 +1,12 @@
-// On the cpu: a query at a time, its keys in stretches of `stretch` scores, which a maximum so far holds together.
+// On the cpu: a head of one sample at a time, in blocks of queries times blocks of keys, whose scores and gradients are
+// products of tiles (product.h). Blocks are copied first, as numbers of the arithmetic and with rows of whole packs.
 #include "attention.h"
 #include "kernels/device/parallel.h"
-#include "kernels/parts/simd.h"
+#include "kernels/parts/product.h"
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 namespace theta {
 
@@ -17,52 +19,93 @@ decltype(theta::attention_backward<bf16>) attention_backward;
 
 namespace {
 
-constexpr int stretch = 64;
+using namespace simd;
+
+constexpr int block = 64; // tokens of a block: scores are [block, block]
 
 // One head of one sample: where its tokens' vectors lie.
 template <class T> struct Head {
   const T *q, *k, *v;
   std::size_t step, out_step; // from token to token
   const std::uint8_t *mask;
-  int tokens, size;
-  Wide<T> scale;
+  std::size_t first; // of its part of a [batch, tokens, heads, head] tensor
 
   Head(const T *qkv, const std::uint8_t *key_mask, const Attention &p, std::size_t pair)
-      : step(std::size_t(3) * p.heads * p.head), out_step(std::size_t(p.heads) * p.head), tokens(p.tokens),
-        size(p.head), scale(1 / std::sqrt(Wide<T>(p.head))) {
+      : step(std::size_t(3) * p.heads * p.head), out_step(std::size_t(p.heads) * p.head) {
     const std::size_t b = pair / p.heads, h = pair % p.heads;
     q = qkv + b * p.tokens * step + h * p.head, k = q + out_step, v = k + out_step;
     mask = key_mask ? key_mask + b * p.tokens : nullptr;
+    first = b * p.tokens * out_step + h * p.head;
   }
-  bool exists(int j) const { return !mask || mask[j]; }
-  // Σ a·b over the head's elements.
-  static Wide<T> dot(const T *a, const T *b, int n) {
-    Wide<T> sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int d = 0; d < n; ++d)
-      sum += widened(a[d]) * widened(b[d]);
-    return sum;
-  }
-  Wide<T> score(int i, int j) const { return scale * dot(q + i * step, k + j * step, size); }
 };
 
-// x[i] = exp(x[i]), i < n: several at a time in float (simd.h).
-template <class W> void exponentiate(W *x, int n) {
-  int i = 0;
-  if constexpr (std::is_same_v<W, float>)
-    for (; i + simd::lanes<W> <= n; i += simd::lanes<W>)
-      simd::store(x + i, simd::exp(simd::load<simd::Pack<W>>(x + i)));
-  for (; i < n; ++i)
-    x[i] = std::exp(x[i]);
-}
+// A thread's copies: W is what sums are made in. Rows are `wide` apart, those of transposed blocks `block`.
+template <class W> class Blocks {
+public:
+  explicit Blocks(const Attention &p)
+      : head_(p.head), wide((p.head + lanes<W> - 1) / lanes<W> * lanes<W>), scale(1 / std::sqrt(W(p.head))) {
+    thread_local std::vector<W> memory; // grows to the largest shape seen
+    const std::size_t rows = std::size_t(block) * std::size_t(wide), square = std::size_t(block) * block;
+    const std::size_t tokens = std::size_t(p.tokens + block) * std::size_t(wide);
+    memory.resize(std::max(memory.size(), 8 * rows + 2 * square + tokens + lanes<W>));
+    W *at = memory.data();
+    for (W **piece : {&q, &k, &v, &d, &transposed_k, &transposed_v, &first, &second})
+      *piece = at, at += rows;
+    scores = at, gradients = at + square, all = gradients + square;
+  }
 
-// Where a pair's part of a [batch, tokens, heads, head] tensor begins.
-std::size_t first_of(const Attention &p, std::size_t pair) {
-  return pair / p.heads * p.tokens * p.heads * p.head + pair % p.heads * p.head;
-}
+  // `count` tokens as rows.
+  template <class T> void copy(W *to, const T *from, std::size_t step, int count) const {
+    for (int r = 0; r < count; ++r, from += step, to += wide) {
+      for (int c = 0; c < wide; c += lanes<W>)
+        store(to + c, load_wide<Pack<W>>(from + c, head_ - c));
+    }
+  }
+  // to [wide, block] = rows [count, wide] transposed.
+  void transpose(W *to, const W *rows, int count) const { transpose_into(to, block, rows, wide, count, wide); }
+
+  // c [rows, columns] = or += a·b over k: element (r, i) of a is a[r·a_row + i·a_step], rows of b and c b_row and c_row
+  // apart. Columns are computed in whole packs.
+  void product(W *c, int c_row, const W *a, int a_row, int a_step, const W *b, int b_row, int rows, int columns, int k,
+               bool accumulate) const {
+    const Strips<W> strips{columns};
+    for (int i = 0; i < strips.count(); ++i)
+      strips.strip(i, [&]<int V>(int column, int) {
+        for (int r = 0; r < rows; r += tile_height) {
+          const int here = std::min(tile_height, rows - r);
+          ProductTile<W, V> tile;
+          W *to = c + r * c_row + column;
+          accumulate ? tile.read(to, c_row, here, tile.width) : tile.clear();
+          const W *row[tile_height];
+          for (int e = 0; e < tile_height; ++e)
+            row[e] = a + (r + std::min(e, here - 1)) * a_row;
+          tile.multiply(row, b + column, {1, k, 0, a_step, 0, b_row});
+          tile.write(to, c_row, here, tile.width);
+        }
+      });
+  }
+
+private:
+  int head_;
+
+public:
+  int wide;
+  W scale;
+  W *q, *k, *v, *d, *transposed_k, *transposed_v; // copies of one block of tokens
+  W *first, *second;                              // sums of one block
+  W *scores, *gradients;                          // [block, block]
+  W *all;                                         // [tokens, wide]
+};
 
 template <class F> void for_pairs(const Attention &p, F f) {
-  parallel_for(p.pairs(), double(p.pairs()) * p.tokens * p.tokens * p.head, [&](std::size_t pair) { f(pair); });
+  parallel_for(long(p.pairs()), double(p.pairs()) * p.tokens * p.tokens * p.head,
+               [&](long pair) { f(std::size_t(pair)); });
+}
+
+// Calls f(first token, tokens) for every block.
+template <class F> void for_blocks(const Attention &p, F f) {
+  for (int i = 0; i < p.tokens; i += block)
+    f(i, std::min(block, p.tokens - i));
 }
 
 } // namespace
@@ -74,48 +117,63 @@ void attention_forward(Stream &s, T *out, Wide<T> *log_sum, const T *qkv, const 
     if (s.is_cuda())
       return cuda::attention_forward(s, out, log_sum, qkv, key_mask, p);
   using W = Wide<T>;
+  using P = Pack<W>;
   constexpr W none = -std::numeric_limits<W>::infinity();
+  const P most_negative = broadcast<P>(none);
   for_pairs(p, [&](std::size_t pair) {
     const Head<T> head(qkv, key_mask, p, pair);
-    T *to = out + first_of(p, pair);
-    for (int i = 0; i < p.tokens; ++i) {
-      W largest = none, sum = 0, value[stretch] = {}; // a stretch of the head's elements at a time
-      W score[stretch];
-      for (int first = 0; first < p.head; first += stretch) {
-        const int size = std::min(stretch, p.head - first);
-        largest = none, sum = 0;
-        std::fill_n(value, size, W(0));
-        for (int j0 = 0; j0 < p.tokens; j0 += stretch) {
-          const int count = std::min(stretch, p.tokens - j0);
-          W here = none;
-          for (int j = 0; j < count; ++j)
-            score[j] = head.exists(j0 + j) ? head.score(i, j0 + j) : none, here = std::max(here, score[j]);
-          if (here == none)
-            continue;
-          const W before = largest;
-          largest = std::max(largest, here);
-          const W shrink = before == none ? W(0) : std::exp(before - largest);
-          sum *= shrink;
-          for (int d = 0; d < size; ++d)
-            value[d] *= shrink;
-          W weights[stretch];
-          for (int j = 0; j < count; ++j)
-            weights[j] = score[j] == none ? W(0) : score[j] - largest;
-          exponentiate(weights, count);
-          for (int j = 0; j < count; ++j) {
-            const W weight = score[j] == none ? W(0) : weights[j];
-            const T *v = head.v + (j0 + j) * head.step + first;
-            sum += weight;
-#pragma omp simd
-            for (int d = 0; d < size; ++d)
-              value[d] += weight * widened(v[d]);
+    const Blocks<W> of(p);
+    for_blocks(p, [&](int i0, int queries) {
+      W largest[block], sum[block]; // of a query's keys so far
+      std::fill_n(largest, queries, none), std::fill_n(sum, queries, W(0));
+      of.copy(of.q, head.q + i0 * head.step, head.step, queries);
+      std::fill_n(of.first, queries * of.wide, W(0));
+      for_blocks(p, [&](int j0, int keys) {
+        of.copy(of.k, head.k + j0 * head.step, head.step, keys);
+        of.copy(of.v, head.v + j0 * head.step, head.step, keys);
+        of.transpose(of.transposed_k, of.k, keys);
+        of.product(of.scores, block, of.q, of.wide, 1, of.transposed_k, block, queries, keys, p.head, false);
+        for (int i = 0; i < queries; ++i) {
+          W *score = of.scores + i * block;
+          P most = broadcast<P>(none);
+          for (int j = 0; j < keys; j += lanes<W>) {
+            P x = of.scale * load<P>(score + j);
+            x = counting<P>() < W(keys - j) ? x : most_negative;
+            if (head.mask)
+              for (int lane = 0; lane < lanes<W> && j + lane < keys; ++lane)
+                x[lane] = head.mask[j0 + j + lane] ? x[lane] : none;
+            store(score + j, x);
+            most = larger(most, x);
           }
+          const W before = largest[i];
+          largest[i] = std::max(before, simd::largest(most));
+          if (largest[i] == none)
+            continue;
+          P here{};
+          for (int j = 0; j < keys; j += lanes<W>) {
+            const P x = load<P>(score + j), weight = x == none ? P{} : simd::exp(x - largest[i]);
+            here += weight;
+            store(score + j, weight);
+          }
+          const W shrink = before == none ? W(0) : std::exp(before - largest[i]);
+          sum[i] = sum[i] * shrink + simd::sum(here);
+          if (j0 > 0)
+            for (int c = 0; c < of.wide; ++c)
+              of.first[i * of.wide + c] *= shrink;
         }
-        for (int d = 0; d < size; ++d)
-          to[i * head.out_step + first + d] = rounded<T>(sum > 0 ? value[d] / sum : W(0));
+        for (int i = 0; i < queries; ++i)
+          if (largest[i] == none)
+            std::fill_n(of.scores + i * block, keys, W(0));
+        of.product(of.first, of.wide, of.scores, block, 1, of.v, of.wide, queries, of.wide, keys, true);
+      });
+      for (int i = 0; i < queries; ++i) {
+        T *to = out + head.first + (i0 + i) * head.out_step;
+        const W share = sum[i] > 0 ? 1 / sum[i] : W(0);
+        for (int c = 0; c < p.head; c += lanes<W>)
+          store_rounded(to + c, load<P>(of.first + i * of.wide + c) * share, p.head - c);
+        log_sum[pair * p.tokens + i0 + i] = sum[i] > 0 ? largest[i] + std::log(sum[i]) : none;
       }
-      log_sum[pair * p.tokens + i] = sum > 0 ? largest + std::log(sum) : none;
-    }
+    });
   });
 }
 
@@ -126,62 +184,56 @@ void attention_backward(Stream &s, T *dqkv, const T *dout, const T *out, const W
     if (s.is_cuda())
       return cuda::attention_backward(s, dqkv, dout, out, log_sum, qkv, key_mask, workspace, p);
   using W = Wide<T>;
+  using P = Pack<W>;
   for_pairs(p, [&](std::size_t pair) {
     const Head<T> head(qkv, key_mask, p, pair);
-    T *dq = dqkv + (head.q - qkv), *dk = dqkv + (head.k - qkv), *dv = dqkv + (head.v - qkv);
-    const T *d = dout + first_of(p, pair), *o = out + first_of(p, pair);
-    const W *of = log_sum + pair * p.tokens;
+    const Blocks<W> of(p);
+    const T *d = dout + head.first, *o = out + head.first;
+    const W *log_sums = log_sum + pair * p.tokens;
     W *through = workspace + pair * p.tokens;
-    for (int i = 0; i < p.tokens; ++i)
-      through[i] = Head<T>::dot(d + i * head.out_step, o + i * head.out_step, p.head);
-    // Weights of `count` pairs (i, j), the queries or the keys being neighbours, and the gradients of their scores.
-    const auto weigh = [&](W *w, W *ds, int i, int j, int count, bool along_keys) {
-      const auto query = [&](int e) { return along_keys ? i : i + e; };
-      const auto key = [&](int e) { return along_keys ? j + e : j; };
-      const auto there = [&](int e) { return head.exists(key(e)) && std::isfinite(of[query(e)]); };
-      for (int e = 0; e < count; ++e)
-        w[e] = there(e) ? head.score(query(e), key(e)) - of[query(e)] : W(0);
-      exponentiate(w, count);
-      for (int e = 0; e < count; ++e) {
-        w[e] = there(e) ? w[e] : W(0);
-        const W through_v = Head<T>::dot(d + query(e) * head.out_step, head.v + key(e) * head.step, p.head);
-        ds[e] = w[e] * (through_v - through[query(e)]) * head.scale;
-      }
-    };
-    W first[stretch], second[stretch], w[stretch], ds[stretch];
-    for (int from = 0; from < p.head; from += stretch) {
-      const int size = std::min(stretch, p.head - from);
-      for (int i = 0; i < p.tokens; ++i) {
-        std::fill_n(first, size, W(0));
-        for (int j0 = 0; j0 < p.tokens; j0 += stretch) {
-          const int count = std::min(stretch, p.tokens - j0);
-          weigh(w, ds, i, j0, count, true);
-          for (int j = 0; j < count; ++j) {
-            const T *k = head.k + (j0 + j) * head.step + from;
-#pragma omp simd
-            for (int e = 0; e < size; ++e)
-              first[e] += ds[j] * widened(k[e]);
-          }
-        }
-        for (int e = 0; e < size; ++e)
-          dq[i * head.step + from + e] = rounded<T>(first[e]);
-      }
-      for (int j = 0; j < p.tokens; ++j) {
-        std::fill_n(first, size, W(0)), std::fill_n(second, size, W(0));
-        for (int i0 = 0; i0 < p.tokens; i0 += stretch) {
-          const int count = std::min(stretch, p.tokens - i0);
-          weigh(w, ds, i0, j, count, false);
-          for (int i = 0; i < count; ++i) {
-            const T *q = head.q + (i0 + i) * head.step + from, *g = d + (i0 + i) * head.out_step + from;
-#pragma omp simd
-            for (int e = 0; e < size; ++e)
-              first[e] += ds[i] * widened(q[e]), second[e] += w[i] * widened(g[e]);
-          }
-        }
-        for (int e = 0; e < size; ++e)
-          dk[j * head.step + from + e] = rounded<T>(first[e]), dv[j * head.step + from + e] = rounded<T>(second[e]);
-      }
+    for (int i = 0; i < p.tokens; ++i) {
+      P sum{};
+      for (int c = 0; c < p.head; c += lanes<W>)
+        sum +=
+            load_wide<P>(d + i * head.out_step + c, p.head - c) * load_wide<P>(o + i * head.out_step + c, p.head - c);
+      through[i] = simd::sum(sum);
     }
+    const auto give = [&](const T *of_input, int first, const W *sums, int count) { // to the gradient of q, k or v
+      T *to = dqkv + (of_input - qkv) + first * head.step;
+      for (int i = 0; i < count; ++i, to += head.step, sums += of.wide)
+        for (int c = 0; c < p.head; c += lanes<W>)
+          store_rounded(to + c, load<P>(sums + c), p.head - c);
+    };
+    std::fill_n(of.all, p.tokens * of.wide, W(0));
+    for_blocks(p, [&](int j0, int keys) {
+      of.copy(of.k, head.k + j0 * head.step, head.step, keys);
+      of.copy(of.v, head.v + j0 * head.step, head.step, keys);
+      of.transpose(of.transposed_k, of.k, keys), of.transpose(of.transposed_v, of.v, keys);
+      std::fill_n(of.first, keys * of.wide, W(0)), std::fill_n(of.second, keys * of.wide, W(0));
+      for_blocks(p, [&](int i0, int queries) {
+        of.copy(of.q, head.q + i0 * head.step, head.step, queries);
+        of.copy(of.d, d + i0 * head.out_step, head.out_step, queries);
+        of.product(of.scores, block, of.q, of.wide, 1, of.transposed_k, block, queries, keys, p.head, false);
+        of.product(of.gradients, block, of.d, of.wide, 1, of.transposed_v, block, queries, keys, p.head, false);
+        for (int i = 0; i < queries; ++i) {
+          W *weight = of.scores + i * block, *gradient = of.gradients + i * block;
+          const W log_of = log_sums[i0 + i];
+          for (int j = 0; j < keys; j += lanes<W>) {
+            P w = std::isfinite(log_of) ? simd::exp(of.scale * load<P>(weight + j) - log_of) : P{};
+            if (head.mask)
+              for (int lane = 0; lane < lanes<W> && j + lane < keys; ++lane)
+                w[lane] = head.mask[j0 + j + lane] ? w[lane] : W(0);
+            store(weight + j, w);
+            store(gradient + j, w * (load<P>(gradient + j) - through[i0 + i]) * of.scale);
+          }
+        }
+        of.product(of.all + i0 * of.wide, of.wide, of.gradients, block, 1, of.k, of.wide, queries, of.wide, keys, true);
+        of.product(of.first, of.wide, of.gradients, 1, block, of.q, of.wide, keys, of.wide, queries, true);
+        of.product(of.second, of.wide, of.scores, 1, block, of.d, of.wide, keys, of.wide, queries, true);
+      });
+      give(head.k, j0, of.first, keys), give(head.v, j0, of.second, keys);
+    });
+    give(head.q, 0, of.all, p.tokens);
   });
 }
 

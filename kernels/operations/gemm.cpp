@@ -39,8 +39,10 @@ void multiply_strip(T *c, const T *a, const T *b, const Gemm &p, int first, int 
       transpose_into(packed, Tile::width, b + column * row_b + k, row_b, columns, depth);
     else
       for (int i = 0; i < depth; ++i) {
-        std::copy_n(b + (k + i) * row_b + column, columns, packed + i * Tile::width);
-        std::fill_n(packed + i * Tile::width + columns, Tile::width - columns, T(0));
+        const T *from = b + (k + i) * row_b + column;
+        for (int v = 0; v < V; ++v)
+          store(packed + i * Tile::width + v * lanes<T>,
+                load_some<Pack<T>>(from + v * lanes<T>, std::max(0, columns - v * lanes<T>)));
       }
     const Walk walk{1, depth, 0, p.transpose_a ? row_a : 1, 0, Tile::width};
     const T *from = a + (p.transpose_a ? k * row_a : k);

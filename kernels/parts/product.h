@@ -83,7 +83,8 @@ template <class T, int V> struct ProductTile {
     }
     clear();
     for (int r = 0; r < rows; ++r)
-      std::memcpy(&sum[r][0], from + r * step, std::size_t(columns) * sizeof(T));
+      for (int v = 0; v * L < columns; ++v)
+        sum[r][v] = load_some<P>(from + r * step + v * L, columns - v * L);
   }
   void write(T *to, std::ptrdiff_t step, int rows, int columns) const {
     if (rows == R && columns == width) {
@@ -95,7 +96,8 @@ template <class T, int V> struct ProductTile {
       return;
     }
     for (int r = 0; r < rows; ++r)
-      std::memcpy(to + r * step, &sum[r][0], std::size_t(columns) * sizeof(T));
+      for (int v = 0; v * L < columns; ++v)
+        store_some(to + r * step + v * L, sum[r][v], columns - v * L);
   }
 };
 

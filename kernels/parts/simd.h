@@ -52,6 +52,10 @@ template <class V> inline void store(Element<V> *to, V x) { std::memcpy(to, &x, 
 template <class V> inline V load_some(const Element<V> *from, int count) {
   if (count >= lanes_of<V>)
     return load<V>(from);
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64 && std::is_same_v<Element<V>, float>)
+    return V(_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), from));
+#endif
   V x{};
   std::memcpy(&x, from, std::size_t(count) * sizeof(Element<V>));
   return x;
@@ -59,6 +63,10 @@ template <class V> inline V load_some(const Element<V> *from, int count) {
 template <class V> inline void store_some(Element<V> *to, V x, int count) {
   if (count >= lanes_of<V>)
     return store(to, x);
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64 && std::is_same_v<Element<V>, float>)
+    return _mm512_mask_storeu_ps(to, __mmask16((1u << count) - 1), __m512(x));
+#endif
   std::memcpy(to, &x, std::size_t(count) * sizeof(Element<V>));
 }
 
@@ -112,17 +120,23 @@ template <class V> inline V from_bytes(const std::uint8_t *bytes) {
 
 template <class V> inline V larger(V a, V b) { return a > b ? a : b; }
 
-// The sum of all lanes: of both halves, then of the halves of that, and so on.
-template <class V> inline Element<V> sum(V x) {
-  if constexpr (lanes_of<V> == 2) {
-    return x[0] + x[1];
+// All lanes as one: both halves joined, then the halves of that, and so on.
+template <class V, class F> inline Element<V> fold(V x, F join) {
+  if constexpr (lanes_of<V> == 1) {
+    return x[0];
   } else {
     using Half = Pack<Element<V>, lanes_of<V> / 2>;
     Half lower, upper;
     std::memcpy(&lower, &x, sizeof lower);
     std::memcpy(&upper, reinterpret_cast<const std::byte *>(&x) + sizeof lower, sizeof upper);
-    return sum<Half>(lower + upper);
+    return fold<Half>(join(lower, upper), join);
   }
+}
+template <class V> inline Element<V> sum(V x) {
+  return fold(x, [](auto a, auto b) { return a + b; });
+}
+template <class V> inline Element<V> largest(V x) {
+  return fold(x, [](auto a, auto b) { return larger(a, b); });
 }
 
 template <class V> inline V square_root(V x) {
