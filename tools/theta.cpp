@@ -1,5 +1,6 @@
 // The program `theta`. Exit status: 0 done, 1 failed, 2 bad usage or input, 130 interrupted (state saved).
 #include "engine/training/interrupt.h"
+#include "kernels/device/parallel.h"
 #include "tools/options.h"
 #include <iostream>
 
@@ -28,6 +29,10 @@ int main(int argc, char **argv) {
       "theta: neural network diffusion. Trains zoos of small networks, learns their weights, generates new ones."};
   app.set_version_flag("--version", version_text());
   app.require_subcommand(1);
+  app.fallthrough(); // --threads may stand anywhere
+  int threads = 0;
+  app.add_option("--threads", threads, "threads of the cpu (default: OMP_NUM_THREADS, else the cores allowed)")
+      ->check(CLI::Range(1, 1024));
   Action action;
   add_run_commands(app, action);
   add_zoo_commands(app, action);
@@ -45,6 +50,8 @@ int main(int argc, char **argv) {
   }
   try {
     watch_for_interrupts();
+    if (threads > 0)
+      use_threads_everywhere(threads);
     action();
     return 0;
   } catch (const Interrupted &e) {

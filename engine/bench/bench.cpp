@@ -3,6 +3,7 @@
 #include "kernels/device/parallel.h"
 #include "kernels/operations/add.h"
 #include "kernels/operations/gemm.h"
+#include "kernels/parts/limits.h"
 #include "tensors.h"
 #include <algorithm>
 #include <chrono>
@@ -97,8 +98,15 @@ BenchCeilings measure_ceilings(Stream &s) {
     const double updated = median_seconds(s, [&](int) { add_scaled<float>(s, y, y, tensors.at<float>(0, 1), 0.5, n); });
     c.copy = std::max(c.copy, 3.0 * double(bytes) / updated);
   }
-  c.fp32 = product_rate<float>(s, s.is_cuda() ? 8192 : 1024);
-  c.bf16 = s.is_cuda() ? product_rate<bf16>(s, 8192) : c.fp32;
+  if (s.is_cuda()) {
+    c.fp32 = product_rate<float>(s, 8192), c.bf16 = product_rate<bf16>(s, 8192);
+  } else {
+    c.one_core = multiply_add_rate(1);
+    c.fp32 = c.bf16 = multiply_add_rate(threads());
+    c.product = product_rate<float>(s, 1024);
+    c.first_cache = read_rate(std::size_t(16) << 10, threads());
+    c.second_cache = read_rate(std::size_t(256) << 10, threads());
+  }
   return c;
 }
 
@@ -127,15 +135,18 @@ std::string bench_record(const DeviceFacts &device, const BenchCeilings &c, cons
       entry["network_steps_per_s"] = r.steps / r.seconds;
     all.push_back(entry);
   }
-  return Json{{"device", device.description},
-              {"capability", device.capability},
-              {"commit", commit()},
-              {"date", today()},
-              {"ceilings",
-               {{"copy_GB_per_s", c.copy * 1e-9},
-                {"fp32_product_TFLOP_per_s", c.fp32 * 1e-12},
-                {"bf16_product_TFLOP_per_s", c.bf16 * 1e-12}}},
-              {"results", all}}
+  Json ceilings{{"copy_GB_per_s", c.copy * 1e-9}};
+  if (device.device.backend == Backend::cuda) {
+    ceilings["fp32_product_TFLOP_per_s"] = c.fp32 * 1e-12, ceilings["bf16_product_TFLOP_per_s"] = c.bf16 * 1e-12;
+  } else {
+    ceilings["multiply_add_TFLOP_per_s"] = c.fp32 * 1e-12, ceilings["one_core_TFLOP_per_s"] = c.one_core * 1e-12;
+    ceilings["product_1024_TFLOP_per_s"] = c.product * 1e-12;
+    ceilings["first_cache_GB_per_s"] = c.first_cache * 1e-9, ceilings["second_cache_GB_per_s"] = c.second_cache * 1e-9;
+    ceilings["threads"] = device.units;
+  }
+  return Json{{"device", device.description}, {"capability", device.capability},
+              {"commit", commit()},           {"date", today()},
+              {"ceilings", ceilings},         {"results", all}}
       .dump(1);
 }
 

@@ -16,6 +16,7 @@ Start default_start(int fan_in) { return {.bound = 1 / std::sqrt(double(fan_in))
 std::size_t Layout::add(std::string name, Shape shape, Start start) {
   if (std::any_of(places_.begin(), places_.end(), [&](const auto &p) { return p.name == name; }))
     throw Error("layout: tensor '", name, "' is there already");
+  size_ = (size_ + alignment_ - 1) / alignment_ * alignment_;
   places_.push_back({std::move(name), std::move(shape), size_});
   starts_.push_back(start);
   size_ += elements_of(places_.back());
@@ -30,25 +31,55 @@ const TensorPlace &Layout::operator[](std::string_view name) const {
 }
 
 std::vector<float> Layout::bounds() const {
-  std::vector<float> all;
+  std::vector<float> all(size_);
   for (std::size_t i = 0; i < places_.size(); ++i)
-    all.insert(all.end(), elements_of(places_[i]), float(starts_[i].bound));
+    std::fill_n(all.begin() + std::ptrdiff_t(places_[i].offset), elements_of(places_[i]), float(starts_[i].bound));
   return all;
 }
 
 std::vector<float> Layout::constants() const {
-  std::vector<float> all;
+  std::vector<float> all(size_);
   for (std::size_t i = 0; i < places_.size(); ++i)
-    all.insert(all.end(), elements_of(places_[i]), float(starts_[i].constant));
+    std::fill_n(all.begin() + std::ptrdiff_t(places_[i].offset), elements_of(places_[i]), float(starts_[i].constant));
   return all;
 }
 
+std::vector<float> Layout::packed(const std::vector<float> &values) const {
+  std::vector<float> all;
+  all.reserve(packed_size());
+  for (const TensorPlace &place : places_) {
+    const auto from = values.begin() + std::ptrdiff_t(place.offset);
+    all.insert(all.end(), from, from + std::ptrdiff_t(elements_of(place)));
+  }
+  return all;
+}
+
+std::vector<float> Layout::spread(const std::vector<float> &values) const {
+  if (values.size() != packed_size())
+    throw Error("layout: found ", values.size(), " values, expected ", packed_size());
+  std::vector<float> all(size_);
+  auto from = values.begin();
+  for (const TensorPlace &place : places_) {
+    const auto n = std::ptrdiff_t(elements_of(place));
+    std::copy_n(from, n, all.begin() + std::ptrdiff_t(place.offset));
+    from += n;
+  }
+  return all;
+}
+
+std::size_t Layout::packed_size() const {
+  std::size_t n = 0;
+  for (const TensorPlace &place : places_)
+    n += elements_of(place);
+  return n;
+}
+
 std::vector<float> Layout::initial_values(std::uint64_t seed, std::uint32_t stream) const {
-  auto values = constants();
-  const auto bound = bounds();
+  auto values = packed(constants());
+  const auto bound = packed(bounds());
   for (std::size_t i = 0; i < values.size(); ++i)
     values[i] += bound[i] * (2 * uniform01(philox(seed, Purpose::initialisation, stream, i).word[0]) - 1);
-  return values;
+  return spread(values);
 }
 
 } // namespace theta

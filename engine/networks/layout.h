@@ -12,26 +12,40 @@ struct Start {
   double constant = 0, bound = 0;
 };
 
+// Elements that tensors of a model in training begin at multiples of: 64 bytes of fp32, so that packs load whole cache
+// lines, and 32 of the bf16 copy, where cuBLASLt wants 16.
+inline constexpr std::size_t model_alignment = 16;
+
+// A zoo's vectors are packed. A model's tensors begin at multiples of `alignment` elements, with zeros between, which
+// nothing reads and no file holds.
 class Layout {
 public:
+  explicit Layout(std::size_t alignment = 1) : alignment_(alignment) {}
+
   // Appends a tensor and returns its offset. Throws Error for a name that is there already.
   std::size_t add(std::string name, Shape shape, Start start);
 
   const std::vector<TensorPlace> &places() const { return places_; }
   const TensorPlace &operator[](std::string_view name) const; // throws Error
-  std::size_t size() const { return size_; }                  // V
+  std::size_t size() const { return size_; } // V of packed vectors; of others with what lies between tensors
+
+  // The elements of all tensors one after another, from a vector of size(), and back. `spread` throws Error where there
+  // are more or fewer than these.
+  std::vector<float> packed(const std::vector<float> &values) const;
+  std::vector<float> spread(const std::vector<float> &values) const;
+  std::size_t packed_size() const;
 
   // Per coordinate: the bound of its draw, and its constant.
   std::vector<float> bounds() const;
   std::vector<float> constants() const;
 
-  // The V initial values of stream `stream`.
+  // The initial values of stream `stream`: the same for a tensor wherever it begins.
   std::vector<float> initial_values(std::uint64_t seed, std::uint32_t stream) const;
 
 private:
   std::vector<TensorPlace> places_;
   std::vector<Start> starts_;
-  std::size_t size_ = 0;
+  std::size_t size_ = 0, alignment_;
 };
 
 std::size_t elements_of(const TensorPlace &);

@@ -78,29 +78,30 @@ void Trainable::step_early(Stream &s, const TensorRange &tensor, float *gradient
   step(s, tensor, gradient, options);
 }
 
-std::map<std::string, std::pair<float *, std::size_t>> Trainable::vectors() const {
-  const std::size_t n = parameters_->size();
-  std::map<std::string, std::pair<float *, std::size_t>> all{{name_ + ".value", {value_, n}},
-                                                             {name_ + ".moment1", {moment1_, n}},
-                                                             {name_ + ".moment2", {moment2_, n}},
-                                                             {name_ + ".buffer", {buffer_, buffers_->size()}}};
+std::map<std::string, Trainable::Vector> Trainable::vectors() const {
+  std::map<std::string, Vector> all{{name_ + ".value", {value_, parameters_}},
+                                    {name_ + ".moment1", {moment1_, parameters_}},
+                                    {name_ + ".moment2", {moment2_, parameters_}},
+                                    {name_ + ".buffer", {buffer_, buffers_}}};
   if (ema_)
-    all[name_ + ".ema"] = {ema_, n};
+    all[name_ + ".ema"] = {ema_, parameters_};
   return all;
 }
 
 void Trainable::save(Stream &s, HostTensors &to) const {
   for (const auto &[name, vector] : vectors())
-    to[name] = to_host(s, vector.first, vector.second);
+    to[name] = vector.layout->packed(to_host(s, vector.values, vector.layout->size()));
 }
 
 void Trainable::load(Stream &s, const HostTensors &from) {
   for (const auto &[name, vector] : vectors()) {
     const auto found = from.find(name);
-    if (found == from.end() || found->second.size() != vector.second)
+    if (found == from.end() || found->second.size() != vector.layout->packed_size())
       throw InputError("training state: '", name, "': found ", found == from.end() ? 0 : found->second.size(),
-                       " values, expected ", vector.second);
-    copy(s, vector.first, found->second.data(), vector.second * sizeof(float));
+                       " values, expected ", vector.layout->packed_size());
+    const auto values = vector.layout->spread(found->second);
+    copy(s, vector.values, values.data(), values.size() * sizeof(float));
+    s.synchronize();
   }
   fill_zero(s, gradient_, gradient_size() * sizeof(float));
   round(s);

@@ -29,14 +29,14 @@ public:
   Parameters<float> parameters() const {
     return {value_, gradient_, buffer_, early_.empty() ? nullptr : &early_, nullptr, narrow_};
   }
-  std::size_t parameters_size() const { return parameters_->size(); }
+  std::size_t parameters_size() const { return parameters_->packed_size(); }
 
   // AdamW, clipped to `max_norm` where that is above 0; clears the gradient. Early tensors are not among what it moves:
   // step_early moves one of them by its gradient, and knows no clipping.
   void step(Stream &, Adam options, double max_norm);
   void step_early(Stream &, const TensorRange &, float *gradient, const Adam &options);
 
-  // NAME.value, NAME.moment1, NAME.moment2, NAME.buffer, NAME.ema.
+  // NAME.value, NAME.moment1, NAME.moment2, NAME.buffer, NAME.ema, packed (Layout::packed).
   void save(Stream &, HostTensors &) const;
   void load(Stream &, const HostTensors &); // throws InputError where one is missing or of another size
 
@@ -45,7 +45,11 @@ public:
   std::vector<float> buffers(Stream &) const;
 
 private:
-  std::map<std::string, std::pair<float *, std::size_t>> vectors() const;
+  struct Vector {
+    float *values;
+    const Layout *layout;
+  };
+  std::map<std::string, Vector> vectors() const;
   std::size_t gradient_size() const;
   void step(Stream &, const TensorRange &, float *gradient, const Adam &);
   void round(Stream &) const; // value to narrow

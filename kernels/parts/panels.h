@@ -57,7 +57,6 @@ inline void multiply_panels(T *z, const T *x, int in, const T *w, int w_row, con
 #pragma GCC unroll 4
       for (int k = 0; k < L; ++k)
         add_input(k);
-#pragma GCC unroll 1
     for (int k = 0; k < in % L; ++k)
       add_input(k);
 #pragma GCC unroll 16

@@ -39,12 +39,12 @@ template <class T> struct Vectors {
 
 // A flat vector gathered from the tensors PREFIX + name of a golden file.
 template <class T> std::vector<T> flat(const Golden &golden, const Layout &layout, const std::string &prefix) {
-  std::vector<T> all;
+  std::vector<T> all(layout.size());
   for (const auto &place : layout.places()) {
     CAPTURE(place.name);
     REQUIRE(golden.file().tensor(prefix + place.name).shape == place.shape);
     const auto values = golden.get<T>(prefix + place.name);
-    all.insert(all.end(), values.begin(), values.end());
+    std::copy(values.begin(), values.end(), all.begin() + std::ptrdiff_t(place.offset));
   }
   return all;
 }

@@ -259,3 +259,26 @@ TEST_CASE("tokens: every tokenizer holds every weight once, and gives it back; u
   CHECK(tokens_by("reversed", {layout.places(), shape, 0}).place.front() == std::int32_t(layout.size()) - 1);
   CHECK_THROWS_AS(tokens_by("words", {layout.places(), shape, 0}), InputError);
 }
+
+TEST_CASE("layout: a model's tensors begin at whole cache lines; files and first values know nothing of it") {
+  Layout packed, aligned(model_alignment);
+  for (Layout *layout : {&packed, &aligned}) {
+    layout->add("a", {3, 5}, {.bound = 1});
+    layout->add("b", {16}, {.constant = 2});
+    layout->add("c", {1}, {.bound = 0.5});
+    layout->add("d", {7}, {.bound = 1});
+  }
+  CHECK(packed.size() == 39);
+  CHECK(packed.packed_size() == 39);
+  CHECK(aligned.packed_size() == 39);
+  CHECK(aligned.size() == 16 + 16 + 16 + 7);
+  for (const auto &place : aligned.places())
+    CHECK(place.offset % model_alignment == 0);
+  const auto first = packed.initial_values(7, 1);
+  CHECK(aligned.packed(aligned.initial_values(7, 1)) == first);
+  const auto spread = aligned.spread(first);
+  CHECK(aligned.packed(spread) == first);
+  CHECK(spread[15] == 0); // between a and b
+  CHECK(spread[16] == 2);
+  CHECK_THROWS_AS(aligned.spread(std::vector<float>(40)), Error);
+}

@@ -43,6 +43,18 @@ TEST_CASE("fills: every device; an element does not depend on the buffer's size"
   });
 }
 
+TEST_CASE("a row of normal numbers made several at a time is the numbers one by one, bit by bit") {
+  Stream s{Device{}};
+  for (const std::uint64_t first : {0ull, 1ull, 14ull, 0x1FFFFFFF9ull}) // pairs' indices pass 2³²
+    for (const std::size_t n : {1ul, 2ul, 17ul, 4099ul}) {
+      const Buffer<float> x(s, 2 * n);
+      fill_normal<float>(s, x, 2, n, 0.25, {0x123456789abcdefull, Purpose::test, 3, first});
+      const auto found = x.host();
+      for (std::size_t i = 0; i < 2 * n; ++i)
+        CHECK(found[i] == 0.25f * normal(0x123456789abcdefull, Purpose::test, 3 + std::uint32_t(i / n), first + i % n));
+    }
+}
+
 TEST_CASE("every epoch is a permutation, and no two epochs or streams the same") {
   for (const std::uint32_t n : {1u, 2u, 3u, 5u, 31u, 256u, 1000u}) {
     CAPTURE(n);

@@ -40,7 +40,7 @@ private:
   Tensor<T> reserve(MemoryPlan &, const std::string &name, int channels) const;
 
   Cnn1dShape shape_;
-  Layout parameters_, buffers_;
+  Layout parameters_{model_alignment}, buffers_;
   std::size_t time_weight_ = 0, time_bias_ = 0;
   std::optional<Linear> time_out_;
   std::vector<ConvBlock<T>> blocks_;

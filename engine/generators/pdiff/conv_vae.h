@@ -56,7 +56,7 @@ private:
                 const FinishEarly &finish) const;
 
   ConvVaeShape shape_;
-  Layout parameters_, buffers_;
+  Layout parameters_{model_alignment}, buffers_;
   EarlyTensors early_;
   std::optional<ConvStack<T>> encoder_, decoder_; // the decoder's last block has neither norm nor activation
   std::optional<Linear> to_latent_, mu_, from_latent_;

@@ -118,9 +118,10 @@ PDiff load_pdiff(const std::filesystem::path &path) {
   p.normalizer = {file.read<float>("normalizer.mean", {v}), file.read<float>("normalizer.std", {v})};
   p.latent_mean = file.read<float>("latent.mean", {latent}), p.latent_std = file.read<float>("latent.std", {latent});
   for_vectors(models, p, [&](const std::string &prefix, const Layout &layout, std::vector<float> &values) {
+    values.resize(layout.size());
     for (const auto &place : layout.places()) {
       const auto part = file.read<float>(prefix + place.name, place.shape);
-      values.insert(values.end(), part.begin(), part.end());
+      std::copy(part.begin(), part.end(), values.begin() + std::ptrdiff_t(place.offset));
     }
   });
   return p;

@@ -126,9 +126,10 @@ Transformer load_transformer(const std::filesystem::path &path) {
     for (std::size_t k = 0; k < n; ++k)
       t.ranges.push_back({ranges[2 * k], ranges[2 * k + 1]});
   }
+  t.weights.resize(model.parameters().size());
   for (const auto &place : model.parameters().places()) {
     const auto part = file.read<float>(place.name, place.shape);
-    t.weights.insert(t.weights.end(), part.begin(), part.end());
+    std::copy(part.begin(), part.end(), t.weights.begin() + std::ptrdiff_t(place.offset));
   }
   return t;
 }

@@ -89,7 +89,7 @@ private:
   void encode_backward(Stream &, const Parameters<T> &, const Encoder &);
 
   WeightTransformerShape shape_;
-  Layout parameters_, buffers_;
+  Layout parameters_{model_alignment}, buffers_;
   std::size_t size_ = 0;
   int tokens_ = 0; // of the sequence
   std::vector<Encoder> encoders_, starts_;

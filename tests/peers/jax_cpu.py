@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""theta's cases on the cpu in JAX: many small networks trained side by side (vmap, scan), the small weight transformer's step,
+p-diff's two networks. Prints a JSON object a line: name and the best rate of each case. Run by cpu.py; pip install jax numpy."""
+import argparse, functools, json, math, time
+import jax, jax.numpy as jnp
+
+SECONDS = 1.5  # of each measurement
+
+
+def best(run, seconds=SECONDS):
+    jax.block_until_ready(run())
+    times = []
+    while sum(times) < seconds or len(times) < 3:
+        start = time.perf_counter()
+        jax.block_until_ready(run())
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def adam(p, m, v, g, lr=1e-3, decay=0.0):
+    m = jax.tree.map(lambda a, b: 0.9 * a + 0.1 * b, m, g)
+    v = jax.tree.map(lambda a, b: 0.999 * a + 0.001 * b * b, v, g)
+    return jax.tree.map(lambda a, b, c: a - lr * (b / (jnp.sqrt(c) + 1e-8) + decay * a), p, m, v), m, v
+
+
+def trained(loss, parameters, networks, steps):
+    """Network-steps a second of `networks` side by side; parameters(key) and loss(parameters, key) are those of one."""
+    def one(p, m, v, key):
+        def body(state, key):
+            p, m, v = state
+            return adam(p, m, v, jax.grad(loss)(p, key)), 0
+        return jax.lax.scan(body, (p, m, v), jax.random.split(key, steps))[0]
+    keys = jax.random.split(jax.random.PRNGKey(0), networks)
+    p, run = jax.vmap(parameters)(keys), jax.jit(jax.vmap(one))
+    zero = jax.tree.map(jnp.zeros_like, p)
+    return networks * steps / best(lambda: run(p, zero, zero, keys))
+
+
+def stepped(loss, weights):
+    """Steps a second, each a call of its own: XLA multiplies convolutions within a scan many times slower."""
+    step = jax.jit(lambda p, m, v, key: adam(p, m, v, jax.grad(loss)(p, key)))
+    zero, key = jax.tree.map(jnp.zeros_like, weights), jax.random.PRNGKey(0)
+    return 1 / best(lambda: step(weights, zero, zero, key))
+
+
+def images(side):
+    key = jax.random.PRNGKey(0)
+    return jax.random.randint(key, (60000, *side), 0, 256, dtype=jnp.uint8), jax.random.randint(key, (60000,), 0, 10)
+
+
+def cross_entropy(logits, labels):
+    return -jax.nn.log_softmax(logits)[jnp.arange(len(labels)), labels].mean()
+
+
+def perceptron(kind, sizes, batch, networks, steps):
+    def parameters(key):
+        keys = jax.random.split(key, len(sizes))
+        scale = 30 if kind == "siren" else 1
+        return [(jax.random.normal(k, (i, o)) / math.sqrt(i) / scale, jnp.zeros(o)) for k, i, o in zip(keys, sizes, sizes[1:])]
+    def network(p, h):
+        for i, (w, b) in enumerate(p):
+            h = h @ w + b
+            if i + 1 < len(p):
+                h = jnp.sin(30 * h) if kind == "siren" else jax.nn.relu(h)
+        return h
+    if kind == "mlp":
+        pixels, labels = images((sizes[0],))
+        def loss(p, key):
+            i = jax.random.randint(key, (batch,), 0, 60000)
+            return cross_entropy(network(p, pixels[i].astype(jnp.float32) / 255), labels[i])
+    else:
+        key = jax.random.PRNGKey(0)
+        points, signal = jax.random.uniform(key, (batch, sizes[0])), jax.random.uniform(key, (batch, 1))
+        def loss(p, key):
+            return ((network(p, points) - signal) ** 2).mean()
+    return trained(loss, parameters, networks, steps)
+
+
+def convolutional(batch):
+    shapes, order = [(8, 1, 5), (6, 8, 5), (4, 6, 2)], ("NCHW", "OIHW", "NCHW")
+    pixels, labels = images((28, 28))
+    def parameters(key):
+        w = lambda *s: 0.1 * jax.random.normal(key, s)
+        return dict(convolutions=[(w(o, i, k, k), w(o)) for o, i, k in shapes], w1=w(36, 20), b1=w(20), w2=w(20, 10), b2=w(10))
+    def network(p, h):
+        h = h[:, None]
+        for i, (w, b) in enumerate(p["convolutions"]):
+            h = jax.lax.conv_general_dilated(h, w, (1, 1), "VALID", dimension_numbers=order) + b[:, None, None]
+            if i < 2:
+                h = jax.lax.reduce_window(h, -jnp.inf, jax.lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
+            h = jnp.tanh(h)
+        return jnp.tanh(h.reshape(batch, -1) @ p["w1"] + p["b1"]) @ p["w2"] + p["b2"]
+    def loss(p, key):
+        i = jax.random.randint(key, (batch,), 0, 60000)
+        return cross_entropy(network(p, pixels[i].astype(jnp.float32) / 255), labels[i])
+    return stepped(loss, parameters(jax.random.PRNGKey(0)))
+
+
+def transformer(d=96, layers=3, heads=4, tokens=9, batch=64, width=60, features=64, steps=20):
+    key = jax.random.PRNGKey(0)
+    n = lambda *s: 0.02 * jax.random.normal(key, s)
+    z = jnp.zeros
+    weights = dict(enc=n(width, d), eb=z(d), dec=n(d, width), db=z(width), t1=n(features, d), t2=n(d, d), fin=n(d, 2 * d),
+                   blocks=[dict(mod=n(d, 6 * d), qkv=n(d, 3 * d), qb=z(3 * d), o=n(d, d), ob=z(d), w1=n(d, 4 * d), b1=z(4 * d),
+                                w2=n(4 * d, d), b2=z(d)) for _ in range(layers)])
+    norm = lambda x: (x - x.mean(-1, keepdims=True)) * jax.lax.rsqrt(x.var(-1, keepdims=True) + 1e-6)
+    def model(p, x, t):
+        angle = t[:, None] * jnp.exp(-jnp.arange(features // 2) * 0.3)
+        c = jax.nn.silu(jax.nn.silu(jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], 1) @ p["t1"]) @ p["t2"])
+        h = x @ p["enc"] + p["eb"]
+        for b in p["blocks"]:
+            shift1, scale1, gate1, shift2, scale2, gate2 = jnp.split((c @ b["mod"])[:, None], 6, -1)
+            q, k, v = jnp.split((norm(h) * (1 + scale1) + shift1) @ b["qkv"] + b["qb"], 3, -1)
+            split = lambda y: y.reshape(batch, tokens, heads, d // heads).transpose(0, 2, 1, 3)
+            a = jax.nn.softmax(split(q) @ split(k).transpose(0, 1, 3, 2) / math.sqrt(d // heads)) @ split(v)
+            h = h + gate1 * (a.transpose(0, 2, 1, 3).reshape(batch, tokens, d) @ b["o"] + b["ob"])
+            h = h + gate2 * (jax.nn.gelu((norm(h) * (1 + scale2) + shift2) @ b["w1"] + b["b1"]) @ b["w2"] + b["b2"])
+        shift, scale = jnp.split((c @ p["fin"])[:, None], 2, -1)
+        return (norm(h) * (1 + scale) + shift) @ p["dec"] + p["db"]
+    x = jax.random.normal(key, (batch, tokens, width))
+    def loss(p, key):
+        e, t = jax.random.normal(key, x.shape), jax.nn.sigmoid(jax.random.normal(key, (batch,)))
+        return ((model(p, (1 - t[:, None, None]) * x + t[:, None, None] * e, t) - (e - x)) ** 2).mean()
+    def body(state, key):
+        return adam(*state, jax.grad(loss)(state[0], key)), 0
+    run = jax.jit(lambda p, m, v: jax.lax.scan(body, (p, m, v), jax.random.split(key, steps))[0])
+    zero = jax.tree.map(jnp.zeros_like, weights)
+    return steps / best(lambda: run(weights, zero, zero))
+
+
+def normalised(h, gamma, beta):
+    return (h - h.mean((0, 2), keepdims=True)) * jax.lax.rsqrt(h.var((0, 2), keepdims=True) + 1e-5) * gamma + beta
+
+
+ORDER = ("NCH", "OIH", "NCH")
+
+
+def autoencoder(v, latent, channels, batch=50):
+    key = jax.random.PRNGKey(0)
+    levels = len(channels)
+    length = -(-v // 2**levels) * 2**levels
+    short = length // 2**levels
+    w = lambda *s: 0.05 * jax.random.normal(key, s)
+    layer = lambda o, i: (w(o, i, 7), jnp.ones((o, 1)), jnp.zeros((o, 1)))
+    back = channels[::-1]
+    weights = dict(enc=[layer(o, i) for i, o in zip([1] + channels, channels)],
+                   dec=[layer(o, i) for i, o in zip(back, back[1:] + back[-1:])],
+                   into=w(short * channels[-1], latent), mean=w(latent, latent), out=w(latent, short * channels[-1]), last=w(1, back[-1], 7))
+    x = jax.random.normal(key, (batch, length))
+    def loss(p, key):
+        h = x[:, None]
+        for c, a, b in p["enc"]:
+            h = jax.nn.leaky_relu(normalised(jax.lax.conv_general_dilated(h, c, (2,), [(3, 3)], dimension_numbers=ORDER), a, b))
+        z = h.reshape(batch, -1) @ p["into"] @ p["mean"]
+        h = ((z + 0.1 * jax.random.normal(key, z.shape)) @ p["out"]).reshape(batch, channels[-1], short)
+        for c, a, b in p["dec"]:
+            h = jax.nn.elu(normalised(jax.lax.conv_general_dilated(h, c, (1,), [(3, 4)], lhs_dilation=(2,), dimension_numbers=ORDER), a, b))
+        return ((jax.lax.conv_general_dilated(h, p["last"], (1,), [(3, 3)], dimension_numbers=ORDER)[:, 0] - x) ** 2).mean()
+    return stepped(loss, weights)
+
+
+def denoiser(latent=128, batch=50, channels=(1, 64, 128, 256, 512, 256, 128, 64, 1)):
+    key = jax.random.PRNGKey(0)
+    w = lambda *s: 0.05 * jax.random.normal(key, s)
+    weights = [(w(o, i, 7), jnp.ones((o, 1)), jnp.zeros((o, 1))) for i, o in zip(channels, channels[1:])]
+    x = jax.random.normal(key, (batch, 1, latent))
+    def loss(p, key):
+        e = jax.random.normal(key, x.shape)
+        h, kept = x + e, []
+        for i, (c, a, b) in enumerate(p):
+            h = jax.lax.conv_general_dilated(h, c, (1,), [(3, 3)], dimension_numbers=ORDER)
+            if i + 1 < len(p):
+                h = jax.nn.elu(normalised(h, a, b))
+                kept.append(h)
+                if i >= 4:
+                    h = h + kept[6 - i]
+        return ((h - e) ** 2).mean()
+    return stepped(loss, weights)
+
+
+CASES = {  # theta's case: settings to try
+    "zoo_mlp_cpu_784-32-32-10_b128_adam": [functools.partial(perceptron, "mlp", (784, 32, 32, 10), 128, n, 50) for n in (1, 2, 8)],
+    "zoo_mlp_cpu_196-16-10_b128_adam": [functools.partial(perceptron, "mlp", (196, 16, 10), 128, n, 100) for n in (2, 8, 32)],
+    "zoo_mlp_cpu_49-8-10_b64_adamw": [functools.partial(perceptron, "mlp", (49, 8, 10), 64, n, 200) for n in (64, 256)],
+    "zoo_siren_cpu_2-32-32-1_784pts": [functools.partial(perceptron, "siren", (2, 32, 32, 1), 784, n, 50) for n in (2, 16)],
+    "zoo_field_cpu_27-128-128-128-1_2048pts": [functools.partial(perceptron, "relu", (27, 128, 128, 128, 1), 2048, n, 10) for n in (1, 2)],
+    "zoo_cnn_cpu_s_b128": [functools.partial(convolutional, 128)],
+    "transformer_train_cpu_d96_L3_T9_b64": [transformer],
+    "pdiff_vae_step_b50_v3072_latent64_fp32": [functools.partial(autoencoder, 3072, 64, [8, 16, 32, 32, 16])],
+    "pdiff_denoiser_step_b50_latent128_fp32": [denoiser],
+}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="")
+    only = parser.parse_args().only
+    for name, settings in CASES.items():
+        if only in name:
+            print(json.dumps({"name": name, "peer": "JAX " + jax.__version__, "per_s": max(run() for run in settings)}), flush=True)
