@@ -37,8 +37,7 @@ CUBLAS_LIBRARY := $(firstword $(wildcard $(CUDA_HOME)/lib64/libcublasLt.so $(CUD
 CUBLAS_LIBRARY := $(if $(CUBLAS_LIBRARY),$(CUBLAS_LIBRARY),$(call anywhere,libcublasLt.so*))
 endif
 
-INCLUDES := -I. -isystem .deps/usr/include -isystem .deps/usr/include/eigen3 -isystem .deps/usr/include/$(MULTIARCH) \
-  -isystem /usr/include/eigen3
+INCLUDES := -I. -isystem .deps/usr/include -isystem .deps/usr/include/$(MULTIARCH)
 # GCC 12 sees overlaps in std::string, and unset registers in its own AVX-512 header, that are not there.
 WARNINGS := -Wall -Wextra -Werror -Wno-missing-field-initializers -Wno-restrict -Wno-maybe-uninitialized -Wno-uninitialized
 COMMON := -std=c++20 -fopenmp-simd $(INCLUDES) -MMD -MP -DFMT_HEADER_ONLY

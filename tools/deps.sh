@@ -8,7 +8,6 @@ multiarch=$(g++ -dumpmachine 2>/dev/null || echo x86_64-linux-gnu)
 
 # package | file that shows it is there | version tested
 wanted="
-libeigen3-dev          | include/eigen3/Eigen/Core                                | 3.4.0
 doctest-dev            | include/doctest/doctest.h                                | 2.4.9
 libstb-dev             | include/stb/stb_image_write.h                            | 2022-09-08
 libcli11-dev           | include/CLI/CLI.hpp                                      | 2.1.2

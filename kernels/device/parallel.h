@@ -21,9 +21,9 @@ int thread_index();
 // loop within a loop runs on the thread that meets it.
 void share_pieces(long pieces, void (*piece)(void *context, long), void *context);
 
-// Dealing a piece out costs a fraction of a microsecond and waking a helper some of them, about 65,536 simple steps; a
+// Dealing a piece out costs a fraction of a microsecond and waking a helper some of them, about 24,576 simple steps; a
 // smaller loop runs on the calling thread.
-constexpr double worth_sharing = 65'536, worth_a_piece = 16'384;
+constexpr double worth_sharing = 24'576, worth_a_piece = 8'192;
 
 // f(i) for 0 <= i < n, which take about `steps` simple steps in all.
 template <class F> void parallel_for(long n, double steps, F &&f) {

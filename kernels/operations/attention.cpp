@@ -1,6 +1,7 @@
 // On the cpu: a head of one sample at a time, in blocks of queries times blocks of keys, whose scores and gradients are
 // products of tiles (product.h). Blocks are copied first, as numbers of the arithmetic and with rows of whole packs.
 #include "attention.h"
+#include "attention_short.h"
 #include "kernels/device/parallel.h"
 #include "kernels/parts/product.h"
 #include <algorithm>
@@ -56,10 +57,10 @@ public:
 
   // `count` tokens as rows.
   template <class T> void copy(W *to, const T *from, std::size_t step, int count) const {
-    for (int r = 0; r < count; ++r, from += step, to += wide) {
-      for (int c = 0; c < wide; c += lanes<W>)
-        store(to + c, load_wide<Pack<W>>(from + c, head_ - c));
-    }
+    const int row = wide, head = head_;
+    for (int r = 0; r < count; ++r, from += step, to += row)
+      for (int c = 0; c < row; c += lanes<W>)
+        store(to + c, load_wide<Pack<W>>(from + c, head - c));
   }
   // to [wide, block] = rows [count, wide] transposed.
   void transpose(W *to, const W *rows, int count) const { transpose_into(to, block, rows, wide, count, wide); }
@@ -118,6 +119,9 @@ void attention_forward(Stream &s, T *out, Wide<T> *log_sum, const T *qkv, const 
       return cuda::attention_forward(s, out, log_sum, qkv, key_mask, p);
   using W = Wide<T>;
   using P = Pack<W>;
+  if (is_short(p))
+    return for_pair_groups<W>(
+        p, [&](std::size_t first) { short_attention_forward(out, log_sum, qkv, key_mask, p, first); });
   constexpr W none = -std::numeric_limits<W>::infinity();
   const P most_negative = broadcast<P>(none);
   for_pairs(p, [&](std::size_t pair) {
@@ -185,6 +189,10 @@ void attention_backward(Stream &s, T *dqkv, const T *dout, const T *out, const W
       return cuda::attention_backward(s, dqkv, dout, out, log_sum, qkv, key_mask, workspace, p);
   using W = Wide<T>;
   using P = Pack<W>;
+  if (is_short(p))
+    return for_pair_groups<W>(p, [&](std::size_t first) {
+      short_attention_backward(dqkv, dout, out, log_sum, qkv, key_mask, workspace, p, first);
+    });
   for_pairs(p, [&](std::size_t pair) {
     const Head<T> head(qkv, key_mask, p, pair);
     const Blocks<W> of(p);

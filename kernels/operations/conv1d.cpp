@@ -66,9 +66,7 @@ template <class T, class F> void for_tiles(int rows, int columns, F f) {
 template <class Tile, class T> void begin(Tile &tile, const T *bias, int first, int rows) {
   tile.clear();
   if (bias)
-    for (int r = 0; r < rows; ++r)
-      for (auto &sum : tile.sum[r])
-        sum += bias[first + r];
+    tile.each([&](int r, int v) { tile.sum[r][v] += bias[first + std::min(r, rows - 1)]; });
 }
 
 } // namespace
@@ -151,10 +149,7 @@ void conv1d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const T *bi
         T *to = out + std::size_t(first) * p.in_length + std::size_t(column) * p.stride;
         if (p.stride == 1)
           return tile.write(to, p.in_length, rows, columns);
-        for (int i = 0; i < rows; ++i)
-          for (int u = 0; u < columns; ++u)
-            to[std::size_t(i) * p.in_length + std::size_t(u) * p.stride] =
-                reinterpret_cast<const T *>(&tile.sum[i][0])[u];
+        tile.write_apart(to, p.in_length, p.stride, rows, columns);
       });
     }
   });

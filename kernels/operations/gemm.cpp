@@ -58,14 +58,16 @@ void multiply_strip(T *c, const T *a, const T *b, const Gemm &p, int first, int 
       else
         tile.clear();
       tile.multiply(row, packed, walk);
-      if (k + most_k >= p.k && (bias || act != Activation::none))
-        for (auto &sums : tile.sum)
-          for (int v = 0; v < V; ++v) {
-            sums[v] += load<Pack<T>>(of_bias + v * lanes<T>);
-            if (act != Activation::none)
-              sums[v] = activate_with_slope(act, sums[v]).value;
-          }
+      const bool ends = k + most_k >= p.k;
+      if (ends && bias)
+        tile.each([&](int r, int v) { tile.sum[r][v] += load<Pack<T>>(of_bias + v * lanes<T>); });
       tile.write(to, row_c, here, columns);
+      if (ends && act != Activation::none)
+        for (int i = 0; i < here; ++i)
+          for (int v = 0; v < columns; v += lanes<T>)
+            store_some(to + i * row_c + v,
+                       activate_with_slope(act, load_some<Pack<T>>(to + i * row_c + v, columns - v)).value,
+                       columns - v);
     }
   }
 }

@@ -21,27 +21,27 @@ struct Walk {
   std::ptrdiff_t a_outer, a_inner, b_outer, b_inner; // elements from step to step
 };
 
-// A tile of packs of T.
+// A tile of packs of T. Every loop over it is unrolled and every index known, so that it lies in registers from read to
+// write.
 template <class T, int V> struct ProductTile {
   using P = Pack<T>;
   static constexpr int R = tile_height, L = lanes<T>, width = V * L;
   P sum[R][V];
 
-  void clear() {
+  // f(r, v) for every pack.
+  template <class F> [[gnu::always_inline]] static void each(F f) {
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v)
-        sum[r][v] = P{};
+        f(r, v);
   }
 
-  void multiply(const T *const (&row)[R], const T *b, const Walk &walk) {
-    P now[R][V]; // a copy that no pointer can reach stays in registers
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-      for (int v = 0; v < V; ++v)
-        now[r][v] = sum[r][v];
+  [[gnu::always_inline]] void clear() {
+    each([&](int r, int v) { sum[r][v] = P{}; });
+  }
+
+  [[gnu::always_inline]] void multiply(const T *const (&row)[R], const T *b, const Walk &walk) {
     const T *at[R];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
@@ -60,44 +60,37 @@ template <class T, int V> struct ProductTile {
           const P value = broadcast<P>(at[r][a]);
 #pragma GCC unroll 4
           for (int v = 0; v < V; ++v)
-            now[r][v] += value * of[v];
+            sum[r][v] += value * of[v];
         }
       }
     }
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-      for (int v = 0; v < V; ++v)
-        sum[r][v] = now[r][v];
   }
 
   // Its upper left `rows` x `columns` part from and to memory, rows `step` apart.
-  void read(const T *from, std::ptrdiff_t step, int rows, int columns) {
-    if (rows == R && columns == width) {
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-        for (int v = 0; v < V; ++v)
-          sum[r][v] = load<P>(from + r * step + v * L);
-      return;
-    }
-    clear();
-    for (int r = 0; r < rows; ++r)
-      for (int v = 0; v * L < columns; ++v)
-        sum[r][v] = load_some<P>(from + r * step + v * L, columns - v * L);
+  [[gnu::always_inline]] void read(const T *from, std::ptrdiff_t step, int rows, int columns) {
+    if (rows == R && columns == width)
+      each([&](int r, int v) { sum[r][v] = load<P>(from + r * step + v * L); });
+    else
+      each([&](int r, int v) {
+        sum[r][v] = r < rows && v * L < columns ? load_some<P>(from + r * step + v * L, columns - v * L) : P{};
+      });
   }
-  void write(T *to, std::ptrdiff_t step, int rows, int columns) const {
-    if (rows == R && columns == width) {
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-        for (int v = 0; v < V; ++v)
-          store(to + r * step + v * L, sum[r][v]);
-      return;
-    }
-    for (int r = 0; r < rows; ++r)
-      for (int v = 0; v * L < columns; ++v)
-        store_some(to + r * step + v * L, sum[r][v], columns - v * L);
+  [[gnu::always_inline]] void write(T *to, std::ptrdiff_t step, int rows, int columns) const {
+    if (rows == R && columns == width)
+      each([&](int r, int v) { store(to + r * step + v * L, sum[r][v]); });
+    else
+      each([&](int r, int v) {
+        if (r < rows && v * L < columns)
+          store_some(to + r * step + v * L, sum[r][v], columns - v * L);
+      });
+  }
+  // Every `stride`-th element of such rows.
+  [[gnu::always_inline]] void write_apart(T *to, std::ptrdiff_t step, int stride, int rows, int columns) const {
+    each([&](int r, int v) {
+      if (r < rows)
+        for (int lane = 0; lane < L && v * L + lane < columns; ++lane)
+          to[r * step + (v * L + lane) * stride] = sum[r][v][lane];
+    });
   }
 };
 

@@ -120,17 +120,12 @@ template <class V> inline V from_bytes(const std::uint8_t *bytes) {
 
 template <class V> inline V larger(V a, V b) { return a > b ? a : b; }
 
-// All lanes as one: both halves joined, then the halves of that, and so on.
+// All lanes as one: every lane joined with the one half a pack away, then a quarter, and so on.
 template <class V, class F> inline Element<V> fold(V x, F join) {
-  if constexpr (lanes_of<V> == 1) {
-    return x[0];
-  } else {
-    using Half = Pack<Element<V>, lanes_of<V> / 2>;
-    Half lower, upper;
-    std::memcpy(&lower, &x, sizeof lower);
-    std::memcpy(&upper, reinterpret_cast<const std::byte *>(&x) + sizeof lower, sizeof upper);
-    return fold<Half>(join(lower, upper), join);
-  }
+#pragma GCC unroll 4
+  for (int half = lanes_of<V> / 2; half > 0; half /= 2)
+    x = join(x, __builtin_shuffle(x, counting<Integers<V>>() ^ half));
+  return x[0];
 }
 template <class V> inline Element<V> sum(V x) {
   return fold(x, [](auto a, auto b) { return a + b; });
@@ -246,9 +241,9 @@ template <class V> inline Activated<V> activate_with_slope(Activation act, V x) 
     return {x * half, half + x * T(0.39894228040143267794) * exp(T(-0.5) * x * x)};
   }
   case Activation::gelu_tanh: {
-    const T c = T(0.79788456080286535588), d = T(0.044715);
-    const V u = tanh(c * (x + d * x * x * x));
-    return {T(0.5) * x * (1 + u), T(0.5) * (1 + u) + T(0.5) * x * (1 - u * u) * c * (1 + 3 * d * x * x)};
+    const T c = T(0.79788456080286535588), d = T(0.044715); // (1 + tanh u)/2 is the logistic function of 2u
+    const V s = 1 / (1 + exp(-2 * c * (x + d * x * x * x)));
+    return {x * s, s + 2 * c * x * s * (1 - s) * (1 + 3 * d * x * x)};
   }
   case Activation::tanh: {
     const V u = tanh(x);
