@@ -18,14 +18,14 @@ struct Conv1d {
   std::size_t w_size() const { return std::size_t(out_channels) * in_channels * kernel; }
 };
 
-// Elements of T that each of the three operations below needs as workspace. On the cpu: the unfolded input of one
-// sample for each thread. On cuda: partial sums of dw, and weights packed for tensor cores.
+// Elements of T that each of the three operations below needs as workspace. On the cpu: one sample with zeros around it
+// for each thread, and its part of dw. On cuda: partial sums of dw, and weights packed for tensor cores.
 std::size_t conv1d_workspace(Backend, const Conv1d &);
 
 // FLOPs of each: 2·batch·out_channels·out_length·in_channels·kernel. Bytes: x, y and w once. On cuda one of three: with
 // one input or output channel a kernel bound by memory (conv1d_thin.cu); with bf16 arithmetic, kernel 7 and at least 16
 // channels on either side, tensor cores (conv1d_tensor.cu); otherwise a tiled fp32 product (tile_gemm.cuh) whose
-// operands are gathered while they are loaded. On the cpu, unfolding and Eigen.
+// operands are gathered while they are loaded. On the cpu tiles of product.h, taps as shifts.
 
 // y written; bias [out_channels] or null.
 template <class T>

@@ -26,10 +26,9 @@ struct Gemm {
 
 // C = act(op(A)·op(B) + beta·C + bias), bias [n] or null, for each matrix of the batch.
 // FLOPs: 2·batch·m·n·k. On cuda one matrix alone goes to cuBLASLt, a batch to a tiled kernel whose
-// result for one matrix does not depend on how many are beside it. On the cpu Eigen multiplies tiles of fixed size, so
-// the result does not depend on the number of threads.
-// T is float or bf16 (sums in fp32), double on the cpu; C, of the result and the bias, is T, or float for bf16
-// operands.
+// result for one matrix does not depend on how many are beside it. On the cpu tiles stay in registers (product.h);
+// every sum goes along k in one chain, so that the result depends on neither tiles nor threads. T is float or bf16
+// (sums in fp32), double on the cpu; C, of the result and the bias, is T, or float for bf16 operands.
 template <class T, class C = T>
 void gemm(Stream &, std::type_identity_t<C> *c, const T *a, const T *b, const Gemm &,
           const std::type_identity_t<C> *bias = nullptr, Activation act = Activation::none);

@@ -100,11 +100,11 @@ inline void transpose_multiply_panels(const T *x, int in, const T *d, int panel,
   }
 }
 
-// Calls f.template operator()<V>(first panel) so that all panels are covered: three at a time, two twice where four are
-// left.
+// Calls f.template operator()<V>(first panel) so that all panels are covered: three at a time; two twice where four are
+// left, if that leaves sums enough to hide a multiply-add's latency.
 template <class F> inline void for_panels(int panels, F f) {
   int first = 0;
-  for (; panels - first > 4 || panels - first == 3; first += 3)
+  for (; panels - first > (registers == 32 ? 4 : 3) || panels - first == 3; first += 3)
     f.template operator()<3>(first);
   for (; panels - first >= 2; first += 2)
     f.template operator()<2>(first);

@@ -111,7 +111,7 @@ inject() {
     change "$dir/$changed" "$6" "$7" || { echo "   $name: '$6' is not in $changed"; return; }
     # The copy comes first among the include folders, so that every header is the copy's.
     ${command/ -I. / -I$dir -I. } -x c++ -c "$dir/$kernel" -o "$dir/kernel.o" 2>"$dir/log" &&
-      g++ -fopenmp -fsanitize=address,undefined -rdynamic "$dir/kernel.o" $(grep -v "^$build/$kernel.o$" "$build/objects") \
+      g++ -fsanitize=address,undefined -rdynamic "$dir/kernel.o" $(grep -v "^$build/$kernel.o$" "$build/objects") \
         $(cat "$build/libraries") -ldl -o "$dir/run-tests" 2>>"$dir/log" ||
       { echo "   $name: does not build: $(head -n 2 "$dir/log")"; return; }
     ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0 timeout 300 "$dir/run-tests" -sf="*$5*" >"$dir/log" 2>&1

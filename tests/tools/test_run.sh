@@ -38,6 +38,14 @@ for line in open(work + "/run/metrics.jsonl"):
 steps = [json.loads(l)["step"] for l in open(work + "/run/metrics.jsonl") if json.loads(l)["stage"] == "fit.denoiser"]
 assert steps == sorted(set(steps)) and steps[-1] == 300
 PYTHON
+for threads in 1 3; do
+  "$theta" --threads $threads run "$work/small.toml" --out "$work/run$threads" >/dev/null 2>"$work/err" || fail "a run on $threads threads failed"
+done
+for file in zoo/shard-00000.safetensors generator.safetensors samples/shard-00000.safetensors; do
+  cmp -s "$work/run1/$file" "$work/run3/$file" || fail "$file depends on the number of threads"
+done
+expect 2 "--threads" "$theta" run "$work/small.toml" --threads 0
+
 expect 0 "" "$theta" bench --device cpu --only '^softmax_xent|^sgd' --json "$work/bench.json"
 grep -q '"name": "softmax_xent_200000x10"' "$work/bench.json" || fail "the benchmark's record lacks a case"
 grep -q '"copy_GB_per_s"' "$work/bench.json" || fail "the benchmark's record lacks the ceilings"
