@@ -4,7 +4,7 @@ one process that never waits, by turns; the medians of their rates. --json FILE 
 more and an otherwise idle machine."""
 import argparse, json, os, statistics, subprocess, sys, tempfile, time
 
-STEPS, NETWORKS = 3000, 1024
+STEPS, NETWORKS = 2000, 1024
 
 
 def seconds(command):
