@@ -13,7 +13,7 @@
 
 namespace theta::simd {
 
-constexpr int tile_height = registers == 32 ? 8 : 4, tile_packs = 3;
+constexpr int tile_height = registers == 32 ? 8 : 4;
 
 // How an operand is walked along k: `outer` times `inner` steps.
 struct Walk {
