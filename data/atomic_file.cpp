@@ -1,5 +1,6 @@
 #include "atomic_file.h"
 #include "kernels/device/error.h"
+#include "work_file.h"
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -9,7 +10,7 @@ namespace theta {
 
 AtomicFile::AtomicFile(std::filesystem::path path)
     : path_(std::move(path)), temporary_(path_.parent_path() / ("." + path_.filename().string() + ".tmp")) {
-  file_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  file_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (file_ < 0)
     throw Error(temporary_.string(), ": cannot be written: ", std::strerror(errno));
 }
@@ -22,15 +23,11 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(std::size_t offset, const void *data, std::size_t bytes) {
-  const char *from = static_cast<const char *>(data);
-  while (bytes > 0) {
-    const ssize_t written = pwrite(file_, from, bytes, off_t(offset));
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written <= 0)
-      throw Error(temporary_.string(), ": ", bytes, " bytes cannot be written: ", std::strerror(errno));
-    from += written, offset += std::size_t(written), bytes -= std::size_t(written);
-  }
+  write_at(file_, temporary_, offset, data, bytes);
+}
+
+void AtomicFile::read(std::size_t offset, void *data, std::size_t bytes) const {
+  read_at(file_, temporary_, offset, data, bytes);
 }
 
 void AtomicFile::publish() {

@@ -17,6 +17,9 @@ public:
   // Writes `bytes` at `offset`; what lies between writes is zero. Throws Error (a full disk, for one).
   void write(std::size_t offset, const void *data, std::size_t bytes);
 
+  // Reads back what was written. Throws Error.
+  void read(std::size_t offset, void *data, std::size_t bytes) const;
+
   // Syncs the file, gives it its name, and syncs the folder. Throws Error.
   void publish();
 

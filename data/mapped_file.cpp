@@ -1,5 +1,6 @@
 #include "mapped_file.h"
 #include "kernels/device/error.h"
+#include "work_file.h"
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -30,6 +31,21 @@ MappedFile::MappedFile(std::filesystem::path path) : path_(std::move(path)) {
 MappedFile::~MappedFile() {
   if (data_)
     munmap(const_cast<std::byte *>(data_), size_);
+}
+
+void MappedFile::read(std::size_t offset, void *to, std::size_t bytes) const {
+  constexpr std::size_t many = std::size_t(256) << 10;
+  if (bytes < many) {
+    std::memcpy(to, data_ + offset, bytes);
+    return;
+  }
+  struct Closed {
+    int file;
+    ~Closed() { close(file); }
+  } opened{open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (opened.file < 0)
+    throw Error(path_.string(), ": cannot be read: ", std::strerror(errno));
+  read_at(opened.file, path_, offset, to, bytes);
 }
 
 MappedFile::MappedFile(MappedFile &&other) noexcept

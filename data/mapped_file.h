@@ -15,6 +15,10 @@ public:
   MappedFile &operator=(MappedFile &&) = delete;
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+  // Copies bytes out. Many of them are read past the mapping, so that they do not stay in this process's memory.
+  // Throws Error.
+  void read(std::size_t offset, void *to, std::size_t bytes) const;
   const std::filesystem::path &path() const { return path_; }
 
 private:

@@ -130,6 +130,10 @@ std::span<const std::byte> Safetensors::bytes(const TensorInfo &info) const {
   return file_.bytes().subspan(data_start_ + info.begin, info.end - info.begin);
 }
 
+void Safetensors::read(const TensorInfo &info, std::size_t first, void *to, std::size_t count) const {
+  file_.read(data_start_ + info.begin + first, to, count);
+}
+
 template <class T> std::vector<T> Safetensors::read(std::string_view name) const {
   const TensorInfo &info = tensor(name);
   if (info.dtype != dtype_of<T>)
@@ -137,7 +141,7 @@ template <class T> std::vector<T> Safetensors::read(std::string_view name) const
                      name_of(dtype_of<T>));
   std::vector<T> values(info.elements());
   if (!values.empty())
-    std::memcpy(values.data(), bytes(info).data(), values.size() * sizeof(T));
+    read(info, 0, values.data(), values.size() * sizeof(T));
   return values;
 }
 

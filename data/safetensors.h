@@ -34,6 +34,8 @@ public:
   bool has(std::string_view name) const { return find(name) != nullptr; }
   const TensorInfo &tensor(std::string_view name) const; // throws InputError where there is none
   std::span<const std::byte> bytes(const TensorInfo &) const;
+  // Bytes [first, first + count) of a tensor, copied (MappedFile::read).
+  void read(const TensorInfo &, std::size_t first, void *to, std::size_t count) const;
 
   // The tensor's elements, copied. Throws InputError unless it has T's dtype and, if one is given, this shape.
   template <class T> std::vector<T> read(std::string_view name) const;

@@ -57,23 +57,22 @@ std::size_t ZooReader::bytes() const {
   return sum;
 }
 
-void ZooReader::theta(std::size_t row, float *out) const {
+void ZooReader::theta(std::size_t row, std::size_t first, std::size_t count, float *out) const {
   const auto after = std::upper_bound(shards_.begin(), shards_.end(), row,
                                       [](std::size_t r, const Shard &s) { return r < s.first_row; });
-  if (row >= rows_ || after == shards_.begin())
-    throw Error(directory_.string(), ": row ", row, " of ", rows_);
+  if (row >= rows_ || after == shards_.begin() || first + count > parameters())
+    throw Error(directory_.string(), ": row ", row, " of ", rows_, ", parameters ", first, " to ", first + count,
+                " of ", parameters());
   const Shard &shard = *(after - 1);
-  const std::size_t bytes = parameters() * size_of(format_.dtype);
-  const std::byte *stored =
-      shard.file.bytes(shard.file.tensor(zoo_files::theta)).data() + (row - shard.first_row) * bytes;
-  if (format_.dtype == Dtype::f32) {
-    std::memcpy(out, stored, bytes);
-    return;
-  }
-  for (std::size_t i = 0; i < parameters(); ++i) {
-    bf16 half;
-    std::memcpy(&half, stored + 2 * i, 2);
-    out[i] = to_float(half);
+  const TensorInfo &tensor = shard.file.tensor(zoo_files::theta);
+  const std::size_t size = size_of(format_.dtype), at = ((row - shard.first_row) * parameters() + first) * size;
+  if (format_.dtype == Dtype::f32)
+    return shard.file.read(tensor, at, out, count * size);
+  std::vector<bf16> piece(std::min(count, std::size_t(1) << 18));
+  for (std::size_t done = 0; done < count; done += piece.size()) {
+    const std::size_t n = std::min(piece.size(), count - done);
+    shard.file.read(tensor, at + done * size, piece.data(), n * size);
+    std::transform(piece.data(), piece.data() + n, out + done, [](bf16 x) { return to_float(x); });
   }
 }
 
@@ -103,14 +102,20 @@ std::vector<float> ZooReader::numbers(std::string_view name) const {
 }
 
 std::vector<ZooReader::NotFinite> ZooReader::not_finite(std::span<const std::size_t> rows) const {
+  constexpr std::size_t window = std::size_t(1) << 18;
   std::vector<NotFinite> found;
-  std::vector<float> values(parameters());
-  for (const std::size_t row : rows) {
-    theta(row, values.data());
-    const auto bad = std::find_if(values.begin(), values.end(), [](float x) { return !std::isfinite(x); });
-    if (bad != values.end())
-      found.push_back({row, tensor_at(format_.layout, std::size_t(bad - values.begin())).name, *bad});
-  }
+  std::vector<float> values(std::min(window, parameters()));
+  for (const std::size_t row : rows)
+    for (std::size_t first = 0; first < parameters(); first += values.size()) {
+      const std::size_t count = std::min(values.size(), parameters() - first);
+      theta(row, first, count, values.data());
+      const auto end = values.begin() + std::ptrdiff_t(count);
+      const auto bad = std::find_if(values.begin(), end, [](float x) { return !std::isfinite(x); });
+      if (bad == end)
+        continue;
+      found.push_back({row, tensor_at(format_.layout, first + std::size_t(bad - values.begin())).name, *bad});
+      break;
+    }
   return found;
 }
 

@@ -17,8 +17,9 @@ public:
   std::size_t parameters() const { return format_.parameters; }
   std::size_t bytes() const; // on disk
 
-  // The V parameters of a network, as floats.
-  void theta(std::size_t row, float *out) const;
+  // The V parameters of a network, as floats; or `count` of them from `first` on.
+  void theta(std::size_t row, float *out) const { theta(row, 0, parameters(), out); }
+  void theta(std::size_t row, std::size_t first, std::size_t count, float *out) const;
 
   bool has_column(std::string_view name) const;
   std::vector<std::int64_t> integers(std::string_view column) const; // throws InputError for another dtype

@@ -16,7 +16,7 @@ struct ZooWriter::State {
   std::map<std::string, std::string> metadata;
   std::unique_ptr<AtomicFile> file;
   std::vector<std::vector<std::byte>> columns; // of the open shard; the last one is the checksum
-  std::vector<bf16> rounded;                   // one network in bf16
+  std::vector<bf16> rounded;                   // a part of a network in bf16
   Json shards = Json::array();
 
   std::size_t row_bytes() const { return format.parameters * size_of(format.dtype); }
@@ -27,6 +27,29 @@ struct ZooWriter::State {
     file = std::make_unique<AtomicFile>(directory / zoo_files::shard(shards.size()));
     columns.assign(format.columns.size() + 1, {});
     rows_in_shard = 0;
+  }
+
+  // The shard's next row is there; `hash` is of its parameters as stored. To it go the column values as stored.
+  void describe(const std::vector<ColumnValue> &values, Hasher &hash) {
+    if (values.size() != format.columns.size())
+      throw Error(directory.string(), ": a row has ", values.size(), " values, expected ", format.columns.size());
+    const auto put = [&](std::size_t c, auto value) {
+      const auto bytes = std::as_bytes(std::span(&value, 1));
+      columns[c].insert(columns[c].end(), bytes.begin(), bytes.end());
+      hash.add(&value, sizeof value);
+    };
+    for (std::size_t c = 0; c < values.size(); ++c)
+      std::visit(
+          [&](auto value) {
+            if (format.columns[c].dtype == Dtype::i64)
+              put(c, std::int64_t(value));
+            else
+              put(c, float(value));
+          },
+          values[c]);
+    put(values.size(), hash.value());
+    if (++rows_in_shard == rows_per_shard)
+      publish_shard();
   }
 
   void publish_shard() {
@@ -87,38 +110,60 @@ void ZooWriter::publish_shard() {
     state_->publish_shard();
 }
 
-void ZooWriter::append(const float *theta, const std::vector<ColumnValue> &values) {
+namespace {
+
+constexpr std::size_t part_bytes = std::size_t(1) << 20; // that are hashed or rounded at a time
+
+} // namespace
+
+void ZooWriter::write(std::size_t row, std::size_t first, std::size_t count, const float *theta) {
   State &s = *state_;
-  if (values.size() != s.format.columns.size())
-    throw Error(s.directory.string(), ": a row has ", values.size(), " values, expected ", s.format.columns.size());
   if (!s.file)
     s.open_shard();
-  const void *stored = theta;
-  if (s.format.dtype == Dtype::bf16) {
-    s.rounded.resize(s.format.parameters);
-    std::transform(theta, theta + s.format.parameters, s.rounded.begin(), [](float x) { return to_bf16(x); });
-    stored = s.rounded.data();
+  const std::size_t size = size_of(s.format.dtype), at = s.data_start + row * s.row_bytes() + first * size;
+  if (row >= s.rows_per_shard || first + count > s.format.parameters)
+    throw Error(s.directory.string(), ": found parameters ", first, " to ", first + count, " of row ", row,
+                ", expected at most ", s.format.parameters, " of ", s.rows_per_shard, " rows");
+  if (s.format.dtype == Dtype::f32)
+    return s.file->write(at, theta, count * size);
+  s.rounded.resize(std::min(count, part_bytes / size));
+  for (std::size_t done = 0; done < count; done += s.rounded.size()) {
+    const std::size_t n = std::min(s.rounded.size(), count - done);
+    std::transform(theta + done, theta + done + n, s.rounded.begin(), [](float x) { return to_bf16(x); });
+    s.file->write(at + done * size, s.rounded.data(), n * size);
   }
-  s.file->write(s.data_start + s.rows_in_shard * s.row_bytes(), stored, s.row_bytes());
-  Hasher hash; // the parameters as stored, then the column values as stored
-  hash.add(stored, s.row_bytes());
-  const auto put = [&](std::size_t c, auto value) {
-    const auto bytes = std::as_bytes(std::span(&value, 1));
-    s.columns[c].insert(s.columns[c].end(), bytes.begin(), bytes.end());
-    hash.add(&value, sizeof value);
-  };
-  for (std::size_t c = 0; c < values.size(); ++c)
-    std::visit(
-        [&](auto value) {
-          if (s.format.columns[c].dtype == Dtype::i64)
-            put(c, std::int64_t(value));
-          else
-            put(c, float(value));
-        },
-        values[c]);
-  put(values.size(), hash.value());
-  if (++s.rows_in_shard == s.rows_per_shard)
-    s.publish_shard();
+}
+
+void ZooWriter::read(std::size_t row, std::size_t first, std::size_t count, float *theta) const {
+  const State &s = *state_;
+  const std::size_t size = size_of(s.format.dtype), at = s.data_start + row * s.row_bytes() + first * size;
+  if (s.format.dtype == Dtype::f32)
+    return s.file->read(at, theta, count * size);
+  std::vector<bf16> half(count);
+  s.file->read(at, half.data(), count * size);
+  std::transform(half.begin(), half.end(), theta, [](bf16 x) { return to_float(x); });
+}
+
+void ZooWriter::append(const float *theta, const std::vector<ColumnValue> &values) {
+  State &s = *state_;
+  write(s.file ? s.rows_in_shard : 0, 0, s.format.parameters, theta);
+  if (s.format.dtype != Dtype::f32)
+    return describe(values);
+  Hasher hash;
+  hash.add(theta, s.row_bytes());
+  s.describe(values, hash);
+}
+
+void ZooWriter::describe(const std::vector<ColumnValue> &values) {
+  State &s = *state_;
+  Hasher hash;
+  std::vector<std::byte> part(std::min(part_bytes, s.row_bytes()));
+  for (std::size_t done = 0; done < s.row_bytes(); done += part.size()) {
+    const std::size_t n = std::min(part.size(), s.row_bytes() - done);
+    s.file->read(s.data_start + s.rows_in_shard * s.row_bytes() + done, part.data(), n);
+    hash.add(part.data(), n);
+  }
+  s.describe(values, hash);
 }
 
 void ZooWriter::finish() {

@@ -19,6 +19,12 @@ public:
   // Adds a network: its V parameters, and a value for every column in the order of the format.
   void append(const float *theta, const std::vector<ColumnValue> &values);
 
+  // The same in parts, so that nobody holds a network: the parameters of rows of the open shard, in any order, what is
+  // there read back, and then, row after row, their values: describe() the row that is to be the shard's next.
+  void write(std::size_t row, std::size_t first, std::size_t count, const float *theta);
+  void read(std::size_t row, std::size_t first, std::size_t count, float *theta) const;
+  void describe(const std::vector<ColumnValue> &values);
+
   // Publishes the open shard, if it holds a row: the next row begins another.
   void publish_shard();
 

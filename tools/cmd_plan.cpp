@@ -48,7 +48,8 @@ void add_plan_command(CLI::App &app, Action &action) {
       const bool cuda = options->device == "cuda";
       if (cuda && !built_with_cuda)
         throw InputError("plan: this build has no CUDA kernels to plan for");
-      const auto plans = plans_of(options->load(), cuda ? Backend::cuda : Backend::cpu);
+      const Backend backend = cuda ? Backend::cuda : Backend::cpu;
+      const auto plans = plans_of(options->load(), backend, options->budget());
       Json all = Json::array();
       std::size_t largest = 0;
       for (const auto &plan : plans) {
@@ -63,7 +64,7 @@ void add_plan_command(CLI::App &app, Action &action) {
         fmt::print("stages run one after another: at most {} of device memory at a time{}\n", text_of_bytes(largest),
                    cuda ? ", and 32.0 MiB of cuBLASLt's workspace" : "");
       for (const auto &plan : plans)
-        check_budget(plan, options->budget());
+        check_budget(plan, backend, options->budget());
     };
   });
 }

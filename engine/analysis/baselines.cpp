@@ -1,11 +1,20 @@
 #include "baselines.h"
 #include "engine/weights/normalizer.h"
+#include "kernels/device/parallel.h"
 #include "kernels/device/philox.h"
 #include <algorithm>
+#include <memory>
 
 namespace theta {
 
 namespace {
+
+constexpr std::size_t window = std::size_t(1) << 18; // of a network's parameters
+
+template <class F> void for_parameters(const ZooReader &zoo, F f) {
+  constexpr double steps_of_a_draw = 50;
+  parallel_for(long(zoo.parameters()), steps_of_a_draw * double(zoo.parameters()), [&](long c) { f(std::size_t(c)); });
+}
 
 std::size_t pick(const std::vector<std::size_t> &rows, std::uint64_t seed, Purpose purpose, std::uint32_t stream,
                  std::uint64_t position) {
@@ -14,62 +23,60 @@ std::size_t pick(const std::vector<std::size_t> &rows, std::uint64_t seed, Purpo
 
 } // namespace
 
+NetworkSet rows_of(const ZooReader &zoo, std::vector<std::size_t> rows) {
+  NetworkSet set{rows.size(), {}, std::move(rows)};
+  set.network = [&zoo, rows = set.source](std::size_t i, float *theta) { zoo.theta(rows[i], theta); };
+  return set;
+}
+
 NetworkSet choose(const ZooReader &zoo, const std::vector<std::size_t> &rows, std::size_t count, std::uint64_t seed,
                   std::uint32_t stream) {
-  NetworkSet set;
-  set.count = std::min(count, rows.size());
-  set.theta.resize(set.count * zoo.parameters());
-  for (std::size_t i = 0; i < set.count; ++i) {
-    set.source.push_back(pick(rows, seed, Purpose::group_choice, stream, i));
-    zoo.theta(set.source.back(), set.theta.data() + i * zoo.parameters());
-  }
-  return set;
+  std::vector<std::size_t> chosen;
+  for (std::size_t i = 0; i < std::min(count, rows.size()); ++i)
+    chosen.push_back(pick(rows, seed, Purpose::group_choice, stream, i));
+  return rows_of(zoo, std::move(chosen));
 }
 
 NetworkSet noisy_copies(const ZooReader &zoo, const std::vector<std::size_t> &rows, std::size_t count, double sigma,
                         std::uint64_t seed, std::uint32_t stream) {
-  const std::size_t v = zoo.parameters();
-  NetworkSet set{.count = count, .theta = std::vector<float>(count * v), .source = {}};
-  for (std::size_t i = 0; i < count; ++i) {
-    float *row = set.theta.data() + i * v;
-    const auto draw = std::uint32_t(stream * count + i);
-    zoo.theta(pick(rows, seed, Purpose::group_choice, stream, i), row);
-    for (std::size_t c = 0; c < v; ++c)
-      row[c] += float(sigma) * normal(seed, Purpose::noise_baseline, draw, c);
-  }
-  return set;
+  return {count, [=, &zoo, &rows](std::size_t i, float *theta) {
+            const auto draw = std::uint32_t(stream * count + i);
+            zoo.theta(pick(rows, seed, Purpose::group_choice, stream, i), theta);
+            for_parameters(
+                zoo, [&](std::size_t c) { theta[c] += float(sigma) * normal(seed, Purpose::noise_baseline, draw, c); });
+          }};
 }
 
 NetworkSet averages(const ZooReader &zoo, const std::vector<std::size_t> &rows, std::size_t count, std::size_t each,
                     std::uint64_t seed) {
-  const std::size_t v = zoo.parameters();
-  NetworkSet set{.count = count, .theta = std::vector<float>(count * v), .source = {}};
-  std::vector<float> row(v);
-  for (std::size_t i = 0; i < count; ++i)
-    for (std::size_t j = 0; j < each; ++j) { // the first `each` of an order of its own: without repetition
-      zoo.theta(pick(rows, seed, Purpose::average_baseline, std::uint32_t(i), j), row.data());
-      for (std::size_t c = 0; c < v; ++c)
-        set.theta[i * v + c] += row[c] / float(each);
-    }
-  return set;
+  return {count, [=, &zoo, &rows](std::size_t i, float *theta) {
+            const std::size_t v = zoo.parameters();
+            std::vector<float> part(std::min(v, window));
+            for (std::size_t first = 0; first < v; first += part.size()) {
+              const std::size_t n = std::min(part.size(), v - first);
+              std::fill_n(theta + first, n, 0.0f);
+              for (std::size_t j = 0; j < each; ++j) { // the first `each` of an order of its own: without repetition
+                zoo.theta(pick(rows, seed, Purpose::average_baseline, std::uint32_t(i), j), first, n, part.data());
+                for (std::size_t c = 0; c < n; ++c)
+                  theta[first + c] += part[c] / float(each);
+              }
+            }
+          }};
 }
 
 NetworkSet gaussians(const ZooReader &zoo, const std::vector<std::size_t> &rows, std::size_t count,
                      std::uint64_t seed) {
-  const std::size_t v = zoo.parameters();
-  const Normalizer fitted = fit_normalizer(NormalizerKind::coordinate, zoo, rows);
-  std::vector<float> first(v);
-  zoo.theta(rows.front(), first.data());
-  NetworkSet set{.count = count, .theta = std::vector<float>(count * v), .source = {}};
-  for (std::size_t i = 0; i < count; ++i)
-    for (std::size_t c = 0; c < v; ++c) {
-      // A coordinate in which all networks agree has std 1 in a normaliser, and 0 here.
-      const bool constant = fitted.std[c] == 1.0f && fitted.mean[c] == first[c];
-      set.theta[i * v + c] =
-          fitted.mean[c] +
-          (constant ? 0 : fitted.std[c] * normal(seed, Purpose::gaussian_baseline, std::uint32_t(i), c));
-    }
-  return set;
+  const auto fitted = std::make_shared<Normalizer>(fit_normalizer(NormalizerKind::coordinate, zoo, rows));
+  return {count, [=, &zoo, first_row = rows.front()](std::size_t i, float *theta) {
+            zoo.theta(first_row, theta);
+            for_parameters(zoo, [&](std::size_t c) {
+              // A coordinate in which all networks agree has std 1 in a normaliser, and 0 here.
+              const bool constant = fitted->std[c] == 1.0f && fitted->mean[c] == theta[c];
+              theta[c] =
+                  fitted->mean[c] +
+                  (constant ? 0 : fitted->std[c] * normal(seed, Purpose::gaussian_baseline, std::uint32_t(i), c));
+            });
+          }};
 }
 
 } // namespace theta

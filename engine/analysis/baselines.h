@@ -1,16 +1,19 @@
 // What any claim of generating networks must beat: copies with noise, averages, and a Gaussian fit of every coordinate.
 #pragma once
 #include "data/zoo_reader.h"
-#include <cstdint>
+#include "engine/zoo/evaluator.h"
 
 namespace theta {
 
-// Rows of networks in host memory, [count, V], and where each comes from (a row of the zoo, or none).
+// Networks, read or made when they are asked for: nobody holds them all. A zoo that they come from must live as long.
 struct NetworkSet {
   std::size_t count = 0;
-  std::vector<float> theta;
-  std::vector<std::size_t> source; // empty: made, not taken
+  NetworkOf network;
+  std::vector<std::size_t> source{}; // rows of the zoo; empty: made, not taken
 };
+
+// Rows of a zoo as they are.
+NetworkSet rows_of(const ZooReader &, std::vector<std::size_t> rows);
 
 // The first `count` of `rows` in a random order drawn from `seed` and `stream`; all of them where there are fewer.
 NetworkSet choose(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, std::uint64_t seed,
@@ -24,7 +27,8 @@ NetworkSet noisy_copies(const ZooReader &, const std::vector<std::size_t> &rows,
 NetworkSet averages(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, std::size_t each,
                     std::uint64_t seed);
 
-// `count` networks: every coordinate from N(mean, variance) of that coordinate over the training networks.
+// `count` networks: every coordinate from N(mean, variance) of that coordinate over the training networks. Holds the
+// two, [V] each.
 NetworkSet gaussians(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, std::uint64_t seed);
 
 } // namespace theta

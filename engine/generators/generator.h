@@ -26,6 +26,8 @@ struct GeneratorTask {
   std::optional<StreamTask> stream; // the zoo's own recipe, where there is one: it could be trained on without end
 };
 
+using EmitPart = std::function<void(std::size_t sample, std::size_t at, std::span<const float> theta)>;
+
 // Named numbers for the journal.
 using Metrics = std::vector<std::pair<std::string, double>>;
 
@@ -45,8 +47,8 @@ struct SampleWork {
   std::filesystem::path file;
   const ZooReader &zoo; // that it has learned: some generators start from its held-out rows
   const std::vector<std::size_t> &held_out;
-  // Is called for samples first, first + 1, ..., first + count − 1: theta [count, V] in host memory.
-  std::function<void(std::size_t first, std::size_t count, std::span<const float> theta)> emit;
+  // Takes parameters at, at + 1, ... of a sample, in host memory. Samples come whole or in parts, in any order.
+  EmitPart emit;
   std::function<void(const std::string &)> warn; // of what it was asked for and has never seen
 };
 
@@ -81,6 +83,9 @@ public:
   // Trains, and writes the file. Continues from work.state if it belongs to work.key, and saves into it. Throws
   // Interrupted when asked to stop.
   virtual void fit(const GeneratorTask &, const FitWork &) const = 0;
+
+  // What its samples will be told, by name.
+  virtual std::vector<std::string> told() const { return {}; }
 
   // Of such a file. Throws InputError as sample does.
   virtual std::vector<Tellable> tellable(const std::filesystem::path &) const { return {}; }

@@ -30,7 +30,7 @@ template <class T>
 template <class E>
 void DitBlock<T>::reserve(MemoryPlan &plan, Tensor<E> &t, const char *what, std::int64_t width,
                           std::int64_t rows) const {
-  t = plan.reserve<E>(name_ + what, MemoryClass::activations, {rows, width}, "fit.transformer.batch");
+  t = plan.reserve<E>(name_ + what, MemoryClass::activations, {rows, width}, "batch");
 }
 
 template <class T> void DitBlock<T>::plan_forward(MemoryPlan &plan, const std::string &name, int batch, Mode mode) {

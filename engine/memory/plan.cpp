@@ -28,6 +28,8 @@ std::size_t MemoryPlan::add(std::string name, MemoryClass kind, Shape shape, Dty
       throw InputError("plan ", name_, ": '", name, "' of shape ", text_of(shape), " is larger than any memory");
     bytes *= std::size_t(side);
   }
+  if (hint == "batch")
+    hint = batch_;
   const bool from_the_start = kind != MemoryClass::activations && kind != MemoryClass::workspace;
   entries_.push_back({std::move(name), kind, std::move(shape), dtype, std::move(hint), bytes,
                       from_the_start ? 0 : clock_, std::numeric_limits<int>::max(), 0,
@@ -138,20 +140,24 @@ std::string table_of(const MemoryPlan &plan) {
   return out;
 }
 
-void check_budget(const MemoryPlan &plan, std::optional<std::size_t> budget) {
-  const std::size_t bytes = plan.device_bytes() + plan.bytes_beside();
-  if (!budget || bytes <= *budget)
-    return;
+std::vector<const MemoryPlan::Entry *> largest_of(const MemoryPlan &plan, std::size_t count) {
   std::vector<const MemoryPlan::Entry *> largest;
   for (const auto &entry : plan.entries())
     if (!entry.on_host())
       largest.push_back(&entry);
   std::stable_sort(largest.begin(), largest.end(), [](const auto *a, const auto *b) { return a->bytes > b->bytes; });
+  largest.resize(std::min(count, largest.size()));
+  return largest;
+}
+
+void check_budget(const MemoryPlan &plan, Backend backend, Budget budget) {
+  const std::size_t bytes = plan.bytes_on(backend);
+  if (!budget || bytes <= *budget)
+    return;
   std::string what;
-  for (std::size_t i = 0; i < std::min<std::size_t>(3, largest.size()); ++i)
-    what += fmt::format("{}{} {} ({}{})", i ? ", " : "", largest[i]->name, text_of(largest[i]->shape),
-                        text_of_bytes(largest[i]->bytes),
-                        largest[i]->hint.empty() ? "" : "; smaller with less " + largest[i]->hint);
+  for (const auto *entry : largest_of(plan, 3))
+    what += fmt::format("{}{} {} ({}{})", what.empty() ? "" : ", ", entry->name, text_of(entry->shape),
+                        text_of_bytes(entry->bytes), entry->hint.empty() ? "" : "; smaller with less " + entry->hint);
   throw InputError("plan ", plan.name(), " needs ", text_of_bytes(bytes),
                    plan.bytes_beside() > 0 ? " with what lives beside it" : "", ", more than the budget of ",
                    text_of_bytes(*budget), ". Largest: ", what);

@@ -11,6 +11,7 @@
 #include "data/dtype.h"
 #include "data/safetensors.h"
 #include "kernels/device/bf16.h"
+#include "kernels/device/device.h"
 #include "tensor.h"
 #include <optional>
 #include <string>
@@ -31,7 +32,7 @@ public:
     MemoryClass kind;
     Shape shape;
     Dtype dtype;
-    std::string hint;                  // what would make it smaller, e.g. "fit.autoencoder.batch"
+    std::string hint;                  // settings that make it smaller, e.g. "fit.autoencoder.batch, fit.latent"
     std::size_t bytes;                 // without padding
     int born, died;                    // ticks of the rehearsal: alive in [born, died)
     std::size_t offset = 0;            // from place(), within the device's or the host's block
@@ -41,8 +42,10 @@ public:
 
   static constexpr std::size_t alignment = 256;
 
-  // `name` says what the work is: "zoo", "fit.autoencoder", ...
-  explicit MemoryPlan(std::string name) : name_(std::move(name)) {}
+  // `name` says what the work is: "zoo", "fit.autoencoder", ...; `batch`, which setting is its batch: layers, which
+  // serve many stages, give "batch" as their hint.
+  explicit MemoryPlan(std::string name, std::string batch = "batch")
+      : name_(std::move(name)), batch_(std::move(batch)) {}
 
   // A tensor that lives from now (see above) until release(), or to the end. Throws InputError where the bytes
   // overflow.
@@ -63,6 +66,11 @@ public:
   // Another plan that is in memory while this one is: its bytes count against the budget too.
   void lives_beside(const MemoryPlan &other) { beside_ += other.device_bytes_; }
 
+  // What a budget counts: the device's bytes, those of plans beside it, and on the cpu those of the staging too.
+  std::size_t bytes_on(Backend backend) const {
+    return device_bytes_ + beside_ + (backend == Backend::cpu ? host_bytes_ : 0);
+  }
+
   const std::string &name() const { return name_; }
   bool is_placed() const { return placed_; }
   const std::vector<Entry> &entries() const { return entries_; }
@@ -75,12 +83,13 @@ public:
   std::size_t bytes_beside() const { return beside_; }
   // Sum over the entries of a class, without sharing.
   std::size_t bytes_of(MemoryClass) const;
+  const std::string &batch() const { return batch_; }
 
 private:
   std::size_t add(std::string name, MemoryClass, Shape, Dtype, std::string hint);
   void end(std::size_t entry);
   std::size_t place_block(bool host);
-  std::string name_;
+  std::string name_, batch_;
   std::vector<Entry> entries_;
   int clock_ = 0;
   bool placed_ = false;
@@ -95,8 +104,24 @@ std::size_t parse_bytes(const std::string &text);
 // The plan as a table for people, and its totals per class.
 std::string table_of(const MemoryPlan &);
 
-// Throws InputError when the plan's device block exceeds `budget`, naming its three largest entries and what would
-// shrink them. No budget: nothing is refused.
-void check_budget(const MemoryPlan &, std::optional<std::size_t> budget);
+// The entries that take most of the device, the largest first.
+std::vector<const MemoryPlan::Entry *> largest_of(const MemoryPlan &, std::size_t count);
+
+// Throws InputError when the plan's bytes on the backend exceed `budget`, naming its three largest entries and what
+// would shrink them. No budget: nothing is refused.
+using Budget = std::optional<std::size_t>;
+void check_budget(const MemoryPlan &, Backend, Budget);
+
+// The most of `wanted` things, one at least, whose bytes are within the budget; bytes_of(n) is what n of them take.
+template <class F> int most_within(Budget budget, int wanted, F bytes_of) {
+  if (!budget || bytes_of(wanted) <= *budget)
+    return wanted;
+  int most = 1;
+  for (int beyond = wanted; beyond - most > 1;) {
+    const int middle = most + (beyond - most) / 2;
+    (bytes_of(middle) <= *budget ? most : beyond) = middle;
+  }
+  return most;
+}
 
 } // namespace theta

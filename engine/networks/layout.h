@@ -35,6 +35,7 @@ public:
   std::vector<float> spread(const std::vector<float> &values) const;
   std::size_t packed_size() const;
 
+  double bound(std::size_t tensor) const { return starts_[tensor].bound; } // of places()[tensor]
   // Per coordinate: the bound of its draw, and its constant.
   std::vector<float> bounds() const;
   std::vector<float> constants() const;

@@ -62,21 +62,47 @@ GeneratorTask generator_task(const Config &c, const DatasetSizes &sizes, Backend
   return task;
 }
 
-std::vector<MemoryPlan> plans_of(const Config &c, Backend backend) {
+MemoryPlan plan_of_scores(Evaluator &evaluator, Tensor<float> &staging) {
+  MemoryPlan plan("sample.scores", "eval.wave");
+  staging = plan.reserve<float>("sample.staging", MemoryClass::staging, {std::int64_t(evaluator.parameters())});
+  evaluator.plan(plan);
+  plan.place();
+  return plan;
+}
+
+Evaluator sample_evaluator(const NetworkShape &shape, std::size_t images, const EvalConfig &c, Backend backend,
+                           Budget budget) {
+  const auto of = [&](int wave) {
+    return Evaluator(shape, images, wave, backend, exact_evaluator_for(backend, shape));
+  };
+  return of(most_within(budget, c.wave, [&](int wave) {
+    Evaluator evaluator = of(wave);
+    Tensor<float> staging;
+    return plan_of_scores(evaluator, staging).bytes_on(backend);
+  }));
+}
+
+std::vector<MemoryPlan> plans_of(const Config &c, Backend backend, Budget budget) {
+  return plans_of(c, source_of(c, dataset_sizes(c.data.options())), backend, budget);
+}
+
+std::vector<MemoryPlan> plans_of(const Config &c, const Source &source, Backend backend, Budget budget) {
   const DatasetSizes sizes = dataset_sizes(c.data.options());
-  const Source source = source_of(c, sizes);
   std::vector<MemoryPlan> all;
   if (c.zoo.from.empty())
-    all.push_back(ZooTrainer(task_of(c), sizes, backend).plan());
+    all.push_back(ZooTrainer(task_of(c), sizes, backend, budget).plan());
   for (auto &plan : c.generators.chosen().plans(generator_task(c, sizes, backend, source.facts, source.training)))
     all.push_back(std::move(plan));
   if (source.network) {
+    Evaluator evaluator = sample_evaluator(*source.network, sizes.test, c.eval, backend, budget);
+    Tensor<float> staging;
+    all.push_back(plan_of_scores(evaluator, staging));
     const std::size_t references = std::min({std::size_t(c.eval.references), source.training, source.held_out});
     const std::size_t images = c.eval.part == "test" ? sizes.test : sizes.validation;
     if (images == 0)
       throw InputError("eval.part: found ", c.eval.part, ", which holds no image");
     all.push_back(NoveltyJudge(*source.network, images, c.eval.wave, references, std::size_t(c.eval.networks), backend,
-                               c.eval.distance)
+                               c.eval.distance, budget)
                       .plan());
   }
   return all;

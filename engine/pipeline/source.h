@@ -24,7 +24,14 @@ Source source_of(const Config &, const DatasetSizes &);
 ZooTask task_of(const Config &); // without the places of its files
 GeneratorTask generator_task(const Config &, const DatasetSizes &, Backend, NetworkFacts, std::size_t training);
 
-// The memory plans of every stage, from the configuration and the headers of the data files alone.
-std::vector<MemoryPlan> plans_of(const Config &, Backend);
+// The memory plans of every stage, from the configuration and the headers of the data files alone. Stages that go
+// through many networks take as many at a time as the budget holds.
+std::vector<MemoryPlan> plans_of(const Config &, Backend, Budget = {});
+// The same for networks as `source` says.
+std::vector<MemoryPlan> plans_of(const Config &, const Source &, Backend, Budget);
+
+// Scores samples before they are written.
+Evaluator sample_evaluator(const NetworkShape &, std::size_t images, const EvalConfig &, Backend, Budget);
+MemoryPlan plan_of_scores(Evaluator &, Tensor<float> &staging); // [V], in host memory
 
 } // namespace theta

@@ -50,8 +50,8 @@ Run checked(Run run) {
     for (const auto &facts : devices())
       if (facts.device == run.device)
         run.memory_budget = facts.memory;
-  for (const auto &plan : plans_of(run.config, run.device.backend))
-    check_budget(plan, run.memory_budget);
+  for (const auto &plan : plans_of(run.config, run.device.backend, run.memory_budget))
+    check_budget(plan, run.device.backend, run.memory_budget);
   return run;
 }
 
@@ -185,7 +185,7 @@ void Stages::zoo() {
   const Dataset &d = data();
   ZooTask task = task_of(run_.config);
   task.directory = zoo_path(), task.facts = facts_of(key, "trained"), task.key = key;
-  ZooTrainer trainer(std::move(task), sizes_of(d), run_.device.backend);
+  ZooTrainer trainer(std::move(task), sizes_of(d), run_.device.backend, run_.memory_budget);
   trainer.run(run_.device, d, journal_);
 }
 
@@ -228,7 +228,9 @@ void Stages::fit() {
 Metrics Stages::worth(const std::vector<float> &theta, std::size_t networks) {
   if (!network_)
     return {};
-  const Scores scores = score(theta, networks);
+  const std::size_t v = theta.size() / networks;
+  const Scores scores =
+      score(v, {networks, [&](std::size_t i, float *to) { std::copy_n(theta.data() + i * v, v, to); }}).first;
   const double accuracy = summarise(scores.accuracy).mean, loss = summarise(scores.loss).mean;
   journal_.line(fmt::format("fit: {} samples of the generator of the moment: mean test accuracy {:.2f} %", networks,
                             100 * accuracy));
@@ -241,31 +243,34 @@ void Stages::sample() {
     return journal_.line("sample: done before, skipped");
   const Config &c = run_.config;
   check_zoo("sample"), check_generator("sample");
-  std::vector<float> samples;
   const ZooReader zoo(zoo_path());
   const Split split = split_of(zoo);
-  const auto task = generator_task(c, sizes_of(data()), run_.device.backend,
-                                   network_facts(zoo.format(), zoo_path().string()), split.training.size());
+  const NetworkFacts facts = network_facts(zoo.format(), zoo_path().string());
+  const auto task = generator_task(c, sizes_of(data()), run_.device.backend, facts, split.training.size());
+  // Written as they are made; what the columns say of them is known afterwards.
+  const std::size_t count = std::size_t(c.sample.count), v = facts.parameters();
+  ZooFormat format{facts.layout, v, Dtype::f32, {{"sample", Dtype::i64}}, facts_of(key, "generated")};
+  for (const std::string &name : c.generators.chosen().told())
+    format.columns.push_back({"told_" + name, Dtype::f32});
+  if (network_)
+    format.columns.push_back({"test_loss", Dtype::f32}), format.columns.push_back({"test_accuracy", Dtype::f32});
+  ZooWriter writer(samples_path(), format, count);
   const Sampled made = [&] {
-    Progress progress(journal_, "sample", "networks", c.sample.count);
+    Progress progress(journal_, "sample", "networks", double(count));
+    std::size_t parameters = 0;
     return c.generators.chosen().sample(task, {run_.device, generator_path(), zoo, split.held_out,
-                                               [&](std::size_t first, std::size_t count, std::span<const float> theta) {
-                                                 samples.insert(samples.end(), theta.begin(), theta.end());
-                                                 progress.update(double(first + count));
+                                               [&](std::size_t i, std::size_t at, std::span<const float> theta) {
+                                                 writer.write(i, at, theta.size(), theta.data());
+                                                 progress.update(double(parameters += theta.size()) / double(v));
                                                },
                                                [&](const std::string &what) { journal_.line(what); }});
   }();
   const PromptTable &table = made.told;
-  ZooFormat format{
-      made.networks.layout, made.networks.parameters, Dtype::f32, {{"sample", Dtype::i64}}, facts_of(key, "generated")};
-  for (const Prompt &prompt : table.prompts)
-    format.columns.push_back({"told_" + prompt.name, Dtype::f32});
   Scores scores;
   std::string accuracy = "not scored";
   if (network_) {
-    format.columns.push_back({"test_loss", Dtype::f32}), format.columns.push_back({"test_accuracy", Dtype::f32});
-    scores = score(samples, std::size_t(c.sample.count));
-    const auto broken = broken_networks(samples, scores.loss);
+    std::vector<char> broken;
+    std::tie(scores, broken) = score(v, {count, [&](std::size_t i, float *theta) { writer.read(i, 0, v, theta); }});
     std::vector<float> sound;
     for (std::size_t i = 0; i < broken.size(); ++i)
       if (!broken[i])
@@ -274,14 +279,13 @@ void Stages::sample() {
     if (sound.size() < broken.size())
       accuracy += fmt::format(", {} broken", broken.size() - sound.size());
   }
-  ZooWriter writer(samples_path(), format, std::size_t(1) << 40);
-  for (std::size_t i = 0; i < std::size_t(c.sample.count); ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     std::vector<ColumnValue> values{std::int64_t(i)};
     for (std::size_t k = 0; k < table.prompts.size(); ++k)
       values.emplace_back(double(table.value(k, i)));
     if (network_)
       values.insert(values.end(), {double(scores.loss[i]), double(scores.accuracy[i])});
-    writer.append(samples.data() + i * format.parameters, values);
+    writer.describe(values);
   }
   if (made.can_be_told && network_) {
     const PromptReport told = prompt_report(table, zoo, scores.loss, scores.accuracy);
@@ -293,23 +297,23 @@ void Stages::sample() {
   journal_.line(fmt::format("sample: {} networks, {}, in {}", c.sample.count, accuracy, samples_path().string()));
 }
 
-// Losses and accuracies of networks in host memory on the test part.
-Scores Stages::score(const std::vector<float> &theta, std::size_t networks) {
-  if (const std::size_t v = layout_of(network("sample")).size(); theta.size() != networks * v)
-    throw InputError("sample: ", generator_path().string(), " generates networks of ", theta.size() / networks,
+// Losses and accuracies of networks on the test part, and which of them are broken.
+std::pair<Scores, std::vector<char>> Stages::score(std::size_t parameters, const NetworkSet &networks) {
+  const NetworkShape &shape = network("sample");
+  if (const std::size_t v = layout_of(shape).size(); parameters != v)
+    throw InputError("sample: ", generator_path().string(), " generates networks of ", parameters,
                      " parameters, expected ", v, ", as the configuration has; `theta fit` makes another");
   const Dataset &d = data();
-  MemoryPlan plan("sample.scores");
-  const NetworkShape &shape = network("sample");
   const Backend backend = run_.device.backend;
-  Evaluator evaluator(shape, d.test.size(), run_.config.eval.wave, backend, exact_evaluator_for(backend, shape));
-  evaluator.plan(plan);
-  plan.place();
-  check_budget(plan, run_.memory_budget);
+  Evaluator evaluator = sample_evaluator(shape, d.test.size(), run_.config.eval, backend, run_.memory_budget);
+  Tensor<float> staging;
+  const MemoryPlan plan = plan_of_scores(evaluator, staging);
   Stream stream(run_.device);
   const Arena arena(run_.device, plan);
   evaluator.upload(stream, d, d.test);
-  return evaluator.score_all(stream, theta.data(), networks);
+  std::vector<char> broken;
+  Scores scores = evaluator.score_all(stream, networks.count, networks.network, staging, &broken);
+  return {std::move(scores), std::move(broken)};
 }
 
 void Stages::eval() {
@@ -335,7 +339,8 @@ void Stages::eval() {
   const Dataset &d = data();
   const Images &part = e.part == "test" ? d.test : d.validation;
   const std::size_t group = std::size_t(e.networks);
-  NoveltyJudge judge(shape, part.size(), e.wave, references, group, run_.device.backend, e.distance);
+  NoveltyJudge judge(shape, part.size(), e.wave, references, group, run_.device.backend, e.distance,
+                     run_.memory_budget);
   judge.start(run_.device, d, part, choose(zoo, split.training, references, c.seed, 0),
               choose(zoo, split.held_out, references, c.seed, 1));
 

@@ -3,10 +3,10 @@
 #pragma once
 #include "config.h"
 #include "data/dataset.h"
+#include "engine/analysis/baselines.h"
 #include "engine/memory/plan.h"
 #include "engine/training/folder_lock.h"
 #include "engine/training/journal.h"
-#include "engine/zoo/evaluator.h"
 
 namespace theta {
 
@@ -45,7 +45,7 @@ private:
   std::string sample_key();
   std::string eval_key();
   Metrics worth(const std::vector<float> &theta, std::size_t networks);
-  Scores score(const std::vector<float> &theta, std::size_t networks);
+  std::pair<Scores, std::vector<char>> score(std::size_t parameters, const NetworkSet &);
   const Dataset &data();
   void check_made(const char *stage, const std::filesystem::path &what, bool same, const std::string &found,
                   const std::string &expected, const char *again) const;

@@ -4,10 +4,10 @@
 
 namespace theta {
 
-void Trainable::plan(MemoryPlan &plan) {
+void Trainable::plan(MemoryPlan &plan, const std::string &hint) {
   const auto n = std::int64_t(parameters_->size()), b = std::int64_t(std::max<std::size_t>(1, buffers_->size()));
   const auto reserve = [&](const char *what, MemoryClass kind, std::int64_t size) {
-    return plan.reserve<float>(name_ + "." + what, kind, {size}, "width, channels or latent");
+    return plan.reserve<float>(name_ + "." + what, kind, {size}, hint);
   };
   value_ = reserve("value", MemoryClass::weights, n);
   buffer_ = reserve("buffer", MemoryClass::weights, b);
@@ -17,7 +17,7 @@ void Trainable::plan(MemoryPlan &plan) {
   if (keep_ema_)
     ema_ = reserve("ema", MemoryClass::optimizer, n);
   if (keep_narrow_)
-    narrow_ = plan.reserve<bf16>(name_ + ".narrow", MemoryClass::weights, {n}, "width, channels or latent");
+    narrow_ = plan.reserve<bf16>(name_ + ".narrow", MemoryClass::weights, {n}, hint);
   norm_ = reserve("norm", MemoryClass::workspace, 1);
   partials_ = reserve("partials", MemoryClass::workspace, std::int64_t(partial_sums));
 }

@@ -21,7 +21,8 @@ public:
       : name_(std::move(name)), parameters_(&parameters), buffers_(&buffers), keep_ema_(keep_ema),
         keep_narrow_(keep_narrow), early_(std::move(early)) {}
 
-  void plan(MemoryPlan &);
+  // `hint`: the settings that make the model smaller.
+  void plan(MemoryPlan &, const std::string &hint = "");
 
   // Fresh initial values (PyTorch's defaults) of stream `stream`; moments zero.
   void initialise(Stream &, std::uint64_t seed, std::uint32_t stream);

@@ -1,6 +1,7 @@
 #include "normalizer.h"
 #include "engine/networks/layout.h"
 #include "kernels/device/names.h"
+#include <algorithm>
 #include <cmath>
 
 namespace theta {
@@ -16,19 +17,24 @@ const char *name_of(NormalizerKind kind) { return normalizer_names[std::size_t(k
 
 namespace {
 
-// Averages values over each tensor, or over all, in place.
-void average(std::vector<double> &values, NormalizerKind kind, std::vector<TensorPlace> layout) {
-  if (kind == NormalizerKind::coordinate)
-    return;
-  if (kind == NormalizerKind::global)
-    layout = {{"all", {std::int64_t(values.size())}, 0}};
-  for (const auto &place : layout) {
-    const std::size_t n = elements_of(place);
-    double sum = 0;
-    for (std::size_t i = place.offset; i < place.offset + n; ++i)
-      sum += values[i];
-    for (std::size_t i = place.offset; i < place.offset + n; ++i)
-      values[i] = sum / double(n);
+constexpr std::size_t window = std::size_t(1) << 18; // of the networks' parameters
+
+// f(coordinate, the average of value(row, coordinate's parameter) over the rows), in double, window after window.
+template <class V, class F>
+void averages_over(const ZooReader &zoo, const std::vector<std::size_t> &rows, V value, F f) {
+  const std::size_t v = zoo.parameters();
+  std::vector<float> part(std::min(v, window));
+  std::vector<double> sum(part.size());
+  for (std::size_t first = 0; first < v; first += part.size()) {
+    const std::size_t n = std::min(part.size(), v - first);
+    std::fill(sum.begin(), sum.end(), 0.0);
+    for (const std::size_t row : rows) {
+      zoo.theta(row, first, n, part.data());
+      for (std::size_t i = 0; i < n; ++i)
+        sum[i] += value(first + i, part[i]) / double(rows.size());
+    }
+    for (std::size_t i = 0; i < n; ++i)
+      f(first + i, sum[i]);
   }
 }
 
@@ -36,24 +42,56 @@ void average(std::vector<double> &values, NormalizerKind kind, std::vector<Tenso
 
 Normalizer fit_normalizer(NormalizerKind kind, const ZooReader &zoo, const std::vector<std::size_t> &rows) {
   const std::size_t v = zoo.parameters();
-  std::vector<double> mean(v), variance(v);
-  std::vector<float> row(v);
-  const auto &layout = zoo.format().layout;
-  for (const std::size_t r : rows) {
-    zoo.theta(r, row.data());
-    for (std::size_t i = 0; i < v; ++i)
-      mean[i] += row[i] / double(rows.size());
+  Normalizer fitted{std::vector<float>(v), std::vector<float>(v)};
+  const auto deviation = [](double variance) { return variance > 0 ? float(std::sqrt(variance)) : 1.0f; };
+  if (kind == NormalizerKind::coordinate) {
+    // In two passes over each window, so that no mean in double is kept.
+    std::vector<float> part(std::min(v, window));
+    for (std::size_t first = 0; first < v; first += part.size()) {
+      const std::size_t n = std::min(part.size(), v - first);
+      std::vector<double> mean(n), variance(n);
+      for (const bool is_second : {false, true})
+        for (const std::size_t row : rows) {
+          zoo.theta(row, first, n, part.data());
+          for (std::size_t i = 0; i < n; ++i)
+            (is_second ? variance : mean)[i] +=
+                (is_second ? (part[i] - mean[i]) * (part[i] - mean[i]) : double(part[i])) / double(rows.size());
+        }
+      for (std::size_t i = 0; i < n; ++i)
+        fitted.mean[first + i] = float(mean[i]), fitted.std[first + i] = deviation(variance[i]);
+    }
+    return fitted;
   }
-  average(mean, kind, layout);
-  for (const std::size_t r : rows) {
-    zoo.theta(r, row.data());
-    for (std::size_t i = 0; i < v; ++i)
-      variance[i] += (row[i] - mean[i]) * (row[i] - mean[i]) / double(rows.size());
-  }
-  average(variance, kind, layout);
-  Normalizer fitted{{mean.begin(), mean.end()}, std::vector<float>(v)};
-  for (std::size_t i = 0; i < v; ++i)
-    fitted.std[i] = variance[i] > 0 ? float(std::sqrt(variance[i])) : 1.0f;
+  auto layout = zoo.format().layout;
+  if (kind == NormalizerKind::global)
+    layout = {{"all", {std::int64_t(v)}, 0}};
+  std::vector<double> mean(layout.size()), variance(layout.size());
+  auto tensor_of = [&, at = std::size_t(0)](std::size_t i) mutable {
+    if (i < layout[at].offset)
+      at = 0;
+    while (i >= layout[at].offset + elements_of(layout[at]))
+      ++at;
+    return at;
+  };
+  const auto average = [&](std::vector<double> &of) {
+    for (std::size_t t = 0; t < layout.size(); ++t)
+      of[t] /= double(elements_of(layout[t]));
+  };
+  averages_over(
+      zoo, rows, [](std::size_t, float x) { return double(x); },
+      [&, tensor_of](std::size_t i, double value) mutable { mean[tensor_of(i)] += value; });
+  average(mean);
+  averages_over(
+      zoo, rows,
+      [&, tensor_of](std::size_t i, float x) mutable {
+        const double d = x - mean[tensor_of(i)];
+        return d * d;
+      },
+      [&, tensor_of](std::size_t i, double value) mutable { variance[tensor_of(i)] += value; });
+  average(variance);
+  for (std::size_t t = 0; t < layout.size(); ++t)
+    for (std::size_t i = layout[t].offset; i < layout[t].offset + elements_of(layout[t]); ++i)
+      fitted.mean[i] = float(mean[t]), fitted.std[i] = deviation(variance[t]);
   return fitted;
 }
 

@@ -9,15 +9,8 @@
 
 namespace theta {
 
-std::vector<char> broken_networks(const std::vector<float> &theta, const std::vector<float> &loss) {
-  std::vector<char> broken;
-  const std::size_t v = theta.size() / std::max<std::size_t>(1, loss.size());
-  for (std::size_t i = 0; i < loss.size(); ++i) {
-    const auto first = theta.begin() + std::ptrdiff_t(i * v);
-    broken.push_back(!std::isfinite(loss[i]) ||
-                     !std::all_of(first, first + std::ptrdiff_t(v), [](float x) { return std::isfinite(x); }));
-  }
-  return broken;
+bool all_finite(std::span<const float> values) {
+  return std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); });
 }
 
 Evaluator::Evaluator(const NetworkShape &shape, std::size_t images, int wave, Backend backend, TrainerKind kind)
@@ -52,7 +45,7 @@ void Evaluator::plan(MemoryPlan &plan) {
     bytes_ = reserve_bytes();
     plan.release(bytes_);
   }
-  theta_ = plan.reserve<float>("eval.theta", MemoryClass::weights, {wave_, std::int64_t(parameters_)}, "eval.wave");
+  theta_ = plan.reserve<float>("eval.theta", MemoryClass::activations, {wave_, std::int64_t(parameters_)}, "eval.wave");
   loss_ = plan.reserve<float>("eval.loss", MemoryClass::workspace, {wave_});
   if (n > 0) {
     wrong_ = plan.reserve<std::uint32_t>("eval.wrong", MemoryClass::workspace, {wave_, std::int64_t(words())});
@@ -121,15 +114,30 @@ void Evaluator::score(Stream &s, int networks, Scores &scores, const std::vector
     scores.accuracy.push_back(1 - float(mistakes) / float(images_));
 }
 
-Scores Evaluator::score_all(Stream &s, const float *host_theta, std::size_t networks) {
+Scores Evaluator::score_all(Stream &s, std::size_t networks, const NetworkOf &network, float *staging,
+                            std::vector<char> *broken) {
   Scores scores;
-  const std::size_t v = parameters_;
   for (std::size_t first = 0; first < networks; first += std::size_t(wave_)) {
     const std::size_t count = std::min(std::size_t(wave_), networks - first);
-    copy(s, theta_, host_theta + first * v, count * v * sizeof(float));
+    for (std::size_t i = 0; i < count; ++i) {
+      network(first + i, staging);
+      if (broken)
+        broken->push_back(!all_finite({staging, parameters_}));
+      copy(s, theta_ + i * parameters_, staging, parameters_ * sizeof(float));
+      s.synchronize();
+    }
     score(s, int(count), scores);
   }
+  for (std::size_t i = 0; broken && i < networks; ++i)
+    (*broken)[i] |= !std::isfinite(scores.loss[i]);
   return scores;
+}
+
+Scores Evaluator::score_all(Stream &s, const float *host_theta, std::size_t networks) {
+  std::vector<float> staging(parameters_);
+  return score_all(
+      s, networks, [&](std::size_t i, float *theta) { std::copy_n(host_theta + i * parameters_, parameters_, theta); },
+      staging.data());
 }
 
 } // namespace theta

@@ -5,6 +5,8 @@
 #include "engine/networks/layered.h"
 #include "examples.h"
 #include "trainer_kind.h"
+#include <functional>
+#include <span>
 
 namespace theta {
 
@@ -13,8 +15,11 @@ struct Scores {
   std::vector<std::uint32_t> wrong;  // [networks, words] bit masks (kernels/operations/counting.h)
 };
 
-// Of networks [networks, V] and their losses: 1 where a weight is not finite, or the loss (then a logit is not).
-std::vector<char> broken_networks(const std::vector<float> &theta, const std::vector<float> &loss);
+// Writes the V parameters of network i into host memory.
+using NetworkOf = std::function<void(std::size_t i, float *theta)>;
+
+// Whether all are finite.
+bool all_finite(std::span<const float>);
 
 class Evaluator {
 public:
@@ -24,12 +29,14 @@ public:
   Evaluator(const NetworkShape &, std::size_t images, int wave, Backend, TrainerKind);
 
   void plan(MemoryPlan &);
+  void plan_done(MemoryPlan &plan) { plan.release(theta_); } // its networks make room for what follows
   // The images of `part` onto the device; uses bytes of the plan alone.
   void upload(Stream &, const Dataset &, const Images &part);
   // What fields are judged by; it must live as long as they are.
   void look_at(const Examples &examples) { examples_ = examples; }
 
   int wave() const { return wave_; }
+  std::size_t parameters() const { return parameters_; } // V
   std::size_t words() const;
 
   // Where the networks to score are put: [wave, V] on the device.
@@ -38,7 +45,11 @@ public:
   // differ from the shape's; `signals` of fields. Throws InputError where activations cannot differ.
   void score(Stream &, int networks, Scores &scores, const std::vector<Activation> &activations = {},
              const std::vector<std::uint32_t> &signals = {});
-  // Scores `networks` networks in host memory, [networks, V], in waves.
+  // Scores `networks` networks in waves, each read through `staging`, [V] in host memory. The networks that are broken
+  // are marked, if `broken` is given: those with a weight, or a loss (then a logit), that is not finite.
+  Scores score_all(Stream &, std::size_t networks, const NetworkOf &, float *staging,
+                   std::vector<char> *broken = nullptr);
+  // The same for networks in host memory, [networks, V].
   Scores score_all(Stream &, const float *host_theta, std::size_t networks);
 
 private:

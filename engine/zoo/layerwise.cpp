@@ -1,6 +1,5 @@
 #include "layerwise.h"
 #include "engine/networks/kind.h"
-#include "kernels/device/bf16.h"
 #include "kernels/operations/gather.h"
 #include "kernels/operations/reduce.h"
 #include "kernels/operations/softmax_cross_entropy.h"
@@ -21,22 +20,26 @@ std::shared_ptr<LayeredNetworks<float>> layered_of(NetworkShape shape, Activatio
 
 } // namespace
 
-Layerwise::Layerwise(const ZooRecipe &recipe, const NetworkShape &shape)
-    : recipe_(recipe), each_(choice_of(recipe, 0, 0).recipe), networks_(layered_of(shape, each_.act)) {
-  const auto only_one = [](const char *key, bool one) {
+std::string Layerwise::beyond(const ZooRecipe &recipe) {
+  for (const auto &[key, one] : {std::pair{"zoo.optimizer", recipe.optimizer.size() == 1},
+                                 {"network.activation", recipe.activation.size() == 1},
+                                 {"zoo.lr", recipe.lr.is_fixed()},
+                                 {"zoo.momentum", recipe.momentum.is_fixed()},
+                                 {"zoo.weight_decay", recipe.weight_decay.is_fixed()}})
     if (!one)
-      throw InputError(key, ": found several values, expected one: the layerwise trainer gives every run the same");
-  };
-  only_one("zoo.optimizer", recipe.optimizer.size() == 1);
-  only_one("network.activation", recipe.activation.size() == 1);
-  only_one("zoo.lr", recipe.lr.is_fixed());
-  only_one("zoo.momentum", recipe.momentum.is_fixed());
-  only_one("zoo.weight_decay", recipe.weight_decay.is_fixed());
+      return text(key, ": found several values, expected one: the layerwise trainer gives every run the same");
   for (const auto &[key, choice] : {std::pair{"zoo.label_smoothing", &recipe.label_smoothing},
                                     {"zoo.label_noise", &recipe.label_noise},
                                     {"zoo.dropout", &recipe.dropout}})
     if (!choice->is_fixed() || choice->values[0] != 0)
-      throw InputError(key, ": the layerwise trainer has none, expected 0");
+      return text(key, ": the layerwise trainer has none, expected 0");
+  return "";
+}
+
+Layerwise::Layerwise(const ZooRecipe &recipe, const NetworkShape &shape)
+    : recipe_(recipe), each_(choice_of(recipe, 0, 0).recipe), networks_(layered_of(shape, each_.act)) {
+  if (const std::string wrong = beyond(recipe); !wrong.empty())
+    throw InputError(wrong);
 }
 
 void Layerwise::plan(MemoryPlan &plan, int networks) {
@@ -45,7 +48,7 @@ void Layerwise::plan(MemoryPlan &plan, int networks) {
                                   "zoo.wave");
   largest_ = plan.reserve<float>("zoo.largest", MemoryClass::workspace, {n});
   x_ = plan.reserve<float>("zoo.x", MemoryClass::activations, {n, b, inputs_of(networks_->shape())},
-                           "zoo.wave or zoo.batch");
+                           "zoo.wave, zoo.batch");
   label_ = plan.reserve<std::uint8_t>("zoo.batch_labels", MemoryClass::activations, {n, b});
   row_loss_ = plan.reserve<float>("zoo.row_loss", MemoryClass::activations, {n, b});
   networks_->plan(plan, true, networks, recipe_.batch);
@@ -78,7 +81,8 @@ void Layerwise::update(Stream &s, const TrainingRuns<float> &runs, long step) co
 }
 
 // Makes rows of the networks whose checkpoint is due after `step` updates, and notices divergence.
-void Layerwise::record(Stream &s, const TrainingRuns<float> &runs, const std::vector<std::int32_t> &due, long step) {
+void Layerwise::record(Stream &s, const TrainingRuns<float> &runs, const std::vector<std::int32_t> &due, long step,
+                       const KeepRow &keep) {
   const std::size_t n = std::size_t(runs.networks), k = std::size_t(runs.checkpoints), v = runs.parameters;
   std::vector<std::size_t> rows; // of [networks, checkpoints]
   for (std::size_t i = 0; i < n; ++i) {
@@ -95,27 +99,21 @@ void Layerwise::record(Stream &s, const TrainingRuns<float> &runs, const std::ve
     const std::size_t i = row / k;
     if (!(double(largest[i]) <= runs.limit) || !std::isfinite(loss[i]))
       diverged[i] = 1;
-    copy(s, runs.row + row * v, runs.theta + i * v, v * sizeof(float));
+    keep(row, runs.theta + i * v);
     copy(s, runs.row_loss + row, runs.loss + i, sizeof(float));
-    if (runs.rows_are_bf16) {
-      auto rounded = to_host(s, runs.row + row * v, v);
-      std::transform(rounded.begin(), rounded.end(), rounded.begin(), [](float x) { return to_float(to_bf16(x)); });
-      copy(s, runs.row + row * v, rounded.data(), v * sizeof(float));
-      s.synchronize();
-    }
   }
   copy(s, runs.diverged, diverged.data(), n * sizeof(std::int32_t));
   s.synchronize();
 }
 
 void Layerwise::train(Stream &s, const TrainingRuns<float> &runs, const ImageSet &set,
-                      const std::vector<std::int32_t> &due, long first, long last) {
+                      const std::vector<std::int32_t> &due, long first, long last, const KeepRow &keep) {
   for (long step = first; step < last; ++step) {
     compute_losses(s, runs, set, step);
     if (step == 0)
-      record(s, runs, due, 0); // what has seen no update: its loss is the first batch's
+      record(s, runs, due, 0, keep); // what has seen no update: its loss is the first batch's
     update(s, runs, step);
-    record(s, runs, due, step + 1);
+    record(s, runs, due, step + 1, keep);
   }
 }
 

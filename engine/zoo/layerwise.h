@@ -3,6 +3,7 @@
 #pragma once
 #include "engine/networks/layered.h"
 #include "recipe.h"
+#include <functional>
 
 namespace theta {
 
@@ -11,17 +12,23 @@ public:
   // Throws InputError for what only whole-run trainers do: choices that differ between runs, label smoothing and noise,
   // dropout.
   Layerwise(const ZooRecipe &, const NetworkShape &);
+  // What it would say of the recipe; empty where it can do it.
+  static std::string beyond(const ZooRecipe &);
 
   void plan(MemoryPlan &, int networks);
 
-  // As train_mlps (kernels/runs/mlp_training.h); `due` is runs.due on the host.
+  // Takes a network's weights, theta [V] on the device, as row `row` of [networks, checkpoints].
+  using KeepRow = std::function<void(std::size_t row, const float *theta)>;
+
+  // As train_mlps (kernels/runs/mlp_training.h), but that `keep` takes the rows; `due` is runs.due on the host.
   void train(Stream &, const TrainingRuns<float> &runs, const ImageSet &, const std::vector<std::int32_t> &due,
-             long first, long last);
+             long first, long last, const KeepRow &keep);
 
 private:
   void compute_losses(Stream &, const TrainingRuns<float> &runs, const ImageSet &, long step);
   void update(Stream &, const TrainingRuns<float> &runs, long step) const;
-  void record(Stream &, const TrainingRuns<float> &runs, const std::vector<std::int32_t> &due, long step);
+  void record(Stream &, const TrainingRuns<float> &runs, const std::vector<std::int32_t> &due, long step,
+              const KeepRow &keep);
 
   ZooRecipe recipe_;
   RunRecipe each_; // the recipe of every run

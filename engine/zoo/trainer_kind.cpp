@@ -1,17 +1,32 @@
 #include "trainer_kind.h"
 #include "engine/networks/kind.h"
+#include "layerwise.h"
 
 namespace theta {
 
-TrainerKind trainer_for(Backend backend, const NetworkShape &shape, int batch) {
+namespace {
+
+// `alike`: whether the layerwise trainer can do what is asked for.
+TrainerKind trainer_for(Backend backend, const NetworkShape &shape, int batch, bool alike) {
   const auto whole = shape.kind->whole_runs(shape, batch);
-  if (whole && whole->fit(backend))
+  const bool is_large = backend == Backend::cpu && layout_of(shape).size() > large_network;
+  if (whole && whole->fit(backend) && !(is_large && alike && shape.kind->layered(shape)))
     return TrainerKind::whole_runs;
   if (!shape.kind->layered(shape))
     throw InputError(
         "network: such a ", shape.kind->name(), " of ", layout_of(shape).size(),
         " parameters does not fit into a multiprocessor's shared memory; a smaller one, or the cpu, can train it");
   return TrainerKind::layer_by_layer;
+}
+
+} // namespace
+
+TrainerKind trainer_for(Backend backend, const NetworkShape &shape, int batch) {
+  return trainer_for(backend, shape, batch, true);
+}
+
+TrainerKind trainer_for(Backend backend, const NetworkShape &shape, const ZooRecipe &recipe) {
+  return trainer_for(backend, shape, recipe.batch, Layerwise::beyond(recipe).empty());
 }
 
 std::shared_ptr<const WholeRuns> whole_runs_of(const NetworkShape &shape, int batch) {

@@ -2,6 +2,7 @@
 #pragma once
 #include "engine/networks/network.h"
 #include "engine/networks/whole_runs.h"
+#include "recipe.h"
 #include <memory>
 
 namespace theta {
@@ -10,8 +11,12 @@ namespace theta {
 // layer together (layerwise.h, networks/layered.h).
 enum class TrainerKind { whole_runs, layer_by_layer };
 
-// Whole runs where they fit, otherwise layer by layer. Throws InputError for what neither can do.
+// Whole runs where they fit, otherwise layer by layer. Throws InputError for what neither can do. On the cpu a network
+// of more than large_network parameters is in no core's cache, and goes layer by layer on all of them, where it can.
+inline constexpr std::size_t large_network = std::size_t(1) << 20;
 TrainerKind trainer_for(Backend, const NetworkShape &, int batch);
+// The same, for networks with such a recipe: what only whole runs can do, they do.
+TrainerKind trainer_for(Backend, const NetworkShape &, const ZooRecipe &);
 
 // The kind's whole runs; throws InputError where it has none for the shape.
 std::shared_ptr<const WholeRuns> whole_runs_of(const NetworkShape &, int batch);

@@ -1,4 +1,5 @@
 #include "wave.h"
+#include "kernels/device/bf16.h"
 #include "kernels/operations/random.h"
 #include <algorithm>
 #include <cmath>
@@ -13,9 +14,10 @@ double work_of_a_call(Backend backend) { return backend == Backend::cpu ? 4e10 :
 } // namespace
 
 Wave::Wave(const ZooRecipe &recipe, const NetworkShape &shape, int networks, std::uint64_t seed, bool rows_are_bf16,
-           Backend backend, TrainerKind trainer)
+           Backend backend, TrainerKind trainer, std::size_t most_row_bytes)
     : recipe_(recipe), shape_(shape), layout_(layout_of(shape)), capacity_(networks), seed_(seed),
-      rows_are_bf16_(rows_are_bf16), checkpoints_(checkpoint_steps(recipe, seed, 0).size()), backend_(backend) {
+      rows_are_bf16_(rows_are_bf16), checkpoints_(checkpoint_steps(recipe, seed, 0).size()),
+      most_row_bytes_(most_row_bytes), backend_(backend) {
   recipe_.schedule.steps = recipe.steps;
   if (checkpoints_ == 0)
     throw InputError("zoo.count: found ", recipe.count, ": no step of ", recipe.steps, " would be kept");
@@ -43,7 +45,10 @@ void Wave::plan(MemoryPlan &plan) {
   moment1_ = vector("zoo.moment1", MemoryClass::optimizer);
   if (recipe_.optimizer != std::vector{OptimizerKind::sgd})
     moment2_ = vector("zoo.moment2", MemoryClass::optimizer);
-  rows_ = plan.reserve<float>("zoo.rows", MemoryClass::data, {n, k, v}, "zoo.wave or zoo.count");
+  if (needs_file())
+    row_staging_ = plan.reserve<float>("zoo.staging.row", MemoryClass::staging, {v});
+  else
+    rows_ = plan.reserve<float>("zoo.rows", MemoryClass::data, {n, k, v}, "zoo.wave, zoo.count");
   bounds_ = small(float{}, "zoo.bounds", {v});
   loss_ = small(float{}, "zoo.loss", {n});
   row_loss_ = small(float{}, "zoo.row_losses", {n, k});
@@ -75,8 +80,7 @@ void Wave::start(Stream &s, int first_run, int networks) {
     shape.initialisation = choices_[std::size_t(first)].initialisation;
     for (last = first; last < networks && choices_[std::size_t(last)].initialisation == shape.initialisation;)
       ++last;
-    const auto bounds = layout_of(shape).bounds();
-    copy(s, bounds_, bounds.data(), v * sizeof(float));
+    upload_bounds(s, layout_of(shape));
     fill_uniform<float>(s, theta_ + std::size_t(first) * v, bounds_, last - first, v,
                         {seed_, Purpose::initialisation, std::uint32_t(first_run + first)});
     s.synchronize();
@@ -84,11 +88,54 @@ void Wave::start(Stream &s, int first_run, int networks) {
   fill_zero(s, moment1_, n * v * sizeof(float));
   if (moment2_)
     fill_zero(s, moment2_, n * v * sizeof(float));
-  fill_zero(s, rows_, n * checkpoints_ * v * sizeof(float));
+  if (rows_)
+    fill_zero(s, rows_, n * checkpoints_ * v * sizeof(float));
   fill_zero(s, loss_, n * sizeof(float));
   fill_zero(s, row_loss_, n * checkpoints_ * sizeof(float));
   fill_zero(s, diverged_, n * sizeof(std::int32_t));
   s.synchronize();
+}
+
+// Tensor by tensor: nobody holds V of them on the host.
+void Wave::upload_bounds(Stream &s, const Layout &layout) const {
+  for (std::size_t i = 0; i < layout.places().size(); ++i) {
+    const TensorPlace &tensor = layout.places()[i];
+    const std::size_t n = elements_of(tensor);
+    const std::vector<float> piece(std::min(n, std::size_t(1) << 16), float(layout.bound(i)));
+    for (std::size_t at = 0; at < n; at += piece.size())
+      copy(s, bounds_ + tensor.offset + at, piece.data(), std::min(piece.size(), n - at) * sizeof(float));
+    s.synchronize();
+  }
+}
+
+// As it will be stored.
+void Wave::keep_row(Stream &s, std::size_t row, const float *theta) const {
+  const std::size_t v = layout_.size();
+  if (!file_) {
+    copy(s, rows_ + row * v, theta, v * sizeof(float));
+    if (!rows_are_bf16_)
+      return;
+    auto rounded = to_host(s, rows_ + row * v, v);
+    for (float &x : rounded)
+      x = to_float(to_bf16(x));
+    copy(s, rows_ + row * v, rounded.data(), v * sizeof(float));
+    return s.synchronize();
+  }
+  float *staging = row_staging_;
+  copy(s, staging, theta, v * sizeof(float));
+  s.synchronize();
+  if (rows_are_bf16_)
+    std::transform(staging, staging + v, staging, [](float x) { return to_float(to_bf16(x)); });
+  file_->write(row * v * sizeof(float), staging, v * sizeof(float));
+}
+
+void Wave::row_to(Stream &s, std::size_t row, float *to) const {
+  const std::size_t v = layout_.size();
+  if (!file_)
+    return copy(s, to, rows_ + row * v, v * sizeof(float));
+  s.synchronize(); // the copy out of the staging before
+  file_->read(row * v * sizeof(float), row_staging_, v * sizeof(float));
+  copy(s, to, row_staging_, v * sizeof(float));
 }
 
 TrainingRuns<float> Wave::runs() const {
@@ -122,7 +169,8 @@ void Wave::train(Stream &s, const Examples &examples, long first, long last) {
   copy(s, schedule_, schedule.data(), schedule.size() * sizeof(ScheduledStep));
   s.synchronize();
   if (layerwise_)
-    layerwise_->train(s, runs(), examples.images, due_, first, last);
+    layerwise_->train(s, runs(), examples.images, due_, first, last,
+                      [&](std::size_t row, const float *theta) { keep_row(s, row, theta); });
   else
     whole_->train(s, runs(), examples, first, last, workspace_);
 }
@@ -148,7 +196,9 @@ HostTensors Wave::save(Stream &s, long step) const {
   HostTensors tensors;
   for (const auto &[name, vector] : vectors())
     tensors[name] = to_host(s, vector.first, vector.second);
-  if (std::any_of(due_.begin(), due_.end(), [&](std::int32_t due) { return due <= step; }))
+  if (file_)
+    file_->sync();
+  else if (std::any_of(due_.begin(), due_.end(), [&](std::int32_t due) { return due <= step; }))
     tensors["rows"] = to_host(s, rows_.get(), due_.size() * layout_.size());
   const auto marks = diverged(s);
   tensors["diverged"] = {marks.begin(), marks.end()};

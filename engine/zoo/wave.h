@@ -1,19 +1,26 @@
 // A wave of a zoo: runs that are trained beside one another, each with its own initial weights, recipe and draws, and
 // the rows that they leave. What it makes of run r depends on the recipe, the seed and r alone.
 #pragma once
+#include "data/work_file.h"
 #include "engine/training/trainable.h"
 #include "layerwise.h"
 #include "trainer_kind.h"
 
 namespace theta {
 
+// Of one network's rows, that memory holds.
+inline constexpr std::size_t most_row_bytes = std::size_t(256) << 20;
+
 class Wave {
 public:
   // Room for `networks` runs. Throws InputError for what the trainer cannot do.
   Wave(const ZooRecipe &, const NetworkShape &, int networks, std::uint64_t seed, bool rows_are_bf16, Backend,
-       TrainerKind);
+       TrainerKind, std::size_t most_row_bytes = theta::most_row_bytes);
 
+  // Whether a network's rows are more than memory should hold: keep_rows_in() says before start() which file has them.
+  bool needs_file() const { return layerwise_ && checkpoints_ * layout_.size() * sizeof(float) > most_row_bytes_; }
   void plan(MemoryPlan &);
+  void keep_rows_in(WorkFile *file) { file_ = file; }
 
   std::size_t parameters() const { return layout_.size(); }
   const Layout &layout() const { return layout_; }
@@ -30,10 +37,11 @@ public:
   const std::vector<RunChoice> &choices() const { return choices_; }
   const std::vector<std::int32_t> &due() const { return due_; } // [networks, checkpoints] steps
   const float *theta() const { return theta_; }                 // [networks, V] on the device
-  const float *rows() const { return rows_; }                   // [networks, checkpoints, V] on the device
-  std::vector<float> row_losses(Stream &) const;                // [networks, checkpoints]
-  std::vector<float> losses(Stream &) const;                    // of the last step
-  std::vector<std::int32_t> diverged(Stream &) const;           // 0 or 1 a network
+  // Row `row` of [networks, checkpoints], to `to` [V]: on the device, or in host memory.
+  void row_to(Stream &, std::size_t row, float *to) const;
+  std::vector<float> row_losses(Stream &) const;      // [networks, checkpoints]
+  std::vector<float> losses(Stream &) const;          // of the last step
+  std::vector<std::int32_t> diverged(Stream &) const; // 0 or 1 a network
 
   // Everything that start() with the same arguments does not make again, after `step` steps.
   HostTensors save(Stream &, long step) const;
@@ -41,6 +49,8 @@ public:
 
 private:
   TrainingRuns<float> runs() const;
+  void keep_row(Stream &, std::size_t row, const float *theta) const;
+  void upload_bounds(Stream &, const Layout &) const;
   std::vector<std::pair<const char *, std::pair<float *, std::size_t>>> vectors() const; // what is saved always
 
   ZooRecipe recipe_;
@@ -49,14 +59,16 @@ private:
   int capacity_, networks_ = 0, first_run_ = 0;
   std::uint64_t seed_;
   bool rows_are_bf16_;
-  std::size_t checkpoints_;
+  std::size_t checkpoints_, most_row_bytes_;
   Backend backend_;
   std::optional<Layerwise> layerwise_; // or else
   std::shared_ptr<const WholeRuns> whole_;
   std::vector<RunChoice> choices_;
   std::vector<std::int32_t> due_;
   Tensor<float> theta_, moment1_, moment2_;                  // [networks, V]
+  WorkFile *file_ = nullptr;                                 // of rows, where memory does not hold them
   Tensor<float> rows_, row_loss_;                            // [networks, checkpoints, V], [networks, checkpoints]
+  Tensor<float> row_staging_;                                // [V], where there is a file
   Tensor<float> bounds_, loss_;                              // [V], [networks]
   Tensor<std::int32_t> due_there_;                           // [networks, checkpoints]
   Tensor<std::int32_t> diverged_;                            // [networks]

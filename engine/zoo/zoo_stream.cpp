@@ -36,10 +36,13 @@ float ZooStream::Row::fact(const std::string &column) const {
 ZooStream::ZooStream(const ZooRecipe &recipe, const NetworkShape &shape, std::uint64_t seed, const DatasetSizes &sizes,
                      Backend backend, bool scored, int buffered)
     : recipe_(recipe), shape_(shape),
-      wave_(recipe, shape, recipe.wave, seed, false, backend, trainer_for(backend, shape, recipe.batch)),
+      wave_(recipe, shape, recipe.wave, seed, false, backend, trainer_for(backend, shape, recipe)),
       evaluator_(shape, sizes.test, std::min(recipe.wave, evaluated_at_once), backend, trainer_for(backend, shape, 1)),
       scored_(scored), buffered_(buffered), examples_(shape, sizes) {
   check_fits(shape, sizes);
+  if (wave_.needs_file())
+    throw InputError("zoo.count: found ", wave_.checkpoints(), " rows of ", wave_.parameters(),
+                     " parameters a run, expected fewer of a stream, which keeps them in memory");
 }
 
 ZooStream::~ZooStream() { stop(); }
@@ -95,7 +98,7 @@ std::optional<ZooStream::Ready> ZooStream::train_wave(Stream &s, long wave, int 
     const std::size_t i = row / checkpoints;
     if (diverged[i])
       continue;
-    copy(s, rows + ready.rows.size() * v, wave_.rows() + row * v, v * sizeof(float));
+    wave_.row_to(s, row, rows + ready.rows.size() * v);
     ready.rows.push_back(
         {wave * recipe_.wave + std::int64_t(i), wave_.due()[row], wave_.choices()[i], losses[row], 0, 0});
   }

@@ -15,14 +15,23 @@ namespace {
 
 // On a GPU, enough to fill it.
 int evaluated_at_once(Backend backend) { return backend == Backend::cpu ? 64 : 1024; }
-constexpr const char *state_name = ".state.safetensors";
+constexpr const char *state_name = ".state.safetensors", *rows_name = ".rows";
+
+// The largest wave that is within the budget.
+int wave_within(const ZooTask &task, const DatasetSizes &sizes, Backend backend, Budget budget) {
+  return most_within(budget, std::min(task.recipe.wave, task.recipe.networks), [&](int networks) {
+    ZooTask of = task;
+    of.recipe.wave = networks;
+    return ZooTrainer(of, sizes, backend).plan().bytes_on(backend);
+  });
+}
 
 } // namespace
 
 // A wave after its last step: its rows in staging memory and what the columns say of them.
 struct ZooTrainer::Finished {
-  int wave = 0;
-  const float *rows = nullptr; // [networks, checkpoints, V]
+  int first_run = 0;
+  const float *rows = nullptr; // [networks, checkpoints, V]; null where a file has them
   std::vector<RunChoice> choices;
   std::vector<std::int32_t> due, diverged;
   std::vector<float> train_loss, test_loss, quality; // [networks, checkpoints]; accuracy or PSNR
@@ -35,7 +44,8 @@ struct ZooTrainer::Work {
   Wave &open;
   Evaluator &evaluator;
   ZooWriter writer;
-  int wave = 0, dropped = 0;
+  std::unique_ptr<WorkFile> file{}; // of the open wave's rows, where memory does not hold them
+  int first_run = 0, dropped = 0;
   std::future<void> being_written{}; // the wave before
 
   // Waits until the wave before is a shard. Throws what its writing threw.
@@ -45,11 +55,10 @@ struct ZooTrainer::Work {
   }
 };
 
-ZooTrainer::ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend backend)
-    : task_(std::move(task)), sizes_(sizes), backend_(backend),
-      wave_(std::min(task_.recipe.wave, task_.recipe.networks)),
+ZooTrainer::ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend backend, Budget budget)
+    : task_(std::move(task)), sizes_(sizes), backend_(backend), wave_(wave_within(task_, sizes, backend, budget)),
       open_(task_.recipe, task_.network, wave_, task_.seed, task_.storage == Dtype::bf16, backend,
-            trainer_for(backend, task_.network, task_.recipe.batch)),
+            trainer_for(backend, task_.network, task_.recipe), task_.most_row_bytes),
       evaluator_(task_.network, sizes.test, std::min(wave_, evaluated_at_once(backend)), backend,
                  trainer_for(backend, task_.network, 1)),
       examples_(task_.network, sizes) {
@@ -57,9 +66,10 @@ ZooTrainer::ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend backend)
   examples_.plan(plan_);
   open_.plan(plan_);
   for (const int i : {0, 1})
-    staging_[std::size_t(i)] = plan_.reserve<float>(
-        fmt::format("zoo.staging.{}", i), MemoryClass::staging,
-        {wave_, std::int64_t(open_.checkpoints()), std::int64_t(open_.parameters())}, "zoo.wave or zoo.count");
+    if (!open_.needs_file())
+      staging_[std::size_t(i)] = plan_.reserve<float>(
+          fmt::format("zoo.staging.{}", i), MemoryClass::staging,
+          {wave_, std::int64_t(open_.checkpoints()), std::int64_t(open_.parameters())}, "zoo.wave, zoo.count");
   evaluator_.plan(plan_);
   plan_.place();
 }
@@ -82,9 +92,10 @@ double ZooTrainer::row_bytes() const {
 }
 
 // Room for the shards that are to come, and for a state beside the one it replaces.
-void ZooTrainer::check_disk(int first_wave) const {
-  const double rows = double(task_.recipe.networks - first_of(first_wave)) * double(open_.checkpoints());
-  const double state = 2.0 * wave_ * double(3 + open_.checkpoints()) * double(open_.parameters()) * sizeof(float);
+void ZooTrainer::check_disk(int first_run) const {
+  const double rows = double(task_.recipe.networks - first_run) * double(open_.checkpoints());
+  const double twice = open_.needs_file() ? 1 : 2; // a state holds no row that a file has
+  const double state = wave_ * (6 + twice * double(open_.checkpoints())) * double(open_.parameters()) * sizeof(float);
   const auto wanted = std::size_t(rows * row_bytes() + state),
              found = std::size_t(fs::space(task_.directory).available);
   if (found < wanted)
@@ -102,16 +113,16 @@ void ZooTrainer::score(Work &w, Finished &f) const {
   for (std::size_t first = 0; first < rows.size(); first += std::size_t(w.evaluator.wave())) {
     if (interrupted()) {
       save(w, task_.recipe.steps);
-      throw Interrupted("zoo: stopped while scoring wave ", w.wave + 1, "; the same command continues it");
+      throw Interrupted("zoo: stopped while scoring wave ", number_of(w.first_run), "; the same command continues it");
     }
     const std::size_t count = std::min(std::size_t(w.evaluator.wave()), rows.size() - first);
     std::vector<Activation> activations;
     std::vector<std::uint32_t> signals;
     for (std::size_t j = 0; j < count; ++j) {
       const std::size_t row = rows[first + j];
-      copy(w.stream, w.evaluator.theta() + j * v, w.open.rows() + row * v, v * sizeof(float));
+      w.open.row_to(w.stream, row, w.evaluator.theta() + j * v);
       activations.push_back(f.choices[row / checkpoints].recipe.act);
-      signals.push_back(examples_.signal_of(first_of(f.wave) + long(row / checkpoints)));
+      signals.push_back(examples_.signal_of(f.first_run + long(row / checkpoints)));
     }
     Scores scores;
     w.evaluator.score(w.stream, int(count), scores, activations, signals);
@@ -122,7 +133,7 @@ void ZooTrainer::score(Work &w, Finished &f) const {
 
 ZooTrainer::Finished ZooTrainer::finish_wave(Work &w) const {
   const std::size_t rows = w.open.due().size();
-  Finished f{.wave = w.wave,
+  Finished f{.first_run = w.first_run,
              .choices = w.open.choices(),
              .due = w.open.due(),
              .diverged = w.open.diverged(w.stream),
@@ -130,21 +141,25 @@ ZooTrainer::Finished ZooTrainer::finish_wave(Work &w) const {
              .test_loss = std::vector<float>(rows),
              .quality = std::vector<float>(rows)};
   score(w, f);
-  float *staging = staging_[std::size_t(w.wave) % 2];
-  copy(w.stream, staging, w.open.rows(), rows * open_.parameters() * sizeof(float));
-  w.stream.synchronize();
-  f.rows = staging;
+  if (!w.file) {
+    float *staging = staging_[std::size_t(number_of(w.first_run)) % 2];
+    for (std::size_t row = 0; row < rows; ++row)
+      w.open.row_to(w.stream, row, staging + row * open_.parameters());
+    w.stream.synchronize();
+    f.rows = staging;
+  }
   w.dropped += int(std::count(f.diverged.begin(), f.diverged.end(), 1));
   return f;
 }
 
 // The wave's rows as a shard, less the runs that diverged.
-void ZooTrainer::write(const Finished &f, ZooWriter &writer) const {
+void ZooTrainer::write(const Finished &f, Work &w) const {
+  std::vector<float> one(f.rows ? 0 : open_.parameters());
   for (std::size_t row = 0; row < f.due.size(); ++row) {
     const std::size_t i = row / open_.checkpoints(), k = row % open_.checkpoints();
     if (f.diverged[i])
       continue;
-    const int run = first_of(f.wave) + int(i);
+    const int run = f.first_run + int(i);
     const bool held_out = is_held_out(task_.recipe.networks > 1 ? run : long(k), task_.recipe.held_out);
     const RunRecipe &r = f.choices[i].recipe;
     std::vector<ColumnValue> values{std::int64_t(run),      std::int64_t(f.due[row]),
@@ -155,18 +170,23 @@ void ZooTrainer::write(const Finished &f, ZooWriter &writer) const {
     for (const float value : {f.train_loss[row], f.test_loss[row], f.quality[row], r.lr, r.momentum, r.weight_decay,
                               r.label_smoothing, r.label_noise, r.dropout})
       values.emplace_back(double(value));
-    writer.append(f.rows + row * open_.parameters(), values);
+    if (!f.rows)
+      w.open.row_to(w.stream, row, one.data()), w.stream.synchronize();
+    w.writer.append(f.rows ? f.rows + row * open_.parameters() : one.data(), values);
   }
-  writer.publish_shard();
+  w.writer.publish_shard();
 }
 
 // Leaves what a later run continues from: the open wave after `step` steps; all waves before it are shards by then.
 void ZooTrainer::save(Work &w, long step) const {
   w.settle();
-  save_state(task_.directory / state_name,
-             {.key = task_.key,
-              .count = {{"wave", w.wave}, {"step", step}, {"shards", long(w.writer.shards())}, {"dropped", w.dropped}},
-              .tensors = w.open.save(w.stream, step)});
+  save_state(task_.directory / state_name, {.key = task_.key,
+                                            .count = {{"first_run", w.first_run},
+                                                      {"networks", networks_of(w.first_run)},
+                                                      {"step", step},
+                                                      {"shards", long(w.writer.shards())},
+                                                      {"dropped", w.dropped}},
+                                            .tensors = w.open.save(w.stream, step)});
 }
 
 // How far the zoo is and how fast, and when its state was saved last.
@@ -203,32 +223,32 @@ void ZooTrainer::train(Work &w, long step, Journal &journal, Told &told) const {
       auto losses = w.open.losses(w.stream);
       std::erase_if(losses, [](float loss) { return !std::isfinite(loss); }); // of runs that diverge
       if (losses.empty())
-        throw Error("zoo: the loss of every run of wave ", w.wave + 1, " is not finite at step ", step, " of ", r.steps,
-                    "; a smaller zoo.lr usually helps");
-      journal.metrics("zoo", long(w.wave) * r.steps + step,
+        throw Error("zoo: the loss of every run of wave ", number_of(w.first_run), " is not finite at step ", step,
+                    " of ", r.steps, "; a smaller zoo.lr usually helps");
+      journal.metrics("zoo", steps_of_waves(w.first_run) + step,
                       {{"train_loss", std::accumulate(losses.begin(), losses.end(), 0.0) / double(losses.size())}});
     }
-    told.update(steps_before(w.wave, step), double(first_of(w.wave)) * double(open_.checkpoints()) * row_bytes());
+    told.update(steps_before(w.first_run, step), double(w.first_run) * double(open_.checkpoints()) * row_bytes());
     if (interrupted()) {
       save(w, step);
-      throw Interrupted("zoo: stopped in wave ", w.wave + 1, " of ", waves(), " after step ", step, " of ", r.steps,
-                        "; the same command continues it");
+      throw Interrupted("zoo: stopped in wave ", number_of(w.first_run), " of ", number_of(r.networks - 1),
+                        " after step ", step, " of ", r.steps, "; the same command continues it");
     }
     if (told.save_is_due())
       told.time_of_saving([&] { save(w, step); });
   }
 }
 
-double ZooTrainer::steps_before(int wave, long step) const {
-  return double(first_of(wave)) * double(task_.recipe.steps) + double(networks_of(wave)) * double(step);
+double ZooTrainer::steps_before(int first_run, long step) const {
+  return double(first_run) * double(task_.recipe.steps) + double(networks_of(first_run)) * double(step);
 }
 
 ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal) {
   const ZooRecipe &r = task_.recipe;
   fs::create_directories(task_.directory);
   const auto state = load_state(task_.directory / state_name, task_.key);
-  const int first_wave = state ? int(state->number("wave")) : 0;
-  check_disk(first_wave);
+  const int first_run = state ? int(state->number("first_run")) : 0;
+  check_disk(first_run);
   Work w{.stream = Stream(device),
          .arena = Arena(device, plan_),
          .examples = {},
@@ -241,37 +261,51 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
     w.evaluator.upload(w.stream, data, data.test);
   else
     w.evaluator.look_at(w.examples);
-  if (trainer_for(backend_, task_.network, r.batch) == TrainerKind::layer_by_layer)
-    journal.line("zoo: such networks do not fit into a multiprocessor's shared memory: trained layer by layer");
+  if (trainer_for(backend_, task_.network, r) == TrainerKind::layer_by_layer)
+    journal.line(text("zoo: such networks do not fit into a ",
+                      backend_ == Backend::cuda ? "multiprocessor's shared memory" : "core's cache",
+                      ": trained layer by layer, ", wave_, " at a time"));
 
   long step = 0;
-  const auto start_wave = [&](int wave) {
-    w.wave = wave, step = 0;
-    w.open.start(w.stream, first_of(wave), networks_of(wave));
+  const auto start_wave = [&](int run) {
+    w.first_run = run, step = 0;
+    w.open.start(w.stream, run, networks_of(run));
   };
-  start_wave(first_wave);
-  if (state) {
-    w.dropped = int(state->number("dropped")), step = state->number("step");
-    w.open.load(w.stream, state->tensors);
+  // What a smaller budget divides into other waves begins its open one again.
+  const bool same = state && state->number("networks") == networks_of(first_run) &&
+                    (!open_.needs_file() || fs::exists(task_.directory / rows_name));
+  if (open_.needs_file()) {
+    w.file = std::make_unique<WorkFile>(task_.directory / rows_name, !same);
+    w.open.keep_rows_in(w.file.get());
   }
-  journal.rewind_metrics("zoo", long(first_wave) * r.steps + step);
-  const double done = steps_before(first_wave, step);
+  start_wave(first_run);
+  if (state)
+    w.dropped = int(state->number("dropped"));
+  if (same)
+    step = state->number("step"), w.open.load(w.stream, state->tensors);
+  journal.rewind_metrics("zoo", steps_of_waves(first_run) + step);
+  const double done = steps_before(first_run, step);
   Told told{.progress = Progress(journal, "zoo", "network-steps", double(r.networks) * double(r.steps), done),
             .first = done,
             .steps = double(r.steps)};
-  for (int wave = first_wave; wave < waves(); ++wave) {
-    if (wave > first_wave)
-      start_wave(wave);
+  for (int run = first_run; run < r.networks; run += wave_) {
+    if (run > first_run)
+      start_wave(run);
     train(w, step, journal, told);
     Finished finished = finish_wave(w);
     w.settle();
-    w.being_written = std::async(std::launch::async, [this, &w, f = std::move(finished)] { write(f, w.writer); });
+    if (w.file)
+      write(finished, w);
+    else
+      w.being_written = std::async(std::launch::async, [this, &w, f = std::move(finished)] { write(f, w); });
   }
   w.settle();
   if (w.writer.rows() == 0)
     throw Error("zoo: all ", r.networks, " runs diverged; a smaller zoo.lr may help");
   w.writer.finish();
-  fs::remove(task_.directory / state_name);
+  w.file.reset();
+  for (const char *name : {state_name, rows_name})
+    fs::remove(task_.directory / name);
   const ZooOutcome outcome{w.writer.rows(), w.dropped};
   journal.line(fmt::format("zoo: {} rows of {} runs ({} diverged and dropped) in {}", outcome.rows, r.networks,
                            outcome.dropped, task_.directory.string()));

@@ -23,6 +23,7 @@ struct ZooTask {
   std::filesystem::path directory;
   std::string facts = "{}"; // JSON for the shards' metadata
   std::string key;          // of everything that the zoo depends on
+  std::size_t most_row_bytes = theta::most_row_bytes;
 };
 
 struct ZooOutcome {
@@ -33,7 +34,8 @@ struct ZooOutcome {
 class ZooTrainer {
 public:
   // Throws InputError for a network that does not fit the data, or choices that the device's trainer cannot make.
-  ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend);
+  // Its waves are the recipe's, or smaller ones that are within the budget.
+  ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend, Budget = {});
 
   const MemoryPlan &plan() const { return plan_; }
 
@@ -46,17 +48,18 @@ private:
   struct Work;     // device memory and the open wave
   struct Finished; // a wave on its way to the disk
   struct Told;     // progress
-  int first_of(int wave) const { return wave * wave_; }
-  int networks_of(int wave) const { return std::min(wave_, task_.recipe.networks - first_of(wave)); }
-  int waves() const { return (task_.recipe.networks + wave_ - 1) / wave_; }
-  double steps_before(int wave, long step) const; // of all networks together
+  // A wave is known by its first run.
+  int networks_of(int first_run) const { return std::min(wave_, task_.recipe.networks - first_run); }
+  int number_of(int first_run) const { return first_run / wave_ + 1; } // for people
+  long steps_of_waves(int first_run) const { return long(first_run) * task_.recipe.steps / wave_; }
+  double steps_before(int first_run, long step) const; // of all networks together
   double row_bytes() const;
   ZooFormat format() const;
-  void check_disk(int first_wave) const;
+  void check_disk(int first_run) const;
   void train(Work &, long step, Journal &, Told &) const;
   void score(Work &, Finished &) const;
   Finished finish_wave(Work &) const;
-  void write(const Finished &, ZooWriter &) const;
+  void write(const Finished &, Work &) const;
   void save(Work &, long step) const;
 
   ZooTask task_;
@@ -65,10 +68,11 @@ private:
   int wave_;  // networks beside one another
   Wave open_; // the wave in training
   Evaluator evaluator_;
-  MemoryPlan plan_{"zoo"};
+  MemoryPlan plan_{"zoo", "zoo.wave"};
   TrainingPart examples_;
-  std::array<Tensor<float>, 2>
-      staging_; // [networks, checkpoints, V]: a wave's rows: one is being filled while the other is being written
+  // [networks, checkpoints, V]: a wave's rows: one is being filled while the other is being written. None where a file
+  // has them.
+  std::array<Tensor<float>, 2> staging_;
 };
 
 } // namespace theta

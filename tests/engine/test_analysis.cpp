@@ -2,6 +2,7 @@
 #include "data/zoo_writer.h"
 #include "engine/analysis/novelty.h"
 #include "engine/weights/symmetry.h"
+#include "network_sets.h"
 #include "small_data.h"
 #include "tests/check.h"
 
@@ -91,13 +92,14 @@ TEST_CASE("novelty: distances, IoU and memory by their definitions, on every dev
     const GroupReport copied = judge.judge("copies", copies);
     CHECK(copied.memorised.share == 1);
     CHECK(copied.max_iou[0] == doctest::Approx(1).epsilon(1e-6));
-    std::vector<float> row(v);
+    std::vector<float> row(v), copy_of_one(v);
+    copies.network(0, copy_of_one.data());
     double nearest = 1e9;
     for (const std::size_t r : setting.training) {
       zoo.theta(r, row.data());
       double sum = 0;
       for (std::size_t i = 0; i < v; ++i)
-        sum += std::pow(double(row[i]) - copies.theta[i], 2);
+        sum += std::pow(double(row[i]) - copy_of_one[i], 2);
       nearest = std::min(nearest, std::sqrt(sum));
     }
     // Distances of 1e-3 between vectors of norm 2: the product's rounding, 1e-7·2·2², is 5e-4 of d².
@@ -117,6 +119,38 @@ TEST_CASE("novelty: distances, IoU and memory by their definitions, on every dev
   }
 }
 
+// Blocks of any size, down to one network at a time, measure the same: to the bit on the cpu, where a sum is one chain
+// whatever stands beside it.
+TEST_CASE("novelty: what a budget divides is measured as what memory holds whole") {
+  const Setting setting;
+  const ZooReader zoo(setting.folder.path());
+  for (const auto distance : {DistanceKind::plain, DistanceKind::assigned}) {
+    const auto judged = [&](Budget budget) {
+      NoveltyJudge judge(setting.shape, setting.data.test.size(), 8, 20, 20, Backend::cpu, distance, budget);
+      if (budget)
+        CHECK(judge.plan().bytes_on(Backend::cpu) <= *budget);
+      judge.start(Device{}, setting.data, setting.data.test, choose(zoo, setting.training, 20, 1, 0),
+                  choose(zoo, setting.held_out, 20, 1, 1));
+      return std::pair{judge.judge("gaussians", gaussians(zoo, setting.training, 17, 1)),
+                       judge.plan().bytes_on(Backend::cpu)};
+    };
+    const auto [whole, bytes] = judged({});
+    std::size_t least = bytes;
+    for (std::size_t budget = bytes; budget > bytes / 2; budget -= bytes / 16) {
+      const NoveltyJudge small(setting.shape, setting.data.test.size(), 8, 20, 20, Backend::cpu, distance, budget);
+      if (small.plan().bytes_on(Backend::cpu) > budget)
+        break; // even one at a time
+      const auto [part, smaller] = judged(budget);
+      least = std::min(least, smaller);
+      CHECK(part.nearest_l2 == whole.nearest_l2);
+      CHECK(part.max_iou == whole.max_iou);
+      CHECK(part.accuracy == whole.accuracy);
+      CHECK(part.memorised.share == whole.memorised.share);
+    }
+    CHECK(least < bytes);
+  }
+}
+
 TEST_CASE("baselines: averages and Gaussians by their definitions") {
   const Setting setting;
   const ZooReader zoo(setting.folder.path());
@@ -128,12 +162,13 @@ TEST_CASE("baselines: averages and Gaussians by their definitions") {
     for (std::size_t i = 0; i < v; ++i)
       mean[i] += row[i] / 20;
   }
-  CHECK(relative_error(std::vector<float>(all.theta.begin(), all.theta.begin() + std::ptrdiff_t(v)), mean) <= 1e-5);
-  CHECK(relative_error(std::vector<float>(all.theta.begin() + std::ptrdiff_t(v), all.theta.end()), mean) <= 1e-5);
-  const NetworkSet fitted = gaussians(zoo, setting.training, 4000, 1);
+  const auto both = theta_of(all, v);
+  CHECK(relative_error(std::vector<float>(both.begin(), both.begin() + std::ptrdiff_t(v)), mean) <= 1e-5);
+  CHECK(relative_error(std::vector<float>(both.begin() + std::ptrdiff_t(v), both.end()), mean) <= 1e-5);
+  const auto fitted = theta_of(gaussians(zoo, setting.training, 4000, 1), v);
   double sum = 0, square = 0, expected = 0;
   for (std::size_t i = 0; i < 4000; ++i)
-    sum += fitted.theta[i * v + 5] / 4000, square += std::pow(fitted.theta[i * v + 5], 2) / 4000;
+    sum += fitted[i * v + 5] / 4000, square += std::pow(fitted[i * v + 5], 2) / 4000;
   for (const std::size_t r : setting.training) {
     zoo.theta(r, row.data());
     expected += std::pow(row[5] - mean[5], 2) / 20;

@@ -144,7 +144,7 @@ TEST_CASE("every configuration of runs/ is planned, and its arenas take what was
     const std::size_t fit = config.generators.name() == "p-diff" ? 3 : 1;
     const bool stream = config.generators.name() == "transformer" &&
                         fit_text(config).find("source = \"stream\"") != std::string::npos; // beside the generator
-    CHECK(plans.size() == 2 + fit + stream + is_classifier(config.network));
+    CHECK(plans.size() == 2 + fit + stream + 2 * is_classifier(config.network));
     for (const auto &plan : plans) {
       CAPTURE(plan.name());
       const Arena arena(Device{}, plan);

@@ -80,10 +80,10 @@ TEST_CASE("plan: a budget refuses with the three largest entries and what would 
   plan.reserve<float>("large", MemoryClass::weights, {500, 1000}, "fit.latent");
   plan.reserve<float>("medium", MemoryClass::weights, {1000});
   plan.place();
-  check_budget(plan, std::nullopt);
-  check_budget(plan, plan.device_bytes());
+  check_budget(plan, Backend::cpu, std::nullopt);
+  check_budget(plan, Backend::cpu, plan.device_bytes());
   try {
-    check_budget(plan, plan.device_bytes() - 1);
+    check_budget(plan, Backend::cpu, plan.device_bytes() - 1);
     FAIL("accepted");
   } catch (const InputError &e) {
     const std::string what = e.what();

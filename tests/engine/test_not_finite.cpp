@@ -5,6 +5,7 @@
 #include "engine/generators/pdiff/fit.h"
 #include "engine/training/step_loop.h"
 #include "kernels/operations/row_l2.h"
+#include "network_sets.h"
 #include "small_data.h"
 #include <limits>
 
@@ -17,7 +18,7 @@ constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN(),
                 infinite = std::numeric_limits<float>::infinity();
 
 NetworkSet networks(std::size_t count, std::size_t v, int seed) {
-  return {.count = count, .theta = random_values<float>(count * v, seed, 0.3), .source = {}};
+  return set_of(random_values<float>(count * v, seed, 0.3), count);
 }
 
 } // namespace
@@ -49,12 +50,12 @@ TEST_CASE("not finite: broken networks are counted and take part in nothing") {
       };
       const auto whole = judge_all(group);
       CHECK(whole.broken == 0);
-      auto damaged = group;
-      damaged.theta[v + 7] = not_a_number;
-      damaged.theta[4 * v] = infinite;
+      auto theta = theta_of(group, v);
+      theta[v + 7] = not_a_number;
+      theta[4 * v] = infinite;
       for (std::size_t i = 0; i < v; ++i)
-        damaged.theta[5 * v + i] = 3e38f; // weights that are finite, logits that are not
-      const auto part = judge_all(damaged);
+        theta[5 * v + i] = 3e38f; // weights that are finite, logits that are not
+      const auto part = judge_all(set_of(theta, 6));
       CHECK(part.networks == 6);
       CHECK(part.broken == 3);
       REQUIRE(part.nearest_l2.size() == 3);
@@ -64,12 +65,13 @@ TEST_CASE("not finite: broken networks are counted and take part in nothing") {
               doctest::Approx(whole.nearest_l2[std::size_t(there)]).epsilon(1e-5));
         CHECK(part.accuracy[std::size_t(here)] == whole.accuracy[std::size_t(there)]);
       }
-      auto only = damaged;
       for (std::size_t i = 0; i < 6; ++i)
-        only.theta[i * v] = not_a_number;
-      CHECK(judge_all(only).accuracy.empty());
-      CHECK(judge_all(only).broken == 6);
-      training.theta[2] = not_a_number; // a reference is no neighbour either
+        theta[i * v] = not_a_number;
+      CHECK(judge_all(set_of(theta, 6)).accuracy.empty());
+      CHECK(judge_all(set_of(theta, 6)).broken == 6);
+      auto references = theta_of(training, v);
+      references[2] = not_a_number; // a reference is no neighbour either
+      training = set_of(references, 4);
       for (const float d : judge_all(group).nearest_l2)
         CHECK((std::isfinite(d) && d > 0.1f));
     }

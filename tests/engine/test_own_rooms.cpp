@@ -65,7 +65,7 @@ public:
       std::vector<float> theta;
       for (std::size_t c = 0; c < networks.parameters; ++c)
         theta.push_back(mean[c] + std[c] * normal(task.seed, Purpose::sample_start, std::uint32_t(i), c));
-      w.emit(std::size_t(i), 1, theta);
+      w.emit(std::size_t(i), 0, theta);
     }
     return {networks};
   }

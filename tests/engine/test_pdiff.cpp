@@ -47,9 +47,8 @@ std::vector<float> sample(Device device, const PDiff &p, std::size_t count, int 
   PDiffSampler sampler(p.config, p.networks.parameters, {.sampler = kind, .ddim_steps = 7, .batch = batch, .seed = 9},
                        device.backend);
   std::vector<float> all;
-  sampler.run(device, p, count, [&](std::size_t, std::size_t n, const float *theta) {
-    all.insert(all.end(), theta, theta + n * p.networks.parameters);
-  });
+  sampler.run(device, p, count,
+              [&](std::size_t, std::span<const float> theta) { all.insert(all.end(), theta.begin(), theta.end()); });
   return all;
 }
 

@@ -1,5 +1,6 @@
 #include "data/zoo_reader.h"
 #include "engine/memory/arena.h"
+#include "kernels/device/bf16.h"
 #include "small_data.h"
 
 using namespace theta;
@@ -78,6 +79,47 @@ TEST_CASE("zoo trainer: a network does not depend on those beside it") {
     task.recipe.wave = wave;
     results.push_back(train(Device{}, task, data));
     CHECK(results.back() == results.front());
+  }
+}
+
+TEST_CASE("zoo trainer: a budget divides waves, and nothing else") {
+  const Dataset data = small_data();
+  const Scratch folder;
+  ZooTask task = small_task(folder.path() / "whole");
+  const auto whole = train(Device{}, task, data);
+  const std::size_t bytes = ZooTrainer(task, sizes_of(data), Backend::cpu).plan().bytes_on(Backend::cpu);
+  task.directory = folder.path() / "parts";
+  ZooTrainer trainer(task, sizes_of(data), Backend::cpu, bytes - 1);
+  CHECK(trainer.plan().bytes_on(Backend::cpu) < bytes);
+  Journal journal;
+  trainer.run(Device{}, data, journal);
+  CHECK(all_theta(ZooReader(task.directory)) == whole);
+}
+
+// 1.1 million parameters: layer by layer on every device, where no core's cache holds a network.
+TEST_CASE("zoo trainer: rows of large networks go through a file") {
+  const Dataset data = small_data();
+  const Scratch folder;
+  ZooTask task = small_task(folder.path() / "memory");
+  task.network.widths = {16, 1000, 1100, 3};
+  task.recipe.networks = 2, task.recipe.wave = 2, task.recipe.steps = 4, task.recipe.batch = 3;
+  task.recipe.checkpoints = CheckpointKind::last, task.recipe.count = 2;
+  CHECK(trainer_for(Backend::cpu, task.network, task.recipe) == TrainerKind::layer_by_layer);
+  ZooRecipe other = task.recipe;
+  other.lr.values = {1e-3, 1e-2};
+  CHECK(trainer_for(Backend::cpu, task.network, other) == TrainerKind::whole_runs); // only they can
+  const auto in_memory = train(Device{}, task, data);
+  task.directory = folder.path() / "file", task.most_row_bytes = 1000;
+  for (const Dtype storage : {Dtype::f32, Dtype::bf16}) {
+    task.storage = storage;
+    const auto by_file = train(Device{}, task, data);
+    auto expected = in_memory;
+    if (storage == Dtype::bf16)
+      for (float &x : expected)
+        x = to_float(to_bf16(x));
+    CHECK(by_file == expected);
+    CHECK(ZooReader(task.directory).corrupt_rows().empty());
+    CHECK(!std::filesystem::exists(task.directory / ".rows"));
   }
 }
 

@@ -69,7 +69,8 @@ template <class T> void ConvVae<T>::plan_backward(MemoryPlan &plan) {
   for (const TensorRange &tensor : early_)
     largest = std::max(largest, tensor.size);
   if (largest > 0)
-    early_gradient_ = plan.reserve<T>("vae.early_gradient", MemoryClass::workspace, {std::int64_t(largest)}, "latent");
+    early_gradient_ =
+        plan.reserve<T>("vae.early_gradient", MemoryClass::workspace, {std::int64_t(largest)}, "fit.latent");
   d_noisy_code_ = reserve(plan, "d_noisy_code", shape_.latent);
   plan.release(d_unpacked_);
   d_hidden_ = reserve(plan, "d_hidden", shape_.latent);

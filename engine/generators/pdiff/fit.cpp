@@ -61,7 +61,7 @@ PDiffFit::Input PDiffFit::plan_input(MemoryPlan &plan, int batch, int staged) co
 void PDiffFit::plan_autoencoder(Backend backend) {
   MemoryPlan &plan = autoencoder_plan_;
   const int batch = config_.autoencoder.batch;
-  autoencoder_weights_.plan(plan);
+  autoencoder_weights_.plan(plan, "fit.latent");
   fit_input_ = plan_input(plan, batch, staged_batches);
   noisy_ = plan.reserve<float>("fit.noisy", MemoryClass::activations, {batch, padded_}, "fit.autoencoder.batch");
   input_noise_ =
@@ -89,7 +89,7 @@ void PDiffFit::plan_encode(Backend backend) {
 void PDiffFit::plan_denoiser(Backend backend) {
   MemoryPlan &plan = denoiser_plan_;
   const std::int64_t batch = config_.denoiser.batch, latent = config_.latent;
-  denoiser_weights_.plan(plan);
+  denoiser_weights_.plan(plan, "fit.latent");
   d_.latents = plan.reserve<float>("fit.latents", MemoryClass::data, {std::int64_t(rows_), latent}, "fit.latent");
   d_.alpha_bar = plan.reserve<float>("fit.alpha_bar", MemoryClass::data, {config_.diffusion_steps});
   const auto activation = [&](const char *name, std::int64_t width) {

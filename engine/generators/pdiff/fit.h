@@ -44,7 +44,8 @@ private:
   ConvVae<float> autoencoder_, encoder_;
   Cnn1d<float> denoiser_;
   Trainable autoencoder_weights_, denoiser_weights_;
-  MemoryPlan autoencoder_plan_{"fit.autoencoder"}, encode_plan_{"fit.encode"}, denoiser_plan_{"fit.denoiser"};
+  MemoryPlan autoencoder_plan_{"fit.autoencoder", "fit.autoencoder.batch"},
+      encode_plan_{"fit.encode", "fit.autoencoder.batch"}, denoiser_plan_{"fit.denoiser", "fit.denoiser.batch"};
 
   // A batch of networks on its way in: staged on the host, on the device, standardised.
   struct Input {

@@ -41,12 +41,9 @@ public:
 
   Sampled sample(const GeneratorTask &task, const SampleWork &w) const override {
     const PDiff generator = load_pdiff(w.file);
-    const std::size_t v = generator.networks.parameters;
-    PDiffSampler(generator.config, v, options(task), task.backend)
+    PDiffSampler(generator.config, generator.networks.parameters, options(task), task.backend)
         .run(w.device, generator, std::size_t(task.samples),
-             [&](std::size_t first, std::size_t count, const float *theta) {
-               w.emit(first, count, {theta, count * v});
-             });
+             [&](std::size_t i, std::span<const float> theta) { w.emit(i, 0, theta); });
     return {generator.networks};
   }
 

@@ -27,6 +27,7 @@ PDiffSampler::PDiffSampler(const PDiffConfig &config, std::size_t parameters, Sa
   mean_ = weights("normalizer.mean", parameters), std_ = weights("normalizer.std", parameters);
   latent_mean_ = weights("latent.mean", std::size_t(config.latent)),
   latent_std_ = weights("latent.std", std::size_t(config.latent));
+  staging_ = plan_.reserve<float>("sample.staging", MemoryClass::staging, {std::int64_t(parameters)});
   z_ = plan_.reserve<float>("sample.z", MemoryClass::activations, {batch, config.latent}, "sample.batch");
   t_ = plan_.reserve<float>("sample.t", MemoryClass::activations, {batch});
   embedding_ =
@@ -38,8 +39,7 @@ PDiffSampler::PDiffSampler(const PDiffConfig &config, std::size_t parameters, Sa
   plan_.place();
 }
 
-void PDiffSampler::run(Device device, const PDiff &p, std::size_t samples,
-                       const std::function<void(std::size_t, std::size_t, const float *)> &emit) {
+void PDiffSampler::run(Device device, const PDiff &p, std::size_t samples, const EmitNetwork &emit) {
   Stream s(device);
   const Arena arena(device, plan_);
   const auto upload = [&](float *to, const std::vector<float> &values) {
@@ -75,8 +75,7 @@ void PDiffSampler::run(Device device, const PDiff &p, std::size_t samples,
     unstandardise<float>(s, z, z, latent_mean, latent_std, batch, latent, latent);
     const float *v = autoencoder_.decode(s, autoencoder, z);
     unstandardise<float>(s, theta, v, mean, std, batch, parameters_, std::size_t(autoencoder_.length()));
-    const std::size_t count = std::min(std::size_t(batch), samples - first);
-    emit(first, count, to_host(s, theta, count * parameters_).data());
+    emit_networks(s, theta, staging_, first, std::min(std::size_t(batch), samples - first), parameters_, emit);
   }
 }
 

@@ -1,8 +1,8 @@
 // Generates networks with a trained p-diff: noise, denoised in latent space, decoded, and taken back to weights. Sample
 // i depends on the seed and i alone.
 #pragma once
+#include "engine/generators/emit.h"
 #include "pdiff.h"
-#include <functional>
 
 namespace theta {
 
@@ -24,9 +24,7 @@ public:
 
   const MemoryPlan &plan() const { return plan_; }
 
-  // Calls emit(first, count, theta [count, V] in host memory) for every batch of samples first..first+count−1.
-  void run(Device, const PDiff &, std::size_t samples,
-           const std::function<void(std::size_t, std::size_t, const float *)> &emit);
+  void run(Device, const PDiff &, std::size_t samples, const EmitNetwork &emit);
 
 private:
   PDiffConfig config_;
@@ -34,9 +32,10 @@ private:
   SampleOptions options_;
   ConvVae<float> autoencoder_;
   Cnn1d<float> denoiser_;
-  MemoryPlan plan_{"sample"};
+  MemoryPlan plan_{"sample", "sample.batch"};
   Tensor<float> autoencoder_values_, autoencoder_buffers_, denoiser_values_, denoiser_buffers_;
   Tensor<float> mean_, std_, latent_mean_, latent_std_; // [V] twice, [latent] twice
+  Tensor<float> staging_;                               // [V]
   Tensor<float> z_, t_, embedding_, theta_;             // [batch, latent], [batch], [batch, time_width], [batch, V]
 };
 

@@ -46,7 +46,7 @@ TransformerFit::TransformerFit(TransformerConfig config, const NetworkFacts &fac
   batch_ = {part_ / config_.draws, config_.start, conditions_.columns()};
   const std::int64_t part = part_, networks = batch_.networks * (config_.start ? 2 : 1), v = std::int64_t(parameters_),
                      size = std::int64_t(model_.size()), told = std::int64_t(conditions_.size());
-  weights_.plan(plan_);
+  weights_.plan(plan_, "fit.transformer.width, fit.transformer.layers");
   if (config_.source == NetworkOrigin::stream) {
     if (!stream)
       throw InputError("fit.transformer.source: found stream, expected zoo where the networks come from zoo.from");

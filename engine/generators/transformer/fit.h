@@ -48,7 +48,7 @@ private:
   NetworkBatch batch_;
   std::optional<StreamTask> stream_task_;
   std::optional<ZooStream> stream_;
-  MemoryPlan plan_{"fit.transformer"}, stream_plan_{"fit.stream"};
+  MemoryPlan plan_{"fit.transformer", "fit.transformer.batch"}, stream_plan_{"fit.stream", "zoo.wave"};
   std::vector<Tensor<float>> staging_;    // [networks, V] each
   Tensor<float> told_staging_, told_;     // [K, part]
   Tensor<float> theta_, run_rows_;        // [networks, V], [checkpoints, V]

@@ -29,6 +29,13 @@ public:
       prompt_of(text);
   }
 
+  std::vector<std::string> told() const override {
+    std::vector<std::string> names;
+    for (const std::string &text : prompt_)
+      names.push_back(prompt_of(text).name);
+    return names;
+  }
+
   std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {
     if (const int head = config_.width / config_.heads; task.backend == Backend::cuda && head > attention_most_head)
       throw InputError("fit.transformer.heads: found heads of ", head, " elements, expected at most ",
@@ -52,8 +59,8 @@ public:
       std::vector<float> samples;
       TransformerSampler(now.config, network_facts(now.networks, "probe"), options(task))
           .run(w.device, now, count, told(now.config, w.zoo, w.held_out, count).told,
-               [&](std::size_t, std::size_t n, const float *theta) {
-                 samples.insert(samples.end(), theta, theta + n * now.networks.parameters);
+               [&](std::size_t, std::span<const float> theta) {
+                 samples.insert(samples.end(), theta.begin(), theta.end());
                });
       return w.worth(samples, count);
     };
@@ -67,13 +74,12 @@ public:
 
   Sampled sample(const GeneratorTask &task, const SampleWork &w) const override {
     const Transformer generator = load_transformer(w.file);
-    const std::size_t v = generator.networks.parameters, count = std::size_t(task.samples);
+    const std::size_t count = std::size_t(task.samples);
     PromptTable table = told(generator.config, w.zoo, w.held_out, count);
     warn_of_unseen(table, tellable_of(generator), w);
     TransformerSampler(generator.config, network_facts(generator.networks, w.file.string()), options(task))
-        .run(w.device, generator, count, table.told, [&](std::size_t first, std::size_t n, const float *theta) {
-          w.emit(first, n, {theta, n * v});
-        });
+        .run(w.device, generator, count, table.told,
+             [&](std::size_t i, std::span<const float> theta) { w.emit(i, 0, theta); });
     return {generator.networks, std::move(table), true};
   }
 

@@ -36,6 +36,7 @@ TransformerSampler::TransformerSampler(const TransformerConfig &config, const Ne
   if (start_)
     start_tokens_ = activation("sample.start", batch, size);
   theta_ = activation("sample.theta", batch, std::int64_t(parameters_));
+  staging_ = plan_.reserve<float>("sample.staging", MemoryClass::staging, {std::int64_t(parameters_)});
   model_.plan(plan_, options.batch, Mode::infer);
   plan_.place();
 }
@@ -88,7 +89,7 @@ void TransformerSampler::tell(Stream &s, const Transformer &p, const Prompts &pr
 }
 
 void TransformerSampler::run(Device device, const Transformer &p, std::size_t samples, const Prompts &prompts,
-                             const std::function<void(std::size_t, std::size_t, const float *)> &emit) {
+                             const EmitNetwork &emit) {
   if (prompts.told.size() != samples * conditions_.size() ||
       prompts.start.size() != (start_ ? samples * parameters_ : 0))
     throw InputError("sample: found prompts of ", prompts.told.size(), " numbers and ", prompts.start.size(),
@@ -139,7 +140,7 @@ void TransformerSampler::run(Device device, const Transformer &p, std::size_t sa
       denoise_step<float>(s, x, prediction, batch, size, {1, step.corrected.from_eps, 0}, noise);
     }
     scatter_tokens<float>(s, theta_, x, place_, mean_, std_, int(count), parameters_, size);
-    emit(first, count, to_host(s, theta_.get(), count * parameters_).data());
+    emit_networks(s, theta_, staging_, first, count, parameters_, emit);
   }
 }
 

@@ -2,6 +2,7 @@
 // engine/diffusion/solver.h, and taken back to weights. Sample i depends on the seed, on what it is told, and on i
 // alone.
 #pragma once
+#include "engine/generators/emit.h"
 #include "engine/generators/prompts.h"
 #include "token_coder.h"
 #include <functional>
@@ -23,10 +24,8 @@ public:
 
   const MemoryPlan &plan() const { return plan_; }
 
-  // Calls emit(first, count, theta [count, V] in host memory) for every batch of samples first..first+count−1. Throws
-  // InputError where prompts are not of these sizes.
-  void run(Device, const Transformer &, std::size_t samples, const Prompts &,
-           const std::function<void(std::size_t, std::size_t, const float *)> &emit);
+  // Throws InputError where prompts are not of these sizes.
+  void run(Device, const Transformer &, std::size_t samples, const Prompts &, const EmitNetwork &emit);
 
 private:
   const float *predict(Stream &, const Parameters<float> &, const float *z, double t);
@@ -39,14 +38,14 @@ private:
   bool start_, residual_, guided_;
   Solver solver_;
   WeightTransformer<float> model_;
-  MemoryPlan plan_{"sample"};
+  MemoryPlan plan_{"sample", "sample.batch"};
   Tensor<float> values_; // [parameters]
   Tensor<bf16> narrow_values_;
   Tensor<std::int32_t> place_;                         // [S]
   Tensor<float> mean_, std_;                           // [S]
   Tensor<float> x_, next_, prediction_, start_tokens_; // [batch, S]
   Tensor<float> told_prediction_;                      // [batch, S]
-  Tensor<float> t_, told_, theta_;                     // [batch], [2·K, batch], [batch, V]
+  Tensor<float> t_, told_, theta_, staging_;           // [batch], [2·K, batch], [batch, V], [V]
 };
 
 } // namespace theta

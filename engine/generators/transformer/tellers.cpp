@@ -8,7 +8,7 @@ namespace theta {
 namespace {
 
 template <class T> Tensor<T> reserve(MemoryPlan &plan, const std::string &what, int batch, int width) {
-  return plan.reserve<T>("transformer." + what, MemoryClass::activations, {batch, width}, "fit.transformer.batch");
+  return plan.reserve<T>("transformer." + what, MemoryClass::activations, {batch, width}, "batch");
 }
 
 } // namespace

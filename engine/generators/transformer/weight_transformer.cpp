@@ -68,7 +68,7 @@ template <class T> WeightTransformer<T>::WeightTransformer(const WeightTransform
 template <class T>
 auto WeightTransformer<T>::reserve(MemoryPlan &plan, const std::string &what, std::int64_t rows,
                                    std::int64_t width) const -> Tensor<T> {
-  return plan.reserve<T>("transformer." + what, MemoryClass::activations, {rows, width}, "fit.transformer.batch");
+  return plan.reserve<T>("transformer." + what, MemoryClass::activations, {rows, width}, "batch");
 }
 
 template <class T> void WeightTransformer<T>::plan(MemoryPlan &plan, int batch, Mode mode) {
