@@ -14,15 +14,27 @@ struct RunOptions {
   std::string config, out, device = "auto", memory_budget;
   std::vector<std::string> set;
 
-  void add_to(CLI::App &command) {
-    command.add_option("CONFIG", config, "configuration, e.g. runs/demo.toml")->required();
+  void add_set_to(CLI::App &command) {
     command.add_option("--set", set, "override a key: --set zoo.steps=500 (repeatable)")
         ->expected(1)
         ->allow_extra_args(false)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  }
+
+  void add_to(CLI::App &command) {
+    command.add_option("CONFIG", config, "configuration, e.g. runs/demo.toml")->required();
+    add_set_to(command);
     command.add_option("--out", out, "folder of the run (default runs/out/NAME)");
     command.add_option("--device", device, "auto, cpu, cuda or cuda:N");
     command.add_option("--memory-budget", memory_budget, "refuse a plan above this, e.g. 2GiB");
+  }
+
+  // Of commands that plan, and touch no device.
+  void add_plan_to(CLI::App &command) {
+    command.add_option("CONFIG", config, "configuration, e.g. runs/demo.toml")->required();
+    add_set_to(command);
+    command.add_option("--for", device, "plan for cpu or cuda: their workspaces differ")
+        ->check(CLI::IsMember({"cpu", "cuda"}));
   }
 
   Config load() const { return load_config(config, set); }
@@ -43,6 +55,7 @@ void add_run_commands(CLI::App &, Action &);       // run, fit, sample, eval, re
 void add_zoo_commands(CLI::App &, Action &);       // zoo train|info|verify
 void add_generator_commands(CLI::App &, Action &); // generator info
 void add_plan_command(CLI::App &, Action &);       // plan
+void add_wall_command(CLI::App &, Action &);       // wall
 void add_bench_command(CLI::App &, Action &);      // bench
 void add_device_command(CLI::App &, Action &);     // device
 

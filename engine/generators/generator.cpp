@@ -47,6 +47,13 @@ Generators::Generators(const Generators &other) : chosen_(other.chosen_) {
     all_.emplace_back(name, generator->clone());
 }
 
+std::vector<std::string> Generators::names() const {
+  std::vector<std::string> names;
+  for (const auto &[name, generator] : all_)
+    names.push_back(name);
+  return names;
+}
+
 const Generator *Generators::made(const std::string &kind) const {
   for (const auto &[name, generator] : all_)
     if (kind == generator->kind())

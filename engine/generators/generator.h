@@ -84,6 +84,9 @@ public:
   // Interrupted when asked to stop.
   virtual void fit(const GeneratorTask &, const FitWork &) const = 0;
 
+  // Changes of its settings that take less memory and more time, and are not made yet: "fit.compact=true".
+  virtual std::vector<std::string> savings() const { return {}; }
+
   // What its samples will be told, by name.
   virtual std::vector<std::string> told() const { return {}; }
 
@@ -121,6 +124,7 @@ public:
   void describe_sample(Keys &);
   void check() const;
   const std::string &name() const { return all_[chosen_].first; }
+  std::vector<std::string> names() const; // of all
   Generator &chosen() const { return *all_[chosen_].second; }
   // The one whose files are of that kind; null where there is none.
   const Generator *made(const std::string &kind) const;

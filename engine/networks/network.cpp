@@ -2,6 +2,8 @@
 #include "data/json.h"
 #include "kernels/device/names.h"
 #include "kind.h"
+#include <algorithm>
+#include <cmath>
 
 namespace theta {
 
@@ -15,6 +17,14 @@ Initialisation initialisation_named(std::string_view name) {
 const char *name_of(Initialisation i) { return initialisation_names[std::size_t(i)]; }
 
 Layout layout_of(const NetworkShape &shape) { return shape.kind->layout(shape); }
+NetworkShape widened(NetworkShape shape, double factor) {
+  const auto wider = [&](int &width) { width = std::max(1, int(std::lround(width * factor))); };
+  for (std::size_t i = shape.convolutions.empty() ? 1 : 0; i + 1 < shape.widths.size(); ++i)
+    wider(shape.widths[i]);
+  for (CnnLayer &layer : shape.convolutions)
+    wider(layer.channels);
+  return shape;
+}
 int inputs_of(const NetworkShape &shape) { return shape.kind->inputs(shape); }
 int outputs_of(const NetworkShape &shape) { return shape.kind->outputs(shape); }
 bool is_classifier(const NetworkShape &shape) { return shape.kind->is_classifier(); }

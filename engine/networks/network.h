@@ -36,6 +36,9 @@ struct NetworkShape {
 // below 1, an image that runs out.
 Layout layout_of(const NetworkShape &);
 
+// The same with hidden layers, and channels of convolutions, `factor` times as wide, rounded, one at least.
+NetworkShape widened(NetworkShape, double factor);
+
 int inputs_of(const NetworkShape &);  // pixels, or numbers that a point enters as
 int outputs_of(const NetworkShape &); // classes, or values of a signal
 bool is_classifier(const NetworkShape &);

@@ -86,14 +86,16 @@ std::vector<MemoryPlan> plans_of(const Config &c, Backend backend, Budget budget
   return plans_of(c, source_of(c, dataset_sizes(c.data.options())), backend, budget);
 }
 
-std::vector<MemoryPlan> plans_of(const Config &c, const Source &source, Backend backend, Budget budget) {
+std::vector<MemoryPlan> plans_of(const Config &c, const Source &source, Backend backend, Budget budget,
+                                 StagesOf which) {
   const DatasetSizes sizes = dataset_sizes(c.data.options());
   std::vector<MemoryPlan> all;
-  if (c.zoo.from.empty())
+  if (c.zoo.from.empty() && which != StagesOf::generator)
     all.push_back(ZooTrainer(task_of(c), sizes, backend, budget).plan());
-  for (auto &plan : c.generators.chosen().plans(generator_task(c, sizes, backend, source.facts, source.training)))
-    all.push_back(std::move(plan));
-  if (source.network) {
+  if (which != StagesOf::networks)
+    for (auto &plan : c.generators.chosen().plans(generator_task(c, sizes, backend, source.facts, source.training)))
+      all.push_back(std::move(plan));
+  if (source.network && which != StagesOf::generator) {
     Evaluator evaluator = sample_evaluator(*source.network, sizes.test, c.eval, backend, budget);
     Tensor<float> staging;
     all.push_back(plan_of_scores(evaluator, staging));

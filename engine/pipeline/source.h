@@ -27,8 +27,9 @@ GeneratorTask generator_task(const Config &, const DatasetSizes &, Backend, Netw
 // The memory plans of every stage, from the configuration and the headers of the data files alone. Stages that go
 // through many networks take as many at a time as the budget holds.
 std::vector<MemoryPlan> plans_of(const Config &, Backend, Budget = {});
-// The same for networks as `source` says.
-std::vector<MemoryPlan> plans_of(const Config &, const Source &, Backend, Budget);
+// The same for networks as `source` says; of all stages, of the generator's, or of those around it.
+enum class StagesOf { run, generator, networks };
+std::vector<MemoryPlan> plans_of(const Config &, const Source &, Backend, Budget, StagesOf = StagesOf::run);
 
 // Scores samples before they are written.
 Evaluator sample_evaluator(const NetworkShape &, std::size_t images, const EvalConfig &, Backend, Budget);

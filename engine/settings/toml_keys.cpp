@@ -307,19 +307,31 @@ std::string toml_text(const Describe &describe) {
   return writer.text();
 }
 
+namespace {
+
+// Every key of such a text with its value as it is written; the seed's name has no table.
+std::map<std::string, std::string> settings_in(const std::string &toml) {
+  std::map<std::string, std::string> all;
+  std::string section;
+  std::istringstream lines(toml);
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with("["))
+      section = line.substr(1, line.size() - 2) + ".";
+    else if (const auto equals = line.find(" = "); equals != std::string::npos)
+      all[(line.starts_with("seed") ? "" : section) + line.substr(0, equals)] = line.substr(equals + 3);
+  return all;
+}
+
+} // namespace
+
+std::string value_in(const std::string &toml, const std::string &key) {
+  const auto all = settings_in(toml);
+  const auto found = all.find(key);
+  return found == all.end() ? "" : found->second;
+}
+
 std::string difference_of(const std::string &found, const std::string &expected) {
-  const auto settings = [](const std::string &toml) {
-    std::map<std::string, std::string> all;
-    std::string section;
-    std::istringstream lines(toml);
-    for (std::string line; std::getline(lines, line);)
-      if (line.starts_with("["))
-        section = line.substr(1, line.size() - 2) + ".";
-      else if (const auto equals = line.find(" = "); equals != std::string::npos)
-        all[(line.starts_with("seed") ? "" : section) + line.substr(0, equals)] = line.substr(equals + 3);
-    return all;
-  };
-  const auto here = settings(found), there = settings(expected);
+  const auto here = settings_in(found), there = settings_in(expected);
   for (const auto &[key, value] : there)
     if (const auto other = here.find(key); other != here.end() && other->second != value)
       return fmt::format("{}: found {}, expected {}", key, other->second, value);

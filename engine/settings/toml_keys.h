@@ -16,6 +16,9 @@ void read_toml(const std::filesystem::path &, const std::vector<std::string> &ov
 // that several share) is written once.
 std::string toml_text(const Describe &describe);
 
+// The value of a key ("fit.latent") in such a text, as it would be written; empty where there is none.
+std::string value_in(const std::string &toml, const std::string &key);
+
 // The first setting that `found` and `expected`, two such texts, say otherwise: "zoo.lr: found 0.001, expected 0.01".
 // Empty where they agree.
 std::string difference_of(const std::string &found, const std::string &expected);

@@ -6,10 +6,11 @@ namespace theta {
 
 namespace {
 
-// `alike`: whether the layerwise trainer can do what is asked for.
-TrainerKind trainer_for(Backend backend, const NetworkShape &shape, int batch, bool alike) {
+// `rows` that a run leaves; `alike`: whether the layerwise trainer can do what is asked for.
+TrainerKind trainer_for(Backend backend, const NetworkShape &shape, int batch, std::size_t rows, bool alike) {
   const auto whole = shape.kind->whole_runs(shape, batch);
-  const bool is_large = backend == Backend::cpu && layout_of(shape).size() > large_network;
+  const std::size_t v = layout_of(shape).size();
+  const bool is_large = backend == Backend::cpu && (v > large_network || rows * v * sizeof(float) > most_row_bytes);
   if (whole && whole->fit(backend) && !(is_large && alike && shape.kind->layered(shape)))
     return TrainerKind::whole_runs;
   if (!shape.kind->layered(shape))
@@ -22,11 +23,12 @@ TrainerKind trainer_for(Backend backend, const NetworkShape &shape, int batch, b
 } // namespace
 
 TrainerKind trainer_for(Backend backend, const NetworkShape &shape, int batch) {
-  return trainer_for(backend, shape, batch, true);
+  return trainer_for(backend, shape, batch, 1, true);
 }
 
 TrainerKind trainer_for(Backend backend, const NetworkShape &shape, const ZooRecipe &recipe) {
-  return trainer_for(backend, shape, recipe.batch, Layerwise::beyond(recipe).empty());
+  return trainer_for(backend, shape, recipe.batch, checkpoint_steps(recipe, 0, 0).size(),
+                     Layerwise::beyond(recipe).empty());
 }
 
 std::shared_ptr<const WholeRuns> whole_runs_of(const NetworkShape &shape, int batch) {

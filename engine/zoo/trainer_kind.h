@@ -12,8 +12,10 @@ namespace theta {
 enum class TrainerKind { whole_runs, layer_by_layer };
 
 // Whole runs where they fit, otherwise layer by layer. Throws InputError for what neither can do. On the cpu a network
-// of more than large_network parameters is in no core's cache, and goes layer by layer on all of them, where it can.
+// of more than large_network parameters is in no core's cache, and goes layer by layer on all of them, where it can; so
+// does one whose rows are more than memory should hold, for a layerwise trainer can leave them in a file.
 inline constexpr std::size_t large_network = std::size_t(1) << 20;
+inline constexpr std::size_t most_row_bytes = std::size_t(256) << 20; // of one run
 TrainerKind trainer_for(Backend, const NetworkShape &, int batch);
 // The same, for networks with such a recipe: what only whole runs can do, they do.
 TrainerKind trainer_for(Backend, const NetworkShape &, const ZooRecipe &);

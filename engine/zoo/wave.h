@@ -8,9 +8,6 @@
 
 namespace theta {
 
-// Of one network's rows, that memory holds.
-inline constexpr std::size_t most_row_bytes = std::size_t(256) << 20;
-
 class Wave {
 public:
   // Room for `networks` runs. Throws InputError for what the trainer cannot do.

@@ -22,7 +22,7 @@ python3 - "$work" <<'PYTHON' || fail "the JSON does not hold what it should"
 import json, sys
 work = sys.argv[1]
 plan = json.load(open(work + "/plan.json"))
-assert [p["name"] for p in plan["plans"]] == ["zoo", "fit.autoencoder", "fit.encode", "fit.denoiser", "sample", "eval"]
+assert [p["name"] for p in plan["plans"]] == ["zoo", "fit.autoencoder", "fit.encode", "fit.denoiser", "sample", "sample.scores", "eval"]
 assert plan["peak_device_bytes"] == max(p["device_bytes"] for p in plan["plans"])
 assert json.load(open(work + "/device.json"))["devices"][0]["name"] == "cpu"
 info = json.load(open(work + "/info.json"))

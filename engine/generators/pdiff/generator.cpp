@@ -25,6 +25,10 @@ public:
                        config_.diffusion_steps);
   }
 
+  std::vector<std::string> savings() const override {
+    return config_.compact ? std::vector<std::string>{} : std::vector<std::string>{"fit.compact=true"};
+  }
+
   std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {
     std::vector<MemoryPlan> all;
     const PDiffFit fit(config_, task.networks.parameters(), task.training, task.seed, task.backend);

@@ -29,6 +29,16 @@ public:
       prompt_of(text);
   }
 
+  std::vector<std::string> savings() const override {
+    std::vector<std::string> all;
+    if (!config_.recompute)
+      all.push_back("fit.transformer.recompute=true");
+    if (config_.arithmetic != Arithmetic::bf16)
+      all.push_back("fit.transformer.arithmetic=bf16");
+    all.push_back(text("fit.transformer.accumulate=", 2 * config_.accumulate));
+    return all;
+  }
+
   std::vector<std::string> told() const override {
     std::vector<std::string> names;
     for (const std::string &text : prompt_)
