@@ -20,6 +20,7 @@ libminizip-dev         | include/minizip/unzip.h                                
 libpng-dev             | include/png.h                                            | 1.6.39
 libturbojpeg0-dev      | include/turbojpeg.h                                      | 2.1.5
 libcsv-dev             | include/csv.h                                            | 3.0.3
+libeigen3-dev          | include/eigen3/Eigen/Core                                | 3.4.0
 dataset-fashion-mnist  | share/datasets/fashion-mnist/train-images-idx3-ubyte.gz  | 2020-05-23
 "
 

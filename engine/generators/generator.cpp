@@ -8,6 +8,7 @@ std::vector<std::pair<std::string, MakeGenerator>> &generators() {
   static std::vector<std::pair<std::string, MakeGenerator>> all{
       {"p-diff", make_pdiff},
       {"transformer", make_transformer},
+      {"subspace", make_subspace},
   };
   return all;
 }

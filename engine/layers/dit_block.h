@@ -3,6 +3,8 @@
 //   (shift1, scale1, gate1, shift2, scale2, gate2) = ada(silu(c))
 //   x = x + gate1·proj(attention(qkv(norm(x)·(1 + scale1) + shift1)))
 //   x = x + gate2·fc2(gelu_tanh(fc1(norm(x)·(1 + scale2) + shift2)))
+// A token alone has nothing to attend to: without the second line (attends) it is a block of a residual perceptron, and
+// ada gives three.
 // x [batch, tokens, width], c [batch, width]. Tokens have no places: a permutation of them permutes the output. A block
 // that is not conditioned has the six as parameters of its own, the same for all samples.
 // The residual stream x, and what conditions, are Wide<T>; branches are T, which may be bf16: products on tensor cores
@@ -22,6 +24,7 @@ struct DitBlockShape {
   Arithmetic arithmetic = Arithmetic::fp32;
   bool conditioned = true; // by a vector a sample
   bool qk_norm = false;    // queries and keys of one size (head_norm.h)
+  bool attends = true;
 };
 
 template <class T> class DitBlock {
@@ -49,11 +52,15 @@ private:
   HeadNorm head_norm() const { return {rows(), shape_.heads, shape_.width / shape_.heads}; }
   Attention attention() const { return {batch_, shape_.tokens, shape_.heads, shape_.width / shape_.heads}; }
   int rows() const { return batch_ * shape_.tokens; }
-  W *part(const Tensor<W> &of, int i) const { return of + std::size_t(i) * shape_.width; } // of ada's six
+  int parts() const { return shape_.attends ? 6 : 3; }
+  // Of ada's: shift, scale and gate of attention, then of the perceptron.
+  W *part(const Tensor<W> &of, int i) const { return of + std::size_t(i - 6 + parts()) * shape_.width; }
+  W *attend(Stream &, const Parameters<W> &, const W *x);
+  void attend_backward(Stream &, const Parameters<W> &, W *dx, const W *x);
 
   DitBlockShape shape_;
-  Linear qkv_, proj_, fc1_, fc2_;
-  std::optional<Linear> ada_;
+  std::optional<Linear> qkv_, proj_;
+  std::optional<Linear> fc1_, fc2_, ada_;
   std::size_t ada_bias_, qk_gain_ = 0; // offsets
   std::string name_;
   int batch_ = 0;

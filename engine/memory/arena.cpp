@@ -7,7 +7,7 @@ Arena::Arena(Device device, const MemoryPlan &plan)
   if (!plan.is_placed() && !plan.entries().empty())
     throw Error("arena ", plan.name(), ": the plan has not been placed");
   for (const auto &entry : plan.entries()) {
-    if (device.backend == Backend::cuda && entry.dtype == Dtype::f64)
+    if (device.backend == Backend::cuda && entry.dtype == Dtype::f64 && !entry.on_host())
       throw Error("arena ", plan.name(), ": '", entry.name, "' is F64, which lives on the cpu alone");
     if (*entry.at)
       throw Error("arena ", plan.name(), ": another one holds this plan");

@@ -9,7 +9,8 @@ namespace theta {
 class Arena {
 public:
   // Takes the plan's device bytes on `device` (and its staging bytes in pinned host memory), to the byte. Throws Error
-  // when they are not to be had, when the plan is not placed or in memory already, or when it holds doubles for a GPU.
+  // when they are not to be had, when the plan is not placed or in memory already, or when it holds doubles for a GPU,
+  // staging aside.
   Arena(Device device, const MemoryPlan &plan);
   ~Arena();
   Arena(const Arena &) = delete;

@@ -22,10 +22,11 @@ template <class T> struct Model {
     arena.emplace(s.device(), plan);
   }
   std::vector<T> run(Stream &s, const std::vector<T> &values, const std::vector<T> &x, const std::vector<T> &t,
-                     const std::vector<T> &told = {0}, const std::vector<T> &from = {0}) {
+                     const std::vector<T> &told = {0}, const std::vector<T> &from = {0},
+                     const std::vector<T> &context = {0}) {
     const Vectors<T> vectors(s, values, {T(0)});
-    const Buffer<T> input(s, x), times(s, t), conditions(s, told), start(s, from);
-    return to_host(s, model.forward(s, vectors.parameters(), input, {times, conditions, start}), x.size());
+    const Buffer<T> input(s, x), times(s, t), conditions(s, told), start(s, from), vector(s, context);
+    return to_host(s, model.forward(s, vectors.parameters(), input, {times, conditions, start, vector}), x.size());
   }
 };
 
@@ -43,6 +44,10 @@ std::vector<WeightTransformerShape> told_shapes() {
       shape.places = more ? PlaceKind::sinusoidal : PlaceKind::learned;
       all.push_back(shape);
     }
+  WeightTransformerShape perceptron{{{"all", 1, 9, false}}, 8, 2, 2, 6};
+  perceptron.conditions = {{"loss", 0}, {"kind", 3}};
+  perceptron.start = true, perceptron.attends = false, perceptron.context = 5;
+  all.push_back(perceptron);
   return all;
 }
 
@@ -60,23 +65,29 @@ TEST_CASE("weight transformer: told by modulation or by tokens, gradients agree 
     const auto values = random_values<double>(m.model.parameters().size(), 1, 0.3), x = random_values<double>(n, 2),
                d = random_values<double>(n, 3), from = random_values<double>(n, 4);
     const std::vector<double> t{0.2, 0.5, 0.9}, told{0.3, nothing, 0.8, 2, 0, nothing};
+    const auto context = random_values<double>(std::size_t(batch * std::max(1, shape.context)), 5);
     const Vectors<double> vectors(s, values, {0});
-    const Buffer<double> input(s, x), times(s, t), conditions(s, told), start(s, from);
-    m.model.forward(s, vectors.parameters(), input, {times, conditions, start});
+    const Buffer<double> input(s, x), times(s, t), conditions(s, told), start(s, from), vector(s, context);
+    m.model.forward(s, vectors.parameters(), input, {times, conditions, start, vector});
     copy(s, m.model.d_out(), d.data(), n * sizeof(double));
     m.model.backward(s, vectors.parameters());
-    check_gradient(values, vectors.gradient.host(), [&](const std::vector<double> &v) {
-      const auto y = m.run(s, v, x, t, told, from);
+    const auto weighed = [&](const std::vector<double> &v, const std::vector<double> &c) {
+      const auto y = m.run(s, v, x, t, told, from, c);
       double sum = 0;
       for (std::size_t i = 0; i < n; ++i)
         sum += y[i] * d[i];
       return sum;
-    });
+    };
+    const auto gradient = vectors.gradient.host();
+    if (shape.context > 0)
+      check_gradient(context, to_host(s, m.model.d_context(), context.size()),
+                     [&](const std::vector<double> &c) { return weighed(values, c); });
+    check_gradient(values, gradient, [&](const std::vector<double> &v) { return weighed(v, context); });
     // All that is told counts; of its networks, each sample sees its own alone.
-    const auto y = m.run(s, values, x, t, told, from);
+    const auto y = m.run(s, values, x, t, told, from, context);
     auto other = told;
     other[0] = 0.4;
-    auto changed = m.run(s, values, x, t, other, from);
+    auto changed = m.run(s, values, x, t, other, from, context);
     const auto first = [&](const std::vector<double> &of) {
       return std::vector<double>(of.begin(), of.begin() + std::ptrdiff_t(m.model.size()));
     };
@@ -84,10 +95,10 @@ TEST_CASE("weight transformer: told by modulation or by tokens, gradients agree 
     CHECK(std::equal(changed.begin() + std::ptrdiff_t(m.model.size()), changed.end(),
                      y.begin() + std::ptrdiff_t(m.model.size())));
     other = told, other[3] = 1;
-    CHECK(relative_error(first(m.run(s, values, x, t, other, from)), first(y)) > 1e-4);
+    CHECK(relative_error(first(m.run(s, values, x, t, other, from, context)), first(y)) > 1e-4);
     auto elsewhere = from;
     elsewhere[1] += 0.1;
-    CHECK(relative_error(first(m.run(s, values, x, t, told, elsewhere)), first(y)) > 1e-5);
+    CHECK(relative_error(first(m.run(s, values, x, t, told, elsewhere, context)), first(y)) > 1e-5);
   }
 }
 

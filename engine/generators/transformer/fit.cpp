@@ -34,19 +34,21 @@ struct ThreadShare {
 } // namespace
 
 TransformerFit::TransformerFit(TransformerConfig config, const NetworkFacts &facts, std::size_t rows,
-                               std::uint64_t seed, Backend backend, const std::optional<StreamTask> &stream)
+                               std::uint64_t seed, Backend backend, const std::optional<StreamTask> &stream,
+                               const std::string &stage)
     : config_(std::move(config)), parameters_(facts.parameters()), rows_(rows), seed_(seed), coder_(config_, facts),
       conditions_(config_.conditions), model_(coder_.shape(config_)),
       weights_("transformer", model_.parameters(), model_.buffers(), config_.recipe.ema_decay > 0, {},
-               model_.reads_narrow()) {
-  check(config_);
+               model_.reads_narrow()),
+      stage_(stage), plan_(stage, stage + ".batch") {
+  check(config_, stage);
   if (rows < 2)
     throw InputError("fit: found ", rows, " networks to train on, expected at least 2");
   part_ = config_.recipe.batch / config_.accumulate;
   batch_ = {part_ / config_.draws, config_.start, conditions_.columns()};
   const std::int64_t part = part_, networks = batch_.networks * (config_.start ? 2 : 1), v = std::int64_t(parameters_),
                      size = std::int64_t(model_.size()), told = std::int64_t(conditions_.size());
-  weights_.plan(plan_, "fit.transformer.width, fit.transformer.layers");
+  weights_.plan(plan_, stage + ".width, " + stage + ".layers");
   if (config_.source == NetworkOrigin::stream) {
     if (!stream)
       throw InputError("fit.transformer.source: found stream, expected zoo where the networks come from zoo.from");
@@ -57,14 +59,13 @@ TransformerFit::TransformerFit(TransformerConfig config, const NetworkFacts &fac
     plan_.lives_beside(stream_plan_);
   } else {
     for (int i = 0; i < staged_batches; ++i)
-      staging_.push_back(
-          plan_.reserve<float>(text("fit.staging.", i), MemoryClass::staging, {networks, v}, "fit.transformer.batch"));
+      staging_.push_back(plan_.reserve<float>(text("fit.staging.", i), MemoryClass::staging, {networks, v}, "batch"));
   }
   place_ = plan_.reserve<std::int32_t>("tokens.place", MemoryClass::data, {size});
   mean_ = plan_.reserve<float>("tokens.mean", MemoryClass::data, {size});
   std_ = plan_.reserve<float>("tokens.std", MemoryClass::data, {size});
   const auto data = [&](const char *name, std::int64_t n, std::int64_t width) {
-    return plan_.reserve<float>(name, MemoryClass::data, {n, width}, "fit.transformer.batch");
+    return plan_.reserve<float>(name, MemoryClass::data, {n, width}, "batch");
   };
   theta_ = data("fit.theta", networks, v);
   if (told > 0) {
@@ -73,7 +74,7 @@ TransformerFit::TransformerFit(TransformerConfig config, const NetworkFacts &fac
   }
   loss_ = data("fit.loss", config_.accumulate, 1);
   const auto activation = [&](const char *name, std::int64_t n, std::int64_t width) {
-    return plan_.reserve<float>(name, MemoryClass::activations, {n, width}, "fit.transformer.batch");
+    return plan_.reserve<float>(name, MemoryClass::activations, {n, width}, "batch");
   };
   if (stream_ && config_.start)
     run_rows_ = data("fit.run", std::int64_t(stream_->checkpoints()), v);
@@ -172,7 +173,7 @@ void TransformerFit::learn(Stream &s, Work &w, NetworkSource &source, const Tran
     gather(x0, theta);
     if (config_.start)
       gather(start_, theta + networks * parameters_);
-    fill_normal<float>(s, target, part_, size, 1, {seed_, Purpose::diffusion_noise, draw});
+    fill_normal<float>(s, target, part_, size, config_.noise_scale, {seed_, Purpose::diffusion_noise, draw});
     draw_times<float>(s, t_, part_, config_.draws, config_.noise, {seed_, Purpose::diffusion_time, draw});
     mix_noise<float>(s, x0, target, x0, target, config_.residual ? start_.get() : nullptr, place_, t_, part_, size,
                      config_.noise, config_.objective);
@@ -247,7 +248,7 @@ Transformer TransformerFit::run(Device device, const ZooReader &zoo, const std::
     }
     return metrics;
   };
-  StepLoop{journal, "fit.transformer", r.steps}.run(first, step, [&](long done) {
+  StepLoop{journal, stage_, r.steps}.run(first, step, [&](long done) {
     TrainingState saved{key, position, {}};
     saved.count["step"] = done;
     weights_.save(s, saved.tensors);

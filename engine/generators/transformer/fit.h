@@ -11,10 +11,10 @@ namespace theta {
 
 class TransformerFit {
 public:
-  // For `rows` training networks; from `stream`, if config.source asks for it. Throws InputError for a configuration
-  // that cannot be.
+  // For `rows` training networks; from `stream`, if config.source asks for it. `stage` is its table of settings. Throws
+  // InputError for a configuration that cannot be.
   TransformerFit(TransformerConfig, const NetworkFacts &, std::size_t rows, std::uint64_t seed, Backend,
-                 const std::optional<StreamTask> &);
+                 const std::optional<StreamTask> &, const std::string &stage = "fit.transformer");
   TransformerFit(const TransformerFit &) = delete;
 
   std::vector<const MemoryPlan *> plans() const; // both at once, where there is a stream
@@ -48,7 +48,8 @@ private:
   NetworkBatch batch_;
   std::optional<StreamTask> stream_task_;
   std::optional<ZooStream> stream_;
-  MemoryPlan plan_{"fit.transformer", "fit.transformer.batch"}, stream_plan_{"fit.stream", "zoo.wave"};
+  std::string stage_;
+  MemoryPlan plan_, stream_plan_{"fit.stream", "zoo.wave"};
   std::vector<Tensor<float>> staging_;    // [networks, V] each
   Tensor<float> told_staging_, told_;     // [K, part]
   Tensor<float> theta_, run_rows_;        // [networks, V], [checkpoints, V]

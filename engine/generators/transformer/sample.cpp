@@ -14,6 +14,7 @@ TransformerSampler::TransformerSampler(const TransformerConfig &config, const Ne
                                        SolverOptions options)
     : options_(options), parameters_(facts.parameters()), coder_(config, facts), conditions_(config.conditions),
       start_(config.start), residual_(config.residual), guided_(options.guidance != 1 && conditions_.size() > 0),
+      noise_scale_(config.noise_scale),
       solver_(solver_of(options.solver, config.noise, config.objective, options.steps, options.eta)),
       model_(coder_.shape(config)) {
   const std::int64_t batch = options.batch, size = std::int64_t(model_.size()), k = std::int64_t(conditions_.size());
@@ -118,7 +119,7 @@ void TransformerSampler::run(Device device, const Transformer &p, std::size_t sa
     const std::size_t count = std::min(std::size_t(batch), samples - first);
     tell(s, p, prompts, first, count);
     const Draws draws{options_.seed, Purpose::sample_start, std::uint32_t(first)};
-    fill_normal<float>(s, x, batch, size, solver_.start, draws);
+    fill_normal<float>(s, x, batch, size, solver_.start * noise_scale_, draws);
     clear(x);
     Draws noise{options_.seed, Purpose::sample_noise, std::uint32_t(first)};
     for (const SolverStep &step : solver_.steps) {

@@ -36,6 +36,7 @@ private:
   TokenCoder coder_;
   Conditions conditions_;
   bool start_, residual_, guided_;
+  double noise_scale_;
   Solver solver_;
   WeightTransformer<float> model_;
   MemoryPlan plan_{"sample", "sample.batch"};

@@ -64,9 +64,33 @@ void describe(Keys &keys, TransformerConfig &c) {
   keys.group("recipe", [&] { describe(keys, c.recipe); });
 }
 
-void check(const TransformerConfig &c) {
-  const auto wrong = [](const char *key, auto found, auto... expected) {
-    throw InputError("fit.transformer.", key, ": found ", found, ", expected ", expected...);
+void describe_flow(Keys &keys, TransformerConfig &c) {
+  keys("noise", c.noise, noise_schedule_named);
+  keys("objective", c.objective, objective_named);
+  keys("noise_scale", c.noise_scale, Limits{1e-6, 1e6});
+  keys("conditions", c.conditions);
+  keys("drop", c.drop, share);
+  keys("width", c.width, Limits{1, 1 << 14});
+  keys("layers", c.layers, Limits{1, 256});
+  keys("features", c.features, Limits{4, 1 << 14});
+  keys("warmup", c.warmup, not_negative);
+  keys("beta2", c.beta2, Limits{0, 0.9999999});
+  keys("accumulate", c.accumulate, positive);
+  keys("recompute", c.recompute);
+  keys("arithmetic", c.arithmetic, arithmetic_named);
+  keys.group("recipe", [&] { describe(keys, c.recipe); });
+}
+
+TransformerConfig flow_config() {
+  TransformerConfig c;
+  c.tokens = "layer", c.normalizer = NormalizerKind::global, c.balance = false;
+  c.attends = false, c.heads = 1, c.width = 512, c.layers = 4;
+  return c;
+}
+
+void check(const TransformerConfig &c, const std::string &table) {
+  const auto wrong = [&](const char *key, auto found, auto... expected) {
+    throw InputError(table, ".", key, ": found ", found, ", expected ", expected...);
   };
   if (c.width % c.heads != 0)
     wrong("heads", c.heads, "a divisor of width, ", c.width);
@@ -76,6 +100,8 @@ void check(const TransformerConfig &c) {
     wrong("batch", c.recipe.batch, "a multiple of draws·accumulate, ", c.draws * c.accumulate);
   if (c.noise == NoiseSchedule::logit_normal && c.objective == Objective::eps)
     wrong("objective", "eps", "another with noise = logit-normal, where it is not determined at t = 1");
+  if (c.noise_scale != 1 && (c.objective != Objective::velocity || c.noise != NoiseSchedule::logit_normal))
+    wrong("noise_scale", c.noise_scale, "1 but with noise = logit_normal and objective = velocity");
   const Conditions conditions(c.conditions);
   if (conditions.of_start() && !c.start)
     wrong("start", "false", "true for conditions on the network that is started from");
@@ -88,21 +114,42 @@ void check(const TransformerConfig &c) {
           "otherwise but with shuffle = true and balance = false");
 }
 
-void save_transformer(const std::filesystem::path &path, const Transformer &t, const Stamp &stamp) {
-  const TokenCoder coder(t.config, network_facts(t.networks, path.string()));
+std::vector<TensorSource> tensors_of(const Transformer &t, const std::string &prefix) {
+  const TokenCoder coder(t.config, network_facts(t.networks, "generator"));
   const WeightTransformer<float> model(coder.shape(t.config));
   std::vector<TensorSource> tensors;
   for (const auto &[name, values] : {std::pair{"tokens.mean", &t.mean}, {"tokens.std", &t.std}})
-    tensors.push_back({name, Dtype::f32, {std::int64_t(values->size())}, values->data()});
+    tensors.push_back({prefix + name, Dtype::f32, {std::int64_t(values->size())}, values->data()});
   static_assert(sizeof(ConditionRange) == 2 * sizeof(float));
   if (!t.ranges.empty())
-    tensors.push_back({"conditions.range", Dtype::f32, {std::int64_t(t.ranges.size()), 2}, t.ranges.data()});
+    tensors.push_back({prefix + "conditions.range", Dtype::f32, {std::int64_t(t.ranges.size()), 2}, t.ranges.data()});
   for (const auto &place : model.parameters().places())
-    tensors.push_back({place.name, Dtype::f32, place.shape, t.weights.data() + place.offset});
+    tensors.push_back({prefix + place.name, Dtype::f32, place.shape, t.weights.data() + place.offset});
+  return tensors;
+}
+
+void read_tensors(Transformer &t, const Safetensors &file, const std::string &prefix) {
+  const TokenCoder coder(t.config, network_facts(t.networks, file.path().string()));
+  const WeightTransformer<float> model(coder.shape(t.config));
+  const auto size = std::int64_t(model.size());
+  t.mean = file.read<float>(prefix + "tokens.mean", {size}), t.std = file.read<float>(prefix + "tokens.std", {size});
+  if (const std::size_t n = t.config.conditions.size(); n > 0) {
+    const auto ranges = file.read<float>(prefix + "conditions.range", {std::int64_t(n), 2});
+    for (std::size_t k = 0; k < n; ++k)
+      t.ranges.push_back({ranges[2 * k], ranges[2 * k + 1]});
+  }
+  t.weights.resize(model.parameters().size());
+  for (const auto &place : model.parameters().places()) {
+    const auto part = file.read<float>(prefix + place.name, place.shape);
+    std::copy(part.begin(), part.end(), t.weights.begin() + std::ptrdiff_t(place.offset));
+  }
+}
+
+void save_transformer(const std::filesystem::path &path, const Transformer &t, const Stamp &stamp) {
   TransformerConfig config = t.config;
   Json about = {{"kind", kind}, {"config", json_of([&](Keys &keys) { describe(keys, config); }, file_order)}};
   put_networks(about, t.networks);
-  write_safetensors(path, tensors, metadata_of(about, stamp));
+  write_safetensors(path, tensors_of(t), metadata_of(about, stamp));
 }
 
 Transformer load_transformer(const std::filesystem::path &path) {
@@ -117,20 +164,7 @@ Transformer load_transformer(const std::filesystem::path &path) {
     throw InputError(where, ": ", e.what());
   }
   t.networks = networks_of(about, where);
-  const TokenCoder coder(t.config, network_facts(t.networks, where));
-  const WeightTransformer<float> model(coder.shape(t.config));
-  const auto size = std::int64_t(model.size());
-  t.mean = file.read<float>("tokens.mean", {size}), t.std = file.read<float>("tokens.std", {size});
-  if (const std::size_t n = t.config.conditions.size(); n > 0) {
-    const auto ranges = file.read<float>("conditions.range", {std::int64_t(n), 2});
-    for (std::size_t k = 0; k < n; ++k)
-      t.ranges.push_back({ranges[2 * k], ranges[2 * k + 1]});
-  }
-  t.weights.resize(model.parameters().size());
-  for (const auto &place : model.parameters().places()) {
-    const auto part = file.read<float>(place.name, place.shape);
-    std::copy(part.begin(), part.end(), t.weights.begin() + std::ptrdiff_t(place.offset));
-  }
+  read_tensors(t, file);
   return t;
 }
 

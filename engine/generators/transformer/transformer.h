@@ -42,6 +42,10 @@ struct TransformerConfig {
   ConditionWay condition_by = ConditionWay::modulation;
   double drop = 0.1; // the share of networks that are told nothing, and of the rest, of each condition left untold
 
+  // Deviation of the noise that generation begins with; 1 but for what is learned as velocities.
+  double noise_scale = 1;
+  bool attends = true; // else a network is one token, and the model a residual perceptron
+
   int width = 96, layers = 3, heads = 4, features = 64;
   PlaceKind places = PlaceKind::learned;
   bool qk_norm = false;
@@ -56,8 +60,11 @@ struct TransformerConfig {
 
 // The settings of [fit.transformer].
 void describe(Keys &, TransformerConfig &);
-// Throws InputError for a configuration that cannot be, naming its key.
-void check(const TransformerConfig &);
+// Those of them that a residual perceptron has, in another generator's table, and their defaults.
+void describe_flow(Keys &, TransformerConfig &);
+TransformerConfig flow_config();
+// Throws InputError for a configuration that cannot be, naming its key in `table`.
+void check(const TransformerConfig &, const std::string &table = "fit.transformer");
 
 // A trained one, in host memory.
 struct Transformer {
@@ -67,6 +74,11 @@ struct Transformer {
   std::vector<ConditionRange> ranges; // of its conditions
   std::vector<float> weights;
 };
+
+// Its tensors in a file, their names after `prefix`; and back, into one whose config and networks are known already,
+// where `where` names the file. Throws InputError where one is missing.
+std::vector<TensorSource> tensors_of(const Transformer &, const std::string &prefix = "");
+void read_tensors(Transformer &, const Safetensors &, const std::string &prefix = "");
 
 // One self-contained file. Atomic. Throws Error.
 void save_transformer(const std::filesystem::path &, const Transformer &, const Stamp &);

@@ -26,6 +26,8 @@ template <class T> WeightTransformer<T>::WeightTransformer(const WeightTransform
     throw InputError("transformer: found ", shape.types.size(), " types of tokens and ", shape.features,
                      " features of time, expected a type and an even number of features from 4 on");
   const bool conditioned = shape.way == ConditionWay::modulation;
+  if (shape.context > 0 && !conditioned)
+    throw InputError("transformer: found a vector told by tokens, expected one told by modulation");
   std::size_t token = conditioned ? 0 : 1 + shape.conditions.size();
   if (shape.start) { // in front of the network, or added to it
     std::size_t offset = 0, at = token;
@@ -40,15 +42,16 @@ template <class T> WeightTransformer<T>::WeightTransformer(const WeightTransform
     size_ += shape.types[k].size(), token += std::size_t(shape.types[k].count);
   }
   tokens_ = int(token);
-  tellers_.emplace(parameters_, d, shape.features, shape.conditions, shape.way, shape.arithmetic);
+  tellers_.emplace(parameters_, d, shape.features, shape.conditions, shape.way, shape.arithmetic, shape.context);
   if constexpr (std::is_same_v<T, float>)
     if (shape.arithmetic == Arithmetic::bf16)
       blocks_ = std::vector<DitBlock<bf16>>{};
   std::visit(
       [&](auto &blocks) {
         for (int i = 0; i < shape.layers; ++i)
-          blocks.emplace_back(parameters_, text("blocks.", i, "."),
-                              DitBlockShape{d, shape.heads, tokens_, 4, shape.arithmetic, conditioned, shape.qk_norm});
+          blocks.emplace_back(
+              parameters_, text("blocks.", i, "."),
+              DitBlockShape{d, shape.heads, tokens_, 4, shape.arithmetic, conditioned, shape.qk_norm, shape.attends});
       },
       blocks_);
   if (conditioned) {
@@ -138,7 +141,8 @@ template <class T>
 const T *WeightTransformer<T>::forward(Stream &s, const Parameters<T> &p, const T *x, const Told &told) {
   const int d = shape_.width;
   const std::size_t row = sequence_row();
-  tellers_->forward(s, p, told.time, told.conditions, h_, row);
+  context_ = told.context;
+  tellers_->forward(s, p, told.time, told.conditions, context_, h_, row);
   const auto place = [&](const Encoder &e) {
     const std::size_t part = std::size_t(e.type.count) * std::size_t(d);
     copy_rows<T>(s, h_ + e.token * std::size_t(d), row, e.h, part, batch_, part);
@@ -217,7 +221,7 @@ template <class T> void WeightTransformer<T>::backward(Stream &s, const Paramete
         }
       },
       backward_blocks());
-  tellers_->backward(s, p, d_h_, row);
+  tellers_->backward(s, p, context_, d_h_, row);
   const auto take = [&](const Encoder &e) {
     const std::size_t part = std::size_t(e.type.count) * std::size_t(d);
     copy_rows<T>(s, e.d_h, part, d_h_ + e.token * std::size_t(d), row, batch_, part);

@@ -34,6 +34,8 @@ struct WeightTransformerShape {
   PlaceKind places = PlaceKind::learned;
   bool qk_norm = false;
   bool recompute = false; // of a block, backward keeps the input alone, and runs it again
+  bool attends = true;    // else there is one token, and the model is a residual perceptron
+  int context = 0;        // elements of a vector that each sample is told; by modulation
 };
 
 template <class T> class WeightTransformer {
@@ -49,16 +51,17 @@ public:
   // Rehearses a training step, or inference, of `batch` networks.
   void plan(MemoryPlan &, int batch, Mode);
 
-  // What the model is told: time [batch]; conditions [K, batch], NaN where not told; start [batch, S]. Null where the
-  // shape has none.
+  // What the model is told: time [batch]; conditions [K, batch], NaN where not told; start [batch, S]; context [batch,
+  // its elements], which must live until backward. Null where the shape has none.
   struct Told {
-    const T *time = nullptr, *conditions = nullptr, *start = nullptr;
+    const T *time = nullptr, *conditions = nullptr, *start = nullptr, *context = nullptr;
   };
   // x [batch, S], tokens of the first type first -> [batch, S].
   const T *forward(Stream &, const Parameters<T> &, const T *x, const Told &);
   // The gradient of the output's loss goes where d_out() says, before backward.
   T *d_out() const { return d_out_; }
   void backward(Stream &, const Parameters<T> &);
+  const T *d_context() const { return tellers_->d_context(); } // written by backward
 
 private:
   // With Arithmetic::bf16, floats hold bf16 blocks.
@@ -98,6 +101,7 @@ private:
   std::optional<Linear> final_;
   std::size_t final_bias_ = 0;
   Blocks blocks_, again_;         // again_: the same, as backward runs them, where they are recomputed
+  const T *context_ = nullptr;    // that forward was told
   std::vector<const T *> inputs_; // of the blocks, and of the final normalisation
   int batch_ = 0;
   Tensor<T> h_, conditions_, mean_, rstd_, normal_, out_;

@@ -1,0 +1,74 @@
+#include "subspace.h"
+#include "data/json.h"
+#include "engine/settings/json_keys.h"
+
+namespace theta {
+
+namespace {
+constexpr const char *kind = "subspace", *scale_name = "subspace.scale", *flow_prefix = "flow.";
+constexpr std::size_t length_bytes = 8;
+} // namespace
+
+void describe(Keys &keys, SubspaceConfig &c) {
+  keys("directions", c.directions, not_negative);
+  keys("power", c.power, Limits{0, 1});
+  keys("balance", c.balance);
+  keys("align", c.align);
+  describe_flow(keys, c.flow);
+}
+
+ZooFormat coefficients_format(int directions) {
+  return {{{"coefficients", {directions}, 0}}, std::size_t(directions), Dtype::f32, {}, "{}"};
+}
+
+SubspaceFile subspace_file(const Subspace &s, const Stamp &stamp) {
+  const auto d = std::int64_t(s.scale.size()), v = std::int64_t(s.networks.parameters);
+  std::vector<TensorInfo> tensors;
+  std::size_t end = 0;
+  const auto add = [&](const std::string &name, const Shape &shape) {
+    std::size_t bytes = sizeof(float);
+    for (const auto side : shape)
+      bytes *= std::size_t(side);
+    tensors.push_back({name, Dtype::f32, shape, end, end + bytes});
+    end += bytes;
+  };
+  add(scale_name, {d});
+  for (const TensorSource &tensor : tensors_of(s.flow, flow_prefix))
+    add(tensor.name, tensor.shape);
+  add(subspace_mean, {v}), add(subspace_directions, {d, v});
+  SubspaceConfig config = s.config;
+  Json about = {
+      {"kind", kind}, {"directions", d}, {"config", json_of([&](Keys &keys) { describe(keys, config); }, {})}};
+  put_networks(about, s.networks);
+  SubspaceFile file{safetensors_header(tensors, metadata_of(about, stamp), 64), {}};
+  for (const TensorInfo &tensor : tensors)
+    file.at[tensor.name] = length_bytes + file.header.size() + tensor.begin;
+  return file;
+}
+
+Subspace load_subspace(const std::filesystem::path &path) {
+  const Safetensors file(path);
+  const std::string where = path.string();
+  const Json about = about_generator(file, kind);
+  Subspace s;
+  read_json(field<Json>(about, "config", where), where, [&](Keys &keys) { describe(keys, s.config); });
+  s.networks = networks_of(about, where);
+  const auto d = field<std::int64_t>(about, "directions", where), v = std::int64_t(s.networks.parameters);
+  if (d < 1 || d > v)
+    throw InputError(where, ": directions: found ", d, ", expected 1 to ", v);
+  for (const auto &[name, shape] : {std::pair{subspace_mean, Shape{v}}, {subspace_directions, Shape{d, v}}})
+    if (const TensorInfo &tensor = file.tensor(name); tensor.dtype != Dtype::f32 || tensor.shape != shape)
+      throw InputError(where, ": tensor '", name, "': found ", name_of(tensor.dtype), " ", text_of(tensor.shape),
+                       ", expected F32 ", text_of(shape));
+  s.scale = file.read<float>(scale_name, {d});
+  s.flow.config = s.config.flow, s.flow.networks = coefficients_format(int(d));
+  try {
+    check(s.flow.config, "fit.subspace");
+    read_tensors(s.flow, file, flow_prefix);
+  } catch (const InputError &e) {
+    throw InputError(where, ": ", e.what());
+  }
+  return s;
+}
+
+} // namespace theta

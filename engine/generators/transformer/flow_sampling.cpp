@@ -1,0 +1,60 @@
+#include "flow_sampling.h"
+
+namespace theta {
+
+void FlowSampling::describe(Keys &keys) {
+  keys("ddim_eta", solver.eta, Limits{0, 1});
+  keys("solver", solver.solver, solver_named);
+  keys("solver_steps", solver.steps, positive);
+  keys("guidance", solver.guidance, Limits{0, 100});
+  keys("prompt", prompt);
+  keys("points", points, positive);
+}
+
+void FlowSampling::check() const {
+  for (const std::string &text : prompt)
+    prompt_of(text);
+}
+
+std::vector<std::string> FlowSampling::told() const {
+  std::vector<std::string> names;
+  for (const std::string &text : prompt)
+    names.push_back(prompt_of(text).name);
+  return names;
+}
+
+SolverOptions FlowSampling::options(const GeneratorTask &task) const {
+  SolverOptions options = solver;
+  options.batch = task.sample_batch, options.seed = task.seed;
+  return options;
+}
+
+PromptTable FlowSampling::prompts(const TransformerConfig &config, const ZooReader &zoo,
+                                  const std::vector<std::size_t> &held_out, std::size_t samples) const {
+  return prompt_table(prompt, points, Conditions(config.conditions), config.start, zoo, held_out, samples);
+}
+
+std::vector<Tellable> tellable_of(const Transformer &t) {
+  std::vector<Tellable> all;
+  const Conditions conditions(t.config.conditions);
+  for (std::size_t k = 0; k < conditions.size(); ++k)
+    all.push_back({conditions.all()[k].name, conditions.all()[k].classes, t.ranges[k].low, t.ranges[k].high});
+  return all;
+}
+
+void warn_of_unseen(const PromptTable &table, const Transformer &t, const SampleWork &w) {
+  const auto known = tellable_of(t);
+  for (std::size_t k = 0; k < known.size(); ++k) {
+    float low = known[k].high, high = known[k].low; // of what is told
+    for (std::size_t i = k; i < table.told.told.size(); i += known.size())
+      if (const float value = table.told.told[i]; value == value)
+        low = std::min(low, value), high = std::max(high, value);
+    const auto [name, classes, least, most] = known[k];
+    if (classes > 0 ? (low < 0 || high >= float(classes)) : (low < least || high > most))
+      w.warn(text("sample: ", name, " is told from ", low, " to ", high, ", the generator has seen ",
+                  classes > 0 ? 0 : least, " to ", classes > 0 ? float(classes - 1) : most,
+                  ": what lies beyond is a guess"));
+  }
+}
+
+} // namespace theta

@@ -1,0 +1,27 @@
+// How a generator that is a weight transformer, or has one inside, is sampled: the keys of [sample] that they share,
+// and what its samples are told.
+#pragma once
+#include "engine/generators/generator.h"
+#include "sample.h"
+
+namespace theta {
+
+struct FlowSampling {
+  SolverOptions solver;
+  std::vector<std::string> prompt; // prompts.h
+  int points = 20;                 // of a sweep
+
+  void describe(Keys &);
+  void check() const; // throws InputError
+  std::vector<std::string> told() const;
+  SolverOptions options(const GeneratorTask &) const;
+  // What `samples` are told. Throws InputError for prompts that the generator does not know.
+  PromptTable prompts(const TransformerConfig &, const ZooReader &, const std::vector<std::size_t> &held_out,
+                      std::size_t samples) const;
+};
+
+std::vector<Tellable> tellable_of(const Transformer &);
+// Says what is told beyond the range that the generator has seen.
+void warn_of_unseen(const PromptTable &, const Transformer &, const SampleWork &);
+
+} // namespace theta
