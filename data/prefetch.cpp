@@ -2,10 +2,21 @@
 
 namespace theta {
 
+Prefetch::Prefetch(std::vector<float *> staging, std::uint64_t first, Fill fill)
+    : staging_(std::move(staging)), fill_(std::move(fill)), produced_(first), taken_(first), released_(first),
+      thread_([this] { read_ahead(); }) {}
+
 Prefetch::Prefetch(const ZooReader &zoo, std::vector<float *> staging, std::uint64_t first,
                    std::function<std::vector<std::size_t>(std::uint64_t)> rows_of, Prepare prepare)
-    : zoo_(zoo), staging_(std::move(staging)), rows_of_(std::move(rows_of)), prepare_(std::move(prepare)),
-      produced_(first), taken_(first), released_(first), thread_([this] { read_ahead(); }) {}
+    : Prefetch(std::move(staging), first,
+               [&zoo, rows_of = std::move(rows_of), prepare = std::move(prepare)](std::uint64_t batch, float *to) {
+                 for (const std::size_t row : rows_of(batch)) {
+                   zoo.theta(row, to);
+                   if (prepare)
+                     prepare(row, to);
+                   to += zoo.parameters();
+                 }
+               }) {}
 
 Prefetch::~Prefetch() {
   {
@@ -25,13 +36,7 @@ void Prefetch::read_ahead() {
         return;
       const std::uint64_t batch = produced_;
       lock.unlock();
-      float *to = staging_[batch % staging_.size()];
-      for (const std::size_t row : rows_of_(batch)) {
-        zoo_.theta(row, to);
-        if (prepare_)
-          prepare_(row, to);
-        to += zoo_.parameters();
-      }
+      fill_(batch, staging_[batch % staging_.size()]);
       lock.lock();
       ++produced_;
       changed_.notify_all();

@@ -1,5 +1,5 @@
-// Batches of networks, read ahead of their use: a thread copies rows of a mapped zoo into staging buffers, so that the
-// disk works while the device computes.
+// Batches of networks, or of parts of them, read ahead of their use: a thread fills staging buffers, so that the disk
+// works while the device computes.
 #pragma once
 #include "zoo_reader.h"
 #include <condition_variable>
@@ -12,9 +12,13 @@ namespace theta {
 
 class Prefetch {
 public:
-  // Batch i holds the rows that rows_of(i) names, each V floats, for i = first, first + 1, ...; `staging` is the given
-  // number of buffers of batch·V floats (host memory, owned by the caller), of which one is with the caller. The
-  // reading thread hands every row that it has read to `prepare`, where there is one, which may change it in place.
+  // Batch i is what fill(i, buffer) writes, for i = first, first + 1, ...; `staging` is the given number of buffers
+  // (host memory, owned by the caller), of which one is with the caller.
+  using Fill = std::function<void(std::uint64_t batch, float *buffer)>;
+  Prefetch(std::vector<float *> staging, std::uint64_t first, Fill fill);
+
+  // Batch i holds the rows that rows_of(i) names, each V floats. The reading thread hands every row that it has read to
+  // `prepare`, where there is one, which may change it in place.
   using Prepare = std::function<void(std::size_t row, float *theta)>;
   Prefetch(const ZooReader &zoo, std::vector<float *> staging, std::uint64_t first,
            std::function<std::vector<std::size_t>(std::uint64_t)> rows_of, Prepare prepare = {});
@@ -27,10 +31,8 @@ public:
 
 private:
   void read_ahead();
-  const ZooReader &zoo_;
   const std::vector<float *> staging_;
-  const std::function<std::vector<std::size_t>(std::uint64_t)> rows_of_;
-  const Prepare prepare_;
+  const Fill fill_;
   std::uint64_t produced_, taken_, released_; // batches read, handed out, and given back
   bool stop_ = false;
   std::exception_ptr failure_;

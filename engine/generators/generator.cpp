@@ -9,6 +9,7 @@ std::vector<std::pair<std::string, MakeGenerator>> &generators() {
       {"p-diff", make_pdiff},
       {"transformer", make_transformer},
       {"subspace", make_subspace},
+      {"windows", make_windows},
   };
   return all;
 }

@@ -108,7 +108,7 @@ using MakeGenerator = std::function<std::unique_ptr<Generator>()>;
 bool add_generator(std::string name, MakeGenerator); // true
 
 // Made by their rooms.
-std::unique_ptr<Generator> make_pdiff(), make_transformer(), make_subspace();
+std::unique_ptr<Generator> make_pdiff(), make_transformer(), make_subspace(), make_windows();
 
 // One of each generator with its settings, and the one that was chosen: [fit] generator = "NAME".
 class Generators {

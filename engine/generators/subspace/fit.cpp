@@ -1,6 +1,5 @@
 #include "fit.h"
 #include "data/json.h"
-#include "data/work_file.h"
 #include "data/zoo_writer.h"
 #include "engine/memory/arena.h"
 #include "engine/training/interrupt.h"
@@ -90,25 +89,20 @@ void SubspaceFit::find_subspace(const FitWork &w, Subspace &s) {
     const double deviation = components_.deviations()[k];
     s.scale[k] = deviation > 0 ? float(std::pow(deviation, config_.power)) : 1.0f;
   }
-  const SubspaceFile layout = subspace_file(s, {w.key, w.settings});
-  WorkFile file(begun(w), true);
-  const std::uint64_t length = layout.header.size();
-  file.write(0, &length, sizeof length);
-  file.write(sizeof length, layout.header.data(), layout.header.size());
-  file.write(layout.at.at("subspace.scale"), s.scale.data(), d * sizeof(float));
+  GeneratorDraft draft = draft_of(begun(w), s, {w.key, w.settings}, true);
+  draft.write(subspace_scale, 0, s.scale.data(), d);
   {
     Progress progress(w.journal, "fit.subspace: directions", "parameters", double(v));
     components_.windows(
         read,
         [&](std::size_t first, std::size_t count, const float *mean, const float *directions, std::size_t step) {
-          file.write(layout.at.at(subspace_mean) + first * sizeof(float), mean, count * sizeof(float));
+          draft.write(subspace_mean, first, mean, count);
           for (std::size_t k = 0; k < d; ++k)
-            file.write(layout.at.at(subspace_directions) + (k * v + first) * sizeof(float), directions + k * step,
-                       count * sizeof(float));
+            draft.write(subspace_directions, k * v + first, directions + k * step, count);
         },
         told(progress));
   }
-  file.sync();
+  draft.sync();
 
   ZooFormat format = coefficients_format(int(d));
   format.columns = w.zoo.format().columns;
@@ -160,18 +154,9 @@ void SubspaceFit::run(const FitWork &w) {
   const ZooReader zoo(coefficients(w));
   s.flow = flow_.run(w.device, zoo, all, w.state, w.key, w.journal, {});
 
-  const SubspaceFile layout = subspace_file(s, {w.key, w.settings});
-  {
-    WorkFile file(begun(w), false);
-    for (const TensorSource &tensor : tensors_of(s.flow, "flow.")) {
-      std::size_t bytes = sizeof(float);
-      for (const auto side : tensor.shape)
-        bytes *= std::size_t(side);
-      file.write(layout.at.at(tensor.name), tensor.data, bytes);
-    }
-    file.sync();
-  }
-  fs::rename(begun(w), w.file);
+  GeneratorDraft draft = draft_of(begun(w), s, {w.key, w.settings}, false);
+  draft.write(tensors_of(s.flow, subspace_flow));
+  draft.publish(w.file);
 }
 
 } // namespace theta

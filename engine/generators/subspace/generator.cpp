@@ -25,6 +25,8 @@ public:
                        ", expected 1 with solver = ddpm, which adds noise of deviation 1");
   }
 
+  std::vector<std::string> savings() const override { return savings_of(config_.flow, "fit.subspace"); }
+
   std::vector<std::string> told() const override { return sampling_.told(); }
 
   std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {

@@ -5,8 +5,7 @@
 namespace theta {
 
 namespace {
-constexpr const char *kind = "subspace", *scale_name = "subspace.scale", *flow_prefix = "flow.";
-constexpr std::size_t length_bytes = 8;
+constexpr const char *kind = "subspace";
 } // namespace
 
 void describe(Keys &keys, SubspaceConfig &c) {
@@ -21,29 +20,16 @@ ZooFormat coefficients_format(int directions) {
   return {{{"coefficients", {directions}, 0}}, std::size_t(directions), Dtype::f32, {}, "{}"};
 }
 
-SubspaceFile subspace_file(const Subspace &s, const Stamp &stamp) {
+GeneratorDraft draft_of(const std::filesystem::path &path, const Subspace &s, const Stamp &stamp, bool anew) {
   const auto d = std::int64_t(s.scale.size()), v = std::int64_t(s.networks.parameters);
-  std::vector<TensorInfo> tensors;
-  std::size_t end = 0;
-  const auto add = [&](const std::string &name, const Shape &shape) {
-    std::size_t bytes = sizeof(float);
-    for (const auto side : shape)
-      bytes *= std::size_t(side);
-    tensors.push_back({name, Dtype::f32, shape, end, end + bytes});
-    end += bytes;
-  };
-  add(scale_name, {d});
-  for (const TensorSource &tensor : tensors_of(s.flow, flow_prefix))
-    add(tensor.name, tensor.shape);
-  add(subspace_mean, {v}), add(subspace_directions, {d, v});
+  auto tensors = shapes_of(tensors_of(s.flow, subspace_flow));
+  tensors.insert(tensors.begin(), {subspace_scale, {d}});
+  tensors.push_back({subspace_mean, {v}}), tensors.push_back({subspace_directions, {d, v}});
   SubspaceConfig config = s.config;
   Json about = {
       {"kind", kind}, {"directions", d}, {"config", json_of([&](Keys &keys) { describe(keys, config); }, {})}};
   put_networks(about, s.networks);
-  SubspaceFile file{safetensors_header(tensors, metadata_of(about, stamp), 64), {}};
-  for (const TensorInfo &tensor : tensors)
-    file.at[tensor.name] = length_bytes + file.header.size() + tensor.begin;
-  return file;
+  return GeneratorDraft(path, tensors, metadata_of(about, stamp), anew);
 }
 
 Subspace load_subspace(const std::filesystem::path &path) {
@@ -60,11 +46,11 @@ Subspace load_subspace(const std::filesystem::path &path) {
     if (const TensorInfo &tensor = file.tensor(name); tensor.dtype != Dtype::f32 || tensor.shape != shape)
       throw InputError(where, ": tensor '", name, "': found ", name_of(tensor.dtype), " ", text_of(tensor.shape),
                        ", expected F32 ", text_of(shape));
-  s.scale = file.read<float>(scale_name, {d});
+  s.scale = file.read<float>(subspace_scale, {d});
   s.flow.config = s.config.flow, s.flow.networks = coefficients_format(int(d));
   try {
     check(s.flow.config, "fit.subspace");
-    read_tensors(s.flow, file, flow_prefix);
+    read_tensors(s.flow, file, subspace_flow);
   } catch (const InputError &e) {
     throw InputError(where, ": ", e.what());
   }

@@ -4,6 +4,7 @@
 //   c[k] = ⟨θ − mean, direction[k]⟩ / deviation[k]^power
 // and θ = mean + Σ c[k]·deviation[k]^power·direction[k]. It can only make combinations of what it saw.
 #pragma once
+#include "engine/generators/draft.h"
 #include "engine/generators/transformer/transformer.h"
 
 namespace theta {
@@ -26,18 +27,14 @@ struct Subspace {
   Transformer flow;         // of vectors of d coefficients
 };
 
-inline constexpr const char *subspace_mean = "subspace.mean", *subspace_directions = "subspace.directions";
+inline constexpr const char *subspace_scale = "subspace.scale", *subspace_mean = "subspace.mean",
+                            *subspace_directions = "subspace.directions", *subspace_flow = "flow.";
 
 // A zoo of coefficients: one tensor, "coefficients", of d.
 ZooFormat coefficients_format(int directions);
 
-// The file of a generator that is still to be learned, but for the flow's numbers: its header, and where each tensor's
-// bytes begin. Throws InputError as load_subspace does.
-struct SubspaceFile {
-  std::string header;
-  std::map<std::string, std::size_t> at; // bytes from the file's start
-};
-SubspaceFile subspace_file(const Subspace &, const Stamp &);
+// The file of one whose numbers are still to be learned; only their sizes are used.
+GeneratorDraft draft_of(const std::filesystem::path &, const Subspace &, const Stamp &, bool anew);
 
 // Throws InputError where the file is damaged or another generator's.
 Subspace load_subspace(const std::filesystem::path &);

@@ -20,8 +20,9 @@ public:
     sampling_.check();
   }
 
-  std::vector<std::string> savings() const override {
-    std::vector<std::string> all;
+  std::vector<std::string> savings() const override { return savings_of(config_, "fit.transformer"); }
+
+  std::vector<std::string> all;
     if (!config_.recompute)
       all.push_back("fit.transformer.recompute=true");
     if (config_.arithmetic != Arithmetic::bf16)

@@ -81,6 +81,17 @@ void describe_flow(Keys &keys, TransformerConfig &c) {
   keys.group("recipe", [&] { describe(keys, c.recipe); });
 }
 
+std::vector<std::string> savings_of(const TransformerConfig &c, const std::string &table, bool accumulates) {
+  std::vector<std::string> all;
+  if (!c.recompute)
+    all.push_back(table + ".recompute=true");
+  if (c.arithmetic != Arithmetic::bf16)
+    all.push_back(table + ".arithmetic=bf16");
+  if (accumulates)
+    all.push_back(text(table, ".accumulate=", 2 * c.accumulate));
+  return all;
+}
+
 TransformerConfig flow_config() {
   TransformerConfig c;
   c.tokens = "layer", c.normalizer = NormalizerKind::global, c.balance = false;

@@ -63,6 +63,8 @@ void describe(Keys &, TransformerConfig &);
 // Those of them that a residual perceptron has, in another generator's table, and their defaults.
 void describe_flow(Keys &, TransformerConfig &);
 TransformerConfig flow_config();
+// Its switches against memory that are not on (Generator::savings), as keys of `table`.
+std::vector<std::string> savings_of(const TransformerConfig &, const std::string &table, bool accumulates = true);
 // Throws InputError for a configuration that cannot be, naming its key in `table`.
 void check(const TransformerConfig &, const std::string &table = "fit.transformer");
 

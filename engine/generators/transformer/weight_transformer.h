@@ -61,7 +61,7 @@ public:
   // The gradient of the output's loss goes where d_out() says, before backward.
   T *d_out() const { return d_out_; }
   void backward(Stream &, const Parameters<T> &);
-  const T *d_context() const { return tellers_->d_context(); } // written by backward
+  T *d_context() const { return tellers_->d_context(); } // written by backward
 
 private:
   // With Arithmetic::bf16, floats hold bf16 blocks.
