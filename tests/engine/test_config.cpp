@@ -140,15 +140,16 @@ TEST_CASE("every configuration of runs/ is planned, and its arenas take what was
     CAPTURE(entry.path());
     const Config config = load_config(entry.path());
     const auto plans = plans_of(config, Backend::cpu);
-    // p-diff has three phases; fields are not judged as classifiers are.
-    const std::size_t fit = config.generators.name() == "p-diff" ? 3 : 1;
+    // p-diff has three phases, the subspace two, and its samples two; fields are not judged as classifiers are.
+    const std::string generator = config.generators.name();
+    const std::size_t fit = generator == "p-diff" || generator == "subspace" ? 3 : 1;
     const bool stream = config.generators.name() == "transformer" &&
                         fit_text(config).find("source = \"stream\"") != std::string::npos; // beside the generator
     CHECK(plans.size() == 2 + fit + stream + 2 * is_classifier(config.network));
     for (const auto &plan : plans) {
       CAPTURE(plan.name());
       const Arena arena(Device{}, plan);
-      CHECK(plan.device_bytes() > 0);
+      CHECK(plan.device_bytes() + plan.host_bytes() > 0);
       CHECK(arena.device_bytes() == plan.device_bytes());
       CHECK(arena.host_bytes() == plan.host_bytes());
     }

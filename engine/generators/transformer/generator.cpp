@@ -22,15 +22,6 @@ public:
 
   std::vector<std::string> savings() const override { return savings_of(config_, "fit.transformer"); }
 
-  std::vector<std::string> all;
-    if (!config_.recompute)
-      all.push_back("fit.transformer.recompute=true");
-    if (config_.arithmetic != Arithmetic::bf16)
-      all.push_back("fit.transformer.arithmetic=bf16");
-    all.push_back(text("fit.transformer.accumulate=", 2 * config_.accumulate));
-    return all;
-  }
-
   std::vector<std::string> told() const override { return sampling_.told(); }
 
   std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {

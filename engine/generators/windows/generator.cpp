@@ -27,14 +27,6 @@ public:
 
   std::vector<std::string> savings() const override { return savings_of(config_.flow, "fit.windows", false); }
 
-  std::vector<std::string> all;
-    if (!config_.flow.recompute)
-      all.push_back("fit.windows.recompute=true");
-    if (config_.flow.arithmetic != Arithmetic::bf16)
-      all.push_back("fit.windows.arithmetic=bf16");
-    return all;
-  }
-
   std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {
     const std::size_t v = task.networks.parameters();
     return {WindowsFit(config_, v, task.training, task.seed).plan(),
