@@ -1,6 +1,7 @@
 // The program `theta`. Exit status: 0 done, 1 failed, 2 bad usage or input, 130 interrupted (state saved).
 #include "engine/training/interrupt.h"
 #include "kernels/device/parallel.h"
+#include "kernels/device/trace.h"
 #include "tools/options.h"
 #include <iostream>
 
@@ -33,6 +34,9 @@ int main(int argc, char **argv) {
   int threads = 0;
   app.add_option("--threads", threads, "threads of the cpu (default: OMP_NUM_THREADS, else the cores allowed)")
       ->check(CLI::Range(1, 1024));
+  std::string profile;
+  app.add_option("--profile", profile,
+                 "write a trace of stages, steps and operations, for Chrome's tracing or Perfetto");
   Action action;
   add_run_commands(app, action);
   add_zoo_commands(app, action);
@@ -53,7 +57,10 @@ int main(int argc, char **argv) {
     watch_for_interrupts();
     if (threads > 0)
       use_threads_everywhere(threads);
+    if (!profile.empty())
+      start_trace(profile);
     action();
+    end_trace();
     return 0;
   } catch (const Interrupted &e) {
     std::cerr << "theta: " << e.what() << '\n';

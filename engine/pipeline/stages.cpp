@@ -10,6 +10,8 @@
 #include "engine/training/interrupt.h"
 #include "engine/zoo/zoo_trainer.h"
 #include "eval_file.h"
+#include "kernels/device/memory_watch.h"
+#include "kernels/device/trace.h"
 #include "prompt_report.h"
 #include "source.h"
 #include <algorithm>
@@ -43,16 +45,17 @@ std::string key_of(const fs::path &zoo) {
 namespace {
 
 // Everything is refused before the run's folder is touched. Without a budget, the device's memory is the budget.
-Run checked(Run run) {
+std::pair<Run, std::vector<MemoryPlan>> checked(Run run) {
   if (const fs::path &data = run.config.data.folder; run.writes && !data.empty() && !fs::exists(data)) // else a plan
     throw InputError("data.folder: ", data.string(), ": cannot be read: there is no such folder");
   if (!run.memory_budget)
     for (const auto &facts : devices())
       if (facts.device == run.device)
         run.memory_budget = facts.memory;
-  for (const auto &plan : plans_of(run.config, run.device.backend, run.memory_budget))
+  auto plans = plans_of(run.config, run.device.backend, run.memory_budget);
+  for (const auto &plan : plans)
     check_budget(plan, run.device.backend, run.memory_budget);
-  return run;
+  return {std::move(run), std::move(plans)};
 }
 
 // The folder that a journal writes into, held; none where nothing is written.
@@ -65,13 +68,41 @@ fs::path locked(bool writes, std::optional<FolderLock> &lock, const fs::path &fo
 
 } // namespace
 
-Stages::Stages(Run run)
-    : run_(checked(std::move(run))),
+Stages::Stages(Run run) : Stages(checked(std::move(run))) {}
+
+Stages::Stages(std::pair<Run, std::vector<MemoryPlan>> checked)
+    : run_(std::move(checked.first)), plans_(std::move(checked.second)),
       network_(source_of(run_.config, dataset_sizes(run_.config.data.options())).network),
       journal_(locked(run_.writes, lock_, run_.out), Journal::Without::terminal) {
   if (run_.writes)
     write_file(run_.out / "config.toml", to_toml(run_.config));
 }
+
+// What a stage's memory was at the most, beside what its largest plan says, into the metrics.
+class Stages::Measured {
+public:
+  Measured(Stages &stages, const char *stage) : stages_(stages), stage_(stage), watch_(stages.run_.device) {
+    stages.journal_.rewind_metrics(std::string(stage) + ".memory", -1);
+  }
+  ~Measured() {
+    std::size_t planned = 0;
+    for (const MemoryPlan &plan : stages_.plans_)
+      if (plan.name().starts_with(stage_))
+        planned = std::max(planned, plan.bytes_on(stages_.run_.device.backend));
+    try {
+      stages_.journal_.metrics(std::string(stage_) + ".memory", 0,
+                               {{"planned_bytes", double(planned)},
+                                {"peak_bytes", double(watch_.peak())},
+                                {"before_bytes", double(watch_.before())}});
+    } catch (...) { // the stage's own error says more
+    }
+  }
+
+private:
+  Stages &stages_;
+  const char *stage_;
+  MemoryWatch watch_;
+};
 
 const Dataset &Stages::data() {
   if (!data_) {
@@ -175,6 +206,7 @@ std::string Stages::facts_of(const std::string &key, const std::string &what) {
 }
 
 void Stages::zoo() {
+  const Span span("zoo");
   if (!run_.config.zoo.from.empty())
     return journal_.line("zoo: " + zoo_path().string() + " is there, nothing to train");
   const std::string key = zoo_key();
@@ -186,10 +218,12 @@ void Stages::zoo() {
   ZooTask task = task_of(run_.config);
   task.directory = zoo_path(), task.facts = facts_of(key, "trained"), task.key = key;
   ZooTrainer trainer(std::move(task), sizes_of(d), run_.device.backend, run_.memory_budget);
+  const Measured measured(*this, "zoo");
   trainer.run(run_.device, d, journal_);
 }
 
 void Stages::fit() {
+  const Span span("fit");
   const std::string key = fit_key();
   const fs::path state = run_.out / ".generator.state.safetensors";
   if (generator_key(generator_path()) == key) {
@@ -215,6 +249,7 @@ void Stages::fit() {
                              network_facts(zoo.format(), zoo_path().string()), split.training.size());
   if (task.stream)
     task.stream->data = &data();
+  const Measured measured(*this, "fit");
   run_.config.generators.chosen().fit(
       task, {run_.device, zoo, split.training, split.held_out, state, generator_path(), key,
              zoo_text(run_.config) + fit_text(run_.config), journal_,
@@ -238,6 +273,7 @@ Metrics Stages::worth(const std::vector<float> &theta, std::size_t networks) {
 }
 
 void Stages::sample() {
+  const Span span("sample");
   const std::string key = sample_key();
   if (key_of(samples_path()) == key)
     return journal_.line("sample: done before, skipped");
@@ -255,6 +291,7 @@ void Stages::sample() {
   if (network_)
     format.columns.push_back({"test_loss", Dtype::f32}), format.columns.push_back({"test_accuracy", Dtype::f32});
   ZooWriter writer(samples_path(), format, count);
+  const Measured measured(*this, "sample");
   const Sampled made = [&] {
     Progress progress(journal_, "sample", "networks", double(count));
     std::size_t parameters = 0;
@@ -317,6 +354,7 @@ std::pair<Scores, std::vector<char>> Stages::score(std::size_t parameters, const
 }
 
 void Stages::eval() {
+  const Span span("eval");
   const std::string key = eval_key();
   if (eval_key_of(eval_path()) == key) {
     journal_.line("eval: done before, skipped");
@@ -339,6 +377,7 @@ void Stages::eval() {
   const Dataset &d = data();
   const Images &part = e.part == "test" ? d.test : d.validation;
   const std::size_t group = std::size_t(e.networks);
+  const Measured measured(*this, "eval");
   NoveltyJudge judge(shape, part.size(), e.wave, references, group, run_.device.backend, e.distance,
                      run_.memory_budget);
   judge.start(run_.device, d, part, choose(zoo, split.training, references, c.seed, 0),
@@ -372,6 +411,7 @@ void Stages::eval() {
 }
 
 void Stages::report() {
+  const Span span("report");
   const ZooReader zoo(zoo_path()), samples(samples_path());
   const auto drawn =
       draw_report(run_.out / "report", run_.out / "metrics.jsonl", read_eval(eval_path()), zoo, samples, data().side);

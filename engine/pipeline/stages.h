@@ -40,6 +40,8 @@ public:
   std::filesystem::path eval_path() const { return run_.out / "eval.json"; }
 
 private:
+  class Measured;
+  explicit Stages(std::pair<Run, std::vector<MemoryPlan>> checked);
   std::string zoo_key();
   std::string fit_key();
   std::string sample_key();
@@ -59,6 +61,7 @@ private:
   const NetworkShape &network(const char *stage) const;
 
   Run run_;
+  std::vector<MemoryPlan> plans_;
   std::optional<NetworkShape> network_;
   std::optional<FolderLock> lock_;
   Journal journal_;

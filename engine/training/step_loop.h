@@ -3,6 +3,7 @@
 #include "interrupt.h"
 #include "journal.h"
 #include "kernels/device/error.h"
+#include "kernels/device/trace.h"
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -30,6 +31,7 @@ struct StepLoop {
     std::string detail;
     const long report_every = std::clamp(steps / 100, 1L, 50L); // steps between lines of metrics
     for (long i = first; i < steps; ++i) {
+      const Span span("step");
       const bool report = (i + 1) % report_every == 0 || i + 1 == steps;
       const bool stop = interrupted(), save_now = stop || since(saved) > save_seconds;
       std::vector<std::pair<std::string, double>> metrics;

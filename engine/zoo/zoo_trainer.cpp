@@ -217,6 +217,7 @@ void ZooTrainer::train(Work &w, long step, Journal &journal, Told &told) const {
   const long report_every = std::clamp(r.steps / 100, 1L, 50L); // steps between lines of metrics
   while (step < r.steps) {
     const long next = std::min({step + w.open.chunk(), r.steps, (step / report_every + 1) * report_every});
+    const Span span("zoo.steps");
     w.open.train(w.stream, w.examples, step, next);
     step = next;
     if (step % report_every == 0 || step == r.steps) {

@@ -101,6 +101,7 @@ Memory::Memory(Device device, std::size_t bytes, Kind kind) : device_(device), k
   if constexpr (built_with_cuda)
     if (device.backend == Backend::cuda) {
       data_ = static_cast<std::byte *>(cuda::allocate(device.index, bytes, kind));
+      count(1);
       return;
     }
   // Large memory lies in huge pages where the system has them: a network reads images all over a data set, and would
@@ -111,11 +112,19 @@ Memory::Memory(Device device, std::size_t bytes, Kind kind) : device_(device), k
     throw Error("cpu: no ", bytes, " bytes of memory left");
   if (unit == huge_page)
     madvise(data_, rounded, MADV_HUGEPAGE); // a wish: nothing depends on it
+  count(1);
+}
+
+// What lives, for the trace.
+void Memory::count(int sign) const noexcept {
+  const auto bytes = sign * (long long)(bytes_);
+  trace::memory(kind_ == Kind::device ? bytes : 0, kind_ == Kind::device ? 0 : bytes);
 }
 
 Memory::~Memory() {
   if (!data_)
     return;
+  count(-1);
   if constexpr (built_with_cuda)
     if (device_.backend == Backend::cuda) {
       cuda::release(data_, kind_);
@@ -127,6 +136,7 @@ Memory::~Memory() {
 void copy(Stream &s, void *dst, const void *src, std::size_t bytes) {
   if (bytes == 0)
     return;
+  const Span span(s, "copy", 2.0 * double(bytes));
   if constexpr (built_with_cuda)
     if (s.is_cuda())
       return cuda::copy(&s.cuda(), dst, src, bytes);
@@ -136,6 +146,7 @@ void copy(Stream &s, void *dst, const void *src, std::size_t bytes) {
 void fill_zero(Stream &s, void *dst, std::size_t bytes) {
   if (bytes == 0)
     return;
+  const Span span(s, "fill_zero", double(bytes));
   if constexpr (built_with_cuda)
     if (s.is_cuda())
       return cuda::fill_zero(&s.cuda(), dst, bytes);

@@ -1,5 +1,9 @@
 // The cuda device: streams, memory and copies through the CUDA runtime.
 #include "launch.h"
+#if __has_include(<nvtx3/nvToolsExt.h>)
+#include <atomic>
+#include <nvtx3/nvToolsExt.h>
+#endif
 
 namespace theta::cuda {
 
@@ -50,6 +54,30 @@ void free_stream(Stream::Cuda *s) {
 
 void synchronize(Stream::Cuda *s) { check(cudaStreamSynchronize(s->stream), "synchronize"); }
 
+namespace {
+
+std::atomic<std::size_t> most_taken{0};
+
+// Of the current device, by whomever; raises the mark.
+std::size_t look_at_memory() noexcept {
+  std::size_t free = 0, total = 0;
+  if (cudaMemGetInfo(&free, &total) != cudaSuccess)
+    return 0;
+  const std::size_t taken = total - free;
+  for (std::size_t most = most_taken; taken > most && !most_taken.compare_exchange_weak(most, taken);) {
+  }
+  return taken;
+}
+
+} // namespace
+
+std::size_t begin_watch(int device) {
+  check(cudaSetDevice(device), "set device");
+  most_taken = 0;
+  return look_at_memory();
+}
+std::size_t watched_peak() noexcept { return most_taken; }
+
 void *allocate(int device, std::size_t bytes, Memory::Kind kind) {
   check(cudaSetDevice(device), "set device");
   void *data = nullptr;
@@ -57,10 +85,12 @@ void *allocate(int device, std::size_t bytes, Memory::Kind kind) {
   if (status != cudaSuccess)
     throw Error("cuda:", device, ": no ", bytes, " bytes of ", kind == Memory::Kind::device ? "device" : "pinned",
                 " memory left (", cudaGetErrorString(status), ")");
+  look_at_memory();
   return data;
 }
 
 void release(void *data, Memory::Kind kind) noexcept {
+  look_at_memory(); // with what libraries have taken meanwhile
   kind == Memory::Kind::device ? cudaFree(data) : cudaFreeHost(data);
 }
 
@@ -121,5 +151,13 @@ void *launch_captured(Stream::Cuda *s, void *old) {
 }
 
 void free_graph(void *executable) noexcept { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(executable)); }
+
+#if __has_include(<nvtx3/nvToolsExt.h>)
+void begin_range(const char *name) noexcept { nvtxRangePushA(name); }
+void end_range() noexcept { nvtxRangePop(); }
+#else
+void begin_range(const char *) noexcept {}
+void end_range() noexcept {}
+#endif
 
 } // namespace theta::cuda

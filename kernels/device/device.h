@@ -2,6 +2,7 @@
 // (Memory), and copies. `cpu` is the readable reference; `cuda` exists where the build found nvcc and a GPU answers.
 #pragma once
 #include "error.h"
+#include "trace.h"
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -83,6 +84,7 @@ public:
   template <class T> T *as() const { return reinterpret_cast<T *>(data_); }
 
 private:
+  void count(int sign) const noexcept;
   void swap(Memory &other) noexcept {
     std::swap(device_, other.device_), std::swap(kind_, other.kind_);
     std::swap(bytes_, other.bytes_), std::swap(data_, other.data_);
@@ -128,6 +130,8 @@ public:
   Graph &operator=(const Graph &) = delete;
 
   template <class F> void run(Stream &s, F body) {
+    if (trace::is_on)
+      return body(); // operation by operation
     Capture capture(*this, s);
     body();
     capture.launch();
@@ -172,6 +176,10 @@ void begin_capture(Stream::Cuda *);
 void abandon_capture(Stream::Cuda *) noexcept;
 void *launch_captured(Stream::Cuda *, void *executable); // returns the executable graph to hand in the next time
 void free_graph(void *executable) noexcept;
+std::size_t begin_watch(int device);         // bytes of it that are taken, by whomever; the mark falls to them
+std::size_t watched_peak() noexcept;         // the mark: the most that were taken when memory was taken or given back
+void begin_range(const char *name) noexcept; // NVTX's, where the toolkit has it
+void end_range() noexcept;
 } // namespace cuda
 
 } // namespace theta

@@ -37,6 +37,7 @@ void backward_row(T *dx, Wide<T> *db, const T *dy, const T *x, const T *bias, in
 } // namespace
 
 template <class T> void bias_act_forward(Stream &s, T *y, const T *x, const T *bias, const BiasAct &p) {
+  const Span span(s, "bias_act_forward", 2.0 * p.groups * p.rows * p.cols * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::bias_act_forward(s, y, x, bias, p);
@@ -48,6 +49,7 @@ template <class T> void bias_act_forward(Stream &s, T *y, const T *x, const T *b
 
 template <class T>
 void bias_act_backward(Stream &s, T *dx, Wide<T> *dbias, const T *dy, const T *x, const T *bias, const BiasAct &p) {
+  const Span span(s, "bias_act_backward", 3.0 * p.groups * p.rows * p.cols * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::bias_act_backward(s, dx, dbias, dy, x, bias, p);

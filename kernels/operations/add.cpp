@@ -10,6 +10,7 @@ decltype(theta::sum_over_channels_accumulate<float>) sum_over_channels_accumulat
 } // namespace cuda
 
 template <class T> void add_scaled(Stream &s, T *y, const T *a, const T *b, double scale, std::size_t n) {
+  const Span span(s, "add_scaled", 3.0 * double(n) * sizeof(T), 2.0 * double(n));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::add_scaled(s, y, a, b, scale, n);
@@ -18,6 +19,7 @@ template <class T> void add_scaled(Stream &s, T *y, const T *a, const T *b, doub
 
 template <class T>
 void add_over_channels(Stream &s, T *y, const T *x, const T *e, int batch, int channels, int length) {
+  const Span span(s, "add_over_channels", 2.0 * batch * channels * length * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::add_over_channels(s, y, x, e, batch, channels, length);
@@ -31,6 +33,7 @@ void add_over_channels(Stream &s, T *y, const T *x, const T *e, int batch, int c
 
 template <class T>
 void sum_over_channels_accumulate(Stream &s, T *de, const T *dy, int batch, int channels, int length) {
+  const Span span(s, "sum_over_channels_accumulate", 1.0 * batch * channels * length * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::sum_over_channels_accumulate(s, de, dy, batch, channels, length);

@@ -114,6 +114,8 @@ template <class F> void for_blocks(const Attention &p, F f) {
 template <class T>
 void attention_forward(Stream &s, T *out, Wide<T> *log_sum, const T *qkv, const std::uint8_t *key_mask,
                        const Attention &p) {
+  const Span span(s, "attention_forward", 4.0 * p.pairs() * p.tokens * p.head * sizeof(T),
+                  4.0 * p.pairs() * p.tokens * p.tokens * p.head);
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::attention_forward(s, out, log_sum, qkv, key_mask, p);
@@ -184,6 +186,8 @@ void attention_forward(Stream &s, T *out, Wide<T> *log_sum, const T *qkv, const 
 template <class T>
 void attention_backward(Stream &s, T *dqkv, const T *dout, const T *out, const Wide<T> *log_sum, const T *qkv,
                         const std::uint8_t *key_mask, Wide<T> *workspace, const Attention &p) {
+  const Span span(s, "attention_backward", 8.0 * p.pairs() * p.tokens * p.head * sizeof(T),
+                  10.0 * p.pairs() * p.tokens * p.tokens * p.head);
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::attention_backward(s, dqkv, dout, out, log_sum, qkv, key_mask, workspace, p);

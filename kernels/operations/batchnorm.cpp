@@ -110,6 +110,7 @@ GradientSums gradient_sums(T *kept, const T *dy, const X *x, int c, const T *mea
 template <class T>
 void batchnorm_forward(Stream &s, T *y, T *mean, T *rstd, T *running_mean, T *running_var, const T *x, const T *gamma,
                        const T *beta, const BatchNorm &p) {
+  const Span span(s, "batchnorm_forward", 3.0 * p.batch * p.channels * p.length * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::batchnorm_forward(s, y, mean, rstd, running_mean, running_var, x, gamma, beta, p);
@@ -123,6 +124,7 @@ void batchnorm_forward(Stream &s, T *y, T *mean, T *rstd, T *running_mean, T *ru
 template <class T, class X>
 void batchnorm_again(Stream &s, T *y, const X *x, const T *mean, const T *rstd, const T *gamma, const T *beta,
                      const BatchNorm &p) {
+  const Span span(s, "batchnorm_again", 1.0 * p.batch * p.channels * p.length * (sizeof(T) + sizeof(X)));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::batchnorm_again(s, y, x, mean, rstd, gamma, beta, p);
@@ -135,6 +137,7 @@ void batchnorm_again(Stream &s, T *y, const X *x, const T *mean, const T *rstd, 
 template <class T>
 void batchnorm_infer(Stream &s, T *y, const T *x, const T *running_mean, const T *running_var, const T *gamma,
                      const T *beta, const BatchNorm &p) {
+  const Span span(s, "batchnorm_infer", 2.0 * p.batch * p.channels * p.length * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::batchnorm_infer(s, y, x, running_mean, running_var, gamma, beta, p);
@@ -147,6 +150,7 @@ void batchnorm_infer(Stream &s, T *y, const T *x, const T *running_mean, const T
 template <class T>
 void batchnorm_backward(Stream &s, T *dx, T *dgamma, T *dbeta, const T *dy, const T *x, const T *mean, const T *rstd,
                         const T *gamma, const T *beta, const BatchNorm &p) {
+  const Span span(s, "batchnorm_backward", 5.0 * p.batch * p.channels * p.length * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::batchnorm_backward(s, dx, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, p);
@@ -166,6 +170,7 @@ void batchnorm_backward(Stream &s, T *dx, T *dgamma, T *dbeta, const T *dy, cons
 }
 
 template <class T> void batchnorm_add_moments(Stream &s, T *moments, const T *x, int seen, const BatchNorm &piece) {
+  const Span span(s, "batchnorm_add_moments", 1.0 * piece.batch * piece.channels * piece.length * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::batchnorm_add_moments(s, moments, x, seen, piece);
@@ -193,6 +198,7 @@ void batchnorm_settle(Stream &s, T *mean, T *rstd, T *running_mean, T *running_v
 template <class T, class X>
 void batchnorm_gradient_sums(Stream &s, T *sums, T *dgamma, T *dbeta, const T *dy, const X *x, const T *mean,
                              const T *rstd, const T *gamma, const T *beta, const BatchNorm &p) {
+  const Span span(s, "batchnorm_gradient_sums", 1.0 * p.batch * p.channels * p.length * (sizeof(T) + sizeof(X)));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::batchnorm_gradient_sums(s, sums, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, p);
@@ -206,6 +212,7 @@ void batchnorm_gradient_sums(Stream &s, T *sums, T *dgamma, T *dbeta, const T *d
 template <class T, class X>
 void batchnorm_gradient(Stream &s, T *dx, const T *sums, const T *dy, const X *x, const T *mean, const T *rstd,
                         const T *gamma, const T *beta, const BatchNorm &p, int batch) {
+  const Span span(s, "batchnorm_gradient", 1.0 * p.batch * p.channels * p.length * (2 * sizeof(T) + sizeof(X)));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::batchnorm_gradient(s, dx, sums, dy, x, mean, rstd, gamma, beta, p, batch);

@@ -80,6 +80,8 @@ std::size_t conv1d_workspace(Backend backend, const Conv1d &p) {
 
 template <class T>
 void conv1d_forward(Stream &s, T *y, const T *x, const T *w, const T *bias, T *workspace, const Conv1d &p) {
+  const Span span(s, "conv1d_forward", double(p.x_size() + p.y_size() + p.w_size()) * sizeof(T),
+                  2.0 * double(p.y_size()) * p.in_channels * p.kernel);
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::conv1d_forward(s, y, x, w, bias, workspace, p);
@@ -120,6 +122,8 @@ void conv1d_forward(Stream &s, T *y, const T *x, const T *w, const T *bias, T *w
 
 template <class T>
 void conv1d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const T *bias, T *workspace, const Conv1d &p) {
+  const Span span(s, "conv1d_backward_data", double(p.x_size() + p.y_size() + p.w_size()) * sizeof(T),
+                  2.0 * double(p.y_size()) * p.in_channels * p.kernel);
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::conv1d_backward_data(s, dx, dy, w, bias, workspace, p);
@@ -157,6 +161,8 @@ void conv1d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const T *bi
 
 template <class T>
 void conv1d_backward_weight(Stream &s, T *dw, const T *dy, const T *x, T *workspace, const Conv1d &p) {
+  const Span span(s, "conv1d_backward_weight", double(p.x_size() + p.y_size() + p.w_size()) * sizeof(T),
+                  2.0 * double(p.y_size()) * p.in_channels * p.kernel);
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::conv1d_backward_weight(s, dw, dy, x, workspace, p);

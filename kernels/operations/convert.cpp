@@ -9,6 +9,7 @@ decltype(theta::widen) widen;
 } // namespace cuda
 
 void narrow(Stream &s, bf16 *y, const float *x, std::size_t n) {
+  const Span span(s, "narrow", 6.0 * double(n));
   if constexpr (built_with_cuda)
     if (s.is_cuda())
       return cuda::narrow(s, y, x, n);
@@ -16,6 +17,7 @@ void narrow(Stream &s, bf16 *y, const float *x, std::size_t n) {
 }
 
 void widen(Stream &s, float *y, const bf16 *x, std::size_t n) {
+  const Span span(s, "widen", 6.0 * double(n));
   if constexpr (built_with_cuda)
     if (s.is_cuda())
       return cuda::widen(s, y, x, n);

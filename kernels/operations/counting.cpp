@@ -28,6 +28,7 @@ bool is_wrong(const float *logits, int classes, int label) {
 
 void wrong_masks(Stream &s, std::uint32_t *mask, const float *logits, const std::uint8_t *label, int networks, int rows,
                  int classes, int first_row, std::size_t words) {
+  const Span span(s, "wrong_masks", 4.0 * networks * rows * classes);
   if constexpr (built_with_cuda)
     if (s.is_cuda())
       return cuda::wrong_masks(s, mask, logits, label, networks, rows, classes, first_row, words);
@@ -43,6 +44,7 @@ void wrong_masks(Stream &s, std::uint32_t *mask, const float *logits, const std:
 }
 
 void count_bits(Stream &s, std::int32_t *count, const std::uint32_t *mask, int networks, std::size_t words) {
+  const Span span(s, "count_bits", 4.0 * networks * double(words));
   if constexpr (built_with_cuda)
     if (s.is_cuda())
       return cuda::count_bits(s, count, mask, networks, words);
@@ -55,6 +57,7 @@ void count_bits(Stream &s, std::int32_t *count, const std::uint32_t *mask, int n
 
 void iou_matrix(Stream &s, float *iou, const std::uint32_t *a, const std::uint32_t *b, int na, int nb,
                 std::size_t words) {
+  const Span span(s, "iou_matrix", 4.0 * (na + nb) * double(words));
   if constexpr (built_with_cuda)
     if (s.is_cuda())
       return cuda::iou_matrix(s, iou, a, b, na, nb, words);

@@ -13,6 +13,7 @@ decltype(theta::clear_padding<float>) clear_padding;
 } // namespace cuda
 
 template <class T> void draw_times(Stream &s, T *t, int rows, int repeat, const NoisePath<T> &path, const Draws &d) {
+  const Span span(s, "draw_times", 1.0 * rows * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::draw_times(s, t, rows, repeat, path, d);
@@ -29,6 +30,7 @@ template <class T> void draw_times(Stream &s, T *t, int rows, int repeat, const 
 template <class T>
 void mix_noise(Stream &s, T *xt, T *target, const T *x0, const T *eps, const T *start, const std::int32_t *place,
                const T *t, int rows, std::size_t cols, const NoisePath<T> &path, Objective objective) {
+  const Span span(s, "mix_noise", 4.0 * rows * double(cols) * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::mix_noise(s, xt, target, x0, eps, start, place, t, rows, cols, path, objective);
@@ -45,6 +47,7 @@ void mix_noise(Stream &s, T *xt, T *target, const T *x0, const T *eps, const T *
 
 template <class T>
 void denoise_step(Stream &s, T *z, const T *eps, int rows, std::size_t cols, const DenoiseStep &p, const Draws &d) {
+  const Span span(s, "denoise_step", 3.0 * rows * double(cols) * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::denoise_step(s, z, eps, rows, cols, p, d);
@@ -59,6 +62,7 @@ void denoise_step(Stream &s, T *z, const T *eps, int rows, std::size_t cols, con
 }
 
 template <class T> void clear_padding(Stream &s, T *x, const std::int32_t *place, int rows, std::size_t cols) {
+  const Span span(s, "clear_padding", 1.0 * rows * double(cols) * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::clear_padding(s, x, place, rows, cols);

@@ -11,6 +11,7 @@ decltype(theta::whole_number_features<float>) whole_number_features;
 } // namespace cuda
 
 template <class T> void number_features(Stream &s, T *out, const T *t, int rows, int width) {
+  const Span span(s, "number_features", 1.0 * rows * width * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::number_features(s, out, t, rows, width);
@@ -24,6 +25,7 @@ template <class T> void number_features(Stream &s, T *out, const T *t, int rows,
 }
 
 template <class T> void label_features(Stream &s, T *out, const T *label, int rows, int classes) {
+  const Span span(s, "label_features", 1.0 * rows * classes * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::label_features(s, out, label, rows, classes);
@@ -33,6 +35,7 @@ template <class T> void label_features(Stream &s, T *out, const T *label, int ro
 }
 
 template <class T> void whole_number_features(Stream &s, T *out, const T *number, int rows, int width) {
+  const Span span(s, "whole_number_features", 1.0 * rows * width * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::whole_number_features(s, out, number, rows, width);

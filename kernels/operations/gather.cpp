@@ -14,6 +14,7 @@ decltype(theta::copy_rows<float>) copy_rows;
 template <class T>
 void gather_images(Stream &s, T *x, std::uint8_t *label_out, const std::uint8_t *image, const std::uint8_t *label,
                    int pixels, double scale, double shift, const BatchOrder &p) {
+  const Span span(s, "gather_images", 1.0 * p.networks * p.batch * pixels * (1 + sizeof(T)));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::gather_images(s, x, label_out, image, label, pixels, scale, shift, p);
@@ -26,6 +27,7 @@ void gather_images(Stream &s, T *x, std::uint8_t *label_out, const std::uint8_t 
 }
 
 template <class T> void gather_rows(Stream &s, T *y, const T *x, std::size_t cols, const BatchOrder &p) {
+  const Span span(s, "gather_rows", 2.0 * p.networks * p.batch * double(cols) * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::gather_rows(s, y, x, cols, p);
@@ -35,6 +37,7 @@ template <class T> void gather_rows(Stream &s, T *y, const T *x, std::size_t col
 
 template <class T>
 void normalise_images(Stream &s, T *x, const std::uint8_t *image, std::size_t n, double scale, double shift) {
+  const Span span(s, "normalise_images", double(n) * (1 + sizeof(T)));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::normalise_images(s, x, image, n, scale, shift);
@@ -44,6 +47,7 @@ void normalise_images(Stream &s, T *x, const std::uint8_t *image, std::size_t n,
 template <class T>
 void copy_rows(Stream &s, T *to, std::size_t to_step, const T *from, std::size_t from_step, int rows,
                std::size_t cols) {
+  const Span span(s, "copy_rows", 2.0 * rows * double(cols) * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::copy_rows(s, to, to_step, from, from_step, rows, cols);

@@ -116,6 +116,8 @@ void multiply_widened(Stream &s, C *c, const bf16 *a, const bf16 *b, const Gemm 
 template <class T, class C>
 void gemm(Stream &s, std::type_identity_t<C> *c, const T *a, const T *b, const Gemm &p,
           const std::type_identity_t<C> *bias, Activation act) {
+  const Span span(s, "gemm", 1.0 * p.batch * ((double(p.m) + p.n) * p.k * sizeof(T) + double(p.m) * p.n * sizeof(C)),
+                  2.0 * p.batch * p.m * p.n * double(p.k));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::gemm(s, c, a, b, p, bias, act);
@@ -128,6 +130,8 @@ void gemm(Stream &s, std::type_identity_t<C> *c, const T *a, const T *b, const G
 template <class T>
 void linear_gelu_forward(Stream &s, T *y, T *pre, const T *x, const T *w, const T *b, int rows, int in, int out,
                          Arithmetic arithmetic) {
+  const Span span(s, "linear_gelu_forward", (double(rows) * in + double(out) * in + 2.0 * rows * out) * sizeof(T),
+                  2.0 * rows * in * double(out));
   const Gemm p{.m = rows, .n = out, .k = in, .transpose_b = true, .arithmetic = arithmetic};
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda() && cuda::gemm_gelu(s, y, pre, x, w, p, b))
@@ -139,6 +143,8 @@ void linear_gelu_forward(Stream &s, T *y, T *pre, const T *x, const T *w, const 
 template <class T>
 void linear_gelu_backward(Stream &s, T *d_pre, Wide<T> *db, const T *dy, const T *w, const T *pre, int rows, int in,
                           int out, Arithmetic arithmetic) {
+  const Span span(s, "linear_gelu_backward", (double(rows) * out + double(out) * in + 2.0 * rows * in) * sizeof(T),
+                  2.0 * rows * in * double(out));
   const Gemm p{.m = rows, .n = in, .k = out, .arithmetic = arithmetic};
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda() && cuda::gemm_gelu(s, d_pre, const_cast<T *>(pre), dy, w, p, nullptr))

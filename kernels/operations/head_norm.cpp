@@ -16,6 +16,7 @@ decltype(theta::head_norm_backward<bf16>) head_norm_backward;
 template <class T>
 void head_norm_forward(Stream &s, T *out, Wide<T> *rstd, const T *raw, const T *bias, const T *gain,
                        const HeadNorm &p) {
+  const Span span(s, "head_norm_forward", 6.0 * p.rows * p.width() * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::head_norm_forward(s, out, rstd, raw, bias, gain, p);
@@ -41,6 +42,7 @@ void head_norm_forward(Stream &s, T *out, Wide<T> *rstd, const T *raw, const T *
 template <class T>
 void head_norm_backward(Stream &s, T *d, Wide<T> *dgain, Wide<T> *dbias, const T *raw, const T *bias, const T *gain,
                         const Wide<T> *rstd, const HeadNorm &p) {
+  const Span span(s, "head_norm_backward", 9.0 * p.rows * p.width() * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::head_norm_backward(s, d, dgain, dbias, raw, bias, gain, rstd, p);

@@ -17,6 +17,7 @@ template <class T> double double_of(T x) { return widened(x); }
 template <class T>
 void layernorm_forward(Stream &s, T *y, Wide<T> *mean, Wide<T> *rstd, const T *x, const Wide<T> *gamma,
                        const Wide<T> *beta, int rows, int cols, double eps) {
+  const Span span(s, "layernorm_forward", 2.0 * rows * cols * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::layernorm_forward(s, y, mean, rstd, x, gamma, beta, rows, cols, eps);
@@ -39,6 +40,7 @@ void layernorm_forward(Stream &s, T *y, Wide<T> *mean, Wide<T> *rstd, const T *x
 template <class T>
 void layernorm_backward(Stream &s, T *dx, Wide<T> *dgamma, Wide<T> *dbeta, const T *dy, const T *x, const Wide<T> *mean,
                         const Wide<T> *rstd, const Wide<T> *gamma, int rows, int cols) {
+  const Span span(s, "layernorm_backward", 3.0 * rows * cols * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::layernorm_backward(s, dx, dgamma, dbeta, dy, x, mean, rstd, gamma, rows, cols);

@@ -27,6 +27,7 @@ template <class F> void for_samples(const Modulation &p, F f) {
 template <class T>
 void modulate_forward(Stream &s, T *y, Wide<T> *mean, Wide<T> *rstd, const Wide<T> *x, const Wide<T> *shift,
                       const Wide<T> *scale, const Modulation &p) {
+  const Span span(s, "modulate_forward", 2.0 * p.rows() * p.width * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::modulate_forward(s, y, mean, rstd, x, shift, scale, p);
@@ -57,6 +58,7 @@ template <class T>
 void modulate_backward_accumulate(Stream &s, Wide<T> *dx, Wide<T> *dshift, Wide<T> *dscale, const T *dy,
                                   const Wide<T> *x, const Wide<T> *mean, const Wide<T> *rstd, const Wide<T> *scale,
                                   const Modulation &p) {
+  const Span span(s, "modulate_backward_accumulate", 4.0 * p.rows() * p.width * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::modulate_backward_accumulate(s, dx, dshift, dscale, dy, x, mean, rstd, scale, p);
@@ -88,6 +90,7 @@ void modulate_backward_accumulate(Stream &s, Wide<T> *dx, Wide<T> *dshift, Wide<
 
 template <class T>
 void gate_forward(Stream &s, Wide<T> *out, const Wide<T> *x, const T *y, const Wide<T> *gate, const Modulation &p) {
+  const Span span(s, "gate_forward", 3.0 * p.rows() * p.width * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::gate_forward(s, out, x, y, gate, p);
@@ -104,6 +107,7 @@ void gate_forward(Stream &s, Wide<T> *out, const Wide<T> *x, const T *y, const W
 template <class T>
 void gate_backward(Stream &s, T *dy, Wide<T> *dgate, const Wide<T> *dout, const T *y, const Wide<T> *gate,
                    const Modulation &p) {
+  const Span span(s, "gate_backward", 3.0 * p.rows() * p.width * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::gate_backward(s, dy, dgate, dout, y, gate, p);

@@ -21,6 +21,7 @@ OptimizerKind optimizer_named(std::string_view name) {
 const char *name_of(OptimizerKind kind) { return optimizer_names[std::size_t(kind)]; }
 
 template <class T> void adam_step(Stream &s, T *p, T *m, T *v, T *ema, T *g, std::size_t n, const Adam &o, bf16 *copy) {
+  const Span span(s, "adam_step", (ema ? 9.0 : 7.0) * double(n) * sizeof(T), 12.0 * double(n));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::adam_step(s, p, m, v, ema, g, n, o, copy);
@@ -48,6 +49,7 @@ template <class T> void adam_step(Stream &s, T *p, T *m, T *v, T *ema, T *g, std
 }
 
 template <class T> void sgd_step(Stream &s, T *p, T *u, T *g, std::size_t n, const Sgd &o) {
+  const Span span(s, "sgd_step", 5.0 * double(n) * sizeof(T), 4.0 * double(n));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::sgd_step(s, p, u, g, n, o);

@@ -54,6 +54,7 @@ void fill_row(T *x, std::size_t n, T scale, const Draws &d, std::uint32_t stream
 } // namespace
 
 template <class T> void fill_normal(Stream &s, T *x, int rows, std::size_t cols, double scale, const Draws &d) {
+  const Span span(s, "fill_normal", 1.0 * rows * double(cols) * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::fill_normal(s, x, rows, cols, scale, d);
@@ -67,6 +68,7 @@ template <class T> void fill_normal(Stream &s, T *x, int rows, std::size_t cols,
 }
 
 template <class T> void fill_uniform(Stream &s, T *x, const T *bound, int rows, std::size_t cols, const Draws &d) {
+  const Span span(s, "fill_uniform", 2.0 * rows * double(cols) * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::fill_uniform(s, x, bound, rows, cols, d);

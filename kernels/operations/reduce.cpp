@@ -36,6 +36,7 @@ template <class T, class F> double sum_in_stretches(std::size_t n, T *workspace,
 } // namespace
 
 template <class T> void row_sum(Stream &s, T *out, const T *x, int rows, std::size_t cols, double scale) {
+  const Span span(s, "row_sum", 1.0 * rows * double(cols) * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::row_sum(s, out, x, rows, cols, scale);
@@ -48,6 +49,7 @@ template <class T> void row_sum(Stream &s, T *out, const T *x, int rows, std::si
 }
 
 template <class T> void row_max_abs(Stream &s, T *out, const T *x, int rows, std::size_t cols) {
+  const Span span(s, "row_max_abs", 1.0 * rows * double(cols) * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::row_max_abs(s, out, x, rows, cols);
@@ -62,6 +64,7 @@ template <class T> void row_max_abs(Stream &s, T *out, const T *x, int rows, std
 }
 
 template <class T> void channel_sum(Stream &s, Wide<T> *out, const T *x, int batch, int channels, int length) {
+  const Span span(s, "channel_sum", 1.0 * batch * channels * double(length) * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::channel_sum(s, out, x, batch, channels, length);
@@ -90,6 +93,7 @@ template <class T> void channel_sum(Stream &s, Wide<T> *out, const T *x, int bat
 }
 
 template <class T> void global_norm(Stream &s, T *out, const T *x, std::size_t n, T *workspace) {
+  const Span span(s, "global_norm", double(n) * sizeof(T), 2.0 * double(n));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::global_norm(s, out, x, n, workspace);
@@ -98,6 +102,7 @@ template <class T> void global_norm(Stream &s, T *out, const T *x, std::size_t n
 
 template <class T>
 void mean_squared_error(Stream &s, T *loss, T *dy, const T *y, const T *target, std::size_t n, T *workspace) {
+  const Span span(s, "mean_squared_error", 3.0 * double(n) * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::mean_squared_error(s, loss, dy, y, target, n, workspace);

@@ -38,6 +38,7 @@ void combine_l2(Stream &s, float *d, const float *squares_a, const float *square
 } // namespace
 
 void row_l2(Stream &s, float *d, const float *a, const float *b, int na, int nb, std::size_t cols, float *workspace) {
+  const Span span(s, "row_l2", double(na + nb) * double(cols) * sizeof(float), 2.0 * na * nb * double(cols));
   gemm(s, d, a, b, {.m = na, .n = nb, .k = int(cols), .transpose_b = true});
   row_squares(s, workspace, a, na, cols);
   row_squares(s, workspace + na, b, nb, cols);

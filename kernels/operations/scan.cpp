@@ -16,6 +16,8 @@ constexpr int together = 64; // channels that a thread takes at a time: a step o
 
 template <class T>
 void linear_scan_forward(Stream &s, T *h, T *last, const T *u, const T *state, const T *nu, const Scan &p) {
+  const Span span(s, "linear_scan_forward", 2.0 * p.batch * p.length * p.channels * sizeof(T),
+                  3.0 * p.batch * p.length * p.channels);
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::linear_scan_forward(s, h, last, u, state, nu, p);
@@ -41,6 +43,8 @@ void linear_scan_forward(Stream &s, T *h, T *last, const T *u, const T *state, c
 template <class T>
 void linear_scan_backward(Stream &s, T *du, T *dnu, const T *dh, const T *h, const T *u, const T *state, const T *nu,
                           T *partial, const Scan &p) {
+  const Span span(s, "linear_scan_backward", 4.0 * p.batch * p.length * p.channels * sizeof(T),
+                  7.0 * p.batch * p.length * p.channels);
   const auto sequences = [&] {
     if constexpr (runs_on_cuda<T>)
       if (s.is_cuda())

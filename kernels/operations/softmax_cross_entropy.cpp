@@ -12,6 +12,7 @@ decltype(theta::softmax_cross_entropy<float>) softmax_cross_entropy;
 template <class T>
 void softmax_cross_entropy(Stream &s, T *loss, T *dlogits, const T *logits, const std::uint8_t *label,
                            const CrossEntropy &p) {
+  const Span span(s, "softmax_cross_entropy", 2.0 * p.rows * p.classes * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::softmax_cross_entropy(s, loss, dlogits, logits, label, p);

@@ -11,6 +11,7 @@ decltype(theta::unstandardise<float>) unstandardise;
 template <class T>
 void standardise(Stream &s, T *y, const T *x, const T *mean, const T *std, int rows, std::size_t cols,
                  std::size_t padded) {
+  const Span span(s, "standardise", 1.0 * rows * double(cols + padded) * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::standardise(s, y, x, mean, std, rows, cols, padded);
@@ -23,6 +24,7 @@ void standardise(Stream &s, T *y, const T *x, const T *mean, const T *std, int r
 template <class T>
 void unstandardise(Stream &s, T *x, const T *y, const T *mean, const T *std, int rows, std::size_t cols,
                    std::size_t padded) {
+  const Span span(s, "unstandardise", 2.0 * rows * double(cols) * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::unstandardise(s, x, y, mean, std, rows, cols, padded);

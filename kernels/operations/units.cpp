@@ -78,6 +78,7 @@ template <class T> void balance_unit(const Unit<T> &unit, UnitBalance kind) {
 } // namespace
 
 template <class T> void balance_units(Stream &s, T *theta, int networks, const UnitLayers &w, UnitBalance kind) {
+  const Span span(s, "balance_units", 2.0 * networks * double(w.parameters()) * sizeof(T));
   if (kind == UnitBalance::none)
     return;
   if constexpr (runs_on_cuda<T>)
@@ -126,6 +127,7 @@ std::vector<UnitSource> shuffled_weights(const UnitShuffle &s, std::uint32_t n) 
 template <class T>
 void gather_tokens(Stream &s, T *tokens, const T *theta, const std::int32_t *place, const T *mean, const T *std,
                    int networks, int repeat, std::size_t parameters, std::size_t size, const UnitShuffle &shuffle) {
+  const Span span(s, "gather_tokens", double(networks) * (double(parameters) + repeat * double(size)) * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::gather_tokens(s, tokens, theta, place, mean, std, networks, repeat, parameters, size, shuffle);
@@ -144,6 +146,7 @@ void gather_tokens(Stream &s, T *tokens, const T *theta, const std::int32_t *pla
 template <class T>
 void scatter_tokens(Stream &s, T *theta, const T *tokens, const std::int32_t *place, const T *mean, const T *std,
                     int networks, std::size_t parameters, std::size_t size) {
+  const Span span(s, "scatter_tokens", 1.0 * networks * double(parameters + size) * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::scatter_tokens(s, theta, tokens, place, mean, std, networks, parameters, size);

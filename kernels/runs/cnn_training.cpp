@@ -394,6 +394,7 @@ std::size_t cnn_training_workspace(Backend backend, const CnnTraining &p, int) {
 template <class T>
 void train_cnns(Stream &s, const TrainingRuns<T> &runs, const ImageSet &set, const CnnTraining &p, long first,
                 long last, void *workspace) {
+  const Span span(s, "train_cnns", 0);
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::train_cnns(s, runs, set, p, first, last, workspace);
@@ -406,6 +407,7 @@ void train_cnns(Stream &s, const TrainingRuns<T> &runs, const ImageSet &set, con
 template <class T>
 void evaluate_cnns(Stream &s, T *loss, std::uint32_t *wrong, const T *theta, const Activation *act, int networks,
                    const ImageSet &set, const CnnTraining &p, void *workspace) {
+  const Span span(s, "evaluate_cnns", 0);
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::evaluate_cnns(s, loss, wrong, theta, act, networks, set, p, workspace);

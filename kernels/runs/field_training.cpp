@@ -85,6 +85,7 @@ std::size_t field_training_workspace(Backend backend, const MlpTraining &p, int 
 template <class T>
 void train_fields(Stream &s, const TrainingRuns<T> &runs, const FieldSet &set, const MlpTraining &p, long first,
                   long last, void *workspace) {
+  const Span span(s, "train_fields", 0);
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::train_fields(s, runs, set, p, first, last, workspace);
@@ -94,6 +95,7 @@ void train_fields(Stream &s, const TrainingRuns<T> &runs, const FieldSet &set, c
 template <class T>
 void evaluate_fields(Stream &s, T *loss, const T *theta, const Activation *act, const std::uint32_t *signal,
                      int networks, const FieldSet &set, const MlpTraining &p, void *workspace) {
+  const Span span(s, "evaluate_fields", 0);
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::evaluate_fields(s, loss, theta, act, signal, networks, set, p, workspace);

@@ -34,6 +34,7 @@ std::size_t mlp_training_workspace(Backend backend, const MlpTraining &p, int ne
 template <class T>
 void train_mlps(Stream &s, const TrainingRuns<T> &runs, const ImageSet &set, const MlpTraining &p, long first,
                 long last, void *workspace) {
+  const Span span(s, "train_mlps", 0);
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::train_mlps(s, runs, set, p, first, last, workspace);
@@ -43,6 +44,7 @@ void train_mlps(Stream &s, const TrainingRuns<T> &runs, const ImageSet &set, con
 template <class T>
 void evaluate_mlps(Stream &s, T *loss, std::uint32_t *wrong, const T *theta, const Activation *act, int networks,
                    const ImageSet &set, const MlpTraining &p, void *workspace) {
+  const Span span(s, "evaluate_mlps", 0);
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::evaluate_mlps(s, loss, wrong, theta, act, networks, set, p, workspace);
