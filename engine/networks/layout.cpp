@@ -74,12 +74,28 @@ std::size_t Layout::packed_size() const {
   return n;
 }
 
+void Layout::initial_values(std::uint64_t seed, std::uint32_t stream, const Put &put) const {
+  constexpr std::size_t most = std::size_t(1) << 18;
+  std::uint64_t index = 0; // of packed elements
+  std::vector<float> part;
+  for (std::size_t t = 0; t < places_.size(); ++t)
+    for (std::size_t first = 0, n = elements_of(places_[t]); first < n; first += part.size()) {
+      part.assign(std::min(most, n - first), 0.0f);
+      for (float &value : part) {
+        value = float(starts_[t].constant);
+        value += float(starts_[t].bound) *
+                 (2 * uniform01(philox(seed, Purpose::initialisation, stream, index++).word[0]) - 1);
+      }
+      put(places_[t].offset + first, part.data(), part.size());
+    }
+}
+
 std::vector<float> Layout::initial_values(std::uint64_t seed, std::uint32_t stream) const {
-  auto values = packed(constants());
-  const auto bound = packed(bounds());
-  for (std::size_t i = 0; i < values.size(); ++i)
-    values[i] += bound[i] * (2 * uniform01(philox(seed, Purpose::initialisation, stream, i).word[0]) - 1);
-  return spread(values);
+  std::vector<float> all(size_);
+  initial_values(seed, stream, [&](std::size_t at, const float *values, std::size_t n) {
+    std::copy_n(values, n, all.begin() + std::ptrdiff_t(at));
+  });
+  return all;
 }
 
 } // namespace theta

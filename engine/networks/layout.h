@@ -2,6 +2,7 @@
 #pragma once
 #include "data/zoo_format.h"
 #include "kernels/device/philox.h"
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -40,8 +41,11 @@ public:
   std::vector<float> bounds() const;
   std::vector<float> constants() const;
 
-  // The initial values of stream `stream`: the same for a tensor wherever it begins.
+  // The initial values of stream `stream`: the same for a tensor wherever it begins. Whole, or some at a time: put(at,
+  // values, n) takes elements at..at+n−1 of the vector; what lies between tensors is left out.
   std::vector<float> initial_values(std::uint64_t seed, std::uint32_t stream) const;
+  using Put = std::function<void(std::size_t at, const float *values, std::size_t n)>;
+  void initial_values(std::uint64_t seed, std::uint32_t stream, const Put &put) const;
 
 private:
   std::vector<TensorPlace> places_;

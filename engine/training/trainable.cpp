@@ -23,11 +23,15 @@ void Trainable::plan(MemoryPlan &plan, const std::string &hint) {
 }
 
 void Trainable::initialise(Stream &s, std::uint64_t seed, std::uint32_t stream) {
-  const auto values = parameters_->initial_values(seed, stream), buffers = buffers_->constants();
-  const std::size_t bytes = values.size() * sizeof(float);
-  copy(s, value_, values.data(), bytes);
+  const auto buffers = buffers_->constants();
+  const std::size_t bytes = parameters_->size() * sizeof(float);
+  fill_zero(s, value_, bytes);
+  parameters_->initial_values(seed, stream, [&](std::size_t at, const float *values, std::size_t n) {
+    copy(s, value_ + at, values, n * sizeof(float));
+    s.synchronize();
+  });
   if (ema_)
-    copy(s, ema_, values.data(), bytes);
+    copy(s, ema_, value_, bytes);
   copy(s, buffer_, buffers.data(), buffers.size() * sizeof(float));
   fill_zero(s, gradient_, gradient_size() * sizeof(float));
   for (float *zero : {moment1_.get(), moment2_.get()})
@@ -88,20 +92,29 @@ std::map<std::string, Trainable::Vector> Trainable::vectors() const {
   return all;
 }
 
-void Trainable::save(Stream &s, HostTensors &to) const {
+void Trainable::save(Stream &s, std::vector<StateTensor> &to) const {
   for (const auto &[name, vector] : vectors())
-    to[name] = vector.layout->packed(to_host(s, vector.values, vector.layout->size()));
+    to.push_back({name, vector.layout->packed_size(), [&s, vector = vector](const StateTensor::Take &take) {
+                    for (const TensorPlace &place : vector.layout->places())
+                      state_of(s, place.name, vector.values + place.offset, elements_of(place)).pieces(take);
+                  }});
 }
 
-void Trainable::load(Stream &s, const HostTensors &from) {
+void Trainable::load(Stream &s, const SavedState &from) {
   for (const auto &[name, vector] : vectors()) {
-    const auto found = from.find(name);
-    if (found == from.end() || found->second.size() != vector.layout->packed_size())
-      throw InputError("training state: '", name, "': found ", found == from.end() ? 0 : found->second.size(),
-                       " values, expected ", vector.layout->packed_size());
-    const auto values = vector.layout->spread(found->second);
-    copy(s, vector.values, values.data(), values.size() * sizeof(float));
-    s.synchronize();
+    fill_zero(s, vector.values, vector.layout->size() * sizeof(float));
+    const auto &places = vector.layout->places();
+    std::size_t tensor = 0, within = 0; // where the next packed element goes
+    from.read(name, vector.layout->packed_size(), [&](std::size_t, const float *values, std::size_t n) {
+      while (n > 0) {
+        const std::size_t part = std::min(n, elements_of(places[tensor]) - within);
+        copy(s, vector.values + places[tensor].offset + within, values, part * sizeof(float));
+        s.synchronize();
+        values += part, n -= part, within += part;
+        if (within == elements_of(places[tensor]))
+          ++tensor, within = 0;
+      }
+    });
   }
   fill_zero(s, gradient_, gradient_size() * sizeof(float));
   round(s);

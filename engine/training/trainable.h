@@ -5,12 +5,10 @@
 #include "engine/memory/plan.h"
 #include "engine/networks/layout.h"
 #include "kernels/operations/optimizer.h"
+#include "state_file.h"
 #include <map>
 
 namespace theta {
-
-// Named host vectors: what a checkpoint of training holds.
-using HostTensors = std::map<std::string, std::vector<float>>;
 
 class Trainable {
 public:
@@ -38,8 +36,8 @@ public:
   void step_early(Stream &, const TensorRange &, float *gradient, const Adam &options);
 
   // NAME.value, NAME.moment1, NAME.moment2, NAME.buffer, NAME.ema, packed (Layout::packed).
-  void save(Stream &, HostTensors &) const;
-  void load(Stream &, const HostTensors &); // throws InputError where one is missing or of another size
+  void save(Stream &, std::vector<StateTensor> &) const;
+  void load(Stream &, const SavedState &); // throws InputError where one is missing or of another size
 
   // What the trained model is: the average where one is kept, else the parameters; and the running statistics.
   std::vector<float> result(Stream &) const;

@@ -192,31 +192,28 @@ std::vector<std::pair<const char *, std::pair<float *, std::size_t>>> Wave::vect
   return all;
 }
 
-HostTensors Wave::save(Stream &s, long step) const {
-  HostTensors tensors;
+std::vector<StateTensor> Wave::save(Stream &s, long step) const {
+  std::vector<StateTensor> tensors;
   for (const auto &[name, vector] : vectors())
-    tensors[name] = to_host(s, vector.first, vector.second);
+    tensors.push_back(state_of(s, name, vector.first, vector.second));
   if (file_)
     file_->sync();
   else if (std::any_of(due_.begin(), due_.end(), [&](std::int32_t due) { return due <= step; }))
-    tensors["rows"] = to_host(s, rows_.get(), due_.size() * layout_.size());
+    tensors.push_back(state_of(s, "rows", rows_, due_.size() * layout_.size()));
   const auto marks = diverged(s);
-  tensors["diverged"] = {marks.begin(), marks.end()};
+  tensors.push_back({"diverged", marks.size(), [marks](const StateTensor::Take &take) {
+                       const std::vector<float> numbers(marks.begin(), marks.end());
+                       take(numbers.data(), numbers.size());
+                     }});
   return tensors;
 }
 
-void Wave::load(Stream &s, const HostTensors &from) {
-  auto all = vectors();
-  if (from.contains("rows"))
-    all.push_back({"rows", {rows_, due_.size() * layout_.size()}});
-  for (const auto &[name, vector] : all) {
-    const auto found = from.find(name);
-    if (found == from.end() || found->second.size() != vector.second)
-      throw InputError("zoo state: '", name, "': found ", found == from.end() ? 0 : found->second.size(),
-                       " values, expected ", vector.second);
-    copy(s, vector.first, found->second.data(), vector.second * sizeof(float));
-  }
-  const auto &marks = from.at("diverged");
+void Wave::load(Stream &s, const SavedState &from) {
+  for (const auto &[name, vector] : vectors())
+    from.read(s, name, vector.first, vector.second);
+  if (from.has("rows"))
+    from.read(s, "rows", rows_, due_.size() * layout_.size());
+  const auto marks = from.tensor("diverged");
   const std::vector<std::int32_t> diverged(marks.begin(), marks.end());
   if (diverged.size() != std::size_t(networks_))
     throw InputError("zoo state: 'diverged': found ", diverged.size(), " values, expected ", networks_);

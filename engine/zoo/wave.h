@@ -41,8 +41,8 @@ public:
   std::vector<std::int32_t> diverged(Stream &) const; // 0 or 1 a network
 
   // Everything that start() with the same arguments does not make again, after `step` steps.
-  HostTensors save(Stream &, long step) const;
-  void load(Stream &, const HostTensors &); // throws InputError where one is missing or of another size
+  std::vector<StateTensor> save(Stream &, long step) const;
+  void load(Stream &, const SavedState &); // throws InputError where one is missing or of another size
 
 private:
   TrainingRuns<float> runs() const;

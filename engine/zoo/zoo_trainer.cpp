@@ -283,7 +283,7 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
   if (state)
     w.dropped = int(state->number("dropped"));
   if (same)
-    step = state->number("step"), w.open.load(w.stream, state->tensors);
+    step = state->number("step"), w.open.load(w.stream, *state);
   journal.rewind_metrics("zoo", steps_of_waves(first_run) + step);
   const double done = steps_before(first_run, step);
   Told told{.progress = Progress(journal, "zoo", "network-steps", double(r.networks) * double(r.steps), done),

@@ -15,6 +15,14 @@ done
 "$theta" run "$work/small.toml" --out "$work/run" --set sample.count=13 >/dev/null 2>"$work/err" || fail "a changed run failed"
 [ "$(grep -c 'done before, skipped' "$work/err")" = 2 ] || fail "a changed sample stage did not keep zoo and fit alone"
 
+"$theta" --profile "$work/trace.json" run "$work/small.toml" --out "$work/traced" >/dev/null 2>"$work/err" || fail "a traced run failed"
+for file in zoo/shard-00000.safetensors generator.safetensors samples/shard-00000.safetensors; do
+  cmp -s "$work/traced/$file" "$work/run/$file" || [ $file = samples/shard-00000.safetensors ] || fail "$file depends on the trace"
+done
+"$theta" plan "$work/small.toml" --what-if fit.compact=true --png "$work/plan.png" >"$work/plan.txt" || fail "plan --what-if failed"
+grep -q '^fit.compact=true .*→' "$work/plan.txt" || fail "plan --what-if says nothing"
+[ -s "$work/plan.png" ] || fail "plan --png draws nothing"
+"$theta" wall "$work/small.toml" --memory 64MiB,1GiB --json >"$work/wall.json" || fail "wall --json failed"
 "$theta" plan "$work/small.toml" --json >"$work/plan.json" || fail "plan --json failed"
 "$theta" device --json >"$work/device.json" || fail "device --json failed"
 "$theta" zoo info "$work/run/zoo" --json >"$work/info.json" || fail "zoo info --json failed"
@@ -33,6 +41,15 @@ for g in groups.values():
     assert set(g["memorised"]) == {"share", "low", "high", "n"} and g["memorised"]["n"] == g["networks"] == 10
     for what in ("accuracy", "loss", "max_iou", "nearest_l2"):
         assert set(g[what]) == {"mean", "std", "best"}
+trace = json.load(open(work + "/trace.json"))
+assert {"zoo", "fit", "sample", "eval", "report", "step", "conv1d_forward", "memory"} <= {e["name"] for e in trace}
+walls = json.load(open(work + "/wall.json"))["walls"]
+assert {w["generator"] for w in walls} >= {"", "p-diff", "transformer", "subspace", "windows"}
+for w in walls: # more memory, larger networks
+    assert all(v["parameters"] >= w["parameters"] for v in walls if v["generator"] == w["generator"] and v["changes"] == w["changes"] and v["memory"] > w["memory"])
+assert all(w["no_wall"] for w in walls if w["generator"] == "windows" and w["memory"] > 1e9)
+memory = {json.loads(l)["stage"] for l in open(work + "/run/metrics.jsonl") if "peak_bytes" in l}
+assert memory == {"zoo.memory", "fit.memory", "sample.memory", "eval.memory"}
 for line in open(work + "/run/metrics.jsonl"):
     assert {"stage", "step"} <= set(json.loads(line))
 steps = [json.loads(l)["step"] for l in open(work + "/run/metrics.jsonl") if json.loads(l)["stage"] == "fit.denoiser"]

@@ -116,9 +116,9 @@ void PDiffFit::standardise_batch(Stream &s, const Input &in, const float *staged
 
 void PDiffFit::train(const std::string &stage, Stream &s, const FitRecipe &r, Trainable &weights, const float *loss,
                      const std::function<void(long)> &prepare, const std::function<void(long)> &forward_backward,
-                     const HostTensors &saved, long first, const Save &save, Journal &journal) {
+                     const SavedState *saved, long first, const Save &save, Journal &journal) {
   if (first > 0)
-    weights.load(s, saved);
+    weights.load(s, *saved);
   Graph graph;
   const auto step = [&](long i, bool report) {
     const Adam options = options_of(r, i);
@@ -133,14 +133,14 @@ void PDiffFit::train(const std::string &stage, Stream &s, const FitRecipe &r, Tr
     return metrics;
   };
   StepLoop{journal, stage, r.steps}.run(first, step, [&](long done) {
-    HostTensors tensors;
+    std::vector<StateTensor> tensors;
     weights.save(s, tensors);
     save(done, std::move(tensors));
   });
 }
 
 void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::vector<std::size_t> &rows, PDiff &p,
-                               const HostTensors &saved, long first, const Save &save, Journal &journal) {
+                               const SavedState *saved, long first, const Save &save, Journal &journal) {
   const FitRecipe &r = config_.autoencoder;
   Stream s(device);
   const Arena arena(device, autoencoder_plan_);
@@ -208,7 +208,7 @@ std::vector<float> PDiffFit::encode(Device device, const ZooReader &zoo, const s
   return latents;
 }
 
-void PDiffFit::fit_denoiser(Device device, const std::vector<float> &latents, PDiff &p, const HostTensors &saved,
+void PDiffFit::fit_denoiser(Device device, const std::vector<float> &latents, PDiff &p, const SavedState *saved,
                             long first, const Save &save, Journal &journal) {
   const FitRecipe &r = config_.denoiser;
   const std::size_t latent = std::size_t(config_.latent), n = std::size_t(r.batch) * latent;
@@ -248,7 +248,7 @@ PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::
     throw InputError("fit: found ", rows.size(), " networks of ", zoo.parameters(), " parameters, expected ", rows_,
                      " of ", parameters_);
   const auto state = load_state(state_path, key);
-  const HostTensors saved = state ? state->tensors : HostTensors{};
+  const SavedState *saved = state ? &*state : nullptr;
   const long phase = state ? state->number("phase") : 0, done = state ? state->number("step") : 0;
   PDiff p{.config = config_, .networks = zoo.format()};
   p.normalizer = fit_normalizer(config_.normalizer, zoo, rows);
@@ -256,7 +256,7 @@ PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::
   if (phase == 0)
     fit_autoencoder(
         device, zoo, rows, p, saved, done,
-        [&](long step, HostTensors tensors) {
+        [&](long step, std::vector<StateTensor> tensors) {
           save_state(state_path, {key, {{"phase", 0}, {"step", step}}, std::move(tensors)});
         },
         journal);
@@ -280,8 +280,9 @@ PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::
       latents[k * latent + i] = (latents[k * latent + i] - p.latent_mean[i]) / p.latent_std[i];
   }
 
-  const auto save_denoiser = [&](long step, HostTensors tensors) {
-    tensors["result"] = p.autoencoder, tensors["result_buffers"] = p.autoencoder_buffers;
+  const auto save_denoiser = [&](long step, std::vector<StateTensor> tensors) {
+    tensors.push_back(state_of("result", p.autoencoder));
+    tensors.push_back(state_of("result_buffers", p.autoencoder_buffers));
     save_state(state_path, {key, {{"phase", 1}, {"step", step}}, std::move(tensors)});
   };
   if (phase == 0)

@@ -21,21 +21,21 @@ public:
             const std::string &key, Journal &);
 
 private:
-  using Save = std::function<void(long, HostTensors)>;
+  using Save = std::function<void(long, std::vector<StateTensor>)>;
   void plan_autoencoder(Backend);
   void plan_encode(Backend);
   void plan_denoiser(Backend);
   void fit_autoencoder(Device, const ZooReader &, const std::vector<std::size_t> &rows, PDiff &,
-                       const HostTensors &saved, long first, const Save &save, Journal &);
+                       const SavedState *saved, long first, const Save &save, Journal &);
   std::vector<float> encode(Device, const ZooReader &, const std::vector<std::size_t> &rows, const PDiff &);
-  void fit_denoiser(Device, const std::vector<float> &latents, PDiff &, const HostTensors &saved, long first,
+  void fit_denoiser(Device, const std::vector<float> &latents, PDiff &, const SavedState *saved, long first,
                     const Save &save, Journal &);
 
   // The loop of either network: prepare(i) brings in what step i needs, then forward_backward(i), launched as one graph
   // with the optimiser's pass, leaves gradients in `weights` and the loss at `loss`.
   void train(const std::string &stage, Stream &, const FitRecipe &, Trainable &weights, const float *loss,
              const std::function<void(long)> &prepare, const std::function<void(long)> &forward_backward,
-             const HostTensors &saved, long first, const Save &save, Journal &);
+             const SavedState *saved, long first, const Save &save, Journal &);
 
   PDiffConfig config_;
   std::size_t parameters_, rows_;

@@ -132,7 +132,7 @@ struct TransformerFit::Work {
 };
 
 std::unique_ptr<NetworkSource> TransformerFit::source(Stream &s, const ZooReader &zoo, const ZooBatches &batches,
-                                                      const Orders &orders, const TrainingState *state) {
+                                                      const Orders &orders, const SavedState *state) {
   if (stream_) {
     StreamPosition from;
     if (state)
@@ -213,7 +213,7 @@ Transformer TransformerFit::run(Device device, const ZooReader &zoo, const std::
   Work w(device, *this);
   weights_.initialise(s, seed_, initial_stream);
   if (state)
-    weights_.load(s, state->tensors);
+    weights_.load(s, *state);
   const auto &places = coder_.tokens().place;
   copy(s, place_, places.data(), places.size() * sizeof(std::int32_t));
   copy(s, mean_, now.mean.data(), now.mean.size() * sizeof(float));

@@ -33,7 +33,7 @@ private:
   struct Work;                                      // device memory, bound
   using Orders = std::map<std::size_t, UnitOrders>; // of rows that are to be aligned
   std::unique_ptr<NetworkSource> source(Stream &, const ZooReader &, const ZooBatches &, const Orders &,
-                                        const TrainingState *);
+                                        const SavedState *);
   void measure_tokens(const ZooReader &, const std::vector<std::size_t> &rows, const Orders &, Transformer &) const;
   void learn(Stream &, Work &, NetworkSource &, const Transformer &, long step, int part);
 

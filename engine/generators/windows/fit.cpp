@@ -177,14 +177,13 @@ void WindowsFit::run(const FitWork &w) {
   long first = 0;
   if (state) {
     first = state->number("step");
-    recurrence_weights_.load(s, state->tensors), flow_weights_.load(s, state->tensors);
-    copy(s, state_, state->tensor("states").data(), states * sizeof(float));
-    s.synchronize();
+    recurrence_weights_.load(s, *state), flow_weights_.load(s, *state);
+    state->read(s, "states", state_, states);
   }
   const auto save = [&](long done) {
     TrainingState saved{w.key, {{"step", done}}, {}};
     recurrence_weights_.save(s, saved.tensors), flow_weights_.save(s, saved.tensors);
-    saved.tensors["states"] = to_host(s, state_.get(), states);
+    saved.tensors.push_back(state_of(s, "states", state_, states));
     save_state(w.state, saved);
   };
   if (!state)
