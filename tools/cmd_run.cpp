@@ -8,10 +8,11 @@ void add_run_commands(CLI::App &app, Action &action) {
     auto *command = app.add_subcommand(name, what);
     auto options = std::make_shared<RunOptions>();
     options->add_to(*command);
-    command->callback([&action, options, stage, writes] {
-      action = [options, stage, writes] {
+    const std::string stage_name = stage == &Stages::all ? "" : name;
+    command->callback([&action, options, stage, writes, stage_name] {
+      action = [options, stage, writes, stage_name] {
         Run run = options->run();
-        run.writes = writes;
+        run.writes = writes, run.stage = stage_name;
         Stages stages(std::move(run));
         (stages.*stage)();
       };

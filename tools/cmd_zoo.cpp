@@ -181,7 +181,9 @@ void add_zoo_commands(CLI::App &app, Action &action) {
     action = [options, networks] {
       if (*networks > 0)
         options->set.push_back(fmt::format("zoo.networks={:.0f}", *networks));
-      Stages(options->run()).zoo();
+      Run run = options->run();
+      run.stage = "zoo";
+      Stages(std::move(run)).zoo();
     };
   });
 

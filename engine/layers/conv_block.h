@@ -18,6 +18,12 @@ struct ConvBlockShape {
   Arithmetic arithmetic = Arithmetic::fp32;
 };
 
+// Part of a batch: some of its samples, and of each a stretch of its length (0: all of it), as the block reads it.
+struct Stretch {
+  int samples, in_length = 0;
+  Stretch(int samples, int in_length = 0) : samples(samples), in_length(in_length) {}
+};
+
 template <class T> class ConvBlock {
 public:
   // Adds conv.weight and conv.bias; unless `norm` is empty, norm.weight and norm.bias to the parameters, and
@@ -25,11 +31,16 @@ public:
   ConvBlock(Layout &parameters, Layout &buffers, const std::string &conv, const std::string &norm,
             const ConvBlockShape &);
 
+  int in_channels() const { return shape_.in_channels; }
   int out_channels() const { return shape_.out_channels; }
-  int out_length() const;
+  int in_length() const { return shape_.in_length; }
+  int out_length(int in_length = 0) const;
+  int kernel() const { return shape_.kernel; }
+  int stride() const { return shape_.stride; }
+  bool transposed() const { return shape_.transposed; }
   std::size_t in_size() const { return std::size_t(shape_.in_channels) * std::size_t(shape_.in_length); } // a sample
   std::size_t out_size() const { return std::size_t(shape_.out_channels) * std::size_t(out_length()); }
-  std::size_t workspace(Backend, int batch) const; // elements
+  std::size_t workspace(Backend, const Stretch &) const; // elements
 
   // Rehearses forward: in training, `pre` and the batch statistics stay until plan_backward; `out` is the caller's.
   void plan_forward(MemoryPlan &, const std::string &name, int batch, Mode);
@@ -42,28 +53,29 @@ public:
   // d_pre [like out] is scratch (it may be d_out); dx written unless it is null; gradients added to.
   void backward(Stream &, const Parameters<T> &, T *dx, T *d_pre, const T *d_out, const T *x) const;
 
-  // The same step by step, over some `samples` of the batch at a time, with `pre` and gradients in the caller's hands
-  // (conv_stack.h). X is T, or bf16 where `pre` was stored so.
+  // The same step by step, over part of the batch at a time, with `pre` and gradients in the caller's hands
+  // (conv_stack.h, conv_tiles.h). X is T, or bf16 where `pre` was stored so. Convolutions put zeros around a stretch.
   bool has_norm() const { return has_norm_; }
   void plan_steps(MemoryPlan &, const std::string &name, int batch);
-  void convolve(Stream &, const Parameters<T> &, T *pre, const T *x, int samples) const;
-  void add_moments(Stream &, const T *pre, int seen, int samples) const; // of the `seen` samples before
-  void settle(Stream &, const Parameters<T> &) const;                    // the moments are those of the batch
-  template <class X> void normalise(Stream &, const Parameters<T> &, T *out, const X *pre, int samples) const;
+  void convolve(Stream &, const Parameters<T> &, T *pre, const T *x, const Stretch &) const;
+  void add_moments(Stream &, const T *pre, double seen, const Stretch &) const; // of the `seen` elements before
+  void settle(Stream &, const Parameters<T> &) const;                           // the moments are those of the batch
+  void settle_running(Stream &, const Parameters<T> &) const; // the running statistics in their place, for inference
+  template <class X> void normalise(Stream &, const Parameters<T> &, T *out, const X *pre, const Stretch &) const;
   void clear_sums(Stream &) const;
   template <class X>
-  void add_gradient_sums(Stream &, const Parameters<T> &, const T *d_out, const X *pre, int samples) const;
+  void add_gradient_sums(Stream &, const Parameters<T> &, const T *d_out, const X *pre, const Stretch &) const;
   // d_pre may be d_out.
   template <class X>
-  void norm_gradient(Stream &, const Parameters<T> &, T *d_pre, const T *d_out, const X *pre, int samples) const;
+  void norm_gradient(Stream &, const Parameters<T> &, T *d_pre, const T *d_out, const X *pre, const Stretch &) const;
   void whole_norm_gradient(Stream &, const Parameters<T> &, T *d_pre, const T *d_out, const T *pre) const; // in one
   // Gradients of weight and bias added to.
-  void weight_gradient(Stream &, const Parameters<T> &, const T *d_pre, const T *x, int samples) const;
-  void input_gradient(Stream &, const Parameters<T> &, T *dx, const T *d_pre, int samples) const;
+  void weight_gradient(Stream &, const Parameters<T> &, const T *d_pre, const T *x, const Stretch &) const;
+  void input_gradient(Stream &, const Parameters<T> &, T *dx, const T *d_pre, const Stretch &) const;
 
 private:
-  Conv1d conv(int samples) const; // the convolution that this block is, or is the transpose of
-  BatchNorm norm(int samples) const;
+  Conv1d conv(const Stretch &) const; // the convolution that this block is, or is the transpose of
+  BatchNorm norm(const Stretch &) const;
 
   ConvBlockShape shape_;
   bool has_norm_;

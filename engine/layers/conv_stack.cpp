@@ -165,7 +165,7 @@ template <class T> void ConvStack<T>::forward(Stream &s, const Parameters<T> &p,
       block.convolve(s, p, pre, in, piece.samples);
       if (!block.has_norm())
         return;
-      block.add_moments(s, pre, piece.first, piece.samples);
+      block.add_moments(s, pre, double(piece.first) * block.out_length(), piece.samples);
       if (stored)
         store(s, stored, pre, block.out_size(), piece);
     });

@@ -16,6 +16,7 @@ struct Run {
   Device device;
   std::optional<std::size_t> memory_budget; // bytes of device memory
   bool writes = true;                       // else it only looks at what is there, also while another writes
+  std::string stage{};                      // the one that it is made for, whose plans alone count; empty: all
 };
 
 class Stages {

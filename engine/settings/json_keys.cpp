@@ -18,9 +18,15 @@ private:
     json = std::move(around);
   }
   void text(const Key &key, std::string &value) override { json[key.in_json] = value; }
-  void flag(const Key &key, bool &value) override { json[key.in_json] = value; }
+  void flag(const Key &key, bool &value) override {
+    if (key.in_json)
+      json[key.in_json] = value;
+  }
   void number(const Key &key, double &value, Limits) override { json[key.in_json] = value; }
-  void integer(const Key &key, std::int64_t &value, Limits) override { json[key.in_json] = value; }
+  void integer(const Key &key, std::int64_t &value, Limits) override {
+    if (key.in_json)
+      json[key.in_json] = value;
+  }
   void choice(const Key &key, Choice &value, Limits) override { json[key.in_json] = value.fixed(key.name); }
   void texts(const Key &key, std::vector<std::string> &values) override { json[key.in_json] = values; }
   void numbers(const Key &key, std::vector<double> &values, Limits) override { json[key.in_json] = values; }
@@ -53,10 +59,14 @@ private:
     return value;
   }
   void text(const Key &key, std::string &value) override { read(key, value); }
-  void flag(const Key &key, bool &value) override { read(key, value); }
+  void flag(const Key &key, bool &value) override {
+    if (key.in_json)
+      read(key, value);
+  }
   void number(const Key &key, double &value, Limits limits) override { read(key, value), within(key, value, limits); }
   void integer(const Key &key, std::int64_t &value, Limits limits) override {
-    read(key, value), within(key, value, limits);
+    if (key.in_json)
+      read(key, value), within(key, value, limits);
   }
   void choice(const Key &key, Choice &value, Limits limits) override {
     value = within(key, field<double>(*from_, key.in_json, where_), limits);

@@ -19,7 +19,8 @@ struct Limits {
 };
 inline constexpr Limits positive{1, 1e9}, not_negative{0, 1e9}, share{0, 0.95}, rate{0, 1e3};
 
-// A setting's name, and the one that it has in JSON where that is another.
+// A setting's name, and the one that it has in JSON where that is another; null where files do not tell it, because it
+// says how work is done and not what comes of it.
 struct Key {
   const char *name, *in_json;
   Key(const char *name) : name(name), in_json(name) {}

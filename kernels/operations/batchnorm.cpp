@@ -169,14 +169,14 @@ void batchnorm_backward(Stream &s, T *dx, T *dgamma, T *dbeta, const T *dy, cons
   });
 }
 
-template <class T> void batchnorm_add_moments(Stream &s, T *moments, const T *x, int seen, const BatchNorm &piece) {
+template <class T> void batchnorm_add_moments(Stream &s, T *moments, const T *x, double seen, const BatchNorm &piece) {
   const Span span(s, "batchnorm_add_moments", 1.0 * piece.batch * piece.channels * piece.length * sizeof(T));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::batchnorm_add_moments(s, moments, x, seen, piece);
   for_channels(piece, [&](int c) {
     const Moments here = moments_of(x, c, piece);
-    const double before = double(seen) * piece.length, n = double(piece.batch) * piece.length, all = before + n;
+    const double before = seen, n = double(piece.batch) * piece.length, all = before + n;
     T &mean = moments[2 * c], &squares = moments[2 * c + 1];
     const double apart = seen > 0 ? here.mean - mean : 0;
     mean = T(seen > 0 ? mean + apart * n / all : here.mean);
@@ -211,12 +211,11 @@ void batchnorm_gradient_sums(Stream &s, T *sums, T *dgamma, T *dbeta, const T *d
 
 template <class T, class X>
 void batchnorm_gradient(Stream &s, T *dx, const T *sums, const T *dy, const X *x, const T *mean, const T *rstd,
-                        const T *gamma, const T *beta, const BatchNorm &p, int batch) {
+                        const T *gamma, const T *beta, const BatchNorm &p, double n) {
   const Span span(s, "batchnorm_gradient", 1.0 * p.batch * p.channels * p.length * (2 * sizeof(T) + sizeof(X)));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
-      return cuda::batchnorm_gradient(s, dx, sums, dy, x, mean, rstd, gamma, beta, p, batch);
-  const double n = double(batch) * p.length;
+      return cuda::batchnorm_gradient(s, dx, sums, dy, x, mean, rstd, gamma, beta, p, n);
   for_channels(p, [&](int c) {
     const T average = T(sums[2 * c] / n), average_normalised = T(sums[2 * c + 1] / n), scale = gamma[c] * rstd[c];
     for_rows(p, c, [&](std::size_t first) {
@@ -237,7 +236,7 @@ void batchnorm_gradient(Stream &s, T *dx, const T *sums, const T *dy, const X *x
                                 const BatchNorm &);                                                                    \
   template void batchnorm_backward(Stream &, T *, T *, T *, const T *, const T *, const T *, const T *, const T *,     \
                                    const T *, const BatchNorm &);                                                      \
-  template void batchnorm_add_moments(Stream &, T *, const T *, int, const BatchNorm &);                               \
+  template void batchnorm_add_moments(Stream &, T *, const T *, double, const BatchNorm &);                            \
   template void batchnorm_settle(Stream &, T *, T *, T *, T *, const T *, const BatchNorm &);
 THETA_INSTANTIATE(float)
 THETA_INSTANTIATE(double)
@@ -249,7 +248,7 @@ THETA_INSTANTIATE(double)
   template void batchnorm_gradient_sums(Stream &, T *, T *, T *, const T *, const X *, const T *, const T *,           \
                                         const T *, const T *, const BatchNorm &);                                      \
   template void batchnorm_gradient(Stream &, T *, const T *, const T *, const X *, const T *, const T *, const T *,    \
-                                   const T *, const BatchNorm &, int);
+                                   const T *, const BatchNorm &, double);
 THETA_INSTANTIATE(float, float)
 THETA_INSTANTIATE(float, bf16)
 THETA_INSTANTIATE(double, double)

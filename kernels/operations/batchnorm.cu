@@ -164,13 +164,13 @@ __device__ inline float2 sum_of(const float2 *partial, unsigned c, unsigned part
   return make_float2(float(first), float(second));
 }
 
-// Joins the moments of a piece, from its partial sums about its first elements, to those of `seen` samples before it.
+// Joins the moments of a piece, from its partial sums about its first elements, to those of `seen` elements before it.
 struct JoinMoments {
   float2 *moments;
   const float2 *partial;
   const float *x;
   unsigned parts;
-  int seen;
+  double seen;
   BatchNorm p;
 
   __device__ void operator()(std::size_t c) const {
@@ -179,7 +179,7 @@ struct JoinMoments {
       const float2 of = partial[c * parts + part];
       sum += of.x, squares += of.y;
     }
-    const double n = double(p.batch) * p.length, before = double(seen) * p.length, all = before + n;
+    const double n = double(p.batch) * p.length, before = seen, all = before + n;
     const double mean = x[c * std::size_t(p.length)] + sum / n;
     squares -= sum * sum / n;
     if (seen == 0) {
@@ -298,7 +298,7 @@ const float2 *pairs(const float *of) { return reinterpret_cast<const float2 *>(o
 
 } // namespace
 
-void batchnorm_add_moments(Stream &s, float *moments, const float *x, int seen, const BatchNorm &p) {
+void batchnorm_add_moments(Stream &s, float *moments, const float *x, double seen, const BatchNorm &p) {
   const Grids grids = grids_for(p);
   auto *partial = scratch<float2>(s, std::size_t(p.channels) * grids.parts);
   with_width(
@@ -343,12 +343,12 @@ void batchnorm_gradient_sums(Stream &s, float *sums, float *dgamma, float *dbeta
 
 template <class X>
 void batchnorm_gradient(Stream &s, float *dx, const float *sums, const float *dy, const X *x, const float *mean,
-                        const float *rstd, const float *gamma, const float *beta, const BatchNorm &p, int batch) {
+                        const float *rstd, const float *gamma, const float *beta, const BatchNorm &p, double count) {
   with_width(
       p,
       [&]<int Width>() {
         launch(gradient_kernel<Width, X>, grids_for(p).write, threads, 0, s, dx, pairs(sums), dy, x, mean, rstd, gamma,
-               beta, p, float(batch) * float(p.length));
+               beta, p, float(count));
       },
       dx, dy, x);
 }
@@ -378,7 +378,7 @@ void batchnorm_backward(Stream &s, float *dx, float *dgamma, float *dbeta, const
   float *sums = scratch<float>(s, (std::size_t(most_parts) + 1) * 2 * p.channels) + 2 * most_parts * p.channels;
   fill_zero(s, sums, std::size_t(2 * p.channels) * sizeof(float));
   batchnorm_gradient_sums(s, sums, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, p);
-  batchnorm_gradient(s, dx, sums, dy, x, mean, rstd, gamma, beta, p, p.batch);
+  batchnorm_gradient(s, dx, sums, dy, x, mean, rstd, gamma, beta, p, double(p.batch) * p.length);
 }
 
 #define THETA_INSTANTIATE(X)                                                                                           \
@@ -387,7 +387,7 @@ void batchnorm_backward(Stream &s, float *dx, float *dgamma, float *dbeta, const
   template void batchnorm_gradient_sums(Stream &, float *, float *, float *, const float *, const X *, const float *,  \
                                         const float *, const float *, const float *, const BatchNorm &);               \
   template void batchnorm_gradient(Stream &, float *, const float *, const float *, const X *, const float *,          \
-                                   const float *, const float *, const float *, const BatchNorm &, int);
+                                   const float *, const float *, const float *, const BatchNorm &, double);
 THETA_INSTANTIATE(float)
 THETA_INSTANTIATE(bf16)
 

@@ -39,13 +39,13 @@ template <class T>
 void batchnorm_backward(Stream &, T *dx, T *dgamma, T *dbeta, const T *dy, const T *x, const T *mean, const T *rstd,
                         const T *gamma, const T *beta, const BatchNorm &);
 
-// The same over a batch that goes through in pieces of samples (`piece`.batch of them at a time): moments of every
-// piece, then settle, then batchnorm_again of every piece; backward the sums of every piece, then the gradient of every
-// piece.
+// The same over a batch that goes through in pieces, of some samples and a stretch of their length (`piece`.batch,
+// `piece`.length): moments of every piece, then settle, then batchnorm_again of every piece; backward the sums of every
+// piece, then the gradient of every piece.
 
-// moments [channels, 2] = mean and Σ (x − mean)² of the `seen` samples before this piece, and of this piece together
-// (Chan, Golub & LeVeque, 1979). Bytes: those of x.
-template <class T> void batchnorm_add_moments(Stream &, T *moments, const T *x, int seen, const BatchNorm &piece);
+// moments [channels, 2] = mean and Σ (x − mean)² of the `seen` elements of a channel before this piece, and of this
+// piece together (Chan, Golub & LeVeque, 1979). Bytes: those of x.
+template <class T> void batchnorm_add_moments(Stream &, T *moments, const T *x, double seen, const BatchNorm &piece);
 
 // mean, rstd and running statistics of the whole batch from its moments, as batchnorm_forward leaves them.
 template <class T>
@@ -57,9 +57,10 @@ template <class T, class X>
 void batchnorm_gradient_sums(Stream &, T *sums, T *dgamma, T *dbeta, const T *dy, const X *x, const T *mean,
                              const T *rstd, const T *gamma, const T *beta, const BatchNorm &piece);
 
-// dx of this piece (it may be dy), from the sums of a whole batch of `batch` samples. Bytes: dy, x and dx once.
+// dx of this piece (it may be dy), from the sums of a whole batch of `count` elements a channel. Bytes: dy, x and dx
+// once.
 template <class T, class X>
 void batchnorm_gradient(Stream &, T *dx, const T *sums, const T *dy, const X *x, const T *mean, const T *rstd,
-                        const T *gamma, const T *beta, const BatchNorm &piece, int batch);
+                        const T *gamma, const T *beta, const BatchNorm &piece, double count);
 
 } // namespace theta

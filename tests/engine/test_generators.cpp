@@ -28,13 +28,15 @@ std::pair<T, std::vector<T>> vae_step(Stream &s, ConvVae<T> &vae, const Vectors<
 TEST_CASE("conv_vae agrees with PyTorch: output, loss, every gradient, running statistics") {
   const Golden golden("pdiff_vae");
   // Compact storage is exact in double; in float it is bf16, and held against this below.
-  for (const Keeping keeping : {Keeping{}, Keeping{true, 2}, Keeping{true, 0}})
+  for (const auto &[keeping, tile] :
+       {std::pair{Keeping{}, 0}, {Keeping{true, 2}, 0}, {Keeping{true, 0}, 0}, {Keeping{}, 32}})
     in_every_precision([&]<class T>(T, Stream &s) {
       if (keeping.compact && std::is_same_v<T, float>)
         return;
       CAPTURE(keeping.compact);
+      CAPTURE(tile);
       const int batch = golden.side("v", 0), length = golden.side("v", 1);
-      ConvVae<T> vae({length, {4, 6, 8, 8, 4}, 7, 8, Arithmetic::fp32, keeping});
+      ConvVae<T> vae({length, {4, 6, 8, 8, 4}, 7, 8, Arithmetic::fp32, keeping, tile});
       const Vectors<T> vectors(s, flat<T>(golden, vae.parameters(), "param."), cast<T>(vae.buffers().constants()));
       MemoryPlan plan("test");
       vae.plan(plan, s.device().backend, ConvVae<T>::Use::train, batch);
@@ -104,6 +106,15 @@ TEST_CASE("conv_vae, compact: the gradient of bf16 activations, in less memory")
     CHECK(std::abs(compact.loss - kept.loss) <= 8 * 0x1p-9 * kept.loss);
     CHECK(norm_error(compact.gradient, kept.gradient) <= 8 * 0x1p-9);
     CHECK(compact.bytes < kept.bytes * 2 / 3);
+    // In tiles: sums in another order, through some thirteen layers.
+    shape.keeping = {}, shape.tile = 64;
+    const StepResult tiled = random_step(s, shape);
+    CHECK(std::abs(tiled.loss - kept.loss) <= 1e-5 * kept.loss);
+    CHECK(norm_error(tiled.gradient, kept.gradient) <= 1e-4);
+    CHECK(tiled.bytes < kept.bytes * 2 / 3);
+    shape.keeping.compact = true; // its dense layers' gradients are early then, and nothing else
+    const StepResult both = random_step(s, shape);
+    CHECK(norm_error(both.gradient, tiled.gradient) <= 1e-6);
   }
 }
 
@@ -223,6 +234,14 @@ TEST_CASE("generators: inference uses running statistics, and needs less memory 
   const auto z = random_values<float>(5 * 8, 1);
   const Buffer<float> all(s, z), last(s, std::vector<float>(z.end() - 8, z.end()));
   const auto together = to_host(s, vae.decode(s, vectors.parameters(), all), 5 * 64);
+  {
+    ConvVae<float> tiled({.length = 64, .channels = {4, 6}, .kernel = 7, .latent = 8, .tile = 16});
+    MemoryPlan plan("test");
+    tiled.plan(plan, Backend::cpu, ConvVae<float>::Use::decode, 5);
+    plan.place();
+    const Arena arena(Device{}, plan);
+    CHECK(relative_error(to_host(s, tiled.decode(s, vectors.parameters(), all), 5 * 64), together) < 1e-5);
+  }
   ConvVae<float> one({64, {4, 6}, 7, 8});
   MemoryPlan plan_one("test");
   one.plan(plan_one, Backend::cpu, ConvVae<float>::Use::decode, 1);

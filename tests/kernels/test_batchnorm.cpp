@@ -85,7 +85,7 @@ TEST_CASE("batchnorm1d in pieces of samples is that of the whole batch") {
           }
         };
         pieces([&](int first, std::size_t at, const BatchNorm &piece) {
-          batchnorm_add_moments<T>(s, moments, x.get() + at, first, piece);
+          batchnorm_add_moments<T>(s, moments, x.get() + at, double(first) * p.length, piece);
         });
         batchnorm_settle<T>(s, mean2, rstd2, running_mean2, running_var2, moments, p);
         pieces([&](int, std::size_t at, const BatchNorm &piece) {
@@ -95,7 +95,7 @@ TEST_CASE("batchnorm1d in pieces of samples is that of the whole batch") {
         });
         pieces([&](int, std::size_t at, const BatchNorm &piece) {
           batchnorm_gradient<T>(s, dx2.get() + at, sums, dy.get() + at, x.get() + at, mean2, rstd2, gamma, beta, piece,
-                                p.batch);
+                                double(p.batch) * p.length);
         });
         const double tolerance = golden_tolerance<T>;
         for (const auto &[found, whole] : {std::pair{&y2, &y},
@@ -124,7 +124,7 @@ TEST_CASE("batchnorm1d reads what was stored in bf16 as if it had been rounded i
           dbeta(s, std::vector<float>(c));
       batchnorm_again<float>(s, y, stored, mean, rstd, gamma, beta, p);
       batchnorm_gradient_sums<float>(s, sums, dgamma, dbeta, dy, stored, mean, rstd, gamma, beta, p);
-      batchnorm_gradient<float>(s, dx, sums, dy, stored, mean, rstd, gamma, beta, p, p.batch);
+      batchnorm_gradient<float>(s, dx, sums, dy, stored, mean, rstd, gamma, beta, p, double(p.batch) * p.length);
       return Results{y.host(), dx.host(), sums.host(), dgamma.host(), dbeta.host()};
     };
     CHECK(results(half.get()) == results(static_cast<const float *>(rounded.get())));

@@ -35,8 +35,13 @@ template <class T> ConvVae<T>::ConvVae(const ConvVaeShape &shape) : shape_(shape
                                       .in_length = length,
                                       .kernel = shape.kernel,
                                       .arithmetic = shape.arithmetic});
-  encoder_.emplace("vae.enc", std::move(encoder), shape.keeping);
-  decoder_.emplace("vae.dec", std::move(decoder), shape.keeping);
+  if (shape.tile > 0) {
+    encoder_tiles_.emplace("vae.enc", std::move(encoder), shape.tile);
+    decoder_tiles_.emplace("vae.dec", std::move(decoder), shape.tile);
+  } else {
+    encoder_.emplace("vae.enc", std::move(encoder), shape.keeping);
+    decoder_.emplace("vae.dec", std::move(decoder), shape.keeping);
+  }
   if (shape.keeping.compact)
     early_ = {to_latent_->weight(), from_latent_->weight()};
 }
@@ -47,7 +52,8 @@ template <class T> auto ConvVae<T>::reserve(MemoryPlan &plan, const char *name, 
 
 template <class T> void ConvVae<T>::plan_encoder(MemoryPlan &plan, Mode mode) {
   encoded_ = reserve(plan, "encoded", to_latent_->in());
-  encoder_->plan_forward(plan, batch_, mode);
+  if (encoder_)
+    encoder_->plan_forward(plan, batch_, mode);
   hidden_ = reserve(plan, "hidden", shape_.latent);
   code_ = reserve(plan, "code", shape_.latent);
 }
@@ -55,7 +61,8 @@ template <class T> void ConvVae<T>::plan_encoder(MemoryPlan &plan, Mode mode) {
 template <class T> void ConvVae<T>::plan_decoder(MemoryPlan &plan, Mode mode) {
   unpacked_ = reserve(plan, "unpacked", from_latent_->out());
   out_ = reserve(plan, "out", shape_.length);
-  decoder_->plan_forward(plan, batch_, mode);
+  if (decoder_)
+    decoder_->plan_forward(plan, batch_, mode);
 }
 
 // As backward() goes: a gradient is reserved before the layer that writes it runs, and what the layer read is released
@@ -63,7 +70,8 @@ template <class T> void ConvVae<T>::plan_decoder(MemoryPlan &plan, Mode mode) {
 template <class T> void ConvVae<T>::plan_backward(MemoryPlan &plan) {
   d_out_ = reserve(plan, "d_out", shape_.length);
   d_unpacked_ = reserve(plan, "d_unpacked", from_latent_->out());
-  decoder_->plan_backward(plan);
+  if (decoder_)
+    decoder_->plan_backward(plan);
   plan.release(d_out_, out_, unpacked_);
   std::size_t largest = 0;
   for (const TensorRange &tensor : early_)
@@ -76,7 +84,8 @@ template <class T> void ConvVae<T>::plan_backward(MemoryPlan &plan) {
   d_hidden_ = reserve(plan, "d_hidden", shape_.latent);
   d_encoded_ = reserve(plan, "d_encoded", to_latent_->in());
   plan.release(noisy_code_, d_noisy_code_, code_, hidden_, d_hidden_, encoded_, early_gradient_);
-  encoder_->plan_backward(plan);
+  if (encoder_)
+    encoder_->plan_backward(plan);
   plan.release(d_encoded_);
 }
 
@@ -84,13 +93,20 @@ template <class T> void ConvVae<T>::plan(MemoryPlan &plan, Backend backend, Use 
   *this = ConvVae(shape_); // forgets an earlier plan
   batch_ = batch;
   const Mode mode = use == Use::train ? Mode::train : Mode::infer;
-  StackNeeds needs;
-  if (use != Use::decode)
-    needs.cover(encoder_->needs(backend, batch, mode));
-  if (use != Use::encode)
-    needs.cover(decoder_->needs(backend, batch, mode));
-  const StackScratch<T> scratch(plan, "vae", needs);
-  encoder_->work_in(scratch), decoder_->work_in(scratch);
+  if (encoder_tiles_) {
+    if (use != Use::decode)
+      encoder_tiles_->plan(plan, backend, batch, mode);
+    if (use != Use::encode)
+      decoder_tiles_->plan(plan, backend, batch, mode);
+  } else {
+    StackNeeds needs;
+    if (use != Use::decode)
+      needs.cover(encoder_->needs(backend, batch, mode));
+    if (use != Use::encode)
+      needs.cover(decoder_->needs(backend, batch, mode));
+    const StackScratch<T> scratch(plan, "vae", needs);
+    encoder_->work_in(scratch), decoder_->work_in(scratch);
+  }
   if (use != Use::decode)
     plan_encoder(plan, mode);
   if (use == Use::train)
@@ -102,14 +118,20 @@ template <class T> void ConvVae<T>::plan(MemoryPlan &plan, Backend backend, Use 
 }
 
 template <class T> void ConvVae<T>::run_encoder(Stream &s, const Parameters<T> &p, const T *v, Mode mode) {
-  encoder_->forward(s, p, encoded_, v, mode);
+  if (encoder_)
+    encoder_->forward(s, p, encoded_, v, mode);
+  else
+    encoder_tiles_->forward(s, p, encoded_, v, mode);
   to_latent_->forward(s, p, hidden_.get(), encoded_, batch_);
   mu_->forward(s, p, code_.get(), hidden_, batch_);
 }
 
 template <class T> void ConvVae<T>::run_decoder(Stream &s, const Parameters<T> &p, const T *z, Mode mode) {
   from_latent_->forward(s, p, unpacked_.get(), z, batch_);
-  decoder_->forward(s, p, out_, unpacked_, mode);
+  if (decoder_)
+    decoder_->forward(s, p, out_, unpacked_, mode);
+  else
+    decoder_tiles_->forward(s, p, out_, unpacked_, mode);
 }
 
 template <class T> const T *ConvVae<T>::forward(Stream &s, const Parameters<T> &p, const T *v, const T *latent_noise) {
@@ -135,11 +157,17 @@ template <class T>
 void ConvVae<T>::backward(Stream &s, const Parameters<T> &of, const T *v, const FinishEarly &finish) {
   Parameters<T> p = of;
   p.early_gradient = early_gradient_;
-  decoder_->backward(s, p, d_unpacked_, d_out_, unpacked_);
+  if (decoder_)
+    decoder_->backward(s, p, d_unpacked_, d_out_, unpacked_);
+  else
+    decoder_tiles_->backward(s, p, d_unpacked_, d_out_, unpacked_);
   backward(s, p, *from_latent_, d_noisy_code_, d_unpacked_, noisy_code_, finish);
   mu_->backward(s, p, d_hidden_, d_noisy_code_.get(), hidden_, batch_);
   backward(s, p, *to_latent_, d_encoded_, d_hidden_, encoded_, finish);
-  encoder_->backward(s, p, nullptr, d_encoded_, v);
+  if (encoder_)
+    encoder_->backward(s, p, nullptr, d_encoded_, v);
+  else
+    encoder_tiles_->backward(s, p, nullptr, d_encoded_, v);
 }
 
 template <class T> const T *ConvVae<T>::encode(Stream &s, const Parameters<T> &p, const T *v) {

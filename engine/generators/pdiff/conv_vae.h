@@ -3,6 +3,7 @@
 //   z = mu(encode(v + input_noise)) + latent_noise,   out = decode(z)
 #pragma once
 #include "engine/layers/conv_stack.h"
+#include "engine/layers/conv_tiles.h"
 #include "engine/layers/linear.h"
 #include <functional>
 
@@ -16,6 +17,7 @@ struct ConvVaeShape {
   Arithmetic arithmetic = Arithmetic::fp32;
   // What is kept for the backward (conv_stack.h). When compact, the two wide products' weights are early tensors.
   Keeping keeping{};
+  int tile = 0; // elements that activations are made for at a time (conv_tiles.h); 0: all
 };
 
 template <class T> class ConvVae {
@@ -59,6 +61,7 @@ private:
   Layout parameters_{model_alignment}, buffers_;
   EarlyTensors early_;
   std::optional<ConvStack<T>> encoder_, decoder_; // the decoder's last block has neither norm nor activation
+  std::optional<ConvTiles<T>> encoder_tiles_, decoder_tiles_; // or in tiles
   std::optional<Linear> to_latent_, mu_, from_latent_;
   int batch_ = 0;
   Tensor<T> encoded_, hidden_, code_, noisy_code_, unpacked_, out_; // [batch, ...], in the order in which they are made

@@ -26,7 +26,13 @@ public:
   }
 
   std::vector<std::string> savings() const override {
-    return config_.compact ? std::vector<std::string>{} : std::vector<std::string>{"fit.compact=true"};
+    constexpr int tile = 16384;
+    std::vector<std::string> all;
+    if (!config_.compact)
+      all.push_back("fit.compact=true");
+    if (config_.tile == 0 || config_.tile > tile)
+      all.push_back(text("fit.tile=", tile));
+    return all;
   }
 
   std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {
@@ -44,7 +50,8 @@ public:
   }
 
   Sampled sample(const GeneratorTask &task, const SampleWork &w) const override {
-    const PDiff generator = load_pdiff(w.file);
+    PDiff generator = load_pdiff(w.file);
+    generator.config.tile = config_.tile; // how the work is done, which a file does not tell
     PDiffSampler(generator.config, generator.networks.parameters, options(task), task.backend)
         .run(w.device, generator, std::size_t(task.samples),
              [&](std::size_t i, std::span<const float> theta) { w.emit(i, 0, theta); });

@@ -47,6 +47,7 @@ void describe(Keys &keys, PDiffConfig &c) {
   keys("latent_noise", c.latent_noise, not_negative);
   keys("arithmetic", c.arithmetic, arithmetic_named);
   keys("compact", c.compact);
+  keys({"tile", nullptr}, c.tile, Limits{0, 1 << 30});
   keys.section("fit.autoencoder");
   keys({"channels", "autoencoder_channels"}, c.autoencoder_channels, Limits{1, 1 << 16});
   keys({"kernel", "autoencoder_kernel"}, c.autoencoder_kernel, Limits{1, 1023});
@@ -78,7 +79,7 @@ int PDiffConfig::padded(std::size_t parameters) const {
 }
 
 ConvVaeShape PDiffConfig::autoencoder_shape(std::size_t parameters) const {
-  return {padded(parameters), autoencoder_channels, autoencoder_kernel, latent, arithmetic, {.compact = compact}};
+  return {padded(parameters), autoencoder_channels, autoencoder_kernel, latent, arithmetic, {.compact = compact}, tile};
 }
 
 Cnn1dShape PDiffConfig::denoiser_shape() const {

@@ -24,6 +24,7 @@ struct PDiffConfig {
   double beta_first = 1e-4, beta_last = 2e-2;
   Arithmetic arithmetic = Arithmetic::fp32; // of both networks, on cuda
   bool compact = false;                     // the autoencoder's training, in little memory (conv_vae.h)
+  int tile = 0; // elements of V that the autoencoder's activations are made for at a time; 0: all (conv_tiles.h)
 
   // The flattened length that the autoencoder sees: V, padded with zeros.
   int padded(std::size_t parameters) const;
