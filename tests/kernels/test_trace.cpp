@@ -79,7 +79,8 @@ TEST_CASE("memory watch: the most that was resident, over what was there") {
     Stream s{Device{}};
     fill_zero(s, memory.data(), bytes);
   }
-  CHECK(watch.peak() >= bytes);
+  constexpr std::size_t uncounted = 2 * 64 * 4096; // pages that a thread has not told the kernel's count of yet
+  CHECK(watch.peak() >= bytes - uncounted);
   const MemoryWatch after{Device{}}; // the mark falls
   CHECK(after.peak() < bytes / 2);
 }
