@@ -18,9 +18,22 @@ std::size_t Layout::add(std::string name, Shape shape, Start start) {
     throw Error("layout: tensor '", name, "' is there already");
   size_ = (size_ + alignment_ - 1) / alignment_ * alignment_;
   places_.push_back({std::move(name), std::move(shape), size_});
-  starts_.push_back(start);
-  size_ += elements_of(places_.back());
+  starts_.push_back(start), first_draws_.push_back(draws_);
+  size_ += elements_of(places_.back()), draws_ += elements_of(places_.back());
   return places_.back().offset;
+}
+
+void Layout::add_outside(std::string name, Shape shape, Start start) {
+  outside_.push_back({std::move(name), std::move(shape), start, draws_, places_.size()});
+  draws_ += outside_.back().elements();
+}
+
+std::size_t OutsideTensor::elements() const { return elements_of(TensorPlace{name, shape, 0}); }
+
+float initial_value(const Start &start, std::uint64_t seed, std::uint32_t stream, std::uint64_t index) {
+  float value = float(start.constant);
+  value += float(start.bound) * (2 * uniform01(philox(seed, Purpose::initialisation, stream, index).word[0]) - 1);
+  return value;
 }
 
 const TensorPlace &Layout::operator[](std::string_view name) const {
@@ -76,16 +89,12 @@ std::size_t Layout::packed_size() const {
 
 void Layout::initial_values(std::uint64_t seed, std::uint32_t stream, const Put &put) const {
   constexpr std::size_t most = std::size_t(1) << 18;
-  std::uint64_t index = 0; // of packed elements
   std::vector<float> part;
   for (std::size_t t = 0; t < places_.size(); ++t)
     for (std::size_t first = 0, n = elements_of(places_[t]); first < n; first += part.size()) {
-      part.assign(std::min(most, n - first), 0.0f);
-      for (float &value : part) {
-        value = float(starts_[t].constant);
-        value += float(starts_[t].bound) *
-                 (2 * uniform01(philox(seed, Purpose::initialisation, stream, index++).word[0]) - 1);
-      }
+      part.resize(std::min(most, n - first));
+      for (std::size_t i = 0; i < part.size(); ++i)
+        part[i] = initial_value(starts_[t], seed, stream, first_draws_[t] + first + i);
       put(places_[t].offset + first, part.data(), part.size());
     }
 }

@@ -17,6 +17,17 @@ struct Start {
 // lines, and 32 of the bf16 copy, where cuBLASLt wants 16.
 inline constexpr std::size_t model_alignment = 16;
 
+// A tensor of a model that is kept elsewhere: it has no room in the vector, but its place among the names, and its
+// initial values are those that it would have there.
+struct OutsideTensor {
+  std::string name;
+  Shape shape;
+  Start start;
+  std::uint64_t first_draw; // of its initial values
+  std::size_t before;       // which of places() it stands before
+  std::size_t elements() const;
+};
+
 // A zoo's vectors are packed. A model's tensors begin at multiples of `alignment` elements, with zeros between, which
 // nothing reads and no file holds.
 class Layout {
@@ -25,8 +36,10 @@ public:
 
   // Appends a tensor and returns its offset. Throws Error for a name that is there already.
   std::size_t add(std::string name, Shape shape, Start start);
+  void add_outside(std::string name, Shape shape, Start start);
 
   const std::vector<TensorPlace> &places() const { return places_; }
+  const std::vector<OutsideTensor> &outside() const { return outside_; }
   const TensorPlace &operator[](std::string_view name) const; // throws Error
   std::size_t size() const { return size_; } // V of packed vectors; of others with what lies between tensors
 
@@ -50,10 +63,16 @@ public:
 private:
   std::vector<TensorPlace> places_;
   std::vector<Start> starts_;
+  std::vector<std::uint64_t> first_draws_; // of places
+  std::vector<OutsideTensor> outside_;
+  std::uint64_t draws_ = 0;
   std::size_t size_ = 0, alignment_;
 };
 
 std::size_t elements_of(const TensorPlace &);
+
+// Initial value `index` of a stream's draws.
+float initial_value(const Start &, std::uint64_t seed, std::uint32_t stream, std::uint64_t index);
 
 // PyTorch's default for Linear and Conv: weight and bias uniform in ±1/√fan_in.
 Start default_start(int fan_in);

@@ -40,6 +40,7 @@ public:
   long number(const std::string &name) const;
   std::vector<float> tensor(const std::string &name) const;
   bool has(const std::string &name) const { return file_.has(name); }
+  bool has_number(const std::string &name) const { return count_.contains(name); }
 
   // Calls put(first, values, n) for elements first..first+n−1, all of them, some at a time. Throws InputError unless
   // there are `count`.

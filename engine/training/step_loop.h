@@ -15,6 +15,7 @@ struct StepLoop {
   Journal &journal;
   std::string stage;
   long steps;
+  bool save_every_step = false; // else every ten seconds
   static constexpr double save_seconds = 10;
 
   using Clock = std::chrono::steady_clock;
@@ -33,7 +34,7 @@ struct StepLoop {
     for (long i = first; i < steps; ++i) {
       const Span span("step");
       const bool report = (i + 1) % report_every == 0 || i + 1 == steps;
-      const bool stop = interrupted(), save_now = stop || since(saved) > save_seconds;
+      const bool stop = interrupted(), save_now = stop || save_every_step || since(saved) > save_seconds;
       std::vector<std::pair<std::string, double>> metrics;
       try {
         metrics = step(i, report || save_now);

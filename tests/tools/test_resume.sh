@@ -40,4 +40,22 @@ done
 [ $interrupted -ge 2 ] || fail "only $interrupted of the interrupted runs ended with 130"
 "$theta" run "$work/small.toml" --out "$work/stopped" "${long[@]}" >/dev/null 2>/dev/null || fail "the interrupted run did not continue"
 same "$work/stopped" "after Ctrl-C"
+
+# So do generators whose state is in files: p-diff's streamed layers, drafts of the subspace and of windows.
+again() {
+  local name=$1
+  shift
+  "$theta" run "$work/small.toml" --out "$work/$name.whole" "$@" >/dev/null 2>"$work/err" || fail "$name: the undisturbed run failed: $(tail -n 1 "$work/err")"
+  for i in 1 2 3 4 5 6; do
+    killed_after $((RANDOM % 900 + 100)) "$theta" run "$work/small.toml" --out "$work/$name.killed" "$@"
+  done
+  "$theta" run "$work/small.toml" --out "$work/$name.killed" "$@" >/dev/null 2>"$work/err" || fail "$name: the killed run did not continue: $(tail -n 1 "$work/err")"
+  for file in generator.safetensors eval.json zoo samples; do
+    diff -rq "$work/$name.whole/$file" "$work/$name.killed/$file" >/dev/null || fail "$name after kill -9: $file differs from an undisturbed run"
+  done
+  [ -z "$(find "$work/$name.killed" -name '.*' -type f)" ] || fail "$name left files: $(find "$work/$name.killed" -name '.*' -type f)"
+}
+again streamed --set fit.stream=true --set fit.tile=16 --set fit.autoencoder.steps=300
+again subspace --set fit.generator=subspace --set fit.subspace.align=true --set fit.subspace.width=32 --set fit.subspace.steps=2000 --set fit.subspace.batch=8
+again windows --set fit.generator=windows --set fit.windows.chunk=32 --set fit.windows.window=4 --set fit.windows.state=32 --set fit.windows.width=32 --set fit.windows.steps=1500 --set fit.windows.batch=4 --set sample.solver_steps=10
 finish

@@ -17,10 +17,19 @@ template <class T> ConvVae<T>::ConvVae(const ConvVaeShape &shape) : shape_(shape
                                         Activation::leaky_relu, shape.arithmetic});
     channels = shape.channels[i], length /= 2;
   }
-  const int width = channels * length;
-  to_latent_.emplace(parameters_, "to_latent", width, shape.latent, shape.arithmetic);
+  constexpr std::size_t block_bytes = std::size_t(32) << 20;
+  if (shape.stream && !std::is_same_v<T, float>)
+    throw InputError("conv_vae: found weights in double that stream, expected float");
+  width_ = channels * length;
+  const auto wide = [&](auto &kept, auto &streamed, const char *name, int in, int out) {
+    if (shape.stream)
+      streamed.emplace(parameters_, name, in, out, shape.arithmetic, block_bytes);
+    else
+      kept.emplace(parameters_, name, in, out, shape.arithmetic);
+  };
+  wide(to_latent_, to_latent_streamed_, "to_latent", width_, shape.latent);
   mu_.emplace(parameters_, "mu", shape.latent, shape.latent, shape.arithmetic);
-  from_latent_.emplace(parameters_, "from_latent", shape.latent, width, shape.arithmetic);
+  wide(from_latent_, from_latent_streamed_, "from_latent", shape.latent, width_);
   for (std::size_t i = 0; i < levels; ++i) { // mirrored, the widest resolution keeping the first encoder width
     const std::string name = text("dec.", i);
     const int out = i + 1 < levels ? shape.channels[levels - 2 - i] : shape.channels[0];
@@ -42,7 +51,7 @@ template <class T> ConvVae<T>::ConvVae(const ConvVaeShape &shape) : shape_(shape
     encoder_.emplace("vae.enc", std::move(encoder), shape.keeping);
     decoder_.emplace("vae.dec", std::move(decoder), shape.keeping);
   }
-  if (shape.keeping.compact)
+  if (shape.keeping.compact && !shape.stream)
     early_ = {to_latent_->weight(), from_latent_->weight()};
 }
 
@@ -51,7 +60,7 @@ template <class T> auto ConvVae<T>::reserve(MemoryPlan &plan, const char *name, 
 }
 
 template <class T> void ConvVae<T>::plan_encoder(MemoryPlan &plan, Mode mode) {
-  encoded_ = reserve(plan, "encoded", to_latent_->in());
+  encoded_ = reserve(plan, "encoded", width_);
   if (encoder_)
     encoder_->plan_forward(plan, batch_, mode);
   hidden_ = reserve(plan, "hidden", shape_.latent);
@@ -59,7 +68,7 @@ template <class T> void ConvVae<T>::plan_encoder(MemoryPlan &plan, Mode mode) {
 }
 
 template <class T> void ConvVae<T>::plan_decoder(MemoryPlan &plan, Mode mode) {
-  unpacked_ = reserve(plan, "unpacked", from_latent_->out());
+  unpacked_ = reserve(plan, "unpacked", width_);
   out_ = reserve(plan, "out", shape_.length);
   if (decoder_)
     decoder_->plan_forward(plan, batch_, mode);
@@ -69,7 +78,7 @@ template <class T> void ConvVae<T>::plan_decoder(MemoryPlan &plan, Mode mode) {
 // after it.
 template <class T> void ConvVae<T>::plan_backward(MemoryPlan &plan) {
   d_out_ = reserve(plan, "d_out", shape_.length);
-  d_unpacked_ = reserve(plan, "d_unpacked", from_latent_->out());
+  d_unpacked_ = reserve(plan, "d_unpacked", width_);
   if (decoder_)
     decoder_->plan_backward(plan);
   plan.release(d_out_, out_, unpacked_);
@@ -82,17 +91,28 @@ template <class T> void ConvVae<T>::plan_backward(MemoryPlan &plan) {
   d_noisy_code_ = reserve(plan, "d_noisy_code", shape_.latent);
   plan.release(d_unpacked_);
   d_hidden_ = reserve(plan, "d_hidden", shape_.latent);
-  d_encoded_ = reserve(plan, "d_encoded", to_latent_->in());
+  d_encoded_ = reserve(plan, "d_encoded", width_);
   plan.release(noisy_code_, d_noisy_code_, code_, hidden_, d_hidden_, encoded_, early_gradient_);
   if (encoder_)
     encoder_->plan_backward(plan);
   plan.release(d_encoded_);
 }
 
+template <class T>
+void ConvVae<T>::stream_from(const std::function<StreamedLinear::Weights(std::size_t tensor)> &weights) {
+  for (auto *layer : {&to_latent_streamed_, &from_latent_streamed_})
+    if (*layer)
+      (*layer)->work_on(weights((*layer)->tensor()));
+}
+
 template <class T> void ConvVae<T>::plan(MemoryPlan &plan, Backend backend, Use use, int batch) {
   *this = ConvVae(shape_); // forgets an earlier plan
   batch_ = batch;
   const Mode mode = use == Use::train ? Mode::train : Mode::infer;
+  if (use != Use::decode && to_latent_streamed_)
+    to_latent_streamed_->plan(plan, backend, mode);
+  if (use != Use::encode && from_latent_streamed_)
+    from_latent_streamed_->plan(plan, backend, mode);
   if (encoder_tiles_) {
     if (use != Use::decode)
       encoder_tiles_->plan(plan, backend, batch, mode);
@@ -122,12 +142,12 @@ template <class T> void ConvVae<T>::run_encoder(Stream &s, const Parameters<T> &
     encoder_->forward(s, p, encoded_, v, mode);
   else
     encoder_tiles_->forward(s, p, encoded_, v, mode);
-  to_latent_->forward(s, p, hidden_.get(), encoded_, batch_);
+  wide_forward(s, p, to_latent_, to_latent_streamed_, hidden_, encoded_);
   mu_->forward(s, p, code_.get(), hidden_, batch_);
 }
 
 template <class T> void ConvVae<T>::run_decoder(Stream &s, const Parameters<T> &p, const T *z, Mode mode) {
-  from_latent_->forward(s, p, unpacked_.get(), z, batch_);
+  wide_forward(s, p, from_latent_, from_latent_streamed_, unpacked_, z);
   if (decoder_)
     decoder_->forward(s, p, out_, unpacked_, mode);
   else
@@ -142,28 +162,44 @@ template <class T> const T *ConvVae<T>::forward(Stream &s, const Parameters<T> &
 }
 
 template <class T>
-void ConvVae<T>::backward(Stream &s, const Parameters<T> &p, const Linear &layer, T *dx, const T *dy, const T *x,
-                          const FinishEarly &finish) const {
-  const TensorRange weight = layer.weight();
+void ConvVae<T>::wide_forward(Stream &s, const Parameters<T> &p, const std::optional<Linear> &kept,
+                              const std::optional<StreamedLinear> &streamed, T *y, const T *x) const {
+  if (kept)
+    return kept->forward(s, p, y, x, batch_);
+  if constexpr (std::is_same_v<T, float>)
+    streamed->forward(s, p, y, x, batch_);
+}
+
+template <class T>
+void ConvVae<T>::wide_backward(Stream &s, const Parameters<T> &p, const std::optional<Linear> &kept,
+                               const std::optional<StreamedLinear> &streamed, T *dx, const T *dy, const T *x,
+                               const FinishEarly &finish, const StreamedLinear::Step &move) const {
+  if (!kept) {
+    if constexpr (std::is_same_v<T, float>)
+      streamed->backward(s, p, dx, dy, x, batch_, move);
+    return;
+  }
+  const TensorRange weight = kept->weight();
   const bool is_early = early_gradient_ && p.gradient_of(weight.offset) == early_gradient_;
   if (is_early)
     fill_zero(s, early_gradient_, weight.size * sizeof(T));
-  layer.backward(s, p, dx, dy, x, batch_);
+  kept->backward(s, p, dx, dy, x, batch_);
   if (is_early)
     finish(weight, early_gradient_);
 }
 
 template <class T>
-void ConvVae<T>::backward(Stream &s, const Parameters<T> &of, const T *v, const FinishEarly &finish) {
+void ConvVae<T>::backward(Stream &s, const Parameters<T> &of, const T *v, const FinishEarly &finish,
+                          const StreamedLinear::Step &move) {
   Parameters<T> p = of;
   p.early_gradient = early_gradient_;
   if (decoder_)
     decoder_->backward(s, p, d_unpacked_, d_out_, unpacked_);
   else
     decoder_tiles_->backward(s, p, d_unpacked_, d_out_, unpacked_);
-  backward(s, p, *from_latent_, d_noisy_code_, d_unpacked_, noisy_code_, finish);
+  wide_backward(s, p, from_latent_, from_latent_streamed_, d_noisy_code_, d_unpacked_, noisy_code_, finish, move);
   mu_->backward(s, p, d_hidden_, d_noisy_code_.get(), hidden_, batch_);
-  backward(s, p, *to_latent_, d_encoded_, d_hidden_, encoded_, finish);
+  wide_backward(s, p, to_latent_, to_latent_streamed_, d_encoded_, d_hidden_, encoded_, finish, move);
   if (encoder_)
     encoder_->backward(s, p, nullptr, d_encoded_, v);
   else

@@ -5,6 +5,7 @@
 #include "engine/layers/conv_stack.h"
 #include "engine/layers/conv_tiles.h"
 #include "engine/layers/linear.h"
+#include "engine/layers/streamed_linear.h"
 #include <functional>
 
 namespace theta {
@@ -17,7 +18,8 @@ struct ConvVaeShape {
   Arithmetic arithmetic = Arithmetic::fp32;
   // What is kept for the backward (conv_stack.h). When compact, the two wide products' weights are early tensors.
   Keeping keeping{};
-  int tile = 0; // elements that activations are made for at a time (conv_tiles.h); 0: all
+  int tile = 0;        // elements that activations are made for at a time (conv_tiles.h); 0: all
+  bool stream = false; // the two wide products' weights stream from a file (streamed_linear.h)
 };
 
 template <class T> class ConvVae {
@@ -34,14 +36,18 @@ public:
   enum class Use { train, encode, decode };
   void plan(MemoryPlan &, Backend, Use, int batch);
 
+  // Where streamed weights are, by their number among parameters().outside(). Before anything is computed.
+  void stream_from(const std::function<StreamedLinear::Weights(std::size_t tensor)> &);
+
   // v [batch, length] -> out [batch, length]; latent_noise [batch, latent]. v must live until backward.
   const T *forward(Stream &, const Parameters<T> &, const T *v, const T *latent_noise);
   // The gradient of `out`'s loss goes where d_out() says, before backward.
   T *d_out() const { return d_out_; }
   // finish(tensor, gradient) is called when an early tensor's gradient is complete, and nothing needs its value any
-  // more.
+  // more; `move`, for every block of streamed weights.
   using FinishEarly = std::function<void(const TensorRange &, T *gradient)>;
-  void backward(Stream &, const Parameters<T> &, const T *v, const FinishEarly &finish = {});
+  void backward(Stream &, const Parameters<T> &, const T *v, const FinishEarly &finish = {},
+                const StreamedLinear::Step &move = {});
 
   // v [batch, length] -> mu [batch, latent], and z [batch, latent] -> [batch, length], by running statistics.
   const T *encode(Stream &, const Parameters<T> &, const T *v);
@@ -54,8 +60,11 @@ private:
   void plan_backward(MemoryPlan &);
   void run_encoder(Stream &, const Parameters<T> &, const T *v, Mode);
   void run_decoder(Stream &, const Parameters<T> &, const T *z, Mode);
-  void backward(Stream &, const Parameters<T> &, const Linear &, T *dx, const T *dy, const T *x,
-                const FinishEarly &finish) const;
+  void wide_forward(Stream &, const Parameters<T> &, const std::optional<Linear> &,
+                    const std::optional<StreamedLinear> &, T *y, const T *x) const;
+  void wide_backward(Stream &, const Parameters<T> &, const std::optional<Linear> &,
+                     const std::optional<StreamedLinear> &, T *dx, const T *dy, const T *x, const FinishEarly &finish,
+                     const StreamedLinear::Step &move) const;
 
   ConvVaeShape shape_;
   Layout parameters_{model_alignment}, buffers_;
@@ -63,6 +72,8 @@ private:
   std::optional<ConvStack<T>> encoder_, decoder_; // the decoder's last block has neither norm nor activation
   std::optional<ConvTiles<T>> encoder_tiles_, decoder_tiles_; // or in tiles
   std::optional<Linear> to_latent_, mu_, from_latent_;
+  std::optional<StreamedLinear> to_latent_streamed_, from_latent_streamed_; // or from a file
+  int width_ = 0;                                                           // between the stacks and the latent
   int batch_ = 0;
   Tensor<T> encoded_, hidden_, code_, noisy_code_, unpacked_, out_; // [batch, ...], in the order in which they are made
   Tensor<T> d_out_, d_unpacked_, d_noisy_code_, d_hidden_, d_encoded_, early_gradient_;

@@ -41,7 +41,25 @@ PDiffFit::PDiffFit(PDiffConfig config, std::size_t parameters, std::size_t rows,
   if (config_.compact && config_.autoencoder.max_norm > 0)
     throw InputError("fit.autoencoder.max_norm: found ", config_.autoencoder.max_norm,
                      ", expected 0 with fit.compact, where weights move before all gradients are known");
+  if (config_.stream && (config_.autoencoder.max_norm > 0 || config_.autoencoder.ema_decay > 0))
+    throw InputError("fit.autoencoder.", config_.autoencoder.max_norm > 0 ? "max_norm" : "ema_decay", ": found ",
+                     config_.autoencoder.max_norm > 0 ? config_.autoencoder.max_norm : config_.autoencoder.ema_decay,
+                     ", expected 0 with fit.stream, where weights move block by block");
   plan_autoencoder(backend), plan_encode(backend), plan_denoiser(backend);
+}
+
+StreamedLinear::Weights PDiffFit::weights_in_store(std::size_t tensor) const {
+  using Part = StreamedStore::Part;
+  return {[this, tensor](std::size_t first, std::size_t n, float *value) {
+            store_->read(tensor, Part::value, first, n, value);
+          },
+          [this, tensor](std::size_t first, std::size_t n, float *m, float *v) {
+            store_->read(tensor, Part::moment1, first, n, m), store_->read(tensor, Part::moment2, first, n, v);
+          },
+          [this, tensor](std::size_t first, std::size_t n, const float *value, const float *m, const float *v) {
+            store_->write(tensor, Part::value, first, n, value);
+            store_->write(tensor, Part::moment1, first, n, m), store_->write(tensor, Part::moment2, first, n, v);
+          }};
 }
 
 PDiffFit::Input PDiffFit::plan_input(MemoryPlan &plan, int batch, int staged) const {
@@ -119,20 +137,25 @@ void PDiffFit::train(const std::string &stage, Stream &s, const FitRecipe &r, Tr
                      const SavedState *saved, long first, const Save &save, Journal &journal) {
   if (first > 0)
     weights.load(s, *saved);
+  const bool streams = config_.stream && &weights == &autoencoder_weights_;
   Graph graph;
   const auto step = [&](long i, bool report) {
     const Adam options = options_of(r, i);
     prepare(i);
-    graph.run(s, [&] {
+    const auto learn = [&] {
       forward_backward(i);
       weights.step(s, options, r.max_norm);
-    });
+    };
+    if (streams)
+      learn(); // it waits for files
+    else
+      graph.run(s, learn);
     std::vector<std::pair<std::string, double>> metrics;
     if (report)
       metrics = {{"mse", to_host(s, loss, 1)[0]}, {"lr", options.lr}};
     return metrics;
   };
-  StepLoop{journal, stage, r.steps}.run(first, step, [&](long done) {
+  StepLoop{journal, stage, r.steps, streams}.run(first, step, [&](long done) {
     std::vector<StateTensor> tensors;
     weights.save(s, tensors);
     save(done, std::move(tensors));
@@ -146,6 +169,9 @@ void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::v
   const Arena arena(device, autoencoder_plan_);
   autoencoder_weights_.initialise(s, seed_, autoencoder_stream);
   upload_normalizer(s, fit_input_, p);
+  if (store_ && first == 0)
+    store_->begin(seed_, autoencoder_stream);
+  autoencoder_.stream_from([&](std::size_t tensor) { return weights_in_store(tensor); });
 
   std::vector<float *> staging;
   for (const auto &buffer : fit_input_.staging)
@@ -173,9 +199,13 @@ void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::v
     const auto parameters = autoencoder_weights_.parameters();
     const float *out = autoencoder_.forward(s, parameters, noisy, latent_noise_);
     mean_squared_error<float>(s, loss, autoencoder_.d_out(), out, v, n, partials_);
-    autoencoder_.backward(s, parameters, noisy, [&, options = options_of(r, i)](const TensorRange &t, float *gradient) {
-      autoencoder_weights_.step_early(s, t, gradient, options);
-    });
+    const Adam options = options_of(r, i);
+    autoencoder_.backward(
+        s, parameters, noisy,
+        [&](const TensorRange &t, float *gradient) { autoencoder_weights_.step_early(s, t, gradient, options); },
+        [&](float *value, float *m, float *v, float *gradient, std::size_t n) {
+          adam_step<float>(s, value, m, v, nullptr, gradient, n, options);
+        });
   };
   train("fit.autoencoder", s, r, autoencoder_weights_, loss, prepare, forward_backward, saved, first, save, journal);
   p.autoencoder = autoencoder_weights_.result(s);
@@ -192,6 +222,7 @@ std::vector<float> PDiffFit::encode(Device device, const ZooReader &zoo, const s
   copy(s, encode_values_, p.autoencoder.data(), p.autoencoder.size() * sizeof(float));
   copy(s, encode_buffers_, p.autoencoder_buffers.data(), p.autoencoder_buffers.size() * sizeof(float));
   upload_normalizer(s, encode_input_, p);
+  encoder_.stream_from([&](std::size_t tensor) { return weights_in_store(tensor); });
   const Parameters<float> parameters{encode_values_, nullptr, encode_buffers_};
   float *staging = encode_input_.staging[0];
   std::vector<float> latents;
@@ -247,7 +278,15 @@ PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::
   if (rows.size() != rows_ || zoo.parameters() != parameters_)
     throw InputError("fit: found ", rows.size(), " networks of ", zoo.parameters(), " parameters, expected ", rows_,
                      " of ", parameters_);
-  const auto state = load_state(state_path, key);
+  auto state = load_state(state_path, key);
+  if (config_.stream) {
+    store_ = std::make_shared<StreamedStore>(state_path.parent_path() / ".autoencoder.weights",
+                                             autoencoder_.parameters().outside());
+    if (state && (!state->has_number("generation") || !store_->is_there(int(state->number("generation")))))
+      state.reset(); // its weights are gone
+    if (state)
+      store_->open(int(state->number("generation")));
+  }
   const SavedState *saved = state ? &*state : nullptr;
   const long phase = state ? state->number("phase") : 0, done = state ? state->number("step") : 0;
   PDiff p{.config = config_, .networks = zoo.format()};
@@ -256,12 +295,22 @@ PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::
   if (phase == 0)
     fit_autoencoder(
         device, zoo, rows, p, saved, done,
-        [&](long step, std::vector<StateTensor> tensors) {
-          save_state(state_path, {key, {{"phase", 0}, {"step", step}}, std::move(tensors)});
+        [&, last = done](long step, std::vector<StateTensor> tensors) mutable {
+          std::map<std::string, long> count{{"phase", 0}, {"step", step}};
+          const bool moved = store_ && step > last; // what the step wrote is there before the state says so
+          if (moved)
+            store_->sync();
+          if (store_)
+            count["generation"] = moved ? 1 - store_->generation() : store_->generation();
+          save_state(state_path, {key, std::move(count), std::move(tensors)});
+          if (moved)
+            store_->flip();
+          last = step;
         },
         journal);
   else
     p.autoencoder = state->tensor("result"), p.autoencoder_buffers = state->tensor("result_buffers");
+  p.streamed = store_;
 
   // Standardised per dimension.
   const std::size_t latent = std::size_t(config_.latent);
@@ -283,7 +332,10 @@ PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::
   const auto save_denoiser = [&](long step, std::vector<StateTensor> tensors) {
     tensors.push_back(state_of("result", p.autoencoder));
     tensors.push_back(state_of("result_buffers", p.autoencoder_buffers));
-    save_state(state_path, {key, {{"phase", 1}, {"step", step}}, std::move(tensors)});
+    std::map<std::string, long> count{{"phase", 1}, {"step", step}};
+    if (store_)
+      count["generation"] = store_->generation();
+    save_state(state_path, {key, std::move(count), std::move(tensors)});
   };
   if (phase == 0)
     save_denoiser(0, {});

@@ -56,6 +56,8 @@ private:
   void upload_normalizer(Stream &, const Input &, const PDiff &) const;
   void standardise_batch(Stream &, const Input &, const float *staged, int batch) const;
   Input fit_input_, encode_input_;
+  std::shared_ptr<StreamedStore> store_; // of the autoencoder's streamed weights
+  StreamedLinear::Weights weights_in_store(std::size_t tensor) const;
   Tensor<float> encode_values_, encode_buffers_;
   Tensor<float> noisy_, input_noise_, latent_noise_, loss_, partials_; // [batch, padded] twice, [batch, latent]
   struct { // of the denoiser: [rows, latent]; [batch, latent] three times; [batch]; [batch, time_width]; [steps]

@@ -32,6 +32,8 @@ public:
       all.push_back("fit.compact=true");
     if (config_.tile == 0 || config_.tile > tile)
       all.push_back(text("fit.tile=", tile));
+    if (!config_.stream)
+      all.push_back("fit.stream=true");
     return all;
   }
 
@@ -46,15 +48,18 @@ public:
 
   void fit(const GeneratorTask &task, const FitWork &w) const override {
     PDiffFit fit(config_, task.networks.parameters(), task.training, task.seed, task.backend);
-    save_pdiff(w.file, fit.run(w.device, w.zoo, w.training, w.state, w.key, w.journal), {w.key, w.settings});
+    const PDiff made = fit.run(w.device, w.zoo, w.training, w.state, w.key, w.journal);
+    save_pdiff(w.file, made, {w.key, w.settings});
+    if (made.streamed)
+      made.streamed->remove();
   }
 
   Sampled sample(const GeneratorTask &task, const SampleWork &w) const override {
-    PDiff generator = load_pdiff(w.file);
-    generator.config.tile = config_.tile; // how the work is done, which a file does not tell
+    const PDiff generator = load_pdiff(w.file, config_);
     PDiffSampler(generator.config, generator.networks.parameters, options(task), task.backend)
-        .run(w.device, generator, std::size_t(task.samples),
-             [&](std::size_t i, std::span<const float> theta) { w.emit(i, 0, theta); });
+        .run(
+            w.device, generator, std::size_t(task.samples),
+            [&](std::size_t i, std::span<const float> theta) { w.emit(i, 0, theta); }, w.file);
     return {generator.networks};
   }
 

@@ -1,5 +1,6 @@
 #include "pdiff.h"
 #include "data/json.h"
+#include "engine/generators/draft.h"
 #include "engine/generators/generator_file.h"
 #include "engine/settings/json_keys.h"
 #include <numeric>
@@ -48,6 +49,7 @@ void describe(Keys &keys, PDiffConfig &c) {
   keys("arithmetic", c.arithmetic, arithmetic_named);
   keys("compact", c.compact);
   keys({"tile", nullptr}, c.tile, Limits{0, 1 << 30});
+  keys({"stream", nullptr}, c.stream);
   keys.section("fit.autoencoder");
   keys({"channels", "autoencoder_channels"}, c.autoencoder_channels, Limits{1, 1 << 16});
   keys({"kernel", "autoencoder_kernel"}, c.autoencoder_kernel, Limits{1, 1023});
@@ -79,7 +81,14 @@ int PDiffConfig::padded(std::size_t parameters) const {
 }
 
 ConvVaeShape PDiffConfig::autoencoder_shape(std::size_t parameters) const {
-  return {padded(parameters), autoencoder_channels, autoencoder_kernel, latent, arithmetic, {.compact = compact}, tile};
+  return {padded(parameters),
+          autoencoder_channels,
+          autoencoder_kernel,
+          latent,
+          arithmetic,
+          {.compact = compact},
+          tile,
+          stream};
 }
 
 Cnn1dShape PDiffConfig::denoiser_shape() const {
@@ -88,28 +97,62 @@ Cnn1dShape PDiffConfig::denoiser_shape() const {
 
 void save_pdiff(const std::filesystem::path &path, const PDiff &p, const Stamp &stamp) {
   const Models models(p.config, p.networks.parameters);
-  std::vector<TensorSource> tensors;
+  std::vector<TensorSource> tensors; // without data: streamed
   const auto whole = [&](const std::string &name, const std::vector<float> &values) {
     tensors.push_back({name, Dtype::f32, {std::int64_t(values.size())}, values.data()});
   };
   whole("normalizer.mean", p.normalizer.mean), whole("normalizer.std", p.normalizer.std);
   whole("latent.mean", p.latent_mean), whole("latent.std", p.latent_std);
   for_vectors(models, p, [&](const std::string &prefix, const Layout &layout, const std::vector<float> &values) {
-    for (const auto &place : layout.places())
+    for (std::size_t i = 0; i <= layout.places().size(); ++i) {
+      for (const OutsideTensor &outside : layout.outside())
+        if (outside.before == i)
+          tensors.push_back({prefix + outside.name, Dtype::f32, outside.shape, nullptr});
+      if (i == layout.places().size())
+        break;
+      const TensorPlace &place = layout.places()[i];
       tensors.push_back({prefix + place.name, Dtype::f32, place.shape, values.data() + place.offset});
+    }
   });
   PDiffConfig config = p.config;
   Json about = {{"kind", kind}, {"config", json_of([&](Keys &keys) { describe(keys, config); }, file_order)}};
   put_networks(about, p.networks);
-  write_safetensors(path, tensors, metadata_of(about, stamp));
+  if (!p.streamed)
+    return write_safetensors(path, tensors, metadata_of(about, stamp));
+  GeneratorDraft draft(path.parent_path() / ".generator.begun", shapes_of(tensors), metadata_of(about, stamp), true);
+  const auto &outside = models.autoencoder.parameters().outside();
+  std::vector<float> part(std::size_t(1) << 18);
+  for (std::size_t t = 0; t < outside.size(); ++t)
+    for (std::size_t first = 0, n = outside[t].elements(); first < n; first += part.size()) {
+      const std::size_t count = std::min(part.size(), n - first);
+      p.streamed->read(t, StreamedStore::Part::value, first, count, part.data());
+      draft.write("autoencoder." + outside[t].name, first, part.data(), count);
+    }
+  std::erase_if(tensors, [](const TensorSource &tensor) { return tensor.data == nullptr; });
+  draft.write(tensors);
+  draft.publish(path);
 }
 
-PDiff load_pdiff(const std::filesystem::path &path) {
+StreamedLinear::Weights streamed_weights(const Safetensors &file, const PDiffConfig &config, std::size_t parameters,
+                                         std::size_t tensor) {
+  const Models models(config, parameters);
+  const OutsideTensor &outside = models.autoencoder.parameters().outside().at(tensor);
+  const TensorInfo &info = file.tensor("autoencoder." + outside.name);
+  if (info.dtype != Dtype::f32 || info.shape != outside.shape)
+    throw InputError(file.path().string(), ": tensor '", info.name, "': found ", name_of(info.dtype), " ",
+                     text_of(info.shape), ", expected F32 ", text_of(outside.shape));
+  return {[&file, &info](std::size_t first, std::size_t count, float *to) {
+    file.read(info, first * sizeof(float), to, count * sizeof(float));
+  }};
+}
+
+PDiff load_pdiff(const std::filesystem::path &path, const PDiffConfig &how) {
   const Safetensors file(path);
   const std::string where = path.string();
   const Json about = about_generator(file, kind);
   PDiff p;
   read_json(field<Json>(about, "config", where), where, [&](Keys &keys) { describe(keys, p.config); });
+  p.config.tile = how.tile, p.config.stream = how.stream;
   for (const auto *channels : {&p.config.autoencoder_channels, &p.config.denoiser_channels})
     if (channels->empty() || channels->size() > most_layers)
       throw InputError(where, ": field 'channels': found ", channels->size(), ", expected 1 to ", most_layers);

@@ -7,6 +7,7 @@
 #include "engine/diffusion/solver.h"
 #include "engine/generators/fit_recipe.h"
 #include "engine/generators/generator_file.h"
+#include "engine/training/streamed_store.h"
 #include "engine/weights/normalizer.h"
 
 namespace theta {
@@ -24,7 +25,8 @@ struct PDiffConfig {
   double beta_first = 1e-4, beta_last = 2e-2;
   Arithmetic arithmetic = Arithmetic::fp32; // of both networks, on cuda
   bool compact = false;                     // the autoencoder's training, in little memory (conv_vae.h)
-  int tile = 0; // elements of V that the autoencoder's activations are made for at a time; 0: all (conv_tiles.h)
+  int tile = 0;        // elements of V that the autoencoder's activations are made for at a time; 0: all (conv_tiles.h)
+  bool stream = false; // the autoencoder's two wide layers stream from files (streamed_linear.h)
 
   // The flattened length that the autoencoder sees: V, padded with zeros.
   int padded(std::size_t parameters) const;
@@ -44,13 +46,20 @@ struct PDiff {
   Normalizer normalizer;
   std::vector<float> autoencoder, autoencoder_buffers, denoiser, denoiser_buffers;
   std::vector<float> latent_mean, latent_std; // [latent]
+  std::shared_ptr<StreamedStore> streamed{};  // of one that was just trained, the autoencoder's streamed weights
 };
+
+// A file's tensors that are streamed, for StreamedLinear: by their number among the autoencoder's outside tensors. The
+// file must live as long.
+StreamedLinear::Weights streamed_weights(const Safetensors &, const PDiffConfig &, std::size_t parameters,
+                                         std::size_t tensor);
 
 // One self-contained file: every tensor under PyTorch's name, and in the metadata the configuration, the layout and
 // facts of the networks, and `key`. Atomic. Throws Error.
 void save_pdiff(const std::filesystem::path &, const PDiff &, const Stamp &);
 
-// Throws InputError where the file is damaged or not a p-diff.
-PDiff load_pdiff(const std::filesystem::path &);
+// Throws InputError where the file is damaged or not a p-diff. What a file does not tell is `how`'s: what streams stays
+// in the file.
+PDiff load_pdiff(const std::filesystem::path &, const PDiffConfig &how = {});
 
 } // namespace theta

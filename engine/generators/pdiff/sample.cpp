@@ -39,7 +39,12 @@ PDiffSampler::PDiffSampler(const PDiffConfig &config, std::size_t parameters, Sa
   plan_.place();
 }
 
-void PDiffSampler::run(Device device, const PDiff &p, std::size_t samples, const EmitNetwork &emit) {
+void PDiffSampler::run(Device device, const PDiff &p, std::size_t samples, const EmitNetwork &emit,
+                       const std::filesystem::path &file) {
+  std::optional<Safetensors> open;
+  if (config_.stream)
+    open.emplace(file);
+  autoencoder_.stream_from([&](std::size_t tensor) { return streamed_weights(*open, config_, parameters_, tensor); });
   Stream s(device);
   const Arena arena(device, plan_);
   const auto upload = [&](float *to, const std::vector<float> &values) {

@@ -24,7 +24,8 @@ public:
 
   const MemoryPlan &plan() const { return plan_; }
 
-  void run(Device, const PDiff &, std::size_t samples, const EmitNetwork &emit);
+  // `file`: of the generator, where its weights stream from it.
+  void run(Device, const PDiff &, std::size_t samples, const EmitNetwork &emit, const std::filesystem::path &file = {});
 
 private:
   PDiffConfig config_;
