@@ -154,7 +154,9 @@ ZooTrainer::Finished ZooTrainer::finish_wave(Work &w) const {
 
 // The wave's rows as a shard, less the runs that diverged.
 void ZooTrainer::write(const Finished &f, Work &w) const {
-  std::vector<float> one(f.rows ? 0 : open_.parameters());
+  const std::size_t v = open_.parameters();
+  std::vector<float> part(f.rows ? 0 : std::min(v, std::size_t(1) << 18));
+  std::size_t written = 0; // of the shard
   for (std::size_t row = 0; row < f.due.size(); ++row) {
     const std::size_t i = row / open_.checkpoints(), k = row % open_.checkpoints();
     if (f.diverged[i])
@@ -170,9 +172,17 @@ void ZooTrainer::write(const Finished &f, Work &w) const {
     for (const float value : {f.train_loss[row], f.test_loss[row], f.quality[row], r.lr, r.momentum, r.weight_decay,
                               r.label_smoothing, r.label_noise, r.dropout})
       values.emplace_back(double(value));
-    if (!f.rows)
-      w.open.row_to(w.stream, row, one.data()), w.stream.synchronize();
-    w.writer.append(f.rows ? f.rows + row * open_.parameters() : one.data(), values);
+    if (f.rows) {
+      w.writer.append(f.rows + row * v, values);
+      continue;
+    }
+    for (std::size_t first = 0; first < v; first += part.size()) {
+      const std::size_t n = std::min(part.size(), v - first);
+      w.file->read((row * v + first) * sizeof(float), part.data(), n * sizeof(float));
+      w.writer.write(written, first, n, part.data());
+    }
+    w.writer.describe(values);
+    ++written;
   }
   w.writer.publish_shard();
 }

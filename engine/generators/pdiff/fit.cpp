@@ -36,8 +36,8 @@ PDiffFit::PDiffFit(PDiffConfig config, std::size_t parameters, std::size_t rows,
       autoencoder_weights_("autoencoder", autoencoder_.parameters(), autoencoder_.buffers(),
                            config_.autoencoder.ema_decay > 0, autoencoder_.early()),
       denoiser_weights_("denoiser", denoiser_.parameters(), denoiser_.buffers(), config_.denoiser.ema_decay > 0) {
-  if (rows < 2)
-    throw InputError("fit: found ", rows, " networks to train on, expected at least 2");
+  if (rows < 1)
+    throw InputError("fit: found no network to train on, expected at least 1");
   if (config_.compact && config_.autoencoder.max_norm > 0)
     throw InputError("fit.autoencoder.max_norm: found ", config_.autoencoder.max_norm,
                      ", expected 0 with fit.compact, where weights move before all gradients are known");

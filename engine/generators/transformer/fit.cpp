@@ -42,8 +42,8 @@ TransformerFit::TransformerFit(TransformerConfig config, const NetworkFacts &fac
                model_.reads_narrow()),
       stage_(stage), plan_(stage, stage + ".batch") {
   check(config_, stage);
-  if (rows < 2)
-    throw InputError("fit: found ", rows, " networks to train on, expected at least 2");
+  if (rows < 1)
+    throw InputError("fit: found no network to train on, expected at least 1");
   part_ = config_.recipe.batch / config_.accumulate;
   batch_ = {part_ / config_.draws, config_.start, conditions_.columns()};
   const std::int64_t part = part_, networks = batch_.networks * (config_.start ? 2 : 1), v = std::int64_t(parameters_),

@@ -154,8 +154,7 @@ void WindowsFit::run(const FitWork &w) {
     throw InputError("fit: found ", w.training.size(), " networks of ", w.zoo.parameters(), " parameters, expected ",
                      rows_, " of ", parameters_);
   const FitRecipe &r = config_.flow.recipe;
-  Windows made{config_, w.zoo.format(), std::vector<float>(recurrence_.parameters().size()),
-               std::vector<float>(flow_.parameters().size())};
+  Windows made{config_, w.zoo.format(), {}, {}};
   auto state = load_state(w.state, w.key); // there is one only where the draft's statistics are whole
   if (!std::filesystem::exists(begun(w)))
     state.reset();

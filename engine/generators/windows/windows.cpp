@@ -66,7 +66,11 @@ std::vector<TensorSource> tensors_of(const Windows &w) {
 }
 
 GeneratorDraft draft_of(const std::filesystem::path &path, const Windows &w, const Stamp &stamp, bool anew) {
-  auto tensors = shapes_of(tensors_of(w));
+  GeneratorDraft::Tensors tensors;
+  for_models(w, [&](const std::string &prefix, const Layout &layout, const std::vector<float> &) {
+    for (const auto &place : layout.places())
+      tensors.push_back({prefix + place.name, place.shape});
+  });
   const auto n = std::int64_t(statistics_of(w.config, w.networks));
   tensors.push_back({windows_mean, {n}}), tensors.push_back({windows_std, {n}});
   WindowsConfig config = w.config;

@@ -38,6 +38,7 @@ struct Windows {
 inline constexpr const char *windows_mean = "normalizer.mean", *windows_std = "normalizer.std";
 std::size_t statistics_of(const WindowsConfig &, const ZooFormat &); // how many there are
 
+// The file of one whose numbers are still to be learned.
 GeneratorDraft draft_of(const std::filesystem::path &, const Windows &, const Stamp &, bool anew);
 std::vector<TensorSource> tensors_of(const Windows &);
 // Throws InputError where the file is damaged or another generator's.
