@@ -31,7 +31,10 @@ private:
   void texts(const Key &key, std::vector<std::string> &values) override { json[key.in_json] = values; }
   void numbers(const Key &key, std::vector<double> &values, Limits) override { json[key.in_json] = values; }
   void integers(const Key &key, std::vector<int> &values, Limits) override { json[key.in_json] = values; }
-  void name(const Key &key, const std::string &is, const Set &) override { json[key.in_json] = is; }
+  void name(const Key &key, const std::string &is, const Set &) override {
+    if (key.in_json)
+      json[key.in_json] = is;
+  }
   void names(const Key &key, const std::vector<std::string> &are, const Set &set) override {
     json[key.in_json] = are;
     for (const std::string &one : are)
@@ -83,6 +86,8 @@ private:
       within(key, value, limits);
   }
   void name(const Key &key, const std::string &, const Set &set) override {
+    if (!key.in_json)
+      return;
     const auto is = field<std::string>(*from_, key.in_json, where_);
     try {
       set(is);

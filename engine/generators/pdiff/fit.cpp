@@ -281,7 +281,7 @@ PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::
   auto state = load_state(state_path, key);
   if (config_.stream) {
     store_ = std::make_shared<StreamedStore>(state_path.parent_path() / ".autoencoder.weights",
-                                             autoencoder_.parameters().outside());
+                                             autoencoder_.parameters().outside(), config_.moments);
     if (state && (!state->has_number("generation") || !store_->is_there(int(state->number("generation")))))
       state.reset(); // its weights are gone
     if (state)

@@ -50,6 +50,7 @@ void describe(Keys &keys, PDiffConfig &c) {
   keys("compact", c.compact);
   keys({"tile", nullptr}, c.tile, Limits{0, 1 << 30});
   keys({"stream", nullptr}, c.stream);
+  keys({"moments", nullptr}, c.moments, moment_storage_named);
   keys.section("fit.autoencoder");
   keys({"channels", "autoencoder_channels"}, c.autoencoder_channels, Limits{1, 1 << 16});
   keys({"kernel", "autoencoder_kernel"}, c.autoencoder_kernel, Limits{1, 1023});
@@ -62,6 +63,8 @@ void describe(Keys &keys, PDiffConfig &c) {
 }
 
 void check(const PDiffConfig &c) {
+  if (c.moments != MomentStorage::fp32 && !c.stream)
+    throw InputError("fit.moments: found ", name_of(c.moments), ", expected fp32 but with fit.stream = true");
   if (c.beta_first > c.beta_last)
     throw InputError("fit.beta_first: found ", c.beta_first, ", expected at most beta_last, ", c.beta_last);
   if (c.time_width % 2 != 0)

@@ -27,6 +27,7 @@ struct PDiffConfig {
   bool compact = false;                     // the autoencoder's training, in little memory (conv_vae.h)
   int tile = 0;        // elements of V that the autoencoder's activations are made for at a time; 0: all (conv_tiles.h)
   bool stream = false; // the autoencoder's two wide layers stream from files (streamed_linear.h)
+  MomentStorage moments = MomentStorage::fp32; // of what streams (training/moments.h)
 
   // The flattened length that the autoencoder sees: V, padded with zeros.
   int padded(std::size_t parameters) const;
