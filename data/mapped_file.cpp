@@ -34,7 +34,7 @@ MappedFile::~MappedFile() {
 }
 
 void MappedFile::read(std::size_t offset, void *to, std::size_t bytes) const {
-  constexpr std::size_t many = std::size_t(256) << 10;
+  constexpr std::size_t many = std::size_t(64) << 10;
   if (bytes < many) {
     std::memcpy(to, data_ + offset, bytes);
     return;

@@ -1,4 +1,5 @@
 #include "baselines.h"
+#include "data/work_file.h"
 #include "engine/weights/normalizer.h"
 #include "kernels/device/parallel.h"
 #include "kernels/device/philox.h"
@@ -64,18 +65,67 @@ NetworkSet averages(const ZooReader &zoo, const std::vector<std::size_t> &rows, 
           }};
 }
 
-NetworkSet gaussians(const ZooReader &zoo, const std::vector<std::size_t> &rows, std::size_t count,
-                     std::uint64_t seed) {
-  const auto fitted = std::make_shared<Normalizer>(fit_normalizer(NormalizerKind::coordinate, zoo, rows));
+namespace {
+
+// Means and deviations of all coordinates, in memory or in a file.
+class Statistics {
+public:
+  Statistics(const ZooReader &zoo, const std::vector<std::size_t> &rows, const std::filesystem::path &scratch)
+      : parameters_(zoo.parameters()) {
+    if (!scratch.empty())
+      file_ = std::make_unique<WorkFile>(scratch, true);
+    else
+      memory_.resize(2 * parameters_);
+    coordinate_statistics(zoo, rows, [&](std::size_t first, std::size_t n, const float *mean, const float *std) {
+      for (const auto &[at, from] : {std::pair{first, mean}, {parameters_ + first, std}})
+        if (file_)
+          file_->write(at * sizeof(float), from, n * sizeof(float));
+        else
+          std::copy_n(from, n, memory_.begin() + std::ptrdiff_t(at));
+    });
+  }
+  ~Statistics() {
+    std::error_code ignored;
+    if (file_)
+      std::filesystem::remove(file_->path(), ignored);
+  }
+  void read(std::size_t first, std::size_t n, float *mean, float *std) const {
+    for (const auto &[at, to] : {std::pair{first, mean}, {parameters_ + first, std}})
+      if (file_)
+        file_->read(at * sizeof(float), to, n * sizeof(float));
+      else
+        std::copy_n(memory_.begin() + std::ptrdiff_t(at), n, to);
+  }
+
+private:
+  std::size_t parameters_;
+  std::vector<float> memory_;
+  std::unique_ptr<WorkFile> file_;
+};
+
+} // namespace
+
+NetworkSet gaussians(const ZooReader &zoo, const std::vector<std::size_t> &rows, std::size_t count, std::uint64_t seed,
+                     const std::filesystem::path &scratch) {
+  const auto fitted = std::make_shared<Statistics>(zoo, rows, scratch);
   return {count, [=, &zoo, first_row = rows.front()](std::size_t i, float *theta) {
+            const std::size_t v = zoo.parameters(), most = std::min(v, window);
+            std::vector<float> mean(most), std(most);
             zoo.theta(first_row, theta);
-            for_parameters(zoo, [&](std::size_t c) {
-              // A coordinate in which all networks agree has std 1 in a normaliser, and 0 here.
-              const bool constant = fitted->std[c] == 1.0f && fitted->mean[c] == theta[c];
-              theta[c] =
-                  fitted->mean[c] +
-                  (constant ? 0 : fitted->std[c] * normal(seed, Purpose::gaussian_baseline, std::uint32_t(i), c));
-            });
+            for (std::size_t first = 0; first < v; first += most) {
+              const std::size_t n = std::min(most, v - first);
+              fitted->read(first, n, mean.data(), std.data());
+              constexpr double steps_of_a_draw = 50;
+              parallel_for(long(n), steps_of_a_draw * double(n), [&](long c) {
+                float &value = theta[first + std::size_t(c)];
+                // A coordinate in which all networks agree has std 1 in a normaliser, and 0 here.
+                const bool constant = std[std::size_t(c)] == 1.0f && mean[std::size_t(c)] == value;
+                value = mean[std::size_t(c)] +
+                        (constant ? 0
+                                  : std[std::size_t(c)] * normal(seed, Purpose::gaussian_baseline, std::uint32_t(i),
+                                                                 first + std::size_t(c)));
+              });
+            }
           }};
 }
 

@@ -27,8 +27,9 @@ NetworkSet noisy_copies(const ZooReader &, const std::vector<std::size_t> &rows,
 NetworkSet averages(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, std::size_t each,
                     std::uint64_t seed);
 
-// `count` networks: every coordinate from N(mean, variance) of that coordinate over the training networks. Holds the
-// two, [V] each.
-NetworkSet gaussians(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, std::uint64_t seed);
+// `count` networks: every coordinate from N(mean, variance) of that coordinate over the training networks. The two, [V]
+// each, are in memory, or, where `scratch` is given, in a file of that name, which goes with the set.
+NetworkSet gaussians(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, std::uint64_t seed,
+                     const std::filesystem::path &scratch = {});
 
 } // namespace theta

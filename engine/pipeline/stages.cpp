@@ -404,7 +404,8 @@ void Stages::eval() {
     add(fmt::format("noise_{}", e.noise[i]),
         noisy_copies(zoo, split.training, group, e.noise[i], c.seed, std::uint32_t(3 + i)));
   add(fmt::format("average_{}", e.average), averages(zoo, split.training, group, std::size_t(e.average), c.seed));
-  add("gaussian", gaussians(zoo, split.training, group, c.seed));
+  const bool is_large = zoo.parameters() > large_network;
+  add("gaussian", gaussians(zoo, split.training, group, c.seed, is_large ? run_.out / ".gaussian" : fs::path()));
   for (GroupReport &r : reports)
     r.z_u = mann_whitney_z(r.nearest_l2, reports[1].nearest_l2); // against held_out
   write_eval(eval_path(), reports, key);

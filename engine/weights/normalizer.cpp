@@ -19,6 +19,8 @@ namespace {
 
 constexpr std::size_t window = std::size_t(1) << 18; // of the networks' parameters
 
+float deviation_of(double variance) { return variance > 0 ? float(std::sqrt(variance)) : 1.0f; }
+
 // f(coordinate, the average of value(row, coordinate's parameter) over the rows), in double, window after window.
 template <class V, class F>
 void averages_over(const ZooReader &zoo, const std::vector<std::size_t> &rows, V value, F f) {
@@ -40,26 +42,35 @@ void averages_over(const ZooReader &zoo, const std::vector<std::size_t> &rows, V
 
 } // namespace
 
+// In two passes over each window, so that no mean in double is kept.
+void coordinate_statistics(const ZooReader &zoo, const std::vector<std::size_t> &rows, const TakeStatistics &take) {
+  const std::size_t v = zoo.parameters(), most = std::min(v, window);
+  std::vector<float> part(most), means(most), deviations(most);
+  std::vector<double> mean(most), variance(most);
+  for (std::size_t first = 0; first < v; first += most) {
+    const std::size_t n = std::min(most, v - first);
+    std::fill(mean.begin(), mean.end(), 0.0), std::fill(variance.begin(), variance.end(), 0.0);
+    for (const bool is_second : {false, true})
+      for (const std::size_t row : rows) {
+        zoo.theta(row, first, n, part.data());
+        for (std::size_t i = 0; i < n; ++i)
+          (is_second ? variance : mean)[i] +=
+              (is_second ? (part[i] - mean[i]) * (part[i] - mean[i]) : double(part[i])) / double(rows.size());
+      }
+    for (std::size_t i = 0; i < n; ++i)
+      means[i] = float(mean[i]), deviations[i] = deviation_of(variance[i]);
+    take(first, n, means.data(), deviations.data());
+  }
+}
+
 Normalizer fit_normalizer(NormalizerKind kind, const ZooReader &zoo, const std::vector<std::size_t> &rows) {
   const std::size_t v = zoo.parameters();
   Normalizer fitted{std::vector<float>(v), std::vector<float>(v)};
-  const auto deviation = [](double variance) { return variance > 0 ? float(std::sqrt(variance)) : 1.0f; };
   if (kind == NormalizerKind::coordinate) {
-    // In two passes over each window, so that no mean in double is kept.
-    std::vector<float> part(std::min(v, window));
-    for (std::size_t first = 0; first < v; first += part.size()) {
-      const std::size_t n = std::min(part.size(), v - first);
-      std::vector<double> mean(n), variance(n);
-      for (const bool is_second : {false, true})
-        for (const std::size_t row : rows) {
-          zoo.theta(row, first, n, part.data());
-          for (std::size_t i = 0; i < n; ++i)
-            (is_second ? variance : mean)[i] +=
-                (is_second ? (part[i] - mean[i]) * (part[i] - mean[i]) : double(part[i])) / double(rows.size());
-        }
-      for (std::size_t i = 0; i < n; ++i)
-        fitted.mean[first + i] = float(mean[i]), fitted.std[first + i] = deviation(variance[i]);
-    }
+    coordinate_statistics(zoo, rows, [&](std::size_t first, std::size_t n, const float *mean, const float *std) {
+      std::copy_n(mean, n, fitted.mean.begin() + std::ptrdiff_t(first));
+      std::copy_n(std, n, fitted.std.begin() + std::ptrdiff_t(first));
+    });
     return fitted;
   }
   auto layout = zoo.format().layout;
@@ -91,7 +102,7 @@ Normalizer fit_normalizer(NormalizerKind kind, const ZooReader &zoo, const std::
   average(variance);
   for (std::size_t t = 0; t < layout.size(); ++t)
     for (std::size_t i = layout[t].offset; i < layout[t].offset + elements_of(layout[t]); ++i)
-      fitted.mean[i] = float(mean[t]), fitted.std[i] = deviation(variance[t]);
+      fitted.mean[i] = float(mean[t]), fitted.std[i] = deviation_of(variance[t]);
   return fitted;
 }
 

@@ -166,6 +166,9 @@ TEST_CASE("baselines: averages and Gaussians by their definitions") {
   CHECK(relative_error(std::vector<float>(both.begin(), both.begin() + std::ptrdiff_t(v)), mean) <= 1e-5);
   CHECK(relative_error(std::vector<float>(both.begin() + std::ptrdiff_t(v), both.end()), mean) <= 1e-5);
   const auto fitted = theta_of(gaussians(zoo, setting.training, 4000, 1), v);
+  CHECK(theta_of(gaussians(zoo, setting.training, 5, 1, setting.folder.path() / "scratch"), v) ==
+        std::vector<float>(fitted.begin(), fitted.begin() + std::ptrdiff_t(5 * v)));
+  CHECK(!std::filesystem::exists(setting.folder.path() / "scratch"));
   double sum = 0, square = 0, expected = 0;
   for (std::size_t i = 0; i < 4000; ++i)
     sum += fitted[i * v + 5] / 4000, square += std::pow(fitted[i * v + 5], 2) / 4000;

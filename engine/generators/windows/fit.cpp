@@ -81,47 +81,39 @@ void WindowsFit::read_window(const FitWork &w, const StandardParts &standard, st
 
 // Means and deviations of the training networks into the draft, over windows of parameters.
 void WindowsFit::measure(const FitWork &w, GeneratorDraft &draft) const {
-  const auto &layout = w.zoo.format().layout;
-  const bool each = config_.normalizer == NormalizerKind::coordinate;
-  std::vector<float> part(std::min(measured_at_once, parameters_));
-  std::vector<double> sum(part.size()), squares(part.size());
-  const std::size_t groups = statistics_of(config_, w.zoo.format());
-  std::vector<double> mean(each ? 0 : groups), square(mean), count(mean);
   Progress progress(w.journal, "fit.windows: means and deviations", "parameters", double(parameters_));
-  for (std::size_t first = 0; first < parameters_; first += part.size()) {
+  const auto stop_if_asked = [] {
     if (interrupted())
       throw Interrupted("fit.windows: stopped; the same command starts it again");
+  };
+  if (config_.normalizer == NormalizerKind::coordinate)
+    return coordinate_statistics(w.zoo, w.training,
+                                 [&](std::size_t first, std::size_t n, const float *mean, const float *std) {
+                                   stop_if_asked();
+                                   draft.write(windows_mean, first, mean, n), draft.write(windows_std, first, std, n);
+                                   progress.update(double(first + n));
+                                 });
+  const auto &layout = w.zoo.format().layout;
+  const std::size_t groups = statistics_of(config_, w.zoo.format());
+  std::vector<float> part(std::min(measured_at_once, parameters_));
+  std::vector<double> sum(groups), squares(groups), count(groups);
+  for (std::size_t first = 0; first < parameters_; first += part.size()) {
+    stop_if_asked();
     const std::size_t n = std::min(part.size(), parameters_ - first);
-    std::fill(sum.begin(), sum.end(), 0.0), std::fill(squares.begin(), squares.end(), 0.0);
-    for (const bool is_second : {false, true})
-      for (const std::size_t row : w.training) {
-        w.zoo.theta(row, first, n, part.data());
-        for (std::size_t i = 0; i < n; ++i)
-          if (is_second) // of groups: about zero, and the group's mean comes off below
-            squares[i] += each ? (part[i] - sum[i]) * (part[i] - sum[i]) / double(rows_) : double(part[i]) * part[i];
-          else
-            sum[i] += part[i] / double(rows_);
+    for (const std::size_t row : w.training) {
+      w.zoo.theta(row, first, n, part.data());
+      std::size_t group = groups == 1 ? 0 : std::size_t(&tensor_at(layout, first) - layout.data());
+      for (std::size_t i = 0; i < n; ++i) {
+        if (groups > 1 && first + i >= layout[group].offset + elements_of(layout[group]))
+          ++group;
+        sum[group] += part[i], squares[group] += double(part[i]) * part[i], count[group] += 1;
       }
-    if (each) {
-      std::vector<float> values(n);
-      for (std::size_t i = 0; i < n; ++i)
-        values[i] = float(sum[i]);
-      draft.write(windows_mean, first, values.data(), n);
-      for (std::size_t i = 0; i < n; ++i)
-        values[i] = squares[i] > 0 ? float(std::sqrt(squares[i])) : 1.0f;
-      draft.write(windows_std, first, values.data(), n);
-    }
-    for (std::size_t i = 0; !each && i < n; ++i) {
-      const std::size_t of = groups == 1 ? 0 : std::size_t(&tensor_at(layout, first + i) - layout.data());
-      mean[of] += sum[i] * double(rows_), square[of] += squares[i], count[of] += double(rows_);
     }
     progress.update(double(first + n));
   }
-  if (each)
-    return;
   std::vector<float> means, deviations;
   for (std::size_t g = 0; g < groups; ++g) {
-    const double average = mean[g] / count[g], variance = square[g] / count[g] - average * average;
+    const double average = sum[g] / count[g], variance = squares[g] / count[g] - average * average;
     means.push_back(float(average)), deviations.push_back(variance > 1e-20 ? float(std::sqrt(variance)) : 1.0f);
   }
   draft.write(windows_mean, 0, means.data(), groups), draft.write(windows_std, 0, deviations.data(), groups);
