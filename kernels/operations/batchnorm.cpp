@@ -18,7 +18,7 @@ void batchnorm_gradient_sums(Stream &, float *, float *, float *, const float *,
                              const float *, const float *, const float *, const BatchNorm &);
 template <class X>
 void batchnorm_gradient(Stream &, float *, const float *, const float *, const X *, const float *, const float *,
-                        const float *, const float *, const BatchNorm &, int);
+                        const float *, const float *, const BatchNorm &, double);
 } // namespace cuda
 
 namespace {
