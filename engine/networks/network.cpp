@@ -18,7 +18,12 @@ const char *name_of(Initialisation i) { return initialisation_names[std::size_t(
 
 Layout layout_of(const NetworkShape &shape) { return shape.kind->layout(shape); }
 NetworkShape widened(NetworkShape shape, double factor) {
-  const auto wider = [&](int &width) { width = std::max(1, int(std::lround(width * factor))); };
+  constexpr double most = 1 << 30;
+  const auto wider = [&](int &width) {
+    if (width * factor > most)
+      throw InputError("network.widths: found ", width * factor, ", expected at most ", most);
+    width = std::max(1, int(std::lround(width * factor)));
+  };
   for (std::size_t i = shape.convolutions.empty() ? 1 : 0; i + 1 < shape.widths.size(); ++i)
     wider(shape.widths[i]);
   for (CnnLayer &layer : shape.convolutions)

@@ -18,7 +18,7 @@ struct Wall {
   std::size_t memory, parameters = 0, batch = 0;
   std::string stage; // which is full first
 };
-inline constexpr std::size_t no_wall = std::size_t(1) << 40;
+inline constexpr std::size_t no_wall = std::size_t(1) << 33; // 8.6 billion
 Wall wall_of(const RunMemory &, const WallCase &, std::size_t memory);
 
 } // namespace theta
