@@ -3,7 +3,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
@@ -41,13 +40,6 @@ WorkFile::WorkFile(std::filesystem::path path, bool anew) : path_(std::move(path
 }
 
 WorkFile::~WorkFile() { close(file_); }
-
-std::size_t WorkFile::size() const {
-  struct stat facts {};
-  if (fstat(file_, &facts) != 0)
-    throw Error(path_.string(), ": cannot be read: ", std::strerror(errno));
-  return std::size_t(facts.st_size);
-}
 
 void WorkFile::write(std::size_t offset, const void *data, std::size_t bytes) {
   write_at(file_, path_, offset, data, bytes);

@@ -15,7 +15,6 @@ public:
   WorkFile &operator=(const WorkFile &) = delete;
 
   const std::filesystem::path &path() const { return path_; }
-  std::size_t size() const; // bytes
 
   // Throw Error: a full disk, or an end of the file before that of the bytes asked for.
   void write(std::size_t offset, const void *data, std::size_t bytes);

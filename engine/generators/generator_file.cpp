@@ -60,4 +60,19 @@ std::string generator_key(const std::filesystem::path &path) {
   }
 }
 
+void put_tensors(std::vector<TensorSource> &to, const std::string &prefix, const Layout &layout,
+                 const std::vector<float> &values) {
+  for (const TensorPlace &place : layout.places())
+    to.push_back({prefix + place.name, Dtype::f32, place.shape, values.data() + place.offset});
+}
+
+std::vector<float> read_tensors(const Safetensors &file, const std::string &prefix, const Layout &layout) {
+  std::vector<float> values(layout.size());
+  for (const TensorPlace &place : layout.places()) {
+    const auto part = file.read<float>(prefix + place.name, place.shape);
+    std::copy(part.begin(), part.end(), values.begin() + std::ptrdiff_t(place.offset));
+  }
+  return values;
+}
+
 } // namespace theta

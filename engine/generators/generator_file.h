@@ -3,6 +3,7 @@
 #include "data/json_forward.h"
 #include "data/safetensors.h"
 #include "data/zoo_format.h"
+#include "engine/networks/layout.h"
 
 namespace theta {
 
@@ -25,5 +26,10 @@ std::string generator_settings(const std::filesystem::path &);
 
 // The key that a generator file was saved with; empty where there is no readable file.
 std::string generator_key(const std::filesystem::path &);
+
+// The tensors of a model's flat vector for a file, their names after `prefix`, and back. Throws InputError where one is
+// missing, or of another shape.
+void put_tensors(std::vector<TensorSource> &, const std::string &prefix, const Layout &, const std::vector<float> &);
+std::vector<float> read_tensors(const Safetensors &, const std::string &prefix, const Layout &);
 
 } // namespace theta

@@ -56,8 +56,6 @@ template <class T> auto ConvTiles<T>::back_of(int i, const Range &out) const -> 
   return block(i).transposed() ? Range{out.first / s, out.last / s} : Range{out.first * s, out.last * s};
 }
 
-template <class T> auto ConvTiles<T>::beside(int i, const Range &in) const -> Range { return made_of(i, in); }
-
 template <class T> Stretch ConvTiles<T>::stretch(int i, const Range &out) const {
   return {batch_, back_of(i, out).length()};
 }
@@ -81,7 +79,7 @@ template <class T> auto ConvTiles<T>::backward_pass(int i, const Range &in) cons
     if (j < top)
       wanted = wanted.with(reads(j + 1, pass.pre[std::size_t(j + 1)]));
     if (j == i - 1)
-      wanted = wanted.with(in).with(reads(i, beside(i, in)));
+      wanted = wanted.with(in).with(reads(i, made_of(i, in)));
     pass.pre[std::size_t(j)] = aligned(j, wanted);
   }
   return pass;
@@ -116,7 +114,7 @@ template <class T> void ConvTiles<T>::cover(Needs &n, Backend backend, const Pas
     return;
   // Its weights: the input of a tile, and the gradient with zeros around.
   const Range in = back_of(gradient_of, pass.gradient[std::size_t(gradient_of)]);
-  const Range read = reads(gradient_of, beside(gradient_of, in));
+  const Range read = reads(gradient_of, made_of(gradient_of, in));
   most(n.input, size(gradient_of - 1, read)), most(n.other, size(gradient_of, made_of(gradient_of, read)));
   most(n.other, size(gradient_of - 1, in)), most(n.gradient, size(gradient_of - 1, in));
   convolution(gradient_of, read);
@@ -256,7 +254,8 @@ void ConvTiles<T>::backward(Stream &s, const Parameters<T> &p, int i, const Rang
     crop(s, d, pass.gradient[std::size_t(j - 1)], wide_, back_of(j, r), j - 1);
     clear_outside(s, d, pass.gradient[std::size_t(j - 1)], j - 1);
   }
-  const Range r = pass.gradient[std::size_t(i)], tile = beside(i, in), read = reads(i, tile), around = made_of(i, read);
+  const Range r = pass.gradient[std::size_t(i)], tile = made_of(i, in), read = reads(i, tile),
+              around = made_of(i, read);
   fill_zero(s, other_, size(i, around) * std::size_t(batch_) * sizeof(T));
   copy_rows<T>(s, other_ + (tile.first - around.first), std::size_t(around.length()), d + (tile.first - r.first),
                std::size_t(r.length()), batch_ * channels(i), std::size_t(tile.length()));

@@ -66,8 +66,6 @@ private:
   Range made_of(int i, const Range &in) const;  // block i's output, as its convolution makes it of an input
   Range needs(int i, const Range &in) const;    // the gradient after block i that the gradient before it needs
   Range back_of(int i, const Range &out) const; // the gradient before block i, as its convolution makes it
-  Range beside(int i, const Range &in) const; // block i's output that lies beside its input: tiles of one are tiles of
-                                              // the other
   Stretch stretch(int i, const Range &out) const;
   Pass forward_pass(int top, const Range &out) const;
   Pass backward_pass(int i, const Range &in) const; // gradients of block i, for a tile of its input

@@ -43,13 +43,6 @@ const TensorPlace &Layout::operator[](std::string_view name) const {
   return *found;
 }
 
-std::vector<float> Layout::bounds() const {
-  std::vector<float> all(size_);
-  for (std::size_t i = 0; i < places_.size(); ++i)
-    std::fill_n(all.begin() + std::ptrdiff_t(places_[i].offset), elements_of(places_[i]), float(starts_[i].bound));
-  return all;
-}
-
 std::vector<float> Layout::constants() const {
   std::vector<float> all(size_);
   for (std::size_t i = 0; i < places_.size(); ++i)

@@ -50,8 +50,7 @@ public:
   std::size_t packed_size() const;
 
   double bound(std::size_t tensor) const { return starts_[tensor].bound; } // of places()[tensor]
-  // Per coordinate: the bound of its draw, and its constant.
-  std::vector<float> bounds() const;
+  // Per coordinate: its constant.
   std::vector<float> constants() const;
 
   // The initial values of stream `stream`: the same for a tensor wherever it begins. Whole, or some at a time: put(at,

@@ -35,7 +35,6 @@ public:
   // Throws InputError where the file is damaged.
   explicit SavedState(const std::filesystem::path &);
 
-  const std::string &key() const { return file_.metadata("key"); }
   // Throw InputError where there is none of that name.
   long number(const std::string &name) const;
   std::vector<float> tensor(const std::string &name) const;

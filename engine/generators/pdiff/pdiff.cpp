@@ -165,11 +165,7 @@ PDiff load_pdiff(const std::filesystem::path &path, const PDiffConfig &how) {
   p.normalizer = {file.read<float>("normalizer.mean", {v}), file.read<float>("normalizer.std", {v})};
   p.latent_mean = file.read<float>("latent.mean", {latent}), p.latent_std = file.read<float>("latent.std", {latent});
   for_vectors(models, p, [&](const std::string &prefix, const Layout &layout, std::vector<float> &values) {
-    values.resize(layout.size());
-    for (const auto &place : layout.places()) {
-      const auto part = file.read<float>(prefix + place.name, place.shape);
-      std::copy(part.begin(), part.end(), values.begin() + std::ptrdiff_t(place.offset));
-    }
+    values = read_tensors(file, prefix, layout);
   });
   return p;
 }

@@ -19,10 +19,7 @@ public:
 
   void check() const override {
     theta::check(config_.flow, "fit.subspace");
-    sampling_.check();
-    if (config_.flow.noise_scale != 1 && sampling_.solver.solver == SolverKind::ddpm)
-      throw InputError("fit.subspace.noise_scale: found ", config_.flow.noise_scale,
-                       ", expected 1 with solver = ddpm, which adds noise of deviation 1");
+    sampling_.check(config_.flow, "fit.subspace");
   }
 
   std::vector<std::string> savings() const override { return savings_of(config_.flow, "fit.subspace"); }

@@ -11,7 +11,10 @@ void FlowSampling::describe(Keys &keys) {
   keys("points", points, positive);
 }
 
-void FlowSampling::check() const {
+void FlowSampling::check(const TransformerConfig &flow, const std::string &table) const {
+  if (flow.noise_scale != 1 && solver.solver == SolverKind::ddpm)
+    throw InputError(table, ".noise_scale: found ", flow.noise_scale,
+                     ", expected 1 with solver = ddpm, which adds noise of deviation 1");
   for (const std::string &text : prompt)
     prompt_of(text);
 }

@@ -12,7 +12,8 @@ struct FlowSampling {
   int points = 20;                 // of a sweep
 
   void describe(Keys &);
-  void check() const; // throws InputError
+  // Throws InputError for what does not go together, with the settings of the flow in `table` neither.
+  void check(const TransformerConfig &, const std::string &table) const;
   std::vector<std::string> told() const;
   SolverOptions options(const GeneratorTask &) const;
   // What `samples` are told. Throws InputError for prompts that the generator does not know.

@@ -17,7 +17,7 @@ public:
 
   void check() const override {
     theta::check(config_);
-    sampling_.check();
+    sampling_.check(config_, "fit.transformer");
   }
 
   std::vector<std::string> savings() const override { return savings_of(config_, "fit.transformer"); }

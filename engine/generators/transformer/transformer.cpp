@@ -134,8 +134,7 @@ std::vector<TensorSource> tensors_of(const Transformer &t, const std::string &pr
   static_assert(sizeof(ConditionRange) == 2 * sizeof(float));
   if (!t.ranges.empty())
     tensors.push_back({prefix + "conditions.range", Dtype::f32, {std::int64_t(t.ranges.size()), 2}, t.ranges.data()});
-  for (const auto &place : model.parameters().places())
-    tensors.push_back({prefix + place.name, Dtype::f32, place.shape, t.weights.data() + place.offset});
+  put_tensors(tensors, prefix, model.parameters(), t.weights);
   return tensors;
 }
 
@@ -149,11 +148,7 @@ void read_tensors(Transformer &t, const Safetensors &file, const std::string &pr
     for (std::size_t k = 0; k < n; ++k)
       t.ranges.push_back({ranges[2 * k], ranges[2 * k + 1]});
   }
-  t.weights.resize(model.parameters().size());
-  for (const auto &place : model.parameters().places()) {
-    const auto part = file.read<float>(prefix + place.name, place.shape);
-    std::copy(part.begin(), part.end(), t.weights.begin() + std::ptrdiff_t(place.offset));
-  }
+  t.weights = read_tensors(file, prefix, model.parameters());
 }
 
 void save_transformer(const std::filesystem::path &path, const Transformer &t, const Stamp &stamp) {

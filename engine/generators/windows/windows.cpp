@@ -59,8 +59,7 @@ std::size_t statistics_of(const WindowsConfig &c, const ZooFormat &networks) {
 std::vector<TensorSource> tensors_of(const Windows &w) {
   std::vector<TensorSource> tensors;
   for_models(w, [&](const std::string &prefix, const Layout &layout, const std::vector<float> &values) {
-    for (const auto &place : layout.places())
-      tensors.push_back({prefix + place.name, Dtype::f32, place.shape, values.data() + place.offset});
+    put_tensors(tensors, prefix, layout, values);
   });
   return tensors;
 }
@@ -97,11 +96,7 @@ Windows load_windows(const std::filesystem::path &path) {
       throw InputError(where, ": tensor '", name, "': found ", name_of(tensor.dtype), " ", text_of(tensor.shape),
                        ", expected F32 ", text_of(statistics));
   for_models(w, [&](const std::string &prefix, const Layout &layout, std::vector<float> &values) {
-    values.resize(layout.size());
-    for (const auto &place : layout.places()) {
-      const auto part = file.read<float>(prefix + place.name, place.shape);
-      std::copy(part.begin(), part.end(), values.begin() + std::ptrdiff_t(place.offset));
-    }
+    values = read_tensors(file, prefix, layout);
   });
   return w;
 }
