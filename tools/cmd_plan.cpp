@@ -59,7 +59,8 @@ void print_plans(const RunMemory &memory, const RunMemory::Planned &now, Backend
   for (const auto &g : memory.growth())
     growth +=
         fmt::format("{:<16} {}, B = {} ({:+.1f} % at three times both)\n", g.stage, text_of(g), g.batch, 100 * g.error);
-  fmt::print("bytes, from the plans at V and 2·V, B and 2·B\n{}\n", growth);
+  if (!growth.empty())
+    fmt::print("bytes, from the plans at V and 2·V, B and 2·B\n{}\n", growth);
   fmt::print("stages run one after another: at most {} of memory at a time, {}'s{}\n", text_of_bytes(now.bytes),
              now.plans[now.stage].name(), backend == Backend::cuda ? beside_on_cuda : "");
 }

@@ -64,7 +64,7 @@ std::vector<std::string> RunMemory::savings(const std::vector<std::string> &chan
   return load_config(path_, all).generators.chosen().savings();
 }
 
-auto RunMemory::growth() const -> std::vector<Growth> {
+auto RunMemory::growth() const -> std::vector<Growth> try {
   const RunMemory free(path_, overrides_, backend_); // a budget makes stages smaller
   const auto once = free.planned();
   const auto twice = free.planned({}, 2), thrice = free.planned({}, 3);
@@ -90,6 +90,8 @@ auto RunMemory::growth() const -> std::vector<Growth> {
     all.push_back(g);
   }
   return all;
+} catch (const InputError &) { // three times as large is beyond what it can index
+  return {};
 }
 
 std::optional<std::string> RunMemory::advice(const std::vector<std::string> &changes, std::size_t budget) const {

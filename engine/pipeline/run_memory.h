@@ -25,7 +25,8 @@ public:
   std::vector<std::string> savings(const std::vector<std::string> &changes) const;
 
   // A stage's bytes as of_v·V + of_bv·B·V + of_b·B + rest, B being the setting `batch`: from the plans at V and twice
-  // it, B and twice it. `error` is what the plan at three times both has more, as a share of it.
+  // it, B and twice it. `error` is what the plan at three times both has more, as a share of it. None where so much
+  // cannot be planned.
   struct Growth {
     std::string stage, batch;
     double of_v = 0, of_bv = 0, of_b = 0, rest = 0, error = 0;

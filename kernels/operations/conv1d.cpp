@@ -4,6 +4,7 @@
 #include "conv1d.h"
 #include "kernels/device/parallel.h"
 #include "kernels/parts/product.h"
+#include <limits>
 
 namespace theta {
 
@@ -48,7 +49,8 @@ std::size_t scratch_size(const Conv1d &p) {
   const std::size_t weight = std::size_t(work.channels) * std::size_t(input_row(p)) +
                              (std::size_t(most_positions) + std::size_t(work.channels) * std::size_t(p.kernel)) *
                                  std::size_t(whole_packs(p.out_channels));
-  return std::size_t(whole_packs(int(std::max({forward, data, weight}))));
+  const std::size_t pack = std::size_t(whole_packs(1));
+  return (std::max({forward, data, weight}) + pack - 1) / pack * pack;
 }
 
 // Calls f(tile, first row, rows, first column, columns) for all tiles of rows x columns, strip by strip.
@@ -73,8 +75,13 @@ template <class Tile, class T> void begin(Tile &tile, const T *bias, int first, 
 
 std::size_t conv1d_workspace(Backend backend, const Conv1d &p) {
   if constexpr (built_with_cuda)
-    if (backend == Backend::cuda)
+    if (backend == Backend::cuda) {
+      if (const double positions = double(p.batch) * std::max(p.in_length, p.out_length());
+          positions > std::numeric_limits<int>::max())
+        throw InputError("conv1d: found a batch of ", p.batch, " sequences of ", std::max(p.in_length, p.out_length()),
+                         ", expected fewer than 2^31 positions: a smaller batch, or tiles");
       return cuda::conv1d_workspace(p);
+    }
   return std::size_t(threads()) * scratch_size(p);
 }
 

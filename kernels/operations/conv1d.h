@@ -20,6 +20,7 @@ struct Conv1d {
 
 // Elements of T that each of the three operations below needs as workspace. On the cpu: one sample with zeros around it
 // for each thread, and its part of dw. On cuda: partial sums of dw, and weights packed for tensor cores.
+// Throws InputError where on cuda a batch has 2^31 positions and more.
 std::size_t conv1d_workspace(Backend, const Conv1d &);
 
 // FLOPs of each: 2·batch·out_channels·out_length·in_channels·kernel. Bytes: x, y and w once. On cuda one of three: with

@@ -79,6 +79,14 @@ TEST_CASE("run memory: growth, found at V and 2V, B and 2B, foretells the plan a
   }
 }
 
+TEST_CASE("run memory: what can be planned itself is, where three times as much cannot") {
+  // 0.4 G parameters: three times as many are more than p-diff's convolutions index.
+  const RunMemory memory(pdiff, {"network.widths=[196,2000000,10]"}, Backend::cpu);
+  CHECK(memory.planned().parameters > 400'000'000);
+  CHECK_THROWS_AS(memory.planned({}, 3), InputError);
+  CHECK(memory.growth().empty());
+}
+
 TEST_CASE("run memory: advice, applied again and again, leads to what fits") {
   for (const char *config : {pdiff, transformer})
     for (const double part : {0.7, 0.25, 0.05}) {
