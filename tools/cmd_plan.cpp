@@ -25,7 +25,7 @@ Json json_of(const MemoryPlan &plan) {
     classes[name_of(MemoryClass(kind))] = plan.bytes_of(MemoryClass(kind));
   return {{"name", plan.name()},
           {"device_bytes", plan.device_bytes()},
-          {"host_bytes", plan.host_bytes()},
+          {"host_bytes", plan.all_host_bytes()},
           {"classes", classes},
           {"entries", entries}};
 }

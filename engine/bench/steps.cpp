@@ -111,13 +111,14 @@ struct VaeStep {
       fill_normal<float>(s, latent_noise, batch, std::size_t(model.latent()), 0.1,
                          {1, Purpose::latent_noise, std::uint32_t(i)});
       add_scaled<float>(s, noisy, v, noisy, 1, n);
-      const auto p = weights.parameters();
+      const Adam options{.lr = 2e-5, .step = i + 1};
+      const FinishEarly<float> finish = [&](const TensorRange &tensor, float *gradient) {
+        weights.step_early(s, tensor, gradient, options);
+      };
+      const auto p = weights.parameters(&finish);
       const float *out = model.forward(s, p, noisy, latent_noise);
       mean_squared_error<float>(s, loss, model.d_out(), out, v, n, partials);
-      const Adam options{.lr = 2e-5, .step = i + 1};
-      model.backward(s, p, noisy, [&](const TensorRange &tensor, float *gradient) {
-        weights.step_early(s, tensor, gradient, options);
-      });
+      model.backward(s, p, noisy);
       weights.step(s, options, 0);
     });
   }

@@ -43,7 +43,8 @@ public:
   template <class T>
   void product_backward(Stream &s, const Parameters<Wide<T>> &p, Is<T> *dx, const T *dy, const Is<T> *x,
                         int rows) const {
-    linear_backward<T>(s, dx, p.gradient_of(weight_), dy, x, weight_of<T>(p), rows, in_, out_, arithmetic_);
+    linear_backward<T>(s, dx, p.begin_gradient(s, weight()), dy, x, weight_of<T>(p), rows, in_, out_, arithmetic_);
+    p.end_gradient(weight());
   }
 
   // This layer and GELU behind it, and back from the layer that reads them, to this one's bias too. Of this one remains
@@ -57,7 +58,8 @@ public:
                           const T *y, const T *pre, int rows) const {
     linear_gelu_backward<T>(s, d_pre, p.gradient_of(bias_), dy, after.template weight_of<T>(p), pre, rows, after.in_,
                             after.out_, arithmetic_);
-    linear_backward_weight<T>(s, p.gradient_of(after.weight_), dy, y, rows, after.in_, after.out_, arithmetic_);
+    linear_backward_weight<T>(s, p.begin_gradient(s, after.weight()), dy, y, rows, after.in_, after.out_, arithmetic_);
+    p.end_gradient(after.weight());
     channel_sum<T>(s, p.gradient_of(after.bias_), dy, rows, after.out_, 1);
   }
 

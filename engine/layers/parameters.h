@@ -2,7 +2,10 @@
 // computes owns memory.
 #pragma once
 #include "kernels/device/bf16.h"
+#include "kernels/device/device.h"
+#include <algorithm>
 #include <cstddef>
+#include <functional>
 #include <vector>
 
 namespace theta {
@@ -16,12 +19,16 @@ struct TensorRange {
 // In the flat gradient they have no room; they take turns in a buffer of the largest's size. Ascending.
 using EarlyTensors = std::vector<TensorRange>;
 
+// Is told that an early tensor's gradient is complete, and that nothing needs its value any more.
+template <class T> using FinishEarly = std::function<void(const TensorRange &, T *gradient)>;
+
 template <class T> struct Parameters {
   const T *value;        // every parameter of the network
   T *gradient = nullptr; // added to by backward; null where nothing is trained. Without the early tensors.
   T *buffer = nullptr;   // running statistics
   const EarlyTensors *early = nullptr;
-  T *early_gradient = nullptr;
+  T *early_gradient = nullptr; // the buffer that they share: the model's
+  const FinishEarly<T> *finish = nullptr;
   const bf16 *narrow_value = nullptr; // value, rounded; where layers compute in bf16 (Trainable keeps it)
 
   // The parameters as layers with activations of type A multiply them. Gradients are T whatever A is.
@@ -43,7 +50,30 @@ template <class T> struct Parameters {
       }
     return gradient + (offset - before);
   }
+
+  // Where the gradient of a tensor is added up, before its layer's backward; and what that layer does after it.
+  T *begin_gradient(Stream &s, const TensorRange &tensor) const {
+    T *to = gradient_of(tensor.offset);
+    if (is_early(to))
+      fill_zero(s, to, tensor.size * sizeof(T));
+    return to;
+  }
+  void end_gradient(const TensorRange &tensor) const {
+    if (T *of = gradient_of(tensor.offset); is_early(of))
+      (*finish)(tensor, of);
+  }
+
+private:
+  bool is_early(const T *of) const { return early_gradient && of == early_gradient; }
 };
+
+// The largest of them: what their buffer holds.
+inline std::size_t largest_of(const EarlyTensors &tensors) {
+  std::size_t most = 0;
+  for (const TensorRange &tensor : tensors)
+    most = std::max(most, tensor.size);
+  return most;
+}
 
 enum class Mode { train, infer };
 

@@ -29,52 +29,57 @@ void StreamedLinear::plan(MemoryPlan &plan, Backend backend, Mode mode) {
   };
   for (Block &of : host_)
     of = block(MemoryClass::staging);
-  device_ = backend == Backend::cuda ? block(MemoryClass::weights) : Block{};
+  for (Block &of : device_)
+    of = backend == Backend::cuda ? block(MemoryClass::weights) : Block{};
   if (trains)
     gradient_ = reserve("gradient", MemoryClass::workspace);
 }
 
-// While block b is worked on, a thread brings the one after it; when b is done, a thread takes it away and brings the
-// one that is to have its place.
+// While block b is worked on, a thread brings the one after it. When b is done, a thread takes it away, in copies
+// beside the work on the next, and brings the one that is to have its place.
 template <class F> void StreamedLinear::for_blocks(Stream &s, bool trains, F f) const {
   const std::size_t cols = std::size_t(in_);
   const int count = (out_ + at_once_ - 1) / at_once_;
-  const auto rows_of = [&](int b) { return std::min(at_once_, out_ - b * at_once_); };
+  const auto elements = [&](int b) { return std::size_t(std::min(at_once_, out_ - b * at_once_)) * cols; };
   const auto first_of = [&](int b) { return std::size_t(b) * std::size_t(at_once_) * cols; };
+  CopyLane up(s.device()), down(s.device());
+  // Of block b on the host and on the device, all that moves.
+  const auto each = [&](int b, auto move) {
+    const Block &host = host_[std::size_t(b % 2)], &device = device_[std::size_t(b % 2)];
+    move(host.value.get(), device.value.get());
+    if (trains)
+      move(host.moment1.get(), device.moment1.get()), move(host.moment2.get(), device.moment2.get());
+  };
   const auto bring = [&](int b) {
     if (b >= count)
       return;
     const Block &to = host_[std::size_t(b % 2)];
-    const std::size_t n = std::size_t(rows_of(b)) * cols;
-    weights_.read(first_of(b), n, to.value);
+    weights_.read(first_of(b), elements(b), to.value);
     if (trains)
-      weights_.read_moments(first_of(b), n, to.moment1, to.moment2);
+      weights_.read_moments(first_of(b), elements(b), to.moment1, to.moment2);
+  };
+  const auto take_away = [&](int b) {
+    down.synchronize();
+    const Block &done = host_[std::size_t(b % 2)];
+    if (trains)
+      weights_.write(first_of(b), elements(b), done.value, done.moment1, done.moment2);
+    bring(b + 2);
   };
   std::array<std::future<void>, 2> coming; // of the even and the odd blocks
   for (const int b : {0, 1})
     coming[std::size_t(b)] = std::async(std::launch::async, bring, b);
   for (int b = 0; b < count; ++b) {
     coming[std::size_t(b % 2)].get();
-    const Block &host = host_[std::size_t(b % 2)];
-    const std::size_t n = std::size_t(rows_of(b)) * cols;
-    const auto each = [&](auto move) { // between host and device
-      move(host.value, device_.value);
-      if (trains)
-        move(host.moment1, device_.moment1), move(host.moment2, device_.moment2);
-    };
-    if (s.is_cuda())
-      each([&](float *from, float *to) { copy(s, to, from, n * sizeof(float)); });
-    f(b * at_once_, rows_of(b), s.is_cuda() ? device_ : host);
+    const std::size_t bytes = elements(b) * sizeof(float);
+    if (s.is_cuda()) {
+      each(b, [&](float *host, float *device) { up.copy(device, host, bytes); });
+      up.hold(s);
+    }
+    f(b * at_once_, int(elements(b) / cols), (s.is_cuda() ? device_ : host_)[std::size_t(b % 2)]);
+    down.wait_for(s);
     if (s.is_cuda() && trains)
-      each([&](float *to, float *from) { copy(s, to, from, n * sizeof(float)); });
-    s.synchronize();
-    coming[std::size_t(b % 2)] = std::async(std::launch::async, [&, b, n] {
-      if (trains) {
-        const Block &done = host_[std::size_t(b % 2)];
-        weights_.write(first_of(b), n, done.value, done.moment1, done.moment2);
-      }
-      bring(b + 2);
-    });
+      each(b, [&](float *host, float *device) { down.copy(host, device, bytes); });
+    coming[std::size_t(b % 2)] = std::async(std::launch::async, take_away, b);
   }
   for (auto &last : coming)
     if (last.valid())

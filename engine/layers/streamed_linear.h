@@ -1,6 +1,7 @@
-// y = x·wᵀ + b, whose weights are in nobody's memory: blocks of their rows stream by under the products, the next one
-// read while one is multiplied. In training the optimiser moves a block as soon as its gradient is there, and its
-// weights and moments go back: 28 bytes a weight and step to and from the file, and memory for two blocks.
+// y = x·wᵀ + b, whose weights are not on the device: blocks of their rows stream by under the products, the next one
+// read, and copied to the device, while one is multiplied. In training the optimiser moves a block as soon as its
+// gradient is there, and its weights and moments go back: 28 bytes a weight and step to and from where they are, and
+// memory for two blocks.
 //   x [rows, in], y [rows, out], w [out, in] outside, b [out] in the layout.
 // The numbers are Linear's, bit by bit on the cpu: a sum goes on along k from block to block.
 #pragma once
@@ -42,7 +43,8 @@ public:
                 const Step &step) const;
 
 private:
-  // A block's numbers: in host memory, and on the stream's device, where that is another.
+  // Blocks' numbers, of the even ones and of the odd: in host memory, and on the stream's device, where that is
+  // another.
   struct Block {
     Tensor<float> value, moment1, moment2;
   };
@@ -52,8 +54,7 @@ private:
   Arithmetic arithmetic_;
   std::size_t tensor_, bias_;
   Weights weights_;
-  std::array<Block, 2> host_;
-  Block device_;
+  std::array<Block, 2> host_, device_;
   Tensor<float> gradient_;
 };
 

@@ -52,7 +52,7 @@ std::string summary_of(const std::vector<MemoryPlan> &plans) {
     for (const auto &hint : hints)
       less += (less.empty() ? "" : ", ") + hint;
     out += fmt::format("{:<16} {:>10} {:>10}  {:<78} {}\n", plan.name(), text_of_bytes(plan.device_bytes()),
-                       text_of_bytes(plan.host_bytes()), largest, less);
+                       text_of_bytes(plan.all_host_bytes()), largest, less);
   }
   return out;
 }

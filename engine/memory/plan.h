@@ -64,11 +64,13 @@ public:
   void place();
 
   // Another plan that is in memory while this one is: its bytes count against the budget too.
-  void lives_beside(const MemoryPlan &other) { beside_ += other.device_bytes_; }
+  void lives_beside(const MemoryPlan &other) { beside_ += other.device_bytes_, host_beside_ += other.host_bytes_; }
+  // What the work holds in host memory that no arena takes: a model, as it was read from its file.
+  void holds_beside(std::size_t host_bytes) { host_beside_ += host_bytes; }
 
-  // What a budget counts: the device's bytes, those of plans beside it, and on the cpu those of the staging too.
+  // What a budget counts: the device's bytes, those of plans beside it, and on the cpu those of the host too.
   std::size_t bytes_on(Backend backend) const {
-    return device_bytes_ + beside_ + (backend == Backend::cpu ? host_bytes_ : 0);
+    return device_bytes_ + beside_ + (backend == Backend::cpu ? host_bytes_ + host_beside_ : 0);
   }
 
   const std::string &name() const { return name_; }
@@ -80,7 +82,8 @@ public:
   // Bytes of the two blocks that an arena takes. `device` holds everything but the staging buffers.
   std::size_t device_bytes() const { return device_bytes_; }
   std::size_t host_bytes() const { return host_bytes_; }
-  std::size_t bytes_beside() const { return beside_; }
+  std::size_t bytes_beside() const { return beside_ + host_beside_; }
+  std::size_t all_host_bytes() const { return host_bytes_ + host_beside_; }
   // Sum over the entries of a class, without sharing.
   std::size_t bytes_of(MemoryClass) const;
   const std::string &batch() const { return batch_; }
@@ -93,7 +96,7 @@ private:
   std::vector<Entry> entries_;
   int clock_ = 0;
   bool placed_ = false;
-  std::size_t device_bytes_ = 0, host_bytes_ = 0, beside_ = 0;
+  std::size_t device_bytes_ = 0, host_bytes_ = 0, beside_ = 0, host_beside_ = 0;
 };
 
 // "1.5 GiB", "320 B".

@@ -125,6 +125,14 @@ std::vector<float> Trainable::result(Stream &s) const {
   return to_host(s, (ema_ ? ema_ : value_).get(), parameters_->size());
 }
 
+std::vector<float> Trainable::finish(Stream &s) {
+  const std::size_t n = parameters_->size();
+  for (float *vector : {moment1_.get(), moment2_.get()})
+    give_back(s, vector, n * sizeof(float));
+  give_back(s, gradient_, gradient_size() * sizeof(float));
+  return result(s);
+}
+
 std::vector<float> Trainable::buffers(Stream &s) const { return to_host(s, buffer_.get(), buffers_->size()); }
 
 } // namespace theta

@@ -25,8 +25,9 @@ public:
   // Fresh initial values (PyTorch's defaults) of stream `stream`; moments zero.
   void initialise(Stream &, std::uint64_t seed, std::uint32_t stream);
 
-  Parameters<float> parameters() const {
-    return {value_, gradient_, buffer_, early_.empty() ? nullptr : &early_, nullptr, narrow_};
+  // `finish`: what moves early tensors, where there are any; it must live as long.
+  Parameters<float> parameters(const FinishEarly<float> *finish = nullptr) const {
+    return {value_, gradient_, buffer_, early_.empty() ? nullptr : &early_, nullptr, finish, narrow_};
   }
   std::size_t parameters_size() const { return parameters_->packed_size(); }
 
@@ -39,8 +40,10 @@ public:
   void save(Stream &, std::vector<StateTensor> &) const;
   void load(Stream &, const SavedState &); // throws InputError where one is missing or of another size
 
-  // What the trained model is: the average where one is kept, else the parameters; and the running statistics.
+  // What the model is: the average where one is kept, else the parameters; and the running statistics.
   std::vector<float> result(Stream &) const;
+  // The same when training is over: what it took beside is given back first, where that is host memory too.
+  std::vector<float> finish(Stream &);
   std::vector<float> buffers(Stream &) const;
 
 private:

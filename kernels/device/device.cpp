@@ -153,6 +153,53 @@ void fill_zero(Stream &s, void *dst, std::size_t bytes) {
   std::memset(dst, 0, bytes);
 }
 
+CopyLane::CopyLane(Device device) {
+  if constexpr (built_with_cuda)
+    if (device.backend == Backend::cuda)
+      lane_ = cuda::make_lane(device.index);
+}
+
+CopyLane::~CopyLane() {
+  if constexpr (built_with_cuda)
+    if (lane_)
+      cuda::free_lane(lane_);
+}
+
+void CopyLane::copy(void *dst, const void *src, std::size_t bytes) {
+  if constexpr (built_with_cuda)
+    if (lane_)
+      return cuda::copy_on(lane_, dst, src, bytes);
+  std::memcpy(dst, src, bytes);
+}
+
+void CopyLane::wait_for(Stream &s) {
+  if constexpr (built_with_cuda)
+    if (lane_)
+      cuda::lane_waits(lane_, &s.cuda());
+}
+
+void CopyLane::hold(Stream &s) {
+  if constexpr (built_with_cuda)
+    if (lane_)
+      cuda::stream_waits(&s.cuda(), lane_);
+}
+
+void CopyLane::synchronize() {
+  if constexpr (built_with_cuda)
+    if (lane_)
+      cuda::synchronize_lane(lane_);
+}
+
+void give_back(Stream &s, void *data, std::size_t n) {
+  if (s.is_cuda() || n == 0)
+    return;
+  const auto page = std::uintptr_t(sysconf(_SC_PAGESIZE));
+  const std::uintptr_t first = (std::uintptr_t(data) + page - 1) / page * page,
+                       end = (std::uintptr_t(data) + n) / page * page;
+  if (end > first)
+    madvise(reinterpret_cast<void *>(first), end - first, MADV_DONTNEED); // a wish
+}
+
 Stopwatch::Stopwatch(Stream &s) : stream_(&s) {
   if constexpr (built_with_cuda)
     if (s.is_cuda())

@@ -102,6 +102,39 @@ void fill_zero(Stream::Cuda *s, void *dst, std::size_t bytes) {
   check(cudaMemsetAsync(dst, 0, bytes, s->stream), "fill with zero");
 }
 
+void *make_lane(int device) {
+  check(cudaSetDevice(device), "set device");
+  cudaStream_t lane = nullptr;
+  check(cudaStreamCreateWithFlags(&lane, cudaStreamNonBlocking), "create a stream of copies");
+  return lane;
+}
+
+void free_lane(void *lane) noexcept { cudaStreamDestroy(static_cast<cudaStream_t>(lane)); }
+
+void copy_on(void *lane, void *dst, const void *src, std::size_t bytes) {
+  check(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDefault, static_cast<cudaStream_t>(lane)), "copy");
+}
+
+namespace {
+
+void wait(cudaStream_t waiting, cudaStream_t awaited) {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "create an event");
+  const auto recorded = cudaEventRecord(event, awaited);
+  const auto waits = recorded == cudaSuccess ? cudaStreamWaitEvent(waiting, event, 0) : recorded;
+  cudaEventDestroy(event); // gone when it has happened
+  check(waits, "wait for another stream");
+}
+
+} // namespace
+
+void lane_waits(void *lane, Stream::Cuda *s) { wait(static_cast<cudaStream_t>(lane), s->stream); }
+void stream_waits(Stream::Cuda *s, void *lane) { wait(s->stream, static_cast<cudaStream_t>(lane)); }
+
+void synchronize_lane(void *lane) {
+  check(cudaStreamSynchronize(static_cast<cudaStream_t>(lane)), "synchronize copies");
+}
+
 void *make_event() {
   cudaEvent_t event = nullptr;
   check(cudaEventCreate(&event), "create an event");

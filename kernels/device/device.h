@@ -102,6 +102,28 @@ void copy(Stream &s, void *dst, const void *src, std::size_t bytes);
 // Sets `bytes` at dst to zero, in stream order.
 void fill_zero(Stream &s, void *dst, std::size_t bytes);
 
+// Copies beside a stream's work: an order of their own between host and device. On the cpu a copy is done when the call
+// returns, and nothing is waited for.
+class CopyLane {
+public:
+  explicit CopyLane(Device device);
+  ~CopyLane();
+  CopyLane(const CopyLane &) = delete;
+  CopyLane &operator=(const CopyLane &) = delete;
+
+  void copy(void *dst, const void *src, std::size_t bytes);
+  void wait_for(Stream &); // what is copied from here on waits for what the stream was given so far
+  void hold(Stream &);     // what the stream is given from here on waits for what is copied so far
+  void synchronize();
+
+private:
+  void *lane_ = nullptr; // a CUDA stream
+};
+
+// What the n bytes at `data`, in memory of the stream's device, hold is not needed any more. On the cpu their pages go
+// back to the system until they are written again.
+void give_back(Stream &, void *data, std::size_t n);
+
 // Time between two points of a stream, by the device's own clock.
 class Stopwatch {
 public:
@@ -168,6 +190,12 @@ void *allocate(int device, std::size_t bytes, Memory::Kind kind);
 void release(void *, Memory::Kind kind) noexcept;
 void copy(Stream::Cuda *, void *dst, const void *src, std::size_t bytes);
 void fill_zero(Stream::Cuda *, void *dst, std::size_t bytes);
+void *make_lane(int device);
+void free_lane(void *lane) noexcept;
+void copy_on(void *lane, void *dst, const void *src, std::size_t bytes);
+void lane_waits(void *lane, Stream::Cuda *);
+void stream_waits(Stream::Cuda *, void *lane);
+void synchronize_lane(void *lane);
 void *make_event();
 void free_event(void *) noexcept;
 void record_event(Stream::Cuda *, void *event);

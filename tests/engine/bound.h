@@ -11,21 +11,21 @@ namespace theta::test {
 template <class T> struct Vectors {
   Buffer<T> value, gradient, buffer;
   Buffer<bf16> narrow_value;
+  std::map<std::size_t, std::vector<T>> early_gradients;
+  FinishEarly<T> take_early;
   Vectors(Stream &s, const std::vector<T> &values, const std::vector<T> &buffers)
       : value(s, values), gradient(s, std::vector<T>(values.size())), buffer(s, buffers),
-        narrow_value(s, narrowed<bf16>(values)) {}
-  Parameters<T> parameters() const {
-    return {value.get(), gradient.get(), buffer.get(), nullptr, nullptr, narrow_value.get()};
-  }
-  Parameters<T> parameters(const EarlyTensors &early) const {
-    return {value.get(), gradient.get(), buffer.get(), early.empty() ? nullptr : &early};
+        narrow_value(s, narrowed<bf16>(values)), take_early([this, &s](const TensorRange &tensor, const T *of) {
+          early_gradients[tensor.offset] = to_host(s, of, tensor.size);
+        }) {}
+  Vectors(const Vectors &) = delete;
+  // Early tensors' gradients are kept as they come.
+  Parameters<T> parameters(const EarlyTensors &early = {}) const {
+    return {value.get(), gradient.get(), buffer.get(),      early.empty() ? nullptr : &early,
+            nullptr,     &take_early,    narrow_value.get()};
   }
 
-  // Early tensors' gradients as they come, and then the whole gradient in the layout's order.
-  mutable std::map<std::size_t, std::vector<T>> early_gradients;
-  void take_early(Stream &s, const TensorRange &tensor, const T *of) const {
-    early_gradients[tensor.offset] = to_host(s, of, tensor.size);
-  }
+  // And then the whole gradient in the layout's order.
   std::vector<T> all_gradients(const EarlyTensors &early) const {
     auto all = gradient.host();
     for (const TensorRange &tensor : early) {

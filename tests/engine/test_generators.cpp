@@ -18,8 +18,7 @@ std::pair<T, std::vector<T>> vae_step(Stream &s, ConvVae<T> &vae, const Vectors<
   const T *out = vae.forward(s, parameters, input, latent_noise);
   const auto output = to_host(s, out, v.size());
   mean_squared_error<T>(s, loss, vae.d_out(), out, clean, v.size(), workspace);
-  vae.backward(s, parameters, input,
-               [&](const TensorRange &tensor, T *gradient) { vectors.take_early(s, tensor, gradient); });
+  vae.backward(s, parameters, input);
   return {loss.host()[0], output};
 }
 

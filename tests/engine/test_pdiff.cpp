@@ -96,12 +96,13 @@ TEST_CASE("p-diff: a single network is learned, and comes back") {
 }
 
 // Streamed weights are the same ones, moved by the same arithmetic; tiles add up in another order.
-TEST_CASE("p-diff: streamed from files it is the same generator, to the bit on the cpu; in tiles nearly") {
+TEST_CASE(
+    "p-diff: streamed from host memory or files it is the same generator, to the bit on the cpu; in tiles nearly") {
   const Scratch folder;
   const ZooReader zoo = small_zoo(folder.path() / "zoo");
   for (const auto device : all_devices()) {
     CAPTURE(device.name());
-    const auto made = [&](bool stream, int tile, MomentStorage moments = MomentStorage::fp32) {
+    const auto made = [&](Streaming stream, int tile, MomentStorage moments = MomentStorage::fp32) {
       const Scratch place;
       PDiffConfig config = small_config();
       config.autoencoder.max_norm = 0, config.stream = stream, config.tile = tile, config.moments = moments;
@@ -110,7 +111,7 @@ TEST_CASE("p-diff: streamed from files it is the same generator, to the bit on t
       PDiffFit fit(config, zoo.parameters(), rows.size(), 5, device.backend);
       const PDiff p = fit.run(device, zoo, rows, state, "key", journal);
       save_pdiff(file, p, "key");
-      CHECK(bool(p.streamed) == stream);
+      CHECK(bool(p.streamed) == (stream != Streaming::none));
       const PDiff whole = load_pdiff(file); // all of it in memory
       const PDiff loaded = load_pdiff(file, config);
       PDiffSampler sampler(loaded.config, p.networks.parameters, {.batch = 2, .seed = 9}, device.backend);
@@ -121,8 +122,11 @@ TEST_CASE("p-diff: streamed from files it is the same generator, to the bit on t
           file);
       return Results{whole.autoencoder, whole.denoiser, samples};
     };
-    const auto plain = made(false, 0), streamed = made(true, 0), tiled = made(false, 8), both = made(true, 8),
-               coded = made(true, 0, MomentStorage::bits8);
+    using enum Streaming;
+    const auto plain = made(none, 0), streamed = made(file, 0), held = made(memory, 0), tiled = made(none, 8),
+               both = made(file, 8), coded = made(file, 0, MomentStorage::bits8);
+    CHECK(made(memory, 0, MomentStorage::bits8) == coded);
+    CHECK(held == streamed);
     CHECK(norm_error(coded[0], plain[0]) <= 5e-2); // twelve steps of 1e-3, each off by some per cent
     CHECK(coded[0] != plain[0]);
     for (std::size_t i = 0; i < plain.size(); ++i) {

@@ -82,12 +82,8 @@ template <class T> void ConvVae<T>::plan_backward(MemoryPlan &plan) {
   if (decoder_)
     decoder_->plan_backward(plan);
   plan.release(d_out_, out_, unpacked_);
-  std::size_t largest = 0;
-  for (const TensorRange &tensor : early_)
-    largest = std::max(largest, tensor.size);
-  if (largest > 0)
-    early_gradient_ =
-        plan.reserve<T>("vae.early_gradient", MemoryClass::workspace, {std::int64_t(largest)}, "fit.latent");
+  if (const auto largest = std::int64_t(largest_of(early_)); largest > 0)
+    early_gradient_ = plan.reserve<T>("vae.early_gradient", MemoryClass::workspace, {largest}, "fit.latent");
   d_noisy_code_ = reserve(plan, "d_noisy_code", shape_.latent);
   plan.release(d_unpacked_);
   d_hidden_ = reserve(plan, "d_hidden", shape_.latent);
@@ -173,33 +169,24 @@ void ConvVae<T>::wide_forward(Stream &s, const Parameters<T> &p, const std::opti
 template <class T>
 void ConvVae<T>::wide_backward(Stream &s, const Parameters<T> &p, const std::optional<Linear> &kept,
                                const std::optional<StreamedLinear> &streamed, T *dx, const T *dy, const T *x,
-                               const FinishEarly &finish, const StreamedLinear::Step &move) const {
-  if (!kept) {
-    if constexpr (std::is_same_v<T, float>)
-      streamed->backward(s, p, dx, dy, x, batch_, move);
-    return;
-  }
-  const TensorRange weight = kept->weight();
-  const bool is_early = early_gradient_ && p.gradient_of(weight.offset) == early_gradient_;
-  if (is_early)
-    fill_zero(s, early_gradient_, weight.size * sizeof(T));
-  kept->backward(s, p, dx, dy, x, batch_);
-  if (is_early)
-    finish(weight, early_gradient_);
+                               const StreamedLinear::Step &move) const {
+  if (kept)
+    return kept->backward(s, p, dx, dy, x, batch_);
+  if constexpr (std::is_same_v<T, float>)
+    streamed->backward(s, p, dx, dy, x, batch_, move);
 }
 
 template <class T>
-void ConvVae<T>::backward(Stream &s, const Parameters<T> &of, const T *v, const FinishEarly &finish,
-                          const StreamedLinear::Step &move) {
+void ConvVae<T>::backward(Stream &s, const Parameters<T> &of, const T *v, const StreamedLinear::Step &move) {
   Parameters<T> p = of;
   p.early_gradient = early_gradient_;
   if (decoder_)
     decoder_->backward(s, p, d_unpacked_, d_out_, unpacked_);
   else
     decoder_tiles_->backward(s, p, d_unpacked_, d_out_, unpacked_);
-  wide_backward(s, p, from_latent_, from_latent_streamed_, d_noisy_code_, d_unpacked_, noisy_code_, finish, move);
+  wide_backward(s, p, from_latent_, from_latent_streamed_, d_noisy_code_, d_unpacked_, noisy_code_, move);
   mu_->backward(s, p, d_hidden_, d_noisy_code_.get(), hidden_, batch_);
-  wide_backward(s, p, to_latent_, to_latent_streamed_, d_encoded_, d_hidden_, encoded_, finish, move);
+  wide_backward(s, p, to_latent_, to_latent_streamed_, d_encoded_, d_hidden_, encoded_, move);
   if (encoder_)
     encoder_->backward(s, p, nullptr, d_encoded_, v);
   else

@@ -43,11 +43,8 @@ public:
   const T *forward(Stream &, const Parameters<T> &, const T *v, const T *latent_noise);
   // The gradient of `out`'s loss goes where d_out() says, before backward.
   T *d_out() const { return d_out_; }
-  // finish(tensor, gradient) is called when an early tensor's gradient is complete, and nothing needs its value any
-  // more; `move`, for every block of streamed weights.
-  using FinishEarly = std::function<void(const TensorRange &, T *gradient)>;
-  void backward(Stream &, const Parameters<T> &, const T *v, const FinishEarly &finish = {},
-                const StreamedLinear::Step &move = {});
+  // `move` is called for every block of streamed weights.
+  void backward(Stream &, const Parameters<T> &, const T *v, const StreamedLinear::Step &move = {});
 
   // v [batch, length] -> mu [batch, latent], and z [batch, latent] -> [batch, length], by running statistics.
   const T *encode(Stream &, const Parameters<T> &, const T *v);
@@ -63,7 +60,7 @@ private:
   void wide_forward(Stream &, const Parameters<T> &, const std::optional<Linear> &,
                     const std::optional<StreamedLinear> &, T *y, const T *x) const;
   void wide_backward(Stream &, const Parameters<T> &, const std::optional<Linear> &,
-                     const std::optional<StreamedLinear> &, T *dx, const T *dy, const T *x, const FinishEarly &finish,
+                     const std::optional<StreamedLinear> &, T *dx, const T *dy, const T *x,
                      const StreamedLinear::Step &move) const;
 
   ConvVaeShape shape_;

@@ -41,11 +41,26 @@ PDiffFit::PDiffFit(PDiffConfig config, std::size_t parameters, std::size_t rows,
   if (config_.compact && config_.autoencoder.max_norm > 0)
     throw InputError("fit.autoencoder.max_norm: found ", config_.autoencoder.max_norm,
                      ", expected 0 with fit.compact, where weights move before all gradients are known");
-  if (config_.stream && (config_.autoencoder.max_norm > 0 || config_.autoencoder.ema_decay > 0))
+  if (config_.streams() && (config_.autoencoder.max_norm > 0 || config_.autoencoder.ema_decay > 0))
     throw InputError("fit.autoencoder.", config_.autoencoder.max_norm > 0 ? "max_norm" : "ema_decay", ": found ",
                      config_.autoencoder.max_norm > 0 ? config_.autoencoder.max_norm : config_.autoencoder.ema_decay,
                      ", expected 0 with fit.stream, where weights move block by block");
+  if (config_.stream == Streaming::memory)
+    store_ = std::make_shared<StreamedStore>(autoencoder_.parameters().outside(), config_.moments);
   plan_autoencoder(backend), plan_encode(backend), plan_denoiser(backend);
+  const std::size_t made = autoencoder_.parameters().size() * sizeof(float), facts = 2 * parameters_ * sizeof(float);
+  autoencoder_plan_.holds_beside(facts), encode_plan_.holds_beside(made + facts);
+  denoiser_plan_.holds_beside(made + facts + rows_ * std::size_t(config_.latent) * sizeof(float));
+  if (store_)
+    for (MemoryPlan *plan : {&autoencoder_plan_, &encode_plan_, &denoiser_plan_})
+      plan->lives_beside(store_->plan());
+}
+
+std::vector<const MemoryPlan *> PDiffFit::plans() const {
+  std::vector<const MemoryPlan *> all{&autoencoder_plan_, &encode_plan_, &denoiser_plan_};
+  if (config_.stream == Streaming::memory)
+    all.push_back(&store_->plan());
+  return all;
 }
 
 StreamedLinear::Weights PDiffFit::weights_in_store(std::size_t tensor) const {
@@ -137,7 +152,7 @@ void PDiffFit::train(const std::string &stage, Stream &s, const FitRecipe &r, Tr
                      const SavedState *saved, long first, const Save &save, Journal &journal) {
   if (first > 0)
     weights.load(s, *saved);
-  const bool streams = config_.stream && &weights == &autoencoder_weights_;
+  const bool streams = config_.streams() && &weights == &autoencoder_weights_;
   Graph graph;
   const auto step = [&](long i, bool report) {
     const Adam options = options_of(r, i);
@@ -147,7 +162,7 @@ void PDiffFit::train(const std::string &stage, Stream &s, const FitRecipe &r, Tr
       weights.step(s, options, r.max_norm);
     };
     if (streams)
-      learn(); // it waits for files
+      learn(); // it waits for what streams
     else
       graph.run(s, learn);
     std::vector<std::pair<std::string, double>> metrics;
@@ -155,7 +170,7 @@ void PDiffFit::train(const std::string &stage, Stream &s, const FitRecipe &r, Tr
       metrics = {{"mse", to_host(s, loss, 1)[0]}, {"lr", options.lr}};
     return metrics;
   };
-  StepLoop{journal, stage, r.steps, streams}.run(first, step, [&](long done) {
+  StepLoop{journal, stage, r.steps, streams && config_.stream == Streaming::file}.run(first, step, [&](long done) {
     std::vector<StateTensor> tensors;
     weights.save(s, tensors);
     save(done, std::move(tensors));
@@ -196,19 +211,19 @@ void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::v
     fill_normal<float>(s, latent_noise_, r.batch, std::size_t(config_.latent), config_.latent_noise,
                        {seed_, Purpose::latent_noise, stream});
     add_scaled<float>(s, noisy, v, input_noise_, 1, n);
-    const auto parameters = autoencoder_weights_.parameters();
+    const Adam options = options_of(r, i);
+    const FinishEarly<float> finish = [&](const TensorRange &tensor, float *gradient) {
+      autoencoder_weights_.step_early(s, tensor, gradient, options);
+    };
+    const auto parameters = autoencoder_weights_.parameters(&finish);
     const float *out = autoencoder_.forward(s, parameters, noisy, latent_noise_);
     mean_squared_error<float>(s, loss, autoencoder_.d_out(), out, v, n, partials_);
-    const Adam options = options_of(r, i);
-    autoencoder_.backward(
-        s, parameters, noisy,
-        [&](const TensorRange &t, float *gradient) { autoencoder_weights_.step_early(s, t, gradient, options); },
-        [&](float *value, float *m, float *v, float *gradient, std::size_t n) {
-          adam_step<float>(s, value, m, v, nullptr, gradient, n, options);
-        });
+    autoencoder_.backward(s, parameters, noisy, [&](float *value, float *m, float *v, float *gradient, std::size_t n) {
+      adam_step<float>(s, value, m, v, nullptr, gradient, n, options);
+    });
   };
   train("fit.autoencoder", s, r, autoencoder_weights_, loss, prepare, forward_backward, saved, first, save, journal);
-  p.autoencoder = autoencoder_weights_.result(s);
+  p.autoencoder = autoencoder_weights_.finish(s);
   p.autoencoder_buffers = autoencoder_weights_.buffers(s);
 }
 
@@ -269,7 +284,7 @@ void PDiffFit::fit_denoiser(Device device, const std::vector<float> &latents, PD
   };
   train(
       "fit.denoiser", s, r, denoiser_weights_, loss, [](long) {}, forward_backward, saved, first, save, journal);
-  p.denoiser = denoiser_weights_.result(s);
+  p.denoiser = denoiser_weights_.finish(s);
   p.denoiser_buffers = denoiser_weights_.buffers(s);
 }
 
@@ -279,7 +294,13 @@ PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::
     throw InputError("fit: found ", rows.size(), " networks of ", zoo.parameters(), " parameters, expected ", rows_,
                      " of ", parameters_);
   auto state = load_state(state_path, key);
-  if (config_.stream) {
+  const bool in_files = config_.stream == Streaming::file;
+  if (config_.stream == Streaming::memory) {
+    store_->hold(device);
+    if (state)
+      store_->load(*state);
+  }
+  if (in_files) {
     store_ = std::make_shared<StreamedStore>(state_path.parent_path() / ".autoencoder.weights",
                                              autoencoder_.parameters().outside(), config_.moments);
     if (state && (!state->has_number("generation") || !store_->is_there(int(state->number("generation")))))
@@ -297,11 +318,13 @@ PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::
         device, zoo, rows, p, saved, done,
         [&, last = done](long step, std::vector<StateTensor> tensors) mutable {
           std::map<std::string, long> count{{"phase", 0}, {"step", step}};
-          const bool moved = store_ && step > last; // what the step wrote is there before the state says so
+          const bool moved = in_files && step > last; // what the step wrote is there before the state says so
           if (moved)
             store_->sync();
-          if (store_)
+          if (in_files)
             count["generation"] = moved ? 1 - store_->generation() : store_->generation();
+          else if (store_)
+            store_->save(tensors, true);
           save_state(state_path, {key, std::move(count), std::move(tensors)});
           if (moved)
             store_->flip();
@@ -333,8 +356,10 @@ PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::
     tensors.push_back(state_of("result", p.autoencoder));
     tensors.push_back(state_of("result_buffers", p.autoencoder_buffers));
     std::map<std::string, long> count{{"phase", 1}, {"step", step}};
-    if (store_)
+    if (in_files)
       count["generation"] = store_->generation();
+    else if (store_)
+      store_->save(tensors, false);
     save_state(state_path, {key, std::move(count), std::move(tensors)});
   };
   if (phase == 0)

@@ -14,7 +14,7 @@ public:
   PDiffFit(PDiffConfig, std::size_t parameters, std::size_t rows, std::uint64_t seed, Backend);
   PDiffFit(const PDiffFit &) = delete;
 
-  std::vector<const MemoryPlan *> plans() const { return {&autoencoder_plan_, &encode_plan_, &denoiser_plan_}; }
+  std::vector<const MemoryPlan *> plans() const; // of the phases, and of what streams from host memory beside them
 
   // Continues from `state` if it belongs to `key`, and saves into it. Throws Interrupted when asked to stop.
   PDiff run(Device, const ZooReader &, const std::vector<std::size_t> &rows, const std::filesystem::path &state,

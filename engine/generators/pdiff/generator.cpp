@@ -32,8 +32,12 @@ public:
       all.push_back("fit.compact=true");
     if (config_.tile == 0 || config_.tile > tile)
       all.push_back(text("fit.tile=", tile));
-    if (!config_.stream)
-      all.push_back("fit.stream=true");
+    if (config_.stream == Streaming::none)
+      all.push_back("fit.stream=memory");
+    if (config_.stream != Streaming::file)
+      all.push_back("fit.stream=file");
+    if (config_.streams() && config_.moments == MomentStorage::fp32)
+      all.push_back("fit.moments=8bit");
     return all;
   }
 

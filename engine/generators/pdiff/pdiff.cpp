@@ -49,7 +49,7 @@ void describe(Keys &keys, PDiffConfig &c) {
   keys("arithmetic", c.arithmetic, arithmetic_named);
   keys("compact", c.compact);
   keys({"tile", nullptr}, c.tile, Limits{0, 1 << 30});
-  keys({"stream", nullptr}, c.stream);
+  keys({"stream", nullptr}, c.stream, streaming_named);
   keys({"moments", nullptr}, c.moments, moment_storage_named);
   keys.section("fit.autoencoder");
   keys({"channels", "autoencoder_channels"}, c.autoencoder_channels, Limits{1, 1 << 16});
@@ -63,8 +63,8 @@ void describe(Keys &keys, PDiffConfig &c) {
 }
 
 void check(const PDiffConfig &c) {
-  if (c.moments != MomentStorage::fp32 && !c.stream)
-    throw InputError("fit.moments: found ", name_of(c.moments), ", expected fp32 but with fit.stream = true");
+  if (c.moments != MomentStorage::fp32 && !c.streams())
+    throw InputError("fit.moments: found ", name_of(c.moments), ", expected fp32 but with fit.stream = memory or file");
   if (c.beta_first > c.beta_last)
     throw InputError("fit.beta_first: found ", c.beta_first, ", expected at most beta_last, ", c.beta_last);
   if (c.time_width % 2 != 0)
@@ -84,14 +84,8 @@ int PDiffConfig::padded(std::size_t parameters) const {
 }
 
 ConvVaeShape PDiffConfig::autoencoder_shape(std::size_t parameters) const {
-  return {padded(parameters),
-          autoencoder_channels,
-          autoencoder_kernel,
-          latent,
-          arithmetic,
-          {.compact = compact},
-          tile,
-          stream};
+  return {padded(parameters), autoencoder_channels, autoencoder_kernel, latent, arithmetic, {.compact = compact}, tile,
+          streams()};
 }
 
 Cnn1dShape PDiffConfig::denoiser_shape() const {

@@ -25,8 +25,9 @@ struct PDiffConfig {
   double beta_first = 1e-4, beta_last = 2e-2;
   Arithmetic arithmetic = Arithmetic::fp32; // of both networks, on cuda
   bool compact = false;                     // the autoencoder's training, in little memory (conv_vae.h)
-  int tile = 0;        // elements of V that the autoencoder's activations are made for at a time; 0: all (conv_tiles.h)
-  bool stream = false; // the autoencoder's two wide layers stream from files (streamed_linear.h)
+  int tile = 0; // elements of V that the autoencoder's activations are made for at a time; 0: all (conv_tiles.h)
+  Streaming stream = Streaming::none; // of the autoencoder's two wide layers (streamed_linear.h)
+  bool streams() const { return stream != Streaming::none; }
   MomentStorage moments = MomentStorage::fp32; // of what streams (training/moments.h)
 
   // The flattened length that the autoencoder sees: V, padded with zeros.

@@ -36,13 +36,15 @@ PDiffSampler::PDiffSampler(const PDiffConfig &config, std::size_t parameters, Sa
   theta_ =
       plan_.reserve<float>("sample.theta", MemoryClass::activations, {batch, std::int64_t(parameters)}, "sample.batch");
   autoencoder_.plan(plan_, backend, ConvVae<float>::Use::decode, batch);
+  plan_.holds_beside((autoencoder_.parameters().size() + denoiser_.parameters().size() + 2 * parameters) *
+                     sizeof(float));
   plan_.place();
 }
 
 void PDiffSampler::run(Device device, const PDiff &p, std::size_t samples, const EmitNetwork &emit,
                        const std::filesystem::path &file) {
   std::optional<Safetensors> open;
-  if (config_.stream)
+  if (config_.streams())
     open.emplace(file);
   autoencoder_.stream_from([&](std::size_t tensor) { return streamed_weights(*open, config_, parameters_, tensor); });
   Stream s(device);

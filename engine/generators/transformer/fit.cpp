@@ -38,7 +38,7 @@ TransformerFit::TransformerFit(TransformerConfig config, const NetworkFacts &fac
                                const std::string &stage)
     : config_(std::move(config)), parameters_(facts.parameters()), rows_(rows), seed_(seed), coder_(config_, facts),
       conditions_(config_.conditions), model_(coder_.shape(config_)),
-      weights_("transformer", model_.parameters(), model_.buffers(), config_.recipe.ema_decay > 0, {},
+      weights_("transformer", model_.parameters(), model_.buffers(), config_.recipe.ema_decay > 0, model_.early(),
                model_.reads_narrow()),
       stage_(stage), plan_(stage, stage + ".batch") {
   check(config_, stage);
@@ -177,7 +177,10 @@ void TransformerFit::learn(Stream &s, Work &w, NetworkSource &source, const Tran
     draw_times<float>(s, t_, part_, config_.draws, config_.noise, {seed_, Purpose::diffusion_time, draw});
     mix_noise<float>(s, x0, target, x0, target, config_.residual ? start_.get() : nullptr, place_, t_, part_, size,
                      config_.noise, config_.objective);
-    const auto parameters = weights_.parameters();
+    const FinishEarly<float> finish = [&](const TensorRange &tensor, float *gradient) {
+      weights_.step_early(s, tensor, gradient, w.options);
+    };
+    const auto parameters = weights_.parameters(&finish);
     const float *predicted = model_.forward(s, parameters, x0, {t_, told, start_});
     mean_squared_error<float>(s, loss_ + part, model_.d_out(), predicted, target, n, partials_);
     if (config_.accumulate > 1) // the mean of the parts' means
@@ -254,7 +257,7 @@ Transformer TransformerFit::run(Device device, const ZooReader &zoo, const std::
     weights_.save(s, saved.tensors);
     save_state(state_path, saved);
   });
-  now.weights = weights_.result(s);
+  now.weights = weights_.finish(s);
   return now;
 }
 

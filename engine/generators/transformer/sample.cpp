@@ -39,6 +39,7 @@ TransformerSampler::TransformerSampler(const TransformerConfig &config, const Ne
   theta_ = activation("sample.theta", batch, std::int64_t(parameters_));
   staging_ = plan_.reserve<float>("sample.staging", MemoryClass::staging, {std::int64_t(parameters_)});
   model_.plan(plan_, options.batch, Mode::infer);
+  plan_.holds_beside(model_.parameters().size() * sizeof(float));
   plan_.place();
 }
 

@@ -39,7 +39,8 @@ bool TokenCoder::has_padding() const {
 WeightTransformerShape TokenCoder::shape(const TransformerConfig &c) const {
   return {
       tokens_.types, c.width,        c.layers, c.heads,   c.features,  c.arithmetic, Conditions(c.conditions).shapes(),
-      c.start,       c.condition_by, c.places, c.qk_norm, c.recompute, c.attends};
+      c.start,       c.condition_by, c.places, c.qk_norm, c.recompute, c.attends,    0,
+      c.fused};
 }
 
 std::vector<std::size_t> TokenCoder::groups() const {

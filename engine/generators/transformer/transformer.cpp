@@ -59,6 +59,7 @@ void describe(Keys &keys, TransformerConfig &c) {
   keys("beta2", c.beta2, Limits{0, 0.9999999});
   keys("accumulate", c.accumulate, positive);
   keys("recompute", c.recompute);
+  keys({"fused", nullptr}, c.fused);
   keys("probe_every", c.probe_every, not_negative);
   keys("arithmetic", c.arithmetic, arithmetic_named);
   keys.group("recipe", [&] { describe(keys, c.recipe); });
@@ -77,6 +78,7 @@ void describe_flow(Keys &keys, TransformerConfig &c) {
   keys("beta2", c.beta2, Limits{0, 0.9999999});
   keys("accumulate", c.accumulate, positive);
   keys("recompute", c.recompute);
+  keys({"fused", nullptr}, c.fused);
   keys("arithmetic", c.arithmetic, arithmetic_named);
   keys.group("recipe", [&] { describe(keys, c.recipe); });
 }
@@ -85,9 +87,11 @@ std::vector<std::string> savings_of(const TransformerConfig &c, const std::strin
   std::vector<std::string> all;
   if (!c.recompute)
     all.push_back(table + ".recompute=true");
+  if (!c.fused && c.accumulate == 1 && c.recipe.max_norm == 0)
+    all.push_back(table + ".fused=true");
   if (c.arithmetic != Arithmetic::bf16)
     all.push_back(table + ".arithmetic=bf16");
-  if (accumulates)
+  if (accumulates && !c.fused)
     all.push_back(text(table, ".accumulate=", 2 * c.accumulate));
   return all;
 }
@@ -109,6 +113,8 @@ void check(const TransformerConfig &c, const std::string &table) {
     wrong("features", c.features, "an even number");
   if (c.recipe.batch % (c.accumulate * c.draws) != 0)
     wrong("batch", c.recipe.batch, "a multiple of draws·accumulate, ", c.draws * c.accumulate);
+  if (c.fused && (c.accumulate > 1 || c.recipe.max_norm > 0))
+    wrong("fused", "true", "false with accumulate or max_norm, for which all gradients have to be known");
   if (c.noise == NoiseSchedule::logit_normal && c.objective == Objective::eps)
     wrong("objective", "eps", "another with noise = logit-normal, where it is not determined at t = 1");
   if (c.noise_scale != 1 && (c.objective != Objective::velocity || c.noise != NoiseSchedule::logit_normal))

@@ -54,6 +54,7 @@ struct TransformerConfig {
   double beta2 = 0.99;
   int accumulate = 1;     // parts of a batch, whose gradients are added up
   bool recompute = false; // blocks run again in the backward pass, in place of keeping what it needs
+  bool fused = false;     // weights move as soon as their gradient is complete, and then it is gone
   long probe_every = 0;   // steps between looks at samples in training; 0: none
   Arithmetic arithmetic = Arithmetic::fp32;
 };

@@ -66,6 +66,10 @@ template <class T> WeightTransformer<T>::WeightTransformer(const WeightTransform
                                 Linear::Begin::zero),
                          {},
                          {}});
+  if (shape.fused)
+    for (const TensorPlace &place : parameters_.places())
+      if (place.name.ends_with(".weight"))
+        early_.push_back({place.offset, elements_of(place)});
 }
 
 template <class T>
@@ -113,6 +117,8 @@ template <class T> void WeightTransformer<T>::plan(MemoryPlan &plan, int batch, 
     again_ = blocks_;
   d_out_ = reserve(plan, "d_out", b, std::int64_t(size_)), d_normal_ = reserve(plan, "d_normal", n, d);
   d_h_ = reserve(plan, "d_h", n, d), d_conditions_ = reserve(plan, "d_conditions", b, 2 * d);
+  if (const auto largest = std::int64_t(largest_of(early_)); largest > 0)
+    early_gradient_ = plan.reserve<T>("transformer.early_gradient", MemoryClass::workspace, {largest});
   tellers_->plan_backward(plan);
   std::visit(
       [&](auto &blocks) {
@@ -191,7 +197,9 @@ template <class T> void WeightTransformer<T>::encode_backward(Stream &s, const P
 }
 
 // encoders' h holds what the decoder read: forward leaves it there.
-template <class T> void WeightTransformer<T>::backward(Stream &s, const Parameters<T> &p) {
+template <class T> void WeightTransformer<T>::backward(Stream &s, const Parameters<T> &of) {
+  Parameters<T> p = of;
+  p.early_gradient = early_gradient_;
   const int d = shape_.width;
   const T *silu = tellers_->silu();
   T *d_silu = tellers_->d_silu();

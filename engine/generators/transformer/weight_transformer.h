@@ -36,6 +36,7 @@ struct WeightTransformerShape {
   bool recompute = false; // of a block, backward keeps the input alone, and runs it again
   bool attends = true;    // else there is one token, and the model is a residual perceptron
   int context = 0;        // elements of a vector that each sample is told; by modulation
+  bool fused = false;     // the weights of linear layers are early tensors (parameters.h)
 };
 
 template <class T> class WeightTransformer {
@@ -44,7 +45,8 @@ public:
 
   const Layout &parameters() const { return parameters_; }
   const Layout &buffers() const { return buffers_; } // none
-  std::size_t size() const { return size_; }         // S: elements of a tokenised network
+  const EarlyTensors &early() const { return early_; }
+  std::size_t size() const { return size_; } // S: elements of a tokenised network
   // Whether Parameters::narrow_value is read.
   bool reads_narrow() const { return shape_.arithmetic == Arithmetic::bf16 && std::is_same_v<T, float>; }
 
@@ -93,6 +95,7 @@ private:
 
   WeightTransformerShape shape_;
   Layout parameters_{model_alignment}, buffers_;
+  EarlyTensors early_;
   std::size_t size_ = 0;
   int tokens_ = 0; // of the sequence
   std::vector<Encoder> encoders_, starts_;
@@ -105,7 +108,7 @@ private:
   std::vector<const T *> inputs_; // of the blocks, and of the final normalisation
   int batch_ = 0;
   Tensor<T> h_, conditions_, mean_, rstd_, normal_, out_;
-  Tensor<T> d_out_, d_normal_, d_h_, d_conditions_;
+  Tensor<T> d_out_, d_normal_, d_h_, d_conditions_, early_gradient_;
 };
 
 } // namespace theta

@@ -24,7 +24,7 @@ WindowsFit::WindowsFit(WindowsConfig config, std::size_t parameters, std::size_t
       seed_(seed), recurrence_(config_.recurrence()), flow_(config_.token_flow()),
       recurrence_weights_("recurrence", recurrence_.parameters(), recurrence_.buffers(),
                           config_.flow.recipe.ema_decay > 0),
-      flow_weights_("flow", flow_.parameters(), flow_.buffers(), config_.flow.recipe.ema_decay > 0, {},
+      flow_weights_("flow", flow_.parameters(), flow_.buffers(), config_.flow.recipe.ema_decay > 0, flow_.early(),
                     flow_.reads_narrow()) {
   check(config_);
   if (rows < 1)
@@ -119,7 +119,7 @@ void WindowsFit::measure(const FitWork &w, GeneratorDraft &draft) const {
   draft.write(windows_mean, 0, means.data(), groups), draft.write(windows_std, 0, deviations.data(), groups);
 }
 
-void WindowsFit::forward_backward(Stream &s, long step) {
+void WindowsFit::forward_backward(Stream &s, long step, const Adam &options) {
   const TransformerConfig &f = config_.flow;
   const int batch = f.recipe.batch, rows = batch * config_.window;
   const std::size_t chunk = std::size_t(config_.chunk), n = std::size_t(rows) * chunk,
@@ -132,7 +132,10 @@ void WindowsFit::forward_backward(Stream &s, long step) {
   fill_normal<float>(s, target_, rows, chunk, f.noise_scale, {seed_, Purpose::diffusion_noise, draw});
   draw_times<float>(s, t_, rows, 1, f.noise, {seed_, Purpose::diffusion_time, draw});
   mix_noise<float>(s, x0_, target_, x0_, target_, nullptr, nullptr, t_, rows, chunk, f.noise, f.objective);
-  const auto of_recurrence = recurrence_weights_.parameters(), of_flow = flow_weights_.parameters();
+  const FinishEarly<float> finish = [&](const TensorRange &tensor, float *gradient) {
+    flow_weights_.step_early(s, tensor, gradient, options);
+  };
+  const auto of_recurrence = recurrence_weights_.parameters(), of_flow = flow_weights_.parameters(&finish);
   const float *context = recurrence_.forward(s, of_recurrence, before_, place_, state_, next_);
   const float *predicted = flow_.forward(s, of_flow, x0_, {.time = t_, .context = context});
   mean_squared_error<float>(s, loss_, flow_.d_out(), predicted, target_, n, partials_);
@@ -203,7 +206,7 @@ void WindowsFit::run(const FitWork &w) {
       for (int block = 0; block < config_.blocks && place_of(std::uint64_t(i), b).window == 0; ++block)
         fill_zero(s, state_ + std::size_t(block * r.batch + b) * width, width * sizeof(float)); // a network begins
     graph.run(s, [&] {
-      forward_backward(s, i);
+      forward_backward(s, i, options);
       recurrence_weights_.step(s, options, r.max_norm), flow_weights_.step(s, options, r.max_norm);
     });
     std::vector<std::pair<std::string, double>> metrics;
@@ -212,7 +215,7 @@ void WindowsFit::run(const FitWork &w) {
     return metrics;
   };
   StepLoop{w.journal, "fit.windows", r.steps}.run(first, step, save);
-  made.recurrence = recurrence_weights_.result(s), made.flow = flow_weights_.result(s);
+  made.recurrence = recurrence_weights_.finish(s), made.flow = flow_weights_.finish(s);
   draft.write(tensors_of(made));
   draft.publish(w.file);
 }

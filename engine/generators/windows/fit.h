@@ -30,7 +30,7 @@ private:
   Place place_of(std::uint64_t step, int slot) const;
   void read_window(const FitWork &, const StandardParts &, std::uint64_t step, float *to) const;
   void measure(const FitWork &, GeneratorDraft &) const;
-  void forward_backward(Stream &, long step);
+  void forward_backward(Stream &, long step, const Adam &);
   std::filesystem::path begun(const FitWork &w) const { return w.state.parent_path() / ".generator.begun"; }
 
   WindowsConfig config_;

@@ -31,6 +31,7 @@ WindowsSampler::WindowsSampler(const WindowsConfig &config, std::size_t paramete
   statistics_ = staging("sample.statistics", 2, n * w);
   recurrence_.plan(plan_, options.batch, 1, Mode::infer);
   flow_.plan(plan_, options.batch, Mode::infer);
+  plan_.holds_beside((recurrence_.parameters().size() + flow_.parameters().size()) * sizeof(float));
   plan_.place();
 }
 

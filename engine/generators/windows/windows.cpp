@@ -23,7 +23,7 @@ RecurrenceShape WindowsConfig::recurrence() const {
 WeightTransformerShape WindowsConfig::token_flow() const {
   WeightTransformerShape shape{
       {{"chunk", 1, chunk, false}}, flow.width, flow.layers, 1, flow.features, flow.arithmetic};
-  shape.recompute = flow.recompute, shape.attends = false, shape.context = state;
+  shape.recompute = flow.recompute, shape.fused = flow.fused, shape.attends = false, shape.context = state;
   return shape;
 }
 
