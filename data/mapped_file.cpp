@@ -33,8 +33,18 @@ MappedFile::~MappedFile() {
     munmap(const_cast<std::byte *>(data_), size_);
 }
 
+namespace {
+constexpr std::size_t many = std::size_t(64) << 10;
+}
+
+void MappedFile::will_read(std::size_t offset, std::size_t bytes) const {
+  if (bytes < many)
+    return;
+  const std::size_t page = std::size_t(sysconf(_SC_PAGESIZE)), first = offset / page * page;
+  madvise(const_cast<std::byte *>(data_) + first, offset + bytes - first, MADV_WILLNEED); // a wish
+}
+
 void MappedFile::read(std::size_t offset, void *to, std::size_t bytes) const {
-  constexpr std::size_t many = std::size_t(64) << 10;
   if (bytes < many) {
     std::memcpy(to, data_ + offset, bytes);
     return;

@@ -10,11 +10,13 @@ Prefetch::Prefetch(const ZooReader &zoo, std::vector<float *> staging, std::uint
                    std::function<std::vector<std::size_t>(std::uint64_t)> rows_of, Prepare prepare)
     : Prefetch(std::move(staging), first,
                [&zoo, rows_of = std::move(rows_of), prepare = std::move(prepare)](std::uint64_t batch, float *to) {
-                 for (const std::size_t row : rows_of(batch)) {
-                   zoo.theta(row, to);
+                 const std::vector<std::size_t> rows = rows_of(batch);
+                 for (std::size_t i = 0; i < rows.size(); ++i, to += zoo.parameters()) {
+                   if (i + 1 < rows.size() && rows[i + 1] != rows[i] + 1)
+                     zoo.will_read(rows[i + 1]);
+                   zoo.theta(rows[i], to);
                    if (prepare)
-                     prepare(row, to);
-                   to += zoo.parameters();
+                     prepare(rows[i], to);
                  }
                }) {}
 

@@ -134,6 +134,10 @@ void Safetensors::read(const TensorInfo &info, std::size_t first, void *to, std:
   file_.read(data_start_ + info.begin + first, to, count);
 }
 
+void Safetensors::will_read(const TensorInfo &info, std::size_t first, std::size_t count) const {
+  file_.will_read(data_start_ + info.begin + first, count);
+}
+
 template <class T> std::vector<T> Safetensors::read(std::string_view name) const {
   const TensorInfo &info = tensor(name);
   if (info.dtype != dtype_of<T>)

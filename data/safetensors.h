@@ -36,6 +36,7 @@ public:
   std::span<const std::byte> bytes(const TensorInfo &) const;
   // Bytes [first, first + count) of a tensor, copied (MappedFile::read).
   void read(const TensorInfo &, std::size_t first, void *to, std::size_t count) const;
+  void will_read(const TensorInfo &, std::size_t first, std::size_t count) const;
 
   // The tensor's elements, copied. Throws InputError unless it has T's dtype and, if one is given, this shape.
   template <class T> std::vector<T> read(std::string_view name) const;

@@ -57,13 +57,25 @@ std::size_t ZooReader::bytes() const {
   return sum;
 }
 
-void ZooReader::theta(std::size_t row, std::size_t first, std::size_t count, float *out) const {
+const ZooReader::Shard &ZooReader::shard_of(std::size_t row) const {
   const auto after = std::upper_bound(shards_.begin(), shards_.end(), row,
                                       [](std::size_t r, const Shard &s) { return r < s.first_row; });
-  if (row >= rows_ || after == shards_.begin() || first + count > parameters())
+  if (row >= rows_ || after == shards_.begin())
+    throw Error(directory_.string(), ": row ", row, " of ", rows_);
+  return *(after - 1);
+}
+
+void ZooReader::will_read(std::size_t row) const {
+  const Shard &shard = shard_of(row);
+  const std::size_t bytes = parameters() * size_of(format_.dtype);
+  shard.file.will_read(shard.file.tensor(zoo_files::theta), (row - shard.first_row) * bytes, bytes);
+}
+
+void ZooReader::theta(std::size_t row, std::size_t first, std::size_t count, float *out) const {
+  if (row >= rows_ || first + count > parameters())
     throw Error(directory_.string(), ": row ", row, " of ", rows_, ", parameters ", first, " to ", first + count,
                 " of ", parameters());
-  const Shard &shard = *(after - 1);
+  const Shard &shard = shard_of(row);
   const TensorInfo &tensor = shard.file.tensor(zoo_files::theta);
   const std::size_t size = size_of(format_.dtype), at = ((row - shard.first_row) * parameters() + first) * size;
   if (format_.dtype == Dtype::f32)

@@ -20,6 +20,7 @@ public:
   // The V parameters of a network, as floats; or `count` of them from `first` on.
   void theta(std::size_t row, float *out) const { theta(row, 0, parameters(), out); }
   void theta(std::size_t row, std::size_t first, std::size_t count, float *out) const;
+  void will_read(std::size_t row) const; // soon: MappedFile::will_read
 
   bool has_column(std::string_view name) const;
   std::vector<std::int64_t> integers(std::string_view column) const; // throws InputError for another dtype
@@ -44,6 +45,7 @@ private:
     std::size_t first_row, rows;
   };
   template <class T> std::vector<T> column(std::string_view name) const;
+  const Shard &shard_of(std::size_t row) const; // throws Error
   std::filesystem::path directory_;
   ZooFormat format_;
   std::vector<Shard> shards_;

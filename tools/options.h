@@ -58,5 +58,6 @@ void add_plan_command(CLI::App &, Action &);       // plan
 void add_wall_command(CLI::App &, Action &);       // wall
 void add_bench_command(CLI::App &, Action &);      // bench
 void add_device_command(CLI::App &, Action &);     // device
+void add_render_command(CLI::App &, Action &);     // render
 
 } // namespace theta

@@ -4,6 +4,7 @@
 #include "kernels/device/parallel.h"
 #include "kernels/device/philox.h"
 #include <algorithm>
+#include <eigen3/Eigen/Eigenvalues>
 #include <memory>
 
 namespace theta {
@@ -126,6 +127,42 @@ NetworkSet gaussians(const ZooReader &zoo, const std::vector<std::size_t> &rows,
                                                                  first + std::size_t(c)));
               });
             }
+          }};
+}
+
+NetworkSet full_gaussians(const ZooReader &zoo, const std::vector<std::size_t> &rows, std::size_t count,
+                          std::uint64_t seed) {
+  using Matrix = Eigen::MatrixXd;
+  const std::size_t v = zoo.parameters();
+  if (v > most_covariance)
+    throw InputError("baseline: found networks of ", v, " parameters, expected at most ", most_covariance,
+                     " for a covariance");
+  const auto size = Eigen::Index(v);
+  Eigen::VectorXd mean = Eigen::VectorXd::Zero(size);
+  std::vector<float> theta(v);
+  const auto read = [&](std::size_t row) {
+    zoo.theta(row, theta.data());
+    return Eigen::Map<const Eigen::VectorXf>(theta.data(), size).cast<double>();
+  };
+  for (const std::size_t row : rows)
+    mean += read(row) / double(rows.size());
+  constexpr std::size_t block = 256;
+  Matrix covariance = Matrix::Zero(size, size), part(size, Eigen::Index(block));
+  for (std::size_t first = 0; first < rows.size(); first += block) {
+    const std::size_t n = std::min(block, rows.size() - first);
+    for (std::size_t i = 0; i < n; ++i)
+      part.col(Eigen::Index(i)) = read(rows[first + i]) - mean;
+    const auto some = part.leftCols(Eigen::Index(n));
+    covariance += some * some.transpose() / double(rows.size());
+  }
+  const Eigen::SelfAdjointEigenSolver<Matrix> solver(covariance);
+  const Matrix root = solver.eigenvectors() * solver.eigenvalues().cwiseMax(0).cwiseSqrt().asDiagonal();
+  const auto fitted = std::make_shared<std::pair<Eigen::VectorXd, Matrix>>(mean, root);
+  return {count, [fitted, size, seed](std::size_t i, float *to) {
+            Eigen::VectorXd draws(size);
+            for (Eigen::Index c = 0; c < size; ++c)
+              draws[c] = normal(seed, Purpose::gaussian_baseline, std::uint32_t(i), std::uint64_t(c));
+            Eigen::Map<Eigen::VectorXf>(to, size) = (fitted->first + fitted->second * draws).cast<float>();
           }};
 }
 

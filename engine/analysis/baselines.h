@@ -32,4 +32,10 @@ NetworkSet averages(const ZooReader &, const std::vector<std::size_t> &rows, std
 NetworkSet gaussians(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, std::uint64_t seed,
                      const std::filesystem::path &scratch = {});
 
+// `count` networks of the Gaussian with the training networks' mean and covariance: all their principal directions,
+// each with its own deviation. Takes V² doubles twice. Throws InputError beyond `most_covariance` parameters.
+inline constexpr std::size_t most_covariance = 2048;
+NetworkSet full_gaussians(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count,
+                          std::uint64_t seed);
+
 } // namespace theta

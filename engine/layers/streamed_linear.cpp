@@ -27,10 +27,11 @@ void StreamedLinear::plan(MemoryPlan &plan, Backend backend, Mode mode) {
       b.moment1 = reserve("moment1", kind), b.moment2 = reserve("moment2", kind);
     return b;
   };
-  for (Block &of : host_)
-    of = block(MemoryClass::staging);
-  for (Block &of : device_)
-    of = backend == Backend::cuda ? block(MemoryClass::weights) : Block{};
+  for (const std::size_t i : {0, 1}) {
+    const bool is_there = i == 0 || out_ > at_once_;
+    host_[i] = is_there ? block(MemoryClass::staging) : Block{};
+    device_[i] = is_there && backend == Backend::cuda ? block(MemoryClass::weights) : Block{};
+  }
   if (trains)
     gradient_ = reserve("gradient", MemoryClass::workspace);
 }

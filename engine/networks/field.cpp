@@ -35,10 +35,15 @@ class FieldKind : public NetworkKind {
 public:
   const char *name() const override { return "field"; }
   bool is_classifier() const override { return false; }
-  void describe(Keys &keys, NetworkShape &shape) const override { keys("octaves", shape.octaves, Limits{0, 16}); }
+  void describe(Keys &keys, NetworkShape &shape) const override {
+    keys("octaves", shape.octaves, Limits{0, 16});
+    keys("omega", shape.omega, Limits{0.01, 1000});
+  }
   void check_unused(const NetworkShape &shape) const override {
     if (shape.octaves > 0)
       throw InputError("network.octaves: found ", shape.octaves, ", expected 0 but with kind = \"field\"");
+    if (shape.omega != usual_omega)
+      throw InputError("network.omega: found ", shape.omega, ", expected ", usual_omega, " but with kind = \"field\"");
   }
   Layout layout(const NetworkShape &shape) const override { return perceptron_layout(shape); }
   int inputs(const NetworkShape &shape) const override { return shape.widths.front(); }
@@ -54,8 +59,14 @@ public:
   std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &shape, int batch) const override {
     return std::make_shared<FieldRuns>(shape, batch);
   }
-  void write(Json &to, const NetworkShape &shape) const override { to["octaves"] = shape.octaves; }
-  void read(const Json &from, NetworkShape &shape) const override { shape.octaves = from.value("octaves", 0); }
+  void write(Json &to, const NetworkShape &shape) const override {
+    to["octaves"] = shape.octaves;
+    if (shape.omega != usual_omega)
+      to["omega"] = shape.omega;
+  }
+  void read(const Json &from, NetworkShape &shape) const override {
+    shape.octaves = from.value("octaves", 0), shape.omega = from.value("omega", double(usual_omega));
+  }
 };
 
 } // namespace

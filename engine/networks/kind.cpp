@@ -51,7 +51,7 @@ void NetworkKind::check_fits(const NetworkShape &shape, const DatasetSizes &size
 }
 
 void add_layer(Layout &layout, const std::string &name, Shape weight_shape, int in, int of_an_input, bool first,
-               Initialisation initialisation) {
+               Initialisation initialisation, double omega) {
   Start weight = default_start(in), bias = weight;
   switch (initialisation) {
   case Initialisation::pytorch:
@@ -61,7 +61,7 @@ void add_layer(Layout &layout, const std::string &name, Shape weight_shape, int 
     weight.bound = std::sqrt(6.0 / (initialisation == Initialisation::he ? in : in + of_an_input)), bias.bound = 0;
     break;
   case Initialisation::siren:
-    weight.bound = first ? 1.0 / in : std::sqrt(6.0 / in) / 30;
+    weight.bound = first ? 1.0 / in : std::sqrt(6.0 / in) / omega;
     break;
   }
   const std::int64_t out = weight_shape[0];

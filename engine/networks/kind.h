@@ -55,7 +55,7 @@ std::unique_ptr<const NetworkKind> make_mlp_kind(), make_field_kind(), make_cnn_
 
 // Of `out` outputs with `in` weights each, an input having `of_an_input` weights: NAME.weight and NAME.bias.
 void add_layer(Layout &, const std::string &name, Shape weight_shape, int in, int of_an_input, bool first,
-               Initialisation);
+               Initialisation, double omega = usual_omega);
 void check_width(int width); // throws InputError below 1
 
 } // namespace theta

@@ -5,7 +5,8 @@
 namespace theta {
 
 template <class T> BiasAct Mlp<T>::bias_act(int l) const {
-  return {networks_, batch_, out(l), layout_.size(), l + 1 < layers() ? shape_.act : Activation::none};
+  return {networks_,          batch_, out(l), layout_.size(), l + 1 < layers() ? shape_.act : Activation::none,
+          float(shape_.omega)};
 }
 
 template <class T> void Mlp<T>::plan(MemoryPlan &plan, bool training, int networks, int batch) {
@@ -88,7 +89,8 @@ template <class T> T *Mlp<T>::infer(Stream &s, const T *theta, const T *x, int n
              .stride_a = l > 0 ? std::size_t(rows) * in(l) : 0,
              .stride_b = layout_.size(),
              .stride_c = std::size_t(rows) * out(l),
-             .stride_bias = layout_.size()},
+             .stride_bias = layout_.size(),
+             .omega = float(shape_.omega)},
             theta + bias(l), l + 1 < layers() ? shape_.act : Activation::none);
   return out_.back();
 }

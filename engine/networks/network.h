@@ -16,8 +16,8 @@ const char *name_of(const NetworkKind *);
 const NetworkKind *mlp_kind(); // a shape's, where it says no other
 
 // pytorch: ±1/√in for weight and bias. he: ±√(6/in), xavier: ±√(6/(in + out)), with zero biases. siren (Sitzmann et
-// al., 2020): ±1/in in the first layer, ±√(6/in)/30 in the others, biases as pytorch. in and out count the weights of
-// an output and of an input.
+// al., 2020): ±1/in in the first layer, ±√(6/in)/omega in the others, biases as pytorch. in and out count the weights
+// of an output and of an input.
 enum class Initialisation { pytorch, he, xavier, siren };
 Initialisation initialisation_named(std::string_view name); // throws InputError
 const char *name_of(Initialisation);
@@ -30,6 +30,7 @@ struct NetworkShape {
   int octaves = 0;                      // field: x enters as x, sin(2^k·π·x), cos(2^k·π·x) for k < octaves
   int side = 0, channels = 1;           // of the images, where the kind has a place for every pixel
   std::vector<CnnLayer> convolutions{}; // cnn
+  double omega = usual_omega;           // field: of sine
 };
 
 // In PyTorch's names, order and orientation. Throws InputError for a shape that cannot be: too few widths, a width

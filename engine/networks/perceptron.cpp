@@ -11,7 +11,7 @@ Layout perceptron_layout(const NetworkShape &shape) {
   for (std::size_t l = 0; l + 1 < shape.widths.size(); ++l) {
     const int in = shape.widths[l], out = shape.widths[l + 1];
     check_width(in), check_width(out);
-    add_layer(layout, text(2 * l), {out, in}, in, out, l == 0, shape.initialisation);
+    add_layer(layout, text(2 * l), {out, in}, in, out, l == 0, shape.initialisation, shape.omega);
   }
   return layout;
 }
@@ -28,7 +28,7 @@ Symmetries perceptron_symmetries(const NetworkShape &shape) {
 
 MlpTraining mlp_training_of(const NetworkShape &shape, int batch) {
   perceptron_layout(shape); // checks it
-  MlpTraining p{.layers = int(shape.widths.size()) - 1, .widths = {}, .batch = batch};
+  MlpTraining p{.layers = int(shape.widths.size()) - 1, .widths = {}, .batch = batch, .omega = float(shape.omega)};
   if (p.layers > most_mlp_layers)
     throw InputError("network.widths: found ", p.layers, " layers, expected at most ", most_mlp_layers);
   std::copy(shape.widths.begin(), shape.widths.end(), p.widths);

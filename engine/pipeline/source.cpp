@@ -1,5 +1,6 @@
 #include "source.h"
 #include "engine/analysis/novelty.h"
+#include "field_eval.h"
 #include <algorithm>
 
 namespace theta {
@@ -25,6 +26,11 @@ std::pair<std::size_t, std::size_t> expected_split(const ZooRecipe &r, std::uint
   return {(items - held_out) * each, held_out * each};
 }
 
+bool shows_images(const NetworkShape &shape, const DatasetSizes &sizes) {
+  return sizes.dimensions == 2 && sizes.classes > 1 && inputs_of(shape) == 2 * (1 + 2 * shape.octaves) &&
+         outputs_of(shape) == sizes.channels;
+}
+
 } // namespace
 
 ZooTask task_of(const Config &c) {
@@ -37,20 +43,24 @@ ZooTask task_of(const Config &c) {
 Source source_of(const Config &c, const DatasetSizes &sizes) {
   if (c.zoo.from.empty()) {
     const auto [training, held_out] = expected_split(c.zoo.recipe, c.seed);
-    return {training,
-            held_out,
-            {layout_of(c.network).places(), c.network},
-            is_classifier(c.network) ? std::optional(c.network) : std::nullopt};
+    Source source{training, held_out, {layout_of(c.network).places(), c.network}, {}, {}};
+    if (is_classifier(c.network))
+      source.network = c.network;
+    else if (shows_images(c.network, sizes))
+      source.field = c.network;
+    return source;
   }
   const ZooReader zoo(c.zoo.from);
   const Split split = split_of(zoo);
-  Source source{split.training.size(), split.held_out.size(), network_facts(zoo.format(), c.zoo.from), {}};
+  Source source{split.training.size(), split.held_out.size(), network_facts(zoo.format(), c.zoo.from), {}, {}};
   const auto &shape = source.facts.shape;
   if (!shape)
     return source;
   if (is_classifier(*shape) && sizes.dimensions == 2 && inputs_of(*shape) == sizes.values() &&
       outputs_of(*shape) == sizes.classes)
     source.network = shape;
+  if (!is_classifier(*shape) && shows_images(*shape, sizes) && zoo.has_column("signal") && zoo.has_column("class"))
+    source.field = shape;
   return source;
 }
 
@@ -90,8 +100,12 @@ std::vector<MemoryPlan> plans_of(const Config &c, const Source &source, Backend 
                                  StagesOf which) {
   const DatasetSizes sizes = dataset_sizes(c.data.options());
   std::vector<MemoryPlan> all;
-  if (c.zoo.from.empty() && which != StagesOf::generator)
-    all.push_back(ZooTrainer(task_of(c), sizes, backend, budget).plan());
+  if (c.zoo.from.empty() && which != StagesOf::generator) {
+    const ZooTrainer trainer(task_of(c), sizes, backend, budget);
+    if (const MemoryPlan *base = trainer.base_plan())
+      all.push_back(*base);
+    all.push_back(trainer.plan());
+  }
   if (which != StagesOf::networks)
     for (auto &plan : c.generators.chosen().plans(generator_task(c, sizes, backend, source.facts, source.training)))
       all.push_back(std::move(plan));
@@ -106,6 +120,12 @@ std::vector<MemoryPlan> plans_of(const Config &c, const Source &source, Backend 
     all.push_back(NoveltyJudge(*source.network, images, c.eval.wave, references, std::size_t(c.eval.networks), backend,
                                c.eval.distance, budget)
                       .plan());
+  }
+  if (source.field && which != StagesOf::generator) {
+    const int side = image_format(c.data.options()).side / c.data.pool;
+    const FieldJudge judge = field_judge(c, *source.field, sizes, side, backend);
+    for (const auto *plan : judge.plans())
+      all.push_back(*plan);
   }
   return all;
 }

@@ -18,6 +18,7 @@ struct Source {
   std::size_t training, held_out; // networks, if no run diverges
   NetworkFacts facts;
   std::optional<NetworkShape> network; // none: not a classifier that can be run on the data
+  std::optional<NetworkShape> field;   // none: not a field of the data's images, or these have no classes to judge by
 };
 Source source_of(const Config &, const DatasetSizes &);
 

@@ -10,6 +10,7 @@
 #include "engine/training/interrupt.h"
 #include "engine/zoo/zoo_trainer.h"
 #include "eval_file.h"
+#include "field_eval.h"
 #include "kernels/device/memory_watch.h"
 #include "kernels/device/trace.h"
 #include "prompt_report.h"
@@ -73,8 +74,9 @@ Stages::Stages(Run run) : Stages(checked(std::move(run))) {}
 
 Stages::Stages(std::pair<Run, std::vector<MemoryPlan>> checked)
     : run_(std::move(checked.first)), plans_(std::move(checked.second)),
-      network_(source_of(run_.config, dataset_sizes(run_.config.data.options())).network),
       journal_(locked(run_.writes, lock_, run_.out), Journal::Without::terminal) {
+  const Source source = source_of(run_.config, dataset_sizes(run_.config.data.options()));
+  network_ = source.network, field_ = source.field;
   if (run_.writes)
     write_file(run_.out / "config.toml", to_toml(run_.config));
 }
@@ -354,8 +356,25 @@ std::pair<Scores, std::vector<char>> Stages::score(std::size_t parameters, const
   return {std::move(scores), std::move(broken)};
 }
 
+// Fields of images: what they show, and whether it is new.
+void Stages::eval_fields() {
+  const std::string key = eval_key();
+  if (eval_key_of(eval_path()) == key) {
+    journal_.line("eval: done before, skipped");
+    return journal_.result(table_of(read_field_eval(eval_path())));
+  }
+  check_zoo("eval"), check_samples("eval");
+  const ZooReader zoo(zoo_path()), samples(samples_path());
+  const Measured measured(*this, "eval");
+  const auto reports = judge_fields(run_.config, *field_, run_.device, data(), zoo, samples, journal_);
+  write_field_eval(eval_path(), reports, key);
+  journal_.result(table_of(reports));
+}
+
 void Stages::eval() {
   const Span span("eval");
+  if (field_)
+    return eval_fields();
   const std::string key = eval_key();
   if (eval_key_of(eval_path()) == key) {
     journal_.line("eval: done before, skipped");
@@ -415,6 +434,12 @@ void Stages::eval() {
 void Stages::report() {
   const Span span("report");
   const ZooReader zoo(zoo_path()), samples(samples_path());
+  if (field_) {
+    for (const auto &path :
+         draw_fields(run_.out / "report", *field_, run_.device, data(), zoo, samples, read_field_eval(eval_path())))
+      journal_.line("report: " + path.string());
+    return;
+  }
   const auto drawn =
       draw_report(run_.out / "report", run_.out / "metrics.jsonl", read_eval(eval_path()), zoo, samples, data().side);
   for (const auto &path : drawn)
@@ -425,7 +450,7 @@ void Stages::all() {
   zoo();
   fit();
   sample();
-  if (!network_)
+  if (!network_ && !field_)
     return journal_.line("eval, report: left out, these networks cannot be run on " + run_.config.data.name);
   eval();
   report();

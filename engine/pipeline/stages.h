@@ -55,6 +55,7 @@ private:
   void check_zoo(const char *stage);
   void check_generator(const char *stage);
   void check_samples(const char *stage);
+  void eval_fields();
   std::string settings_of_samples() const;
   std::string facts_of(const std::string &key, const std::string &what);
 
@@ -63,7 +64,7 @@ private:
 
   Run run_;
   std::vector<MemoryPlan> plans_;
-  std::optional<NetworkShape> network_;
+  std::optional<NetworkShape> network_, field_; // source.h
   std::optional<FolderLock> lock_;
   Journal journal_;
   std::optional<Dataset> data_;

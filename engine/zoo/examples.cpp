@@ -20,7 +20,7 @@ std::vector<std::uint8_t> by_point(const std::vector<std::uint8_t> &images, cons
 } // namespace
 
 void TrainingPart::plan(MemoryPlan &plan) {
-  const auto train = std::int64_t(sizes_.train);
+  const auto train = std::int64_t(signals_);
   bytes_ = plan.reserve<std::uint8_t>("zoo.images", MemoryClass::data, {train, sizes_.values()}, "data.pool");
   if (is_classifier(shape_))
     labels_ = plan.reserve<std::uint8_t>("zoo.labels", MemoryClass::data, {train});
@@ -28,8 +28,15 @@ void TrainingPart::plan(MemoryPlan &plan) {
     coordinates_ = plan.reserve<float>("zoo.coordinates", MemoryClass::data, {sizes_.pixels, inputs_of(shape_)});
 }
 
-Examples TrainingPart::upload(Stream &s, const Dataset &data) const {
-  const auto pixels = is_classifier(shape_) ? data.train.pixels : by_point(data.train.pixels, sizes_);
+Examples TrainingPart::upload(Stream &s, const Dataset &data, const std::vector<std::uint32_t> *chosen) const {
+  const std::size_t values = std::size_t(sizes_.values());
+  std::vector<std::uint8_t> some;
+  if (chosen)
+    for (const std::uint32_t signal : *chosen)
+      some.insert(some.end(), data.train.pixels.begin() + std::ptrdiff_t(signal * values),
+                  data.train.pixels.begin() + std::ptrdiff_t((signal + 1) * values));
+  const auto &images = chosen ? some : data.train.pixels;
+  const auto pixels = is_classifier(shape_) ? images : by_point(images, sizes_);
   copy(s, bytes_, pixels.data(), pixels.size());
   Examples examples;
   if (is_classifier(shape_)) {
@@ -40,14 +47,9 @@ Examples TrainingPart::upload(Stream &s, const Dataset &data) const {
     const auto points = encoded(data.coordinates(), shape_.octaves);
     copy(s, coordinates_, points.data(), points.size() * sizeof(float));
     // Signals lie in ±1/2, for outputs that begin at 0.
-    examples.field = {coordinates_,
-                      bytes_,
-                      std::uint32_t(sizes_.train),
-                      std::uint32_t(sizes_.pixels),
-                      inputs_of(shape_),
-                      sizes_.channels,
-                      1 / 255.0,
-                      -0.5};
+    examples.field = {
+        coordinates_, bytes_, std::uint32_t(signals_), std::uint32_t(sizes_.pixels), inputs_of(shape_), sizes_.channels,
+        1 / 255.0,    -0.5};
   }
   s.synchronize();
   return examples;

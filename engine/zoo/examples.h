@@ -1,5 +1,5 @@
 // A data set's training part on a device, as networks of one shape look at it: a classifier at labelled images, run r
-// of fields at signal r mod signals (an image, or a solid).
+// of fields at signal r mod signals (an image, or a solid). Or some of the signals alone.
 #pragma once
 #include "engine/memory/plan.h"
 #include "engine/networks/network.h"
@@ -9,10 +9,13 @@ namespace theta {
 
 class TrainingPart {
 public:
-  TrainingPart(const NetworkShape &shape, const DatasetSizes &sizes) : shape_(shape), sizes_(sizes) {}
+  // `some`: of so many signals.
+  TrainingPart(const NetworkShape &shape, const DatasetSizes &sizes, std::size_t some = 0)
+      : shape_(shape), sizes_(sizes), signals_(some > 0 ? some : sizes.train) {}
 
   void plan(MemoryPlan &);
-  Examples upload(Stream &, const Dataset &) const;
+  // `chosen`: which signals, as many as there is room for.
+  Examples upload(Stream &, const Dataset &, const std::vector<std::uint32_t> *chosen = nullptr) const;
 
   // Which signal run `run` learns.
   std::uint32_t signal_of(long run) const { return std::uint32_t(run % long(sizes_.train)); }
@@ -20,6 +23,7 @@ public:
 private:
   NetworkShape shape_;
   DatasetSizes sizes_;
+  std::size_t signals_;                 // or images
   Tensor<std::uint8_t> bytes_, labels_; // [train, pixels], [train]
   Tensor<float> coordinates_;           // [pixels, inputs]
 };

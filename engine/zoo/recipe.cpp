@@ -10,6 +10,7 @@ namespace theta {
 namespace {
 constexpr std::array checkpoint_names{"every", "last", "random", "log", "root"};
 constexpr std::array draw_names{"random", "grid"};
+constexpr std::array start_names{"own", "shared", "base"};
 
 // Chooses for one run; every choice is asked for in the same order.
 class Chooser {
@@ -42,6 +43,9 @@ private:
 
 DrawKind draw_named(std::string_view name) { return value_named<DrawKind>(name, draw_names, "draw"); }
 const char *name_of(DrawKind kind) { return draw_names[std::size_t(kind)]; }
+
+StartKind start_named(std::string_view name) { return value_named<StartKind>(name, start_names, "start"); }
+const char *name_of(StartKind kind) { return start_names[std::size_t(kind)]; }
 
 RunChoice choice_of(const ZooRecipe &r, std::uint64_t seed, int run) {
   Chooser choose(r.draw, seed, run);
@@ -78,6 +82,12 @@ void describe(Keys &keys, ZooRecipe &r) {
   keys("count", r.count, positive);
   keys("held_out", r.held_out, share);
   keys("divergence_limit", r.divergence_limit, Limits{1e-6, 1e30});
+  keys("start", r.start, start_named);
+  keys("base_rounds", r.base.rounds, positive);
+  keys("base_networks", r.base.networks, positive);
+  keys("base_steps", r.base.steps, positive);
+  keys("base_lr", r.base.lr, rate);
+  keys("base_rate", r.base.rate, Limits{0, 1});
 }
 
 void check_recipe(const ZooRecipe &r, const NetworkShape &shape) {
@@ -86,6 +96,8 @@ void check_recipe(const ZooRecipe &r, const NetworkShape &shape) {
          {std::pair{"zoo.label_smoothing", &r.label_smoothing}, {"zoo.label_noise", &r.label_noise}})
       if (!choice->is_fixed() || choice->values[0] != 0)
         throw InputError(key, ": found a value, expected 0: fields have no labels");
+  if (r.start == StartKind::base && is_classifier(shape))
+    throw InputError("zoo.start: found base, expected own or shared for networks that all learn the same");
   check_choices(r);
   const long most = r.checkpoints == CheckpointKind::every ? r.steps
                     : r.checkpoints == CheckpointKind::last

@@ -20,6 +20,20 @@ enum class DrawKind { random, grid };
 DrawKind draw_named(std::string_view name); // throws InputError
 const char *name_of(DrawKind);
 
+// What runs start from. own: initial weights of their own. shared: those of run 0. base: a network learned first, from
+// which few steps reach any signal (base.h).
+enum class StartKind { own, shared, base };
+StartKind start_named(std::string_view name); // throws InputError
+const char *name_of(StartKind);
+
+// How the base is learned: rounds of so many networks, and their steps.
+struct BaseRecipe {
+  long rounds = 400;
+  int networks = 64;
+  long steps = 20;
+  double lr = 2e-3, rate = 0.5; // of the steps; of the base's move to their mean
+};
+
 struct ZooRecipe {
   int networks = 1;
   int wave = 256; // networks trained beside one another; results do not depend on it
@@ -31,6 +45,9 @@ struct ZooRecipe {
   long count = 1;                // n of the checkpoint schedule
   double held_out = 0.5;         // the share of runs (of checkpoints, where there is one run) that generators never see
   double divergence_limit = 1e3; // a run with a weight beyond this, or not finite, is dropped whole
+
+  StartKind start = StartKind::own;
+  BaseRecipe base;
 
   DrawKind draw = DrawKind::random;
   std::vector<OptimizerKind> optimizer{OptimizerKind::adam};

@@ -1,5 +1,6 @@
 #include "wave.h"
 #include "kernels/device/bf16.h"
+#include "kernels/operations/gather.h"
 #include "kernels/operations/random.h"
 #include <algorithm>
 #include <cmath>
@@ -62,7 +63,7 @@ void Wave::plan(MemoryPlan &plan) {
     workspace_ = small(std::uint8_t{}, "zoo.workspace", {std::int64_t(whole_->workspace(backend_, capacity_))});
 }
 
-void Wave::start(Stream &s, int first_run, int networks) {
+void Wave::start(Stream &s, int first_run, int networks, const std::vector<float> *base) {
   const std::size_t v = layout_.size(), n = std::size_t(capacity_);
   first_run_ = first_run, networks_ = networks;
   choices_.clear(), due_.clear();
@@ -75,15 +76,11 @@ void Wave::start(Stream &s, int first_run, int networks) {
   }
   copy(s, recipe_there_, recipes.data(), recipes.size() * sizeof(RunRecipe));
   copy(s, due_there_, due_.data(), due_.size() * sizeof(std::int32_t));
-  for (int first = 0, last; first < networks; first = last) { // neighbours of one initialisation together
-    NetworkShape shape = shape_;
-    shape.initialisation = choices_[std::size_t(first)].initialisation;
-    for (last = first; last < networks && choices_[std::size_t(last)].initialisation == shape.initialisation;)
-      ++last;
-    upload_bounds(s, layout_of(shape));
-    fill_uniform<float>(s, theta_ + std::size_t(first) * v, bounds_, last - first, v,
-                        {seed_, Purpose::initialisation, std::uint32_t(first_run + first)});
-    s.synchronize();
+  if (base) {
+    copy(s, theta_, base->data(), v * sizeof(float));
+    copy_rows<float>(s, theta_, v, theta_, 0, networks, v);
+  } else {
+    draw_starts(s);
   }
   fill_zero(s, moment1_, n * v * sizeof(float));
   if (moment2_)
@@ -94,6 +91,22 @@ void Wave::start(Stream &s, int first_run, int networks) {
   fill_zero(s, row_loss_, n * checkpoints_ * sizeof(float));
   fill_zero(s, diverged_, n * sizeof(std::int32_t));
   s.synchronize();
+}
+
+void Wave::draw_starts(Stream &s) const {
+  const std::size_t v = layout_.size();
+  for (int first = 0, last; first < networks_; first = last) { // neighbours of one initialisation together
+    NetworkShape shape = shape_;
+    shape.initialisation = choices_[std::size_t(first)].initialisation;
+    for (last = first; last < networks_ && choices_[std::size_t(last)].initialisation == shape.initialisation;)
+      ++last;
+    upload_bounds(s, layout_of(shape));
+    const bool shared = recipe_.start == StartKind::shared;
+    for (int at = first; at < last; at = shared ? at + 1 : last)
+      fill_uniform<float>(s, theta_ + std::size_t(at) * v, bounds_, shared ? 1 : last - first, v,
+                          {seed_, Purpose::initialisation, shared ? 0 : std::uint32_t(first_run_ + at)});
+    s.synchronize();
+  }
 }
 
 // Tensor by tensor: nobody holds V of them on the host.

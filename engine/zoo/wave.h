@@ -25,8 +25,9 @@ public:
   // Steps that are best trained in one call: between two calls Ctrl-C is noticed.
   long chunk() const;
 
-  // Fresh runs first_run..first_run+networks−1, none of their steps done.
-  void start(Stream &, int first_run, int networks);
+  // Fresh runs first_run..first_run+networks−1, none of their steps done. They start from `base` [V], where one is
+  // given.
+  void start(Stream &, int first_run, int networks, const std::vector<float> *base = nullptr);
   // Trains all runs from step `first` to `last`, at most chunk() further.
   void train(Stream &, const Examples &, long first, long last);
 
@@ -48,6 +49,7 @@ private:
   TrainingRuns<float> runs() const;
   void keep_row(Stream &, std::size_t row, const float *theta) const;
   void upload_bounds(Stream &, const Layout &) const;
+  void draw_starts(Stream &) const;
   std::vector<std::pair<const char *, std::pair<float *, std::size_t>>> vectors() const; // what is saved always
 
   ZooRecipe recipe_;

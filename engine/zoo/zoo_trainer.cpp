@@ -15,7 +15,7 @@ namespace {
 
 // On a GPU, enough to fill it.
 int evaluated_at_once(Backend backend) { return backend == Backend::cpu ? 64 : 1024; }
-constexpr const char *state_name = ".state.safetensors", *rows_name = ".rows";
+constexpr const char *state_name = ".state.safetensors", *rows_name = ".rows", *base_name = "base.safetensors";
 
 // The largest wave that is within the budget.
 int wave_within(const ZooTask &task, const DatasetSizes &sizes, Backend backend, Budget budget) {
@@ -38,6 +38,7 @@ struct ZooTrainer::Finished {
 };
 
 struct ZooTrainer::Work {
+  const Dataset &data;
   Stream stream;
   Arena arena;
   Examples examples;
@@ -63,6 +64,8 @@ ZooTrainer::ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend backend,
                  trainer_for(backend, task_.network, 1)),
       examples_(task_.network, sizes) {
   check_fits(task_.network, sizes);
+  if (task_.recipe.start == StartKind::base)
+    base_ = std::make_unique<BaseTrainer>(task_.recipe, task_.network, task_.seed, sizes, backend);
   examples_.plan(plan_);
   open_.plan(plan_);
   for (const int i : {0, 1})
@@ -79,8 +82,11 @@ ZooFormat ZooTrainer::format() const {
   for (const char *name : {"run", "step", "held_out", "optimizer", "activation", "initialisation"})
     format.columns.push_back({name, Dtype::i64});
   const bool classifier = is_classifier(task_.network);
-  if (!classifier)
+  if (!classifier) {
     format.columns.push_back({"signal", Dtype::i64});
+    if (sizes_.classes > 0)
+      format.columns.push_back({"class", Dtype::i64});
+  }
   for (const char *name : {"train_loss", "test_loss", classifier ? "test_accuracy" : "psnr", "lr", "momentum",
                            "weight_decay", "label_smoothing", "label_noise", "dropout"})
     format.columns.push_back({name, Dtype::f32});
@@ -167,8 +173,12 @@ void ZooTrainer::write(const Finished &f, Work &w) const {
     std::vector<ColumnValue> values{std::int64_t(run),      std::int64_t(f.due[row]),
                                     std::int64_t(held_out), std::int64_t(r.optimizer),
                                     std::int64_t(r.act),    std::int64_t(f.choices[i].initialisation)};
-    if (!is_classifier(task_.network))
-      values.emplace_back(std::int64_t(examples_.signal_of(run)));
+    if (!is_classifier(task_.network)) {
+      const std::uint32_t signal = examples_.signal_of(run);
+      values.emplace_back(std::int64_t(signal));
+      if (sizes_.classes > 0)
+        values.emplace_back(std::int64_t(w.data.train.labels[signal]));
+    }
     for (const float value : {f.train_loss[row], f.test_loss[row], f.quality[row], r.lr, r.momentum, r.weight_decay,
                               r.label_smoothing, r.label_noise, r.dropout})
       values.emplace_back(double(value));
@@ -260,7 +270,15 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
   const auto state = load_state(task_.directory / state_name, task_.key);
   const int first_run = state ? int(state->number("first_run")) : 0;
   check_disk(first_run);
-  Work w{.stream = Stream(device),
+  const std::string base_key = "base\n" + task_.key;
+  const fs::path base_state = task_.directory / base_name;
+  std::vector<float> base;
+  if (base_) {
+    base = base_->run(device, data, base_state, base_key, journal);
+    save_state(base_state, {base_key, {{"round", r.base.rounds}}, {state_of("base", base)}});
+  }
+  Work w{.data = data,
+         .stream = Stream(device),
          .arena = Arena(device, plan_),
          .examples = {},
          .open = open_,
@@ -280,7 +298,7 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
   long step = 0;
   const auto start_wave = [&](int run) {
     w.first_run = run, step = 0;
-    w.open.start(w.stream, run, networks_of(run));
+    w.open.start(w.stream, run, networks_of(run), base_ ? &base : nullptr);
   };
   // What a smaller budget divides into other waves begins its open one again.
   const bool same = state && state->number("networks") == networks_of(first_run) &&

@@ -1,10 +1,11 @@
 // Trains a zoo: many networks of one architecture, each with its own initial weights, batch order and, where the recipe
 // says so, hyper-parameters, and writes their checkpoints as a zoo. Rows are ordered by run, then step; their columns:
-//   run, step, held_out I64;  train_loss (of the mini-batch of that update), test_loss, test_accuracy F32
-//   (of fields: test_loss and psnr over all points of their own signal, and signal I64);
-//   optimizer, activation, initialisation I64 (numbers of their names: the facts' "names");
-//   lr, momentum, weight_decay, label_smoothing, label_noise, dropout F32.
+//   run, step, held_out I64; signal and, where signals have classes, class I64, of fields;  train_loss (of the
+//   mini-batch of that update), test_loss, test_accuracy F32 (of fields: test_loss and psnr over all points of their
+//   own signal); optimizer, activation, initialisation I64 (numbers of their names: the facts' "names"); lr, momentum,
+//   weight_decay, label_smoothing, label_noise, dropout F32.
 #pragma once
+#include "base.h"
 #include "data/dataset.h"
 #include "data/zoo_writer.h"
 #include "engine/training/journal.h"
@@ -38,6 +39,8 @@ public:
   ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend, Budget = {});
 
   const MemoryPlan &plan() const { return plan_; }
+  // That of the base which runs start from; null where they do not. It is over before the zoo's begins.
+  const MemoryPlan *base_plan() const { return base_ ? &base_->plan() : nullptr; }
 
   // Trains everything that is not there yet, wave by wave; a finished wave is scored and becomes a shard, which is
   // written while the next one trains. An unfinished wave continues from the state saved beside the shards. Throws
@@ -70,6 +73,7 @@ private:
   Evaluator evaluator_;
   MemoryPlan plan_{"zoo", "zoo.wave"};
   TrainingPart examples_;
+  std::unique_ptr<BaseTrainer> base_; // where runs start from one
   // [networks, checkpoints, V]: a wave's rows: one is being filled while the other is being written. None where a file
   // has them.
   std::array<Tensor<float>, 2> staging_;

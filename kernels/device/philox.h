@@ -31,6 +31,7 @@ enum class Purpose : std::uint32_t {
   start_choice,
   condition_drop,
   unit_factor,
+  base_signals,
 };
 
 struct Bits4 {

@@ -16,7 +16,7 @@ template <int Width, class T> __global__ void forward_kernel(T *y, const T *x, c
   load<Width>(v, x + i);
 #pragma unroll
   for (int e = 0; e < Width; ++e)
-    v[e] = activate(p.act, bias ? v[e] + to_float(b[e]) : v[e]);
+    v[e] = activate(p.act, bias ? v[e] + to_float(b[e]) : v[e], p.omega);
   store<Width>(y + i, v);
 }
 
@@ -45,7 +45,7 @@ __global__ void backward_kernel(T *dx, float *dbias, float *sums, const T *dy, c
       load<Width>(v, x + i);
 #pragma unroll
       for (int e = 0; e < Width; ++e) {
-        d[e] *= activation_slope(p.act, v[e] + b[e]);
+        d[e] *= activation_slope(p.act, v[e] + b[e], p.omega);
         sum[e] += d[e];
       }
       store<Width>(dx + i, d);

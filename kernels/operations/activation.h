@@ -11,6 +11,7 @@ struct BiasAct {
   int groups, rows, cols;
   std::size_t bias_stride = 0;
   Activation act = Activation::none;
+  float omega = usual_omega; // of sine
 };
 
 // y = act(x + bias).   y, x [groups, rows, cols]; bias [groups][cols] or null; y may be x. T is float or bf16, double

@@ -66,7 +66,7 @@ void multiply_strip(T *c, const T *a, const T *b, const Gemm &p, int first, int 
         for (int i = 0; i < here; ++i)
           for (int v = 0; v < columns; v += lanes<T>)
             store_some(to + i * row_c + v,
-                       activate_with_slope(act, load_some<Pack<T>>(to + i * row_c + v, columns - v)).value,
+                       activate_with_slope(act, load_some<Pack<T>>(to + i * row_c + v, columns - v), p.omega).value,
                        columns - v);
     }
   }

@@ -21,7 +21,8 @@ template <class T, class C> struct DenseOperands {
   }
   __device__ void store(int i, int j, float sum) const {
     C &out = c[std::size_t(i) * p.row_c() + j];
-    out = rounded<C>(activate(act, (p.accumulate ? to_float(out) + sum : sum) + (bias ? to_float(bias[j]) : 0.0f)));
+    out = rounded<C>(
+        activate(act, (p.accumulate ? to_float(out) + sum : sum) + (bias ? to_float(bias[j]) : 0.0f), p.omega));
   }
 };
 

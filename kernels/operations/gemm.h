@@ -18,6 +18,7 @@ struct Gemm {
   int batch = 1;
   std::size_t stride_a = 0, stride_b = 0, stride_c = 0, stride_bias = 0;
   Arithmetic arithmetic = Arithmetic::fp32; // of cuBLASLt's products; the tiled kernel is always fp32
+  float omega = usual_omega;                // of sine
 
   THETA_HOST_DEVICE int row_a() const { return lda ? lda : transpose_a ? m : k; }
   THETA_HOST_DEVICE int row_b() const { return ldb ? ldb : transpose_b ? k : n; }

@@ -39,9 +39,9 @@ template <class T> struct Unit {
 };
 
 // Takes half turns from a sine's bias; an odd number of them changes the sign of what leaves.
-template <class T> void take_half_turns(const Unit<T> &unit) {
-  const T turns = std::rint(*unit.bias * T(30 / std::numbers::pi));
-  *unit.bias = T(double(*unit.bias) - double(turns) * std::numbers::pi / 30);
+template <class T> void take_half_turns(const Unit<T> &unit, double omega) {
+  const T turns = std::rint(*unit.bias * T(omega / std::numbers::pi));
+  *unit.bias = T(double(*unit.bias) - double(turns) * std::numbers::pi / omega);
   if (std::remainder(turns, T(2)) != 0)
     for (std::size_t i = 0; i < unit.leaving; ++i)
       unit.outgoing(i) *= -1;
@@ -64,9 +64,9 @@ template <class T> double balancing(const Unit<T> &unit, UnitBalance kind) {
   return incoming > 0 && outgoing > 0 ? std::pow(outgoing / incoming, 0.25) : 1;
 }
 
-template <class T> void balance_unit(const Unit<T> &unit, UnitBalance kind) {
+template <class T> void balance_unit(const Unit<T> &unit, UnitBalance kind, double omega) {
   if (kind == UnitBalance::phases)
-    take_half_turns(unit);
+    take_half_turns(unit, omega);
   const double factor = balancing(unit, kind);
   for (std::size_t i = 0; i < unit.in; ++i)
     unit.incoming[i] *= T(factor);
@@ -94,7 +94,7 @@ template <class T> void balance_units(Stream &s, T *theta, int networks, const U
       for (std::size_t u = 0; u < units; ++u)
         balance_unit<T>({weight + u * in, weight + w.weights(l) + u, weight + w.size(l) + u * taps, in,
                          std::size_t(w.width[l + 2]) * taps, taps, units * taps},
-                        kind);
+                        kind, w.omega);
     }
   });
 }

@@ -12,6 +12,8 @@ struct Layer {
   int in, units, out; // in: weights that come into a unit
   int taps;           // of the layer behind
   std::size_t weight; // its offset
+  // omega/π, and π/omega in two parts: what a half turn of a sine is of its bias.
+  float half_turns, half_turn, half_turn_rest;
 };
 
 // One warp a unit; units of a layer share nothing, and each lane writes what it alone read. The bias counts as the last
@@ -32,9 +34,9 @@ __global__ void balance_kernel(float *theta, int networks, std::size_t parameter
   };
   float factor = 1, turns = 0; // half turns taken from the bias
   if (kind == UnitBalance::phases)
-    turns = warp_reduce<Sum>(lane == l.in % 32 ? rintf(incoming(l.in) * 9.549296585513721f) : 0);
-  const auto turned = [&](int i) { // π/30 in two parts, so that nothing is lost but the result's own rounding
-    return i < l.in ? incoming(i) : fmaf(-turns, -2.91409268e-9f, fmaf(-turns, 0.104719758f, incoming(i)));
+    turns = warp_reduce<Sum>(lane == l.in % 32 ? rintf(incoming(l.in) * l.half_turns) : 0);
+  const auto turned = [&](int i) { // π/omega in two parts, so that nothing is lost but the result's own rounding
+    return i < l.in ? incoming(i) : fmaf(-turns, l.half_turn_rest, fmaf(-turns, l.half_turn, incoming(i)));
   };
   if (kind == UnitBalance::norms) {
     float in = 0, out = 0;
@@ -85,12 +87,16 @@ __device__ float shuffled(const float *theta, const UnitShuffle &s, unsigned n, 
 } // namespace
 
 void balance_units(Stream &s, float *theta, int networks, const UnitLayers &w, UnitBalance kind) {
+  constexpr double pi = 3.14159265358979323846;
+  const auto half_turn = float(pi / w.omega);
   std::size_t weight = 0;
   for (int l = 0; l + 1 < w.layers; weight += w.size(l++))
     if (kind == UnitBalance::norms || !w.pooled[l])
       launch(balance_kernel, blocks_for(std::size_t(networks) * std::size_t(w.width[l + 1]), warps), threads, 0, s,
              theta, networks, w.parameters(),
-             Layer{int(w.incoming(l)), w.width[l + 1], w.width[l + 2], w.taps[l + 1], weight}, kind);
+             Layer{int(w.incoming(l)), w.width[l + 1], w.width[l + 2], w.taps[l + 1], weight, float(w.omega / pi),
+                   half_turn, float(pi / w.omega - double(half_turn))},
+             kind);
 }
 
 void gather_tokens(Stream &s, float *tokens, const float *theta, const std::int32_t *place, const float *mean,

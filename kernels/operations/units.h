@@ -18,6 +18,7 @@ struct UnitLayers {
   int width[most_layers + 1] = {}; // units: the inputs', the hidden layers', the outputs'
   int taps[most_layers] = {};
   bool pooled[most_layers] = {}; // by their maximum: what comes out of such a layer cannot change its sign
+  double omega = 30;             // of sine
 
   // A perceptron's. Throws InputError for fewer than two widths, or more than most_layers + 1.
   static UnitLayers of(const std::vector<int> &widths);
@@ -36,8 +37,8 @@ struct UnitLayers {
 
 // What a unit is brought to. norms: incoming weights with the bias and outgoing weights of equal norms (ReLU). signs:
 // the first of the incoming weights of largest size is positive (tanh). phases: first the bias is within half a turn,
-// |30·b| <= π/2, as sine(z + kπ) = (−1)^k·sine(z); then signs (sine, whose omega is 30). Signs and phases leave pooled
-// layers as they are.
+// |omega·b| <= π/2, as sin(omega·z + kπ) = (−1)^k·sin(omega·z); then signs (sine). Signs and phases leave pooled layers
+// as they are.
 enum class UnitBalance { none, norms, signs, phases };
 
 // One pass over the hidden layers, first to last, in place; with several layers, a pass disturbs the norms of the layer

@@ -6,7 +6,9 @@
 
 namespace theta {
 
-// leaky_relu has slope 0.01, elu alpha 1, sine omega 30; gelu is the exact one (erf), gelu_tanh its approximation.
+// leaky_relu has slope 0.01, elu alpha 1; gelu is the exact one (erf), gelu_tanh its approximation; sine is
+// sin(omega·x) (Sitzmann et al., "SIREN", 2020).
+inline constexpr float usual_omega = 30;
 enum class Activation { none, relu, leaky_relu, elu, silu, gelu, gelu_tanh, tanh, sine };
 
 // The activation of that name ("relu", "silu", ...). Throws InputError for another.
@@ -14,7 +16,7 @@ Activation activation_named(std::string_view name);
 const char *name_of(Activation);
 
 // act(x), in T arithmetic.
-template <class T> THETA_HOST_DEVICE inline T activate(Activation act, T x) {
+template <class T> THETA_HOST_DEVICE inline T activate(Activation act, T x, T omega = T(usual_omega)) {
   switch (act) {
   case Activation::relu:
     return x > 0 ? x : T(0);
@@ -31,14 +33,14 @@ template <class T> THETA_HOST_DEVICE inline T activate(Activation act, T x) {
   case Activation::tanh:
     return std::tanh(x);
   case Activation::sine:
-    return std::sin(30 * x);
+    return std::sin(omega * x);
   default:
     return x;
   }
 }
 
 // d act(x) / dx.
-template <class T> THETA_HOST_DEVICE inline T activation_slope(Activation act, T x) {
+template <class T> THETA_HOST_DEVICE inline T activation_slope(Activation act, T x, T omega = T(usual_omega)) {
   switch (act) {
   case Activation::relu:
     return x > 0 ? T(1) : T(0);
@@ -62,7 +64,7 @@ template <class T> THETA_HOST_DEVICE inline T activation_slope(Activation act, T
     return 1 - u * u;
   }
   case Activation::sine:
-    return 30 * std::cos(30 * x);
+    return omega * std::cos(omega * x);
   default:
     return T(1);
   }

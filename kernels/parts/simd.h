@@ -220,7 +220,7 @@ template <class V> inline SineCosine<V> sine_cosine(V x) {
 
 // act(x) (activations.h) and its slope there.
 template <class V> struct Activated { V value, slope; };
-template <class V> inline Activated<V> activate_with_slope(Activation act, V x) {
+template <class V> inline Activated<V> activate_with_slope(Activation act, V x, float omega = usual_omega) {
   using T = Element<V>;
   const V zero{}, one = broadcast<V>(T(1));
   switch (act) {
@@ -250,8 +250,8 @@ template <class V> inline Activated<V> activate_with_slope(Activation act, V x) 
     return {u, 1 - u * u};
   }
   case Activation::sine: {
-    const auto w = sine_cosine(T(30) * x);
-    return {w.sine, T(30) * w.cosine};
+    const auto w = sine_cosine(T(omega) * x);
+    return {w.sine, T(omega) * w.cosine};
   }
   default:
     return {x, one};

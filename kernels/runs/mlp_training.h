@@ -13,6 +13,7 @@ struct MlpTraining {
   int layers; // products: widths has one more
   int widths[most_mlp_layers + 1];
   int batch;
+  float omega = usual_omega; // of sine
 };
 
 std::size_t parameters_of(const MlpTraining &); // V

@@ -143,7 +143,7 @@ private:
       T *slope = slope_[l + 1];
       for (int panel = 0; panel < out_panels(l); ++panel)
         for (int b = 0; b < rows_; ++b, z += L, slope += L) {
-          const auto [value, derivative] = activate_with_slope(act, load<P>(z));
+          const auto [value, derivative] = activate_with_slope(act, load<P>(z), p_.omega);
           const P factor = drop(l, panel, b, broadcast<P>(T(1)));
           store(z, value * factor), store(slope, derivative * factor);
         }

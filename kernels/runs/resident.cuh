@@ -221,10 +221,10 @@ __device__ inline void forward(const Network &net, const Task &task, Activation 
             net.outputs()[b * padded(out) + o] = z;
           } else if (sine) {
             float of, slope;
-            __sincosf(30 * z, &of, &slope);
+            __sincosf(net.p.omega * z, &of, &slope);
             net.h(l + 1)[b * pitch(out) + o] = to_bf16(of);
             if (training)
-              net.d(l)[b * pitch(out) + o] = to_bf16(30 * slope);
+              net.d(l)[b * pitch(out) + o] = to_bf16(net.p.omega * slope);
           } else {
             net.h(l + 1)[b * pitch(out) + o] = to_bf16(z);
           }

@@ -33,7 +33,8 @@ TEST_CASE("activations agree with PyTorch") {
 TEST_CASE("bias and activation: every device, groups, odd sizes, fp32 and bf16, with and without a bias") {
   for (const BiasAct p : {BiasAct{1, 1, 1, 0, Activation::silu}, BiasAct{3, 7, 33, 40, Activation::elu},
                           BiasAct{2, 37, 67, 67, Activation::gelu}, BiasAct{2, 130, 5, 5, Activation::tanh},
-                          BiasAct{1, 300, 132, 132, Activation::silu}, BiasAct{2, 70, 8, 12, Activation::relu}})
+                          BiasAct{1, 300, 132, 132, Activation::silu}, BiasAct{2, 70, 8, 12, Activation::relu},
+                          BiasAct{2, 9, 36, 36, Activation::sine, 7.5f}})
     for (const bool with_bias : {true, false}) {
       const auto results = [&]<class T>(T, Stream &s) {
         const std::size_t n = std::size_t(p.groups) * p.rows * p.cols, nb = (p.groups - 1) * p.bias_stride + p.cols;
@@ -48,7 +49,9 @@ TEST_CASE("bias and activation: every device, groups, odd sizes, fp32 and bf16, 
         for (std::size_t i = 0; i < n; i += 13) {
           const std::size_t group = i / (std::size_t(p.rows) * p.cols) * p.bias_stride;
           const double sum = in[i] + (with_bias ? double(by[group + i % std::size_t(p.cols)]) : 0.0);
-          CHECK(out[i] == doctest::Approx(activate(p.act, sum)).epsilon(std::is_same_v<T, float> ? 1e-4 : 0x1p-7));
+          CHECK(
+              out[i] ==
+              doctest::Approx(activate(p.act, sum, double(p.omega))).epsilon(std::is_same_v<T, float> ? 1e-4 : 0x1p-7));
         }
         return Results{out, widened(dx.host()), dbias.host()};
       };

@@ -11,7 +11,7 @@ TRANSFORMER = ["runs/demo.toml", *ZOO, "--set", "fit.generator=transformer", "--
 WINDOWS = ["runs/demo.toml", *ZOO, "--set", "fit.generator=windows"]
 CASES = [
     ("p-diff's autoencoder, V = 26,506", PDIFF, "fit.autoencoder", "fit.autoencoder.steps", 12,
-     [[], ["fit.compact=true"], ["fit.tile=4096"], ["fit.stream=file"], ["fit.tile=4096", "fit.stream=true"]]),
+     [[], ["fit.compact=true"], ["fit.tile=4096"], ["fit.stream=memory"], ["fit.stream=file"], ["fit.stream=file", "fit.moments=8bit"], ["fit.tile=4096", "fit.stream=file"]]),
     ("weight transformer, V = 26,506", TRANSFORMER, "fit.transformer", "fit.transformer.steps", 40,
      [[], ["fit.transformer.recompute=true"], ["fit.transformer.fused=true"], ["fit.transformer.arithmetic=bf16"], ["fit.transformer.accumulate=4"]]),
     ("windows, V = 26,506", WINDOWS, "fit.windows", "fit.windows.steps", 100,

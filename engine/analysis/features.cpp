@@ -1,0 +1,84 @@
+#include "features.h"
+#include "kernels/device/error.h"
+#include "kernels/device/parallel.h"
+#include <algorithm>
+#include <eigen3/Eigen/Eigenvalues>
+
+namespace theta {
+
+namespace {
+
+using Matrix = Eigen::MatrixXd;
+
+struct Gaussian {
+  Eigen::VectorXd mean;
+  Matrix covariance;
+};
+
+Gaussian gaussian_of(const Features &f) {
+  if (f.count < 2)
+    throw InputError("Fréchet distance: found ", f.count, " pictures, expected at least 2");
+  const Eigen::Map<const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> all(
+      f.values.data(), Eigen::Index(f.count), Eigen::Index(f.width));
+  Gaussian g{all.colwise().mean(), {}};
+  const Matrix centred = all.rowwise() - g.mean.transpose();
+  g.covariance = centred.transpose() * centred / double(f.count - 1);
+  return g;
+}
+
+// Of a symmetric matrix without negative eigenvalues, but for rounding.
+Matrix root(const Matrix &m) {
+  const Eigen::SelfAdjointEigenSolver<Matrix> solver(m);
+  const Eigen::VectorXd values = solver.eigenvalues().cwiseMax(0).cwiseSqrt();
+  return solver.eigenvectors() * values.asDiagonal() * solver.eigenvectors().transpose();
+}
+
+double squared_distance(const double *a, const double *b, std::size_t width) {
+  double sum = 0;
+  for (std::size_t i = 0; i < width; ++i)
+    sum += (a[i] - b[i]) * (a[i] - b[i]);
+  return sum;
+}
+
+// The share of `those` within the reach of some of `these`.
+double share_within(const Features &those, const Features &these, std::size_t k) {
+  std::vector<double> reach(these.count);
+  const double work = double(these.count) * double(these.count) * double(these.width);
+  parallel_for(long(these.count), work, [&](long i) {
+    std::vector<double> d;
+    for (std::size_t j = 0; j < these.count; ++j)
+      if (j != std::size_t(i))
+        d.push_back(squared_distance(these.of(std::size_t(i)), these.of(j), these.width));
+    const std::size_t at = std::min(k, d.size()) - 1;
+    std::nth_element(d.begin(), d.begin() + std::ptrdiff_t(at), d.end());
+    reach[std::size_t(i)] = d[at];
+  });
+  std::vector<char> within(those.count, 0);
+  parallel_for(long(those.count), work, [&](long i) {
+    for (std::size_t j = 0; j < these.count && !within[std::size_t(i)]; ++j)
+      within[std::size_t(i)] = squared_distance(those.of(std::size_t(i)), these.of(j), these.width) <= reach[j];
+  });
+  return double(std::count(within.begin(), within.end(), 1)) / double(those.count);
+}
+
+} // namespace
+
+double frechet_distance(const Features &a, const Features &b) {
+  if (a.width != b.width)
+    throw InputError("Fréchet distance: found features of ", a.width, " and ", b.width, " numbers, expected as many");
+  const Gaussian p = gaussian_of(a), q = gaussian_of(b);
+  // The eigenvalues of A·B are those of A^½·B·A^½, which is symmetric.
+  const Matrix half = root(p.covariance);
+  const Eigen::SelfAdjointEigenSolver<Matrix> solver(half * q.covariance * half, Eigen::EigenvaluesOnly);
+  return (p.mean - q.mean).squaredNorm() + p.covariance.trace() + q.covariance.trace() -
+         2 * solver.eigenvalues().cwiseMax(0).cwiseSqrt().sum();
+}
+
+PrecisionRecall precision_recall(const Features &generated, const Features &references, std::size_t k) {
+  if (generated.width != references.width || generated.count < 2 || references.count < 2)
+    throw InputError("precision and recall: found ", generated.count, " and ", references.count, " pictures with ",
+                     generated.width, " and ", references.width, " features, expected at least 2 with as many");
+  return {share_within(generated, references, k), share_within(references, generated, k)};
+}
+
+} // namespace theta

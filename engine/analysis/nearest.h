@@ -1,0 +1,34 @@
+// The nearest of many vectors to each of some: networks' weights, or pictures.
+#pragma once
+#include "baselines.h"
+#include "engine/memory/plan.h"
+
+namespace theta {
+
+struct Nearest {
+  float distance = 0; // L2
+  std::size_t index = 0;
+};
+
+class NearestSearch {
+public:
+  // Of vectors of `length` numbers: some hundreds of a group, and as many references, at a time.
+  explicit NearestSearch(std::size_t length);
+  const MemoryPlan &plan() const { return plan_; }
+
+  // For each of `group` the nearest of `references` but the vector itself: where both are rows of one zoo, the row of
+  // the same number. Throws Error where there is none.
+  std::vector<Nearest> run(Device, const NetworkSet &group, const NetworkSet &references) const;
+
+private:
+  static constexpr std::size_t at_once = 512;
+  std::size_t length_;
+  MemoryPlan plan_{"eval.nearest"};
+  Tensor<float> staging_;                                  // [length], in host memory
+  Tensor<float> group_, reference_, distance_, workspace_; // [at once, length] twice, [at once, at once]
+};
+
+// Vectors [count, length] in memory, which must live as long.
+NetworkSet vectors_of(const std::vector<float> &, std::size_t length);
+
+} // namespace theta

@@ -1,0 +1,28 @@
+#include "pictures.h"
+#include "kernels/device/error.h"
+#include <algorithm>
+#include <cmath>
+
+namespace theta {
+
+Canvas picture_sheet(const std::vector<FieldPicture> &pictures, int side, int channels, int columns, int scale) {
+  if (channels != 1 && channels != 3)
+    throw InputError("pictures: found ", channels, " channels, expected 1 or 3");
+  const int count = int(pictures.size()), rows = (count + columns - 1) / columns, gap = std::max(2, scale),
+            pitch = side * scale + gap;
+  Canvas sheet(columns * pitch + gap, rows * pitch + gap, {24, 24, 28});
+  for (int i = 0; i < count; ++i) {
+    const auto byte = [&](int point, int channel) {
+      const float value = pictures[std::size_t(i)].values.at(std::size_t(point * channels + channel));
+      return std::uint8_t(std::lround(255 * std::clamp(value, 0.0f, 1.0f))); // NaN is black: clamp keeps it
+    };
+    const int left = gap + i % columns * pitch, top = gap + i / columns * pitch;
+    for (int p = 0; p < side * side; ++p) {
+      const std::uint8_t r = byte(p, 0), g = channels == 3 ? byte(p, 1) : r, b = channels == 3 ? byte(p, 2) : r;
+      sheet.rectangle(left + p % side * scale, top + p / side * scale, scale, scale, {r, g, b});
+    }
+  }
+  return sheet;
+}
+
+} // namespace theta

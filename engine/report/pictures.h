@@ -1,0 +1,17 @@
+// Pictures side by side on one canvas.
+#pragma once
+#include "canvas.h"
+
+namespace theta {
+
+// One picture: [side², channels], a point's channels together, 0 to 1; what lies beyond is clipped. One channel is
+// gray, three are red, green and blue.
+struct FieldPicture {
+  std::vector<float> values;
+};
+
+// Rows of `columns` pictures of side x side points, each `scale` pixels wide, with a gap between. Throws InputError for
+// other than one or three channels.
+Canvas picture_sheet(const std::vector<FieldPicture> &, int side, int channels, int columns, int scale);
+
+} // namespace theta

@@ -1,0 +1,271 @@
+// Fields of images: where they start from, what they show, and how they are judged.
+#include "engine/analysis/field_judge.h"
+#include "engine/zoo/base.h"
+#include "small_data.h"
+#include "tests/check.h"
+#include <cmath>
+
+using namespace theta;
+using namespace theta::test;
+
+namespace {
+
+const NetworkShape siren{
+    {2, 6, 5, 1}, Activation::sine, Initialisation::siren, network_kind_named("field"), 0, 0, 1, {}, 9};
+
+ZooTask field_task(const std::filesystem::path &folder, StartKind start) {
+  ZooTask task = small_task(folder);
+  task.network = siren;
+  task.recipe.batch = 16, task.recipe.lr = 5e-3, task.recipe.start = start, task.recipe.networks = 8;
+  task.recipe.activation = {Activation::sine}, task.recipe.initialisation = {Initialisation::siren};
+  task.recipe.checkpoints = CheckpointKind::last, task.recipe.count = 21; // steps 0 to 20
+  task.recipe.base = {.rounds = 12, .networks = 6, .steps = 10, .lr = 5e-3};
+  return task;
+}
+
+std::vector<float> row_of(const ZooReader &zoo, std::size_t row) {
+  std::vector<float> theta(zoo.parameters());
+  zoo.theta(row, theta.data());
+  return theta;
+}
+
+// h(x) in double, from PyTorch's order.
+double value_at(const NetworkShape &shape, const float *theta, std::vector<double> h) {
+  for (std::size_t l = 0; l + 1 < shape.widths.size(); ++l) {
+    const std::size_t in = h.size(), out = std::size_t(shape.widths[l + 1]);
+    std::vector<double> next(out);
+    for (std::size_t o = 0; o < out; ++o) {
+      next[o] = double(theta[out * in + o]);
+      for (std::size_t i = 0; i < in; ++i)
+        next[o] += double(theta[o * in + i]) * h[i];
+      if (l + 2 < shape.widths.size())
+        next[o] = std::sin(shape.omega * next[o]);
+    }
+    h = next, theta += (in + 1) * out;
+  }
+  return h[0] + 0.5;
+}
+
+} // namespace
+
+TEST_CASE("fields: runs start from their own weights, from those of run 0, or from one base; on every device") {
+  const Dataset data = small_data();
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    std::map<StartKind, double> loss; // after all steps, in the mean
+    for (const StartKind start : {StartKind::own, StartKind::shared, StartKind::base}) {
+      const Scratch folder;
+      Journal journal;
+      ZooTrainer trainer(field_task(folder.path(), start), sizes_of(data), device.backend);
+      CHECK((trainer.base_plan() != nullptr) == (start == StartKind::base));
+      trainer.run(device, data, journal);
+      const ZooReader zoo(folder.path());
+      CHECK((row_of(zoo, 0) == row_of(zoo, 21)) == (start != StartKind::own)); // step 0 of runs 0 and 1
+      CHECK(row_of(zoo, 20) != row_of(zoo, 41));
+      if (start == StartKind::shared) {
+        const auto first = row_of(zoo, 0);
+        std::vector<float> own = layout_of(siren).initial_values(3, 0);
+        CHECK(first.size() == own.size());
+        for (std::size_t i = 0; i < own.size(); ++i)
+          CHECK(first[i] == doctest::Approx(own[i]).epsilon(1e-6));
+      }
+      const auto signal = zoo.integers("signal"), label = zoo.integers("class"), step = zoo.integers("step");
+      const auto losses = zoo.floats("test_loss");
+      for (std::size_t row = 0; row < zoo.rows(); ++row) {
+        CHECK(label[row] == data.train.labels[std::size_t(signal[row])]);
+        if (step[row] == 20)
+          loss[start] += double(losses[row]) / 8;
+      }
+    }
+    CHECK(loss[StartKind::base] < 0.7 * loss[StartKind::own]); // few steps reach further from it
+  }
+}
+
+TEST_CASE("fields: a base is learned from training signals alone, and continued it is the same to the bit") {
+  Dataset data = small_data();
+  const ZooTask task = field_task("", StartKind::base);
+  const auto base = [&](const std::filesystem::path &state) {
+    Journal journal;
+    return BaseTrainer(task.recipe, task.network, 3, sizes_of(data), Backend::cpu)
+        .run(Device{}, data, state, "key", journal);
+  };
+  const Scratch folder;
+  const auto expected = base(folder.path() / "a");
+  { // as it was after some rounds
+    ZooTask shorter = task;
+    shorter.recipe.base.rounds = 12;
+    std::vector<float> zero(expected.size(), 0.0f);
+    save_state(folder.path() / "b", {"another", {{"round", 5}}, {state_of("base", zero)}});
+  }
+  CHECK(base(folder.path() / "b") == expected); // another's state is not used
+  for (std::size_t signal = 0; signal < data.train.size(); ++signal)
+    if (signal >= 8 || is_held_out(long(signal), task.recipe.held_out)) // never in the zoo, or held out
+      std::fill_n(data.train.pixels.begin() + std::ptrdiff_t(signal * 16), 16, std::uint8_t(255));
+  CHECK(base(folder.path() / "c") == expected);
+  data.train.pixels[0] ^= 64; // of run 0, which trains
+  CHECK(base(folder.path() / "d") != expected);
+  CHECK_THROWS_AS(BaseTrainer(task.recipe, {{16, 5, 3}}, 3, sizes_of(data), Backend::cpu), InputError);
+}
+
+TEST_CASE("fields: rendered they are their formula, anywhere, however many at a time, on every device") {
+  const NetworkShape shape{{2 * 5, 7, 3}, Activation::relu, Initialisation::pytorch, network_kind_named("field"), 2};
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    for (const int side : {1, 5, 40}) { // 1,600 points: in two parts
+      const std::size_t v = layout_of(siren).size(), area = std::size_t(side * side);
+      const auto theta = random_values<float>(5 * v, 1, 0.3);
+      const auto network = [&](std::size_t i, float *to) { std::copy_n(theta.data() + i * v, v, to); };
+      std::vector<std::vector<float>> by(2);
+      for (const int wave : {2, 5})
+        FieldRenderer(siren, pixel_grid(side), 2, wave)
+            .render(device, 5, network, [&](std::size_t, const float *values) {
+              auto &to = by[wave == 5];
+              to.insert(to.end(), values, values + area);
+            });
+      CHECK(by[0] == by[1]);
+      REQUIRE(by[0].size() == 5 * area);
+      const auto grid = pixel_grid(side);
+      for (std::size_t i = 0; i < 5; ++i)
+        for (std::size_t p = 0; p < area; p += 7)
+          CHECK(double(by[0][i * area + p]) ==
+                doctest::Approx(value_at(siren, theta.data() + i * v, {grid[2 * p], grid[2 * p + 1]})).epsilon(1e-4));
+    }
+  }
+  FieldRenderer colour(shape, pixel_grid(3), 2, 4);
+  CHECK(colour.values() == 27);
+  CHECK_THROWS_AS(FieldRenderer(shape, pixel_grid(3), 3, 4), InputError);
+  CHECK_THROWS_AS(FieldRenderer({{16, 5, 3}}, pixel_grid(4), 2, 4), InputError);
+}
+
+TEST_CASE("features: the Fréchet distance agrees with scipy; precision and recall of sets that one can count") {
+  const Golden golden("frechet");
+  const auto features = [&](const char *name) {
+    return Features{std::size_t(golden.side(name, 0)), std::size_t(golden.side(name, 1)), golden.get<double>(name)};
+  };
+  const Features a = features("a"), b = features("b");
+  CHECK(frechet_distance(a, b) == doctest::Approx(golden.get<double>("distance")[0]).epsilon(1e-9));
+  CHECK(frechet_distance(b, a) == doctest::Approx(golden.get<double>("distance")[0]).epsilon(1e-9));
+  CHECK(std::abs(frechet_distance(a, a)) <= 1e-9);
+  CHECK_THROWS_AS(frechet_distance(a, Features{1, 6, std::vector<double>(6)}), InputError);
+  // On a line: references at 0, 1, ..., 9, each within reach of its nearest: 1.
+  Features references{10, 1, {}}, generated{4, 1, {0.5, 3.5, 20, 21}};
+  for (int i = 0; i < 10; ++i)
+    references.values.push_back(i);
+  const auto one = precision_recall(generated, references, 1);
+  CHECK(one.precision == 0.5); // 20 and 21 are beyond
+  // 0.5 and 3.5 reach 3 to either side, 20 and 21 reach 1: the references 0 to 6.
+  CHECK(one.recall == doctest::Approx(0.7));
+}
+
+TEST_CASE("nearest: as by brute force, itself left out, more than go through at once, on every device") {
+  const std::size_t length = 7, count = 700;
+  const auto group = random_values<float>(530 * length, 1), references = random_values<float>(count * length, 2);
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    const auto found = NearestSearch(length).run(device, vectors_of(group, length), vectors_of(references, length));
+    REQUIRE(found.size() == 530);
+    for (std::size_t i = 0; i < 530; i += 23) {
+      double best = 1e30;
+      for (std::size_t j = 0; j < count; ++j) {
+        double sum = 0;
+        for (std::size_t c = 0; c < length; ++c)
+          sum += std::pow(double(group[i * length + c]) - double(references[j * length + c]), 2);
+        best = std::min(best, std::sqrt(sum));
+      }
+      CHECK(double(found[i].distance) == doctest::Approx(best).epsilon(1e-4));
+    }
+  }
+  NetworkSet set = vectors_of(references, length);
+  for (std::size_t i = 0; i < count; ++i)
+    set.source.push_back(i);
+  for (std::size_t i = 0; const Nearest &nearest : NearestSearch(length).run(Device{}, set, set))
+    CHECK((nearest.index != i++ && nearest.distance > 0));
+}
+
+TEST_CASE("full gaussians: the mean and covariance of the rows") {
+  const Scratch folder;
+  Journal journal;
+  const Dataset data = small_data();
+  ZooTask task = field_task(folder.path(), StartKind::own);
+  ZooTrainer(task, sizes_of(data), Backend::cpu).run(Device{}, data, journal);
+  const ZooReader zoo(folder.path());
+  std::vector<std::size_t> rows;
+  for (std::size_t row = 0; row < zoo.rows(); ++row)
+    rows.push_back(row);
+  const std::size_t n = 4000, v = zoo.parameters();
+  const NetworkSet made = full_gaussians(zoo, rows, n, 5);
+  const auto moments = [&](std::size_t count, auto get) { // of the first two and the last coordinate
+    std::vector<double> sum(6, 0), theta(3);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::vector<float> x = get(i);
+      theta = {x[0], x[1], x[v - 1]};
+      for (std::size_t c = 0; c < 3; ++c)
+        sum[c] += theta[c] / double(count);
+      sum[3] += theta[0] * theta[0] / double(count), sum[4] += theta[0] * theta[1] / double(count),
+          sum[5] += theta[1] * theta[2] / double(count);
+    }
+    return sum;
+  };
+  const auto drawn = moments(n, [&](std::size_t i) {
+    std::vector<float> theta(v);
+    made.network(i, theta.data());
+    return theta;
+  });
+  const auto true_ones = moments(rows.size(), [&](std::size_t i) { return row_of(zoo, rows[i]); });
+  for (std::size_t k = 0; k < 6; ++k) // deviations of a mean of 4,000 draws of sizes below one: at most 0.016
+    CHECK(std::abs(drawn[k] - true_ones[k]) <= 0.06);
+}
+
+TEST_CASE("field judge: copies are called memorised, fields of other images are not; classes are recognised") {
+  Dataset data = small_data();
+  data.train = stripes(240, 4, 3, 1);
+  const Scratch folder;
+  Journal journal;
+  ZooTask task = field_task(folder.path(), StartKind::base);
+  task.recipe.networks = task.recipe.wave = 200, task.recipe.steps = 60, task.recipe.count = 1,
+  task.recipe.held_out = 0.6;
+  ZooTrainer(task, sizes_of(data), Backend::cpu).run(Device{}, data, journal);
+  const ZooReader zoo(folder.path());
+  std::vector<std::size_t> training, held_out;
+  for (std::size_t row = 0; row < zoo.rows(); ++row)
+    (zoo.integers("held_out")[row] ? held_out : training).push_back(row);
+  const auto signal = zoo.integers("signal"), label = zoo.integers("class");
+  const auto signals = [&](const std::vector<std::size_t> &rows) {
+    std::vector<std::size_t> all;
+    for (const std::size_t row : rows)
+      all.push_back(std::size_t(signal[row]));
+    return all;
+  };
+  const auto labels = [&](const std::vector<std::size_t> &rows) {
+    std::vector<int> all;
+    for (const std::size_t row : rows)
+      all.push_back(int(label[row]));
+    return all;
+  };
+  const auto part = [](const std::vector<std::size_t> &rows, std::size_t first, std::size_t count) {
+    return std::vector<std::size_t>(rows.begin() + std::ptrdiff_t(first), rows.begin() + std::ptrdiff_t(first + count));
+  };
+  REQUIRE(training.size() == 80);
+  const auto references = part(held_out, 0, 40), control = part(held_out, 40, 60), group = part(held_out, 100, 20),
+             seen = part(training, 0, 60);
+  FieldJudge judge(siren, sizes_of(data), 4, 8, 1, Backend::cpu);
+  judge.start(Device{}, data, rows_of(zoo, references), rows_of(zoo, seen), rows_of(zoo, control), signals(seen),
+              signals(control), journal);
+  FieldGroup copies{rows_of(zoo, seen), labels(seen), {}}, others{rows_of(zoo, group), labels(group), signals(group)};
+  copies.fields.source.clear(); // as a generator would give them
+  const FieldReport copied = judge.judge("copies", copies), fresh = judge.judge("fresh", others);
+  CHECK((copied.memorised.share == 1 && copied.memorised_images.share == 1));
+  CHECK(copied.memorised.low > 0.9);
+  CHECK(fresh.memorised.low < 0.5);
+  CHECK(fresh.memorised.high > 0.5);
+  CHECK(copied.recognised.share > 0.9); // 1/3 is chance
+  for (std::size_t i = 0; i < 60; ++i)  // its own image, or one that is as near
+    CHECK(copied.psnr[i] > 10);
+  FieldGroup broken = others;
+  broken.fields.network = [](std::size_t i, float *theta) {
+    std::fill_n(theta, layout_of(siren).size(), i < 5 ? NAN : 0.1f);
+  };
+  const FieldReport report = judge.judge("broken", broken);
+  CHECK((report.broken == 5 && report.psnr.size() == 15));
+  CHECK(report.frechet > 2 * fresh.frechet);
+}

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Fields of images through every stage: from one base, learned with their classes, generated, drawn and judged; killed and
+# continued it is the same; what cannot be drawn is refused in one line.
+source "$(dirname "$0")/common.sh"
+cat >"$work/fields.toml" <<'TOML'
+seed = 7
+[data]
+pool = 4
+[network]
+kind = "field"
+widths = [2, 8, 8, 1]
+activation = "sine"
+initialisation = "siren"
+omega = 12
+[zoo]
+networks = 300
+wave = 100
+steps = 40
+batch = 49
+lr = 5e-3
+schedule = "cosine"
+checkpoints = "last"
+count = 1
+held_out = 0.6
+start = "base"
+base_rounds = 60
+base_networks = 16
+[fit]
+generator = "subspace"
+[fit.subspace]
+power = 0.5
+conditions = ["class:10"]
+width = 32
+layers = 1
+steps = 300
+batch = 16
+[sample]
+count = 40
+guidance = 2
+prompt = ["class=0..9"]
+points = 10
+solver_steps = 10
+[eval]
+networks = 40
+references = 90
+TOML
+"$theta" run "$work/fields.toml" --out "$work/whole" >"$work/out" 2>"$work/err" || fail "fields did not run: $(tail -n 1 "$work/err")"
+for group in training held_out generated noise_0.01 average_16 gaussian gaussian_full; do
+  grep -q "^$group " "$work/out" || fail "the table has no line for $group"
+done
+for picture in generated nearest fields; do
+  [ "$(head -c 4 "$work/whole/report/$picture.png" | tail -c 3)" = PNG ] || fail "report drew no $picture.png"
+done
+for column in psnr class signal; do
+  "$theta" zoo info "$work/whole/zoo" --json | grep -q "\"$column\"" || fail "the zoo has no column $column"
+done
+for i in 1 2 3 4 5; do
+  killed_after $((RANDOM % 1200 + 100)) "$theta" run "$work/fields.toml" --out "$work/killed"
+done
+"$theta" run "$work/fields.toml" --out "$work/killed" >/dev/null 2>"$work/err" || fail "the killed run did not continue: $(tail -n 1 "$work/err")"
+for file in generator.safetensors eval.json zoo samples report/generated.png; do
+  diff -rq "$work/whole/$file" "$work/killed/$file" >/dev/null || fail "after kill -9: $file differs from an undisturbed run"
+done
+
+"$theta" render "$work/whole/samples" --rows 0,3,10..19 --side 30 --png "$work/some.png" >"$work/out" || fail "render failed"
+grep -q "12 fields" "$work/out" || fail "render did not say what it drew: $(cat "$work/out")"
+[ "$(head -c 4 "$work/some.png" | tail -c 3)" = PNG ] || fail "render wrote no PNG"
+expect 2 "numbers below 40" "$theta" render "$work/whole/samples" --rows 40
+expect 2 "found 'x'" "$theta" render "$work/whole/samples" --rows 1,x
+expect 2 "ascending" "$theta" render "$work/whole/samples" --rows 9..3
+expect 2 "index.json" "$theta" render "$work/whole"
+"$theta" zoo train "$work/small.toml" --out "$work/mlp" 2>/dev/null || fail "zoo train failed"
+expect 2 "expected fields of 2 coordinates" "$theta" render "$work/mlp/zoo"
+expect 2 "expected own or shared" "$theta" zoo train "$work/small.toml" --out "$work/no" --set zoo.start=base
+expect 2 "network.omega" "$theta" zoo train "$work/small.toml" --out "$work/no" --set network.omega=15
+expect 2 "twice eval.networks" "$theta" eval "$work/fields.toml" --out "$work/whole" --set eval.networks=90
+finish
