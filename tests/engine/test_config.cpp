@@ -140,8 +140,9 @@ TEST_CASE("every configuration of runs/ is planned, and its arenas take what was
     CAPTURE(entry.path());
     const Config config = load_config(entry.path());
     const auto plans = plans_of(config, Backend::cpu);
-    // p-diff has three phases, the subspace two, and its samples two. Classifiers are scored and judged; fields of images
-    // are drawn, a classifier is trained and looks at them, and neighbours are searched by weights and by pixels.
+    // p-diff has three phases, the subspace two, and its samples two. Classifiers are scored and judged; fields of
+    // images are drawn, a classifier is trained and looks at them, and neighbours are searched by weights and by
+    // pixels.
     const std::string generator = config.generators.name();
     const std::size_t fit = generator == "p-diff" || generator == "subspace" ? 3 : 1;
     const bool stream = config.generators.name() == "transformer" &&
