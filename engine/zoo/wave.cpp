@@ -78,7 +78,8 @@ void Wave::start(Stream &s, int first_run, int networks, const std::vector<float
   copy(s, due_there_, due_.data(), due_.size() * sizeof(std::int32_t));
   if (base) {
     copy(s, theta_, base->data(), v * sizeof(float));
-    copy_rows<float>(s, theta_, v, theta_, 0, networks, v);
+    if (networks > 1)
+      copy_rows<float>(s, theta_ + v, v, theta_, 0, networks - 1, v);
   } else {
     draw_starts(s);
   }
