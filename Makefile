@@ -1,7 +1,7 @@
 # theta: the build, the tests and the demo.
 #
 #   make          build/theta, with both devices where nvcc is found and with cpu alone where it is not
-#   make demo     build, then the whole pipeline on real images: runs/demo.toml
+#   make demo     build, then the whole pipeline on real images: runs/demo.toml, and pictures: runs/fields_demo.toml
 #   make test     build and run every test, the CUDA kernels in the emulator of tests/simt among them
 #   make deps     fetch the header libraries and the data set into .deps/ (no root needed)
 #   make check    layout of the code, direction of the includes
@@ -139,6 +139,7 @@ deps .deps/ready: tools/deps.sh
 
 demo: build/theta
 	./build/theta run runs/demo.toml
+	./build/theta run runs/fields_demo.toml
 
 test: build/theta $(NATIVE)/run-tests $(SIMT)/run-tests
 	@tests/run $(NATIVE) $(SIMT)
