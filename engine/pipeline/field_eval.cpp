@@ -2,7 +2,6 @@
 #include "data/atomic_file.h"
 #include "data/json.h"
 #include "data/mapped_file.h"
-#include "engine/report/pictures.h"
 #include "engine/training/interrupt.h"
 #include <algorithm>
 #include <cmath>
@@ -162,74 +161,6 @@ std::string table_of(const std::vector<FieldReport> &reports) {
                     text_of(r.memorised), text_of(r.memorised_images), psnr.mean, psnr.std);
   }
   return out;
-}
-
-std::vector<std::filesystem::path> draw_fields(const std::filesystem::path &folder, const NetworkShape &shape,
-                                               Device device, const Dataset &data, const ZooReader &zoo,
-                                               const ZooReader &samples, const std::vector<FieldReport> &reports) {
-  constexpr int columns = 16, rows = 10;
-  const int scale = std::max(1, 42 / data.side);
-  std::filesystem::create_directories(folder);
-  FieldRenderer renderer(shape, pixel_grid(data.side), 2, 16);
-  const std::size_t n = renderer.values(), channels = std::size_t(data.channels), area = n / channels;
-  const auto drawn = [&](const ZooReader &from, const std::vector<std::size_t> &which) {
-    std::vector<FieldPicture> pictures(which.size());
-    renderer.render(
-        device, which.size(), [&](std::size_t i, float *theta) { from.theta(which[i], theta); },
-        [&](std::size_t i, const float *values) { pictures[i].values.assign(values, values + n); });
-    return pictures;
-  };
-  const auto image = [&](std::size_t signal) {
-    FieldPicture picture{std::vector<float>(n)};
-    for (std::size_t p = 0; p < area; ++p)
-      for (std::size_t c = 0; c < channels; ++c)
-        picture.values[p * channels + c] = float(data.train.pixels[signal * n + c * area + p]) / 255;
-    return picture;
-  };
-  const auto save = [&](const char *name, const std::vector<FieldPicture> &pictures, int wide) {
-    picture_sheet(pictures, data.side, data.channels, wide, scale).save(folder / name);
-    return folder / name;
-  };
-  // Rows of what was told the same, where samples were told a class.
-  std::vector<std::size_t> order(samples.rows());
-  std::iota(order.begin(), order.end(), std::size_t(0));
-  if (samples.has_column(told_class)) {
-    const auto told = samples.floats(told_class);
-    std::vector<int> seen(std::size_t(std::max(1, data.classes)), 0);
-    std::erase_if(order, [&](std::size_t i) {
-      const auto label = std::size_t(told[i]);
-      return label >= seen.size() || seen[label]++ >= columns;
-    });
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return told[a] < told[b]; });
-  }
-  order.resize(std::min(order.size(), std::size_t(columns * rows)));
-  std::vector<std::filesystem::path> paths{save("generated.png", drawn(samples, order), columns)};
-
-  const auto above = [&](const ZooReader &from, const std::vector<std::size_t> &which, auto image_of) {
-    const auto top = drawn(from, which);
-    std::vector<FieldPicture> sheet;
-    for (std::size_t first = 0; first < which.size(); first += columns) {
-      const std::size_t end = std::min(first + columns, which.size());
-      sheet.insert(sheet.end(), top.begin() + std::ptrdiff_t(first), top.begin() + std::ptrdiff_t(end));
-      for (std::size_t i = first; i < end; ++i)
-        sheet.push_back(image_of(which[i]));
-    }
-    return sheet;
-  };
-  std::vector<std::size_t> first(std::min<std::size_t>(samples.rows(), 4 * columns));
-  std::iota(first.begin(), first.end(), std::size_t(0));
-  const auto made = std::find_if(reports.begin(), reports.end(), [](const auto &r) { return r.name == "generated"; });
-  if (made != reports.end() && made->broken == 0) {
-    first.resize(std::min(first.size(), made->image.size()));
-    paths.push_back(
-        save("nearest.png", above(samples, first, [&](std::size_t i) { return image(made->image[i]); }), columns));
-  }
-  const auto signal = zoo.integers("signal");
-  first.resize(std::min<std::size_t>(zoo.rows(), 2 * columns));
-  std::iota(first.begin(), first.end(), std::size_t(0));
-  paths.push_back(
-      save("fields.png", above(zoo, first, [&](std::size_t row) { return image(std::size_t(signal[row])); }), columns));
-  return paths;
 }
 
 } // namespace theta

@@ -19,11 +19,4 @@ void write_field_eval(const std::filesystem::path &, const std::vector<FieldRepo
 std::vector<FieldReport> read_field_eval(const std::filesystem::path &); // throws InputError
 std::string table_of(const std::vector<FieldReport> &);
 
-// Draws generated.png (samples, a column a class where they were told one), nearest.png (samples above the training
-// images that are nearest to them) and fields.png (training fields above their images) into `folder`. Returns their
-// paths.
-std::vector<std::filesystem::path> draw_fields(const std::filesystem::path &folder, const NetworkShape &, Device,
-                                               const Dataset &, const ZooReader &zoo, const ZooReader &samples,
-                                               const std::vector<FieldReport> &);
-
 } // namespace theta

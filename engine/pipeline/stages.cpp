@@ -5,6 +5,7 @@
 #include "data/mapped_file.h"
 #include "engine/analysis/novelty.h"
 #include "engine/generators/generator_file.h"
+#include "engine/report/field_sheets.h"
 #include "engine/report/report.h"
 #include "engine/settings/toml_keys.h"
 #include "engine/training/interrupt.h"
