@@ -7,7 +7,7 @@ namespace theta {
 FieldJudge::FieldJudge(const NetworkShape &shape, const DatasetSizes &sizes, int side, int wave, std::uint64_t seed,
                        Backend backend)
     : renderer_(shape, pixel_grid(side), 2, wave, "eval.render"), judge_(sizes, seed, backend),
-      weights_(layout_of(shape).size()), pixels_(std::size_t(sizes.values())) {}
+      weights_(layout_of(shape).size(), "eval.weights"), pixels_(std::size_t(sizes.values()), "eval.pixels") {}
 
 std::vector<const MemoryPlan *> FieldJudge::plans() const {
   auto all = judge_.plans();

@@ -6,7 +6,7 @@
 
 namespace theta {
 
-NearestSearch::NearestSearch(std::size_t length) : length_(length) {
+NearestSearch::NearestSearch(std::size_t length, const std::string &stage) : length_(length), plan_(stage) {
   const auto n = std::int64_t(at_once), v = std::int64_t(length);
   staging_ = plan_.reserve<float>("nearest.staging", MemoryClass::staging, {2, v});
   const auto reserve = [&](const char *name, std::int64_t rows, std::int64_t width) {

@@ -13,7 +13,7 @@ struct Nearest {
 class NearestSearch {
 public:
   // Of vectors of `length` numbers: some hundreds of a group, and as many references, at a time.
-  explicit NearestSearch(std::size_t length);
+  explicit NearestSearch(std::size_t length, const std::string &stage = "eval.nearest");
   const MemoryPlan &plan() const { return plan_; }
 
   // For each of `group` the nearest of `references` but the vector itself: where both are rows of one zoo, the row of
@@ -23,7 +23,7 @@ public:
 private:
   static constexpr std::size_t at_once = 512;
   std::size_t length_;
-  MemoryPlan plan_{"eval.nearest"};
+  MemoryPlan plan_;
   Tensor<float> staging_;                                  // [length], in host memory
   Tensor<float> group_, reference_, distance_, workspace_; // [at once, length] twice, [at once, at once]
 };
