@@ -5,9 +5,9 @@
 
 namespace theta {
 
-ZooRecipe ImageJudge::recipe() {
+ZooRecipe ImageJudge::recipe(long steps) {
   ZooRecipe r;
-  r.steps = 6000, r.batch = 128, r.lr = 2e-3, r.beta2 = 0.99;
+  r.steps = steps, r.batch = 128, r.lr = 2e-3, r.beta2 = 0.99;
   r.schedule.kind = LrKind::cosine, r.checkpoints = CheckpointKind::last;
   return r;
 }
@@ -22,10 +22,10 @@ NetworkShape judge_shape(const DatasetSizes &sizes, int features) {
 
 } // namespace
 
-ImageJudge::ImageJudge(const DatasetSizes &sizes, std::uint64_t seed, Backend backend)
-    : sizes_(sizes), shape_(judge_shape(sizes, features)), eye_{{sizes.values(), 2 * features, features}},
-      part_(shape_, sizes), wave_(recipe(), shape_, 1, seed, false, backend, trainer_for(backend, shape_, recipe())),
-      model_(eye_) {
+ImageJudge::ImageJudge(const DatasetSizes &sizes, std::uint64_t seed, Backend backend, long steps)
+    : sizes_(sizes), steps_(steps),
+      shape_(judge_shape(sizes, features)), eye_{{sizes.values(), 2 * features, features}}, part_(shape_, sizes),
+      wave_(recipe(steps), shape_, 1, seed, false, backend, trainer_for(backend, shape_, recipe(steps))), model_(eye_) {
   part_.plan(training_plan_), wave_.plan(training_plan_);
   training_plan_.place();
   theta_ = looking_plan_.reserve<float>("judge.theta", MemoryClass::weights, {std::int64_t(model_.layout().size())});
@@ -35,7 +35,7 @@ ImageJudge::ImageJudge(const DatasetSizes &sizes, std::uint64_t seed, Backend ba
 }
 
 void ImageJudge::train(Device device, const Dataset &data, Journal &journal) {
-  const ZooRecipe r = recipe();
+  const ZooRecipe r = recipe(steps_);
   scale_ = data.scale(), shift_ = data.shift();
   Stream s(device);
   const Arena arena(device, training_plan_);

@@ -13,7 +13,7 @@ namespace theta {
 class ImageJudge {
 public:
   // Of data sets of these sizes. Throws InputError for data without classes.
-  ImageJudge(const DatasetSizes &, std::uint64_t seed, Backend);
+  ImageJudge(const DatasetSizes &, std::uint64_t seed, Backend, long steps = 6000);
   std::vector<const MemoryPlan *> plans() const { return {&training_plan_, &looking_plan_}; } // one after the other
 
   // On the training images. Throws Interrupted when asked to stop.
@@ -28,8 +28,9 @@ public:
 
 private:
   static constexpr int features = 64, at_once = 1024;
-  static ZooRecipe recipe();
+  static ZooRecipe recipe(long steps);
   DatasetSizes sizes_;
+  long steps_;
   double scale_ = 1, shift_ = 0; // of a byte
   NetworkShape shape_, eye_;     // eye: up to the features, before their ReLU
   TrainingPart part_;

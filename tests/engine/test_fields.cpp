@@ -216,6 +216,29 @@ TEST_CASE("full gaussians: the mean and covariance of the rows") {
     CHECK(std::abs(drawn[k] - true_ones[k]) <= 0.06);
 }
 
+TEST_CASE("image judge: trained and asked on every device, it tells stripes apart") {
+  const Dataset data = small_data();
+  Features expected;
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    Journal journal;
+    ImageJudge judge(sizes_of(data), 1, device.backend, 40);
+    judge.train(device, data, journal);
+    std::vector<float> pictures;
+    for (const std::uint8_t byte : data.test.pixels)
+      pictures.push_back(float(byte) / 255);
+    const auto opinion = judge.look(device, pictures);
+    int right = 0;
+    for (std::size_t i = 0; i < data.test.size(); ++i)
+      right += opinion.label[i] == data.test.labels[i];
+    CHECK(right >= 45); // of 50; 17 is chance
+    if (device.backend == Backend::cpu)
+      expected = opinion.features;
+    CHECK(opinion.features.count == 50);
+    CHECK(norm_error(opinion.features.values, expected.values) <= 0.05); // weights moved in bf16's precision
+  }
+}
+
 TEST_CASE("field judge: copies are called memorised, fields of other images are not; classes are recognised") {
   Dataset data = small_data();
   data.train = stripes(240, 4, 3, 1);

@@ -142,6 +142,30 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("p-diff: a state that was saved with weights elsewhere is begun again, not misread") {
+  const Scratch folder;
+  const ZooReader zoo = small_zoo(folder.path() / "zoo");
+  std::vector<float> expected;
+  using enum Streaming;
+  for (const auto &[stream, moments] : {std::pair{none, MomentStorage::fp32},
+                                        {memory, MomentStorage::fp32},
+                                        {file, MomentStorage::fp32},
+                                        {memory, MomentStorage::fp32},
+                                        {file, MomentStorage::bits8},
+                                        {file, MomentStorage::fp32},
+                                        {none, MomentStorage::fp32}}) { // each finds the state that the one before left
+    PDiffConfig config = small_config();
+    config.autoencoder.max_norm = 0, config.stream = stream, config.moments = moments;
+    Journal journal;
+    PDiffFit fit(config, zoo.parameters(), rows.size(), 5, Backend::cpu);
+    const PDiff p = fit.run(Device{}, zoo, rows, folder.path() / "state", "key", journal);
+    if (expected.empty())
+      expected = p.denoiser;
+    if (moments == MomentStorage::fp32)
+      CHECK(p.denoiser == expected);
+  }
+}
+
 TEST_CASE("p-diff: a sample depends on its index alone, not on the batch") {
   const Scratch folder;
   const ZooReader zoo = small_zoo(folder.path() / "zoo");

@@ -10,6 +10,7 @@
 #include "kernels/operations/random.h"
 #include "kernels/operations/reduce.h"
 #include "kernels/operations/standardise.h"
+#include <algorithm>
 #include <cmath>
 
 namespace theta {
@@ -294,6 +295,13 @@ PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::
     throw InputError("fit: found ", rows.size(), " networks of ", zoo.parameters(), " parameters, expected ", rows_,
                      " of ", parameters_);
   auto state = load_state(state_path, key);
+  // Where weights stream from is not in the key: a state that was saved otherwise has them elsewhere, or in other
+  // codes.
+  const std::map<std::string, long> how{{"stream", long(config_.stream)}, {"moments", long(config_.moments)}};
+  if (state && !std::all_of(how.begin(), how.end(), [&](const auto &each) {
+        return state->has_number(each.first) && state->number(each.first) == each.second;
+      }))
+    state.reset();
   const bool in_files = config_.stream == Streaming::file;
   if (config_.stream == Streaming::memory) {
     store_->hold(device);
@@ -317,7 +325,8 @@ PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::
     fit_autoencoder(
         device, zoo, rows, p, saved, done,
         [&, last = done](long step, std::vector<StateTensor> tensors) mutable {
-          std::map<std::string, long> count{{"phase", 0}, {"step", step}};
+          std::map<std::string, long> count = how;
+          count["phase"] = 0, count["step"] = step;
           const bool moved = in_files && step > last; // what the step wrote is there before the state says so
           if (moved)
             store_->sync();
@@ -355,7 +364,8 @@ PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::
   const auto save_denoiser = [&](long step, std::vector<StateTensor> tensors) {
     tensors.push_back(state_of("result", p.autoencoder));
     tensors.push_back(state_of("result_buffers", p.autoencoder_buffers));
-    std::map<std::string, long> count{{"phase", 1}, {"step", step}};
+    std::map<std::string, long> count = how;
+    count["phase"] = 1, count["step"] = step;
     if (in_files)
       count["generation"] = store_->generation();
     else if (store_)
