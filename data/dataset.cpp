@@ -1,6 +1,7 @@
 #include "dataset.h"
 #include "hash.h"
 #include "kernels/device/error.h"
+#include "mesh_folder.h"
 #include "raw_images.h"
 #include "solids.h"
 #include <algorithm>
@@ -20,7 +21,9 @@ const std::vector<std::pair<std::string, ReadImages>> &data_sets() {
                                                                    {"images", read_image_folder}};
   return all;
 }
-constexpr const char *solids = "solids";
+// And of bodies.
+constexpr const char *solids = "solids", *meshes = "meshes";
+bool is_bodies(const DatasetOptions &o) { return o.name == solids || o.name == meshes; }
 
 RawImages read(const DatasetOptions &o, Reading reading) {
   for (const auto &[name, read] : data_sets())
@@ -28,7 +31,7 @@ RawImages read(const DatasetOptions &o, Reading reading) {
       return read(o, reading);
   std::string known;
   for (const std::string &name : dataset_names())
-    known += (known.empty() ? "" : name == solids ? " or " : ", ") + name;
+    known += (known.empty() ? "" : name == meshes ? " or " : ", ") + name;
   throw InputError("data.name: found '", o.name, "', expected ", known);
 }
 
@@ -102,7 +105,7 @@ std::vector<std::string> dataset_names() {
   std::vector<std::string> names;
   for (const auto &[name, read] : data_sets())
     names.push_back(name);
-  names.emplace_back(solids);
+  names.insert(names.end(), {solids, meshes});
   return names;
 }
 
@@ -122,7 +125,7 @@ DatasetSizes sizes_of(const Dataset &d) {
 }
 
 ImageFormat image_format(const DatasetOptions &o) {
-  if (o.name == solids)
+  if (is_bodies(o))
     return {0, 1};
   if (o.name == "fashion-mnist" && o.folder.empty())
     return {28 / std::max(1, o.pool), 1}; // as Debian's package is, which need not be here to plan with
@@ -132,11 +135,15 @@ ImageFormat image_format(const DatasetOptions &o) {
 
 DatasetSizes dataset_sizes(const DatasetOptions &o) {
   constexpr double most = 1 << 30; // bytes
-  if (o.name == solids && double(o.solids) * o.points > most)
-    throw InputError("data: found ", o.solids, " solids of ", o.points, " points, expected at most ", std::size_t(most),
-                     " bytes of them");
-  if (o.name == solids)
-    return {std::size_t(o.solids), 0, 0, o.points, 1, 3};
+  if (is_bodies(o)) {
+    check_signal(o);
+    const MeshFolder folder = o.name == meshes ? read_mesh_folder(o) : MeshFolder{};
+    const std::size_t count = o.name == meshes ? folder.meshes.size() : std::size_t(o.solids);
+    if (double(count) * o.points > most)
+      throw InputError("data: found ", count, " ", o.name, " of ", o.points, " points, expected at most ",
+                       std::size_t(most), " bytes of them");
+    return {count, 0, 0, o.points, o.name == meshes ? folder.classes : int(o.families.size()), 3};
+  }
   const RawImages raw = read(o, Reading::labels);
   check_options(o, raw);
   const auto count = [&](auto first, auto last) {
@@ -156,7 +163,9 @@ DatasetSizes dataset_sizes(const DatasetOptions &o) {
 
 Dataset load_dataset(const DatasetOptions &o) {
   if (o.name == solids)
-    return make_solids(o.solids, o.points);
+    return make_solids(o);
+  if (o.name == meshes)
+    throw Error("data.name: found meshes, whose signals are computed on a device");
   RawImages raw = read(o, Reading::all);
   check_options(o, raw);
   if (o.pool > 1)

@@ -1,5 +1,5 @@
 // What networks learn from: labelled images, gray or in colour, in three parts: train, validation (the last of the
-// training images) and test; or solids, as the signals of fields.
+// training images) and test; or solids and meshes, as the signals of fields.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -21,7 +21,7 @@ struct Dataset {
   double mean = 0, std = 1; // of the training pixels, on the scale 0..1
   std::string fingerprint;  // xxh3 of all pixels and labels
 
-  // Solids: [pixels(), 3], where their bytes were taken.
+  // Solids and meshes: [pixels(), 3], where their bytes were taken.
   std::vector<float> points;
 
   std::size_t skipped = 0; // image files that could not be read, and why the first
@@ -46,12 +46,15 @@ DatasetSizes sizes_of(const Dataset &);
 
 // Which data to load, and how.
 struct DatasetOptions {
-  std::string name = "fashion-mnist"; // or idx, cifar10, cifar100, images, solids
+  std::string name = "fashion-mnist"; // or idx, cifar10, cifar100, images, solids, meshes
   int pool = 1;                       // 2 averages 2x2 pixels to one (28x28 -> 14x14)
   std::size_t validation = 5000;      // the last so many images of the training file are kept from training
   std::vector<int> labels;            // only images of these classes, which become classes 0, 1, ...; empty: all
   std::filesystem::path folder;       // of the files; empty: Debian's package
   int solids = 1024, points = 16384;
+  std::vector<std::string> families{"union"}; // of solids (solids.h), which are their classes
+  std::string signal = "occupancy";           // or distance: of solids and meshes
+  double band = 0.1;                          // the distance at which that ends
   int side = 28, channels = 0; // of `images`: what they are resized to; 1 gray, 3 colour, 0 what the first has
 };
 
@@ -68,7 +71,7 @@ ImageFormat image_format(const DatasetOptions &);
 DatasetSizes dataset_sizes(const DatasetOptions &);
 
 // Throws InputError for another name, or when the images are nowhere, or damaged, or fewer than `validation`, or
-// without such a label.
+// without such a label, or meshes, whose signals are computed on a device (engine/shapes/mesh_signals.h).
 Dataset load_dataset(const DatasetOptions &);
 
 } // namespace theta

@@ -1,6 +1,7 @@
 #include "image_folder.h"
 #include "image_file.h"
 #include "kernels/device/error.h"
+#include "labelled_files.h"
 #include "raw_images.h"
 #include <algorithm>
 
@@ -16,9 +17,6 @@ namespace theta {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr std::size_t many = 1000;   // images of a folder from which on bad ones are left out, and counted
-constexpr std::size_t most_bad = 10; // one in so many, at most
 
 // The luma of ITU-R BT.601, as PIL's gray images have it; or one gray plane three times.
 std::vector<std::uint8_t> with_channels(StoredImage p, int channels) {
@@ -40,41 +38,6 @@ bool is_image(const fs::path &path) {
   std::string ending = path.extension().string();
   std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
   return ending == ".png" || ending == ".jpg" || ending == ".jpeg" || ending == ".bmp";
-}
-
-// Image files of a folder, sorted.
-std::vector<fs::path> images_in(const fs::path &folder) {
-  std::vector<fs::path> files;
-  for (const auto &entry : fs::directory_iterator(folder))
-    if (entry.is_regular_file() && is_image(entry.path()))
-      files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
-std::vector<fs::path> folders_in(const fs::path &folder) {
-  std::vector<fs::path> folders;
-  for (const auto &entry : fs::directory_iterator(folder))
-    if (entry.is_directory())
-      folders.push_back(entry.path());
-  std::sort(folders.begin(), folders.end());
-  return folders;
-}
-
-// A folder a class, or one flat folder.
-std::vector<std::pair<fs::path, std::uint8_t>> labelled(const fs::path &folder, int &classes) {
-  std::vector<std::pair<fs::path, std::uint8_t>> files;
-  const auto folders = folders_in(folder);
-  if (folders.size() > 256)
-    throw InputError(folder.string(), ": found ", folders.size(), " folders, expected at most 256 classes");
-  for (std::size_t c = 0; c < folders.size(); ++c)
-    for (const fs::path &file : images_in(folders[c]))
-      files.emplace_back(file, std::uint8_t(c));
-  if (folders.empty())
-    for (const fs::path &file : images_in(folder))
-      files.emplace_back(file, std::uint8_t(0));
-  classes = std::max(1, int(folders.size()));
-  return files;
 }
 
 } // namespace
@@ -103,23 +66,24 @@ RawImages read_image_folder(const DatasetOptions &o, Reading) {
                      "', expected a folder of images, or of one folder a class");
   RawImages raw{.name = "images", .side = o.side};
   const bool divided = fs::is_directory(o.folder / "train") && fs::is_directory(o.folder / "test");
-  int test_classes = 0;
-  auto train = labelled(divided ? o.folder / "train" : o.folder, raw.classes);
+  auto [train, classes] = labelled_files(divided ? o.folder / "train" : o.folder, is_image);
   std::vector<std::pair<fs::path, std::uint8_t>> test;
   if (divided) {
-    test = labelled(o.folder / "test", test_classes);
-    if (test_classes != raw.classes)
-      throw InputError(o.folder.string(), ": found ", raw.classes, " classes in train and ", test_classes, " in test");
+    auto part = labelled_files(o.folder / "test", is_image);
+    if (part.classes != classes)
+      throw InputError(o.folder.string(), ": found ", classes, " classes in train and ", part.classes, " in test");
+    test = std::move(part.files);
   } else { // every tenth is for the test
     std::vector<std::pair<fs::path, std::uint8_t>> rest;
     for (std::size_t i = 0; i < train.size(); ++i)
       (i % 10 == 9 ? test : rest).push_back(train[i]);
     train = std::move(rest);
   }
-  const std::size_t all = train.size() + test.size();
+  raw.classes = classes;
   if (train.empty() || test.empty())
     throw InputError(o.folder.string(), ": found ", train.size(), " images to train on and ", test.size(),
                      " to test on, expected some of each (PNG, JPEG or BMP)");
+  SkippedFiles skipped(train.size() + test.size(), "images");
   raw.channels = o.channels > 0 ? o.channels : image_header(train.front().first).channels;
   for (auto &[files, part] : {std::pair{&train, &raw.train}, {&test, &raw.test}})
     for (const auto &[path, label] : *files)
@@ -128,12 +92,9 @@ RawImages read_image_folder(const DatasetOptions &o, Reading) {
         part->pixels.insert(part->pixels.end(), pixels.begin(), pixels.end());
         part->labels.push_back(label);
       } catch (const InputError &e) {
-        if (all < many || ++raw.skipped > all / most_bad)
-          throw InputError(e.what(),
-                           raw.skipped > 0 ? text(", and ", raw.skipped - 1, " more of ", all, " images") : "");
-        if (raw.first_skipped.empty())
-          raw.first_skipped = e.what();
+        skipped.add(e.what());
       }
+  raw.skipped = skipped.count(), raw.first_skipped = skipped.first();
   return raw;
 }
 

@@ -81,20 +81,12 @@ FieldReport FieldJudge::judge(const std::string &name, const FieldGroup &group) 
       right += opinion.label[i] == group.labels[kept[i]];
     report.recognised = share_of(right, kept.size());
   }
-  const auto nearer = [&](const std::vector<Nearest> &to_training, const std::vector<Nearest> &to_control) {
-    double count = 0;
-    for (std::size_t i = 0; i < to_training.size(); ++i)
-      count += to_training[i].distance < to_control[i].distance    ? 1
-               : to_training[i].distance == to_control[i].distance ? 0.5
-                                                                   : 0;
-    return share_of(count, to_training.size());
-  };
-  report.memorised = nearer(weights_.run(device_, sound, training_), weights_.run(device_, sound, control_));
+  report.memorised = share_nearer(weights_.run(device_, sound, training_), weights_.run(device_, sound, control_));
   NetworkSet seen = vectors_of(pictures, n);
   for (std::size_t i = 0; i < kept.size() && !group.signals.empty(); ++i)
     seen.source.push_back(group.signals[kept[i]]);
   const auto to_images = pixels_.run(device_, seen, images_of(training_signals_));
-  report.memorised_images = nearer(to_images, pixels_.run(device_, seen, images_of(control_signals_)));
+  report.memorised_images = share_nearer(to_images, pixels_.run(device_, seen, images_of(control_signals_)));
   for (const Nearest &nearest : to_images) {
     report.psnr.push_back(psnr_of(nearest.distance * nearest.distance / float(n)));
     report.image.push_back(training_signals_[nearest.index]);

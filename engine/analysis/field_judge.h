@@ -2,6 +2,7 @@
 // measured by what they show.
 #pragma once
 #include "engine/zoo/renderer.h"
+#include "field_group.h"
 #include "image_judge.h"
 #include "nearest.h"
 #include "statistics.h"
@@ -18,13 +19,6 @@ struct FieldReport {
                                         // images than to control ones: by pixels
   std::vector<float> psnr;              // of each, in decibels, beside the training image that is nearest
   std::vector<std::size_t> image;       // which that is: of the data set's training part
-};
-
-// A group, and the classes that its fields should show; none: empty.
-struct FieldGroup {
-  NetworkSet fields;
-  std::vector<int> labels{};
-  std::vector<std::size_t> signals{}; // images that they were made for, which are then not compared with themselves
 };
 
 class FieldJudge {

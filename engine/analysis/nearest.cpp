@@ -6,6 +6,13 @@
 
 namespace theta {
 
+Share share_nearer(const std::vector<Nearest> &to_one, const std::vector<Nearest> &to_another) {
+  double count = 0;
+  for (std::size_t i = 0; i < to_one.size(); ++i)
+    count += to_one[i].distance < to_another[i].distance ? 1 : to_one[i].distance == to_another[i].distance ? 0.5 : 0;
+  return share_of(count, to_one.size());
+}
+
 NearestSearch::NearestSearch(std::size_t length, const std::string &stage) : length_(length), plan_(stage) {
   const auto n = std::int64_t(at_once), v = std::int64_t(length);
   staging_ = plan_.reserve<float>("nearest.staging", MemoryClass::staging, {2, v});

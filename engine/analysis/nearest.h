@@ -2,6 +2,7 @@
 #pragma once
 #include "baselines.h"
 #include "engine/memory/plan.h"
+#include "statistics.h"
 
 namespace theta {
 
@@ -9,6 +10,9 @@ struct Nearest {
   float distance = 0; // L2
   std::size_t index = 0;
 };
+
+// The share of a group that is nearer to one set than to another, ties half: of each the nearest in both.
+Share share_nearer(const std::vector<Nearest> &to_one, const std::vector<Nearest> &to_another);
 
 class NearestSearch {
 public:

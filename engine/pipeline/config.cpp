@@ -1,4 +1,5 @@
 #include "config.h"
+#include "data/solids.h"
 #include "engine/networks/kind.h"
 #include "engine/settings/toml_keys.h"
 #include <algorithm>
@@ -20,6 +21,9 @@ void describe(Keys &keys, Config &c) {
   keys("labels", c.data.labels, not_negative);
   keys("solids", c.data.solids, positive);
   keys("points", c.data.points, Limits{1, 1 << 22});
+  keys("families", c.data.families);
+  keys("signal", c.data.signal);
+  keys("band", c.data.band, Limits{1e-3, 2});
   keys("side", c.data.side, Limits{1, 4096});
   keys("channels", c.data.channels, Limits{0, 3});
   keys.section("network");
@@ -60,6 +64,7 @@ void check(const Config &c) {
   };
   if (const auto names = dataset_names(); std::find(names.begin(), names.end(), c.data.name) == names.end())
     dataset_sizes(c.data.options()); // says which there are
+  check_signal(c.data.options());
   if (c.data.channels == 2)
     throw InputError("data.channels: found 2, expected 1 (gray), 3 (colour) or 0 (as the first image)");
   one_of("zoo.storage", c.zoo.storage, {"f32", "bf16"});

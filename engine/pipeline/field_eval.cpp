@@ -2,44 +2,11 @@
 #include "data/atomic_file.h"
 #include "data/json.h"
 #include "data/mapped_file.h"
-#include "engine/training/interrupt.h"
-#include <algorithm>
+#include "field_groups.h"
 #include <cmath>
 #include <fmt/core.h>
-#include <numeric>
 
 namespace theta {
-
-namespace {
-
-constexpr const char *told_class = "told_class";
-
-std::vector<std::size_t> part_of(const std::vector<std::size_t> &rows, std::size_t first, std::size_t count) {
-  const std::size_t begin = std::min(first, rows.size()), end = std::min(first + count, rows.size());
-  return {rows.begin() + std::ptrdiff_t(begin), rows.begin() + std::ptrdiff_t(end)};
-}
-
-template <class T>
-std::vector<T> of_rows(const std::vector<std::int64_t> &column, const std::vector<std::size_t> &rows) {
-  std::vector<T> values;
-  for (const std::size_t row : rows)
-    values.push_back(T(column[row]));
-  return values;
-}
-
-Json json_of(const Share &s) { return {{"share", s.share}, {"low", s.low}, {"high", s.high}, {"n", s.n}}; }
-
-Share share_from(const Json &of, const char *name, const std::string &where) {
-  const Json s = field<Json>(of, name, where);
-  return {field<double>(s, "share", where), field<double>(s, "low", where), field<double>(s, "high", where),
-          field<std::size_t>(s, "n", where)};
-}
-
-std::string text_of(const Share &s) {
-  return s.n == 0 ? "" : fmt::format("{:5.2f} ({:.2f}-{:.2f})", s.share, s.low, s.high);
-}
-
-} // namespace
 
 FieldJudge field_judge(const Config &c, const NetworkShape &shape, const DatasetSizes &sizes, int side,
                        Backend backend) {
@@ -48,56 +15,13 @@ FieldJudge field_judge(const Config &c, const NetworkShape &shape, const Dataset
 
 std::vector<FieldReport> judge_fields(const Config &c, const NetworkShape &shape, Device device, const Dataset &data,
                                       const ZooReader &zoo, const ZooReader &samples, Journal &journal) {
-  const EvalConfig &e = c.eval;
-  const std::size_t group = std::size_t(e.networks);
-  const Split split = split_of(zoo);
-  // In a random order: groups first, then who they are compared with.
-  const auto training = choose(zoo, split.training, split.training.size(), c.seed, 0).source,
-             held_out = choose(zoo, split.held_out, split.held_out.size(), c.seed, 1).source;
-  const std::size_t references =
-      std::min({std::size_t(e.references), training.size(), held_out.size() - std::min(held_out.size(), 2 * group)});
-  if (references < 2)
-    throw InputError("eval: found ", training.size(), " training and ", held_out.size(),
-                     " held-out fields, expected more than ", 2 * group,
-                     " held-out ones: twice eval.networks, and "
-                     "others for control (zoo.held_out)");
-  const auto control = part_of(held_out, 2 * group, references), seen = part_of(training, 0, references);
-  const auto signal = zoo.integers("signal"), label = zoo.integers("class");
+  const FieldGroups groups(c, zoo, samples);
   FieldJudge judge = field_judge(c, shape, sizes_of(data), data.side, device.backend);
-  judge.start(device, data, rows_of(zoo, part_of(held_out, group, group)), rows_of(zoo, seen), rows_of(zoo, control),
-              of_rows<std::size_t>(signal, seen), of_rows<std::size_t>(signal, control), journal);
-
+  const auto signals = groups.training_signals(), control = groups.control_signals();
+  judge.start(device, data, groups.references(), groups.training(), groups.control(), signals, control, journal);
   std::vector<FieldReport> reports;
-  const bool has_covariance = zoo.parameters() <= most_covariance;
-  Progress progress(journal, "eval", "groups", double(5 + has_covariance + e.noise.size()));
-  const auto add = [&](const std::string &name, const FieldGroup &of) {
-    if (interrupted())
-      throw Interrupted("eval: stopped; the same command starts it again");
-    reports.push_back(judge.judge(name, of));
-    progress.update(double(reports.size()), name);
-  };
-  const auto rows = [&](const std::vector<std::size_t> &of) {
-    return FieldGroup{rows_of(zoo, of), of_rows<int>(label, of), of_rows<std::size_t>(signal, of)};
-  };
-  add("training", rows(part_of(training, 0, group)));
-  add("held_out", rows(part_of(held_out, 0, group)));
-  std::vector<std::size_t> made(std::min(samples.rows(), group));
-  std::iota(made.begin(), made.end(), std::size_t(0));
-  FieldGroup generated{rows_of(samples, made), {}, {}};
-  generated.fields.source.clear(); // rows of another zoo
-  if (samples.has_column(told_class))
-    for (const float value : samples.floats(told_class))
-      if (generated.labels.size() < made.size())
-        generated.labels.push_back(int(value));
-  add("generated", generated);
-  for (std::size_t i = 0; i < e.noise.size(); ++i)
-    add(fmt::format("noise_{}", e.noise[i]),
-        {noisy_copies(zoo, split.training, group, e.noise[i], c.seed, std::uint32_t(3 + i)), {}, {}});
-  add(fmt::format("average_{}", e.average),
-      {averages(zoo, split.training, group, std::size_t(e.average), c.seed), {}, {}});
-  add("gaussian", {gaussians(zoo, split.training, group, c.seed), {}, {}});
-  if (has_covariance)
-    add("gaussian_full", {full_gaussians(zoo, split.training, group, c.seed), {}, {}});
+  groups.each(journal,
+              [&](const std::string &name, const FieldGroup &group) { reports.push_back(judge.judge(name, group)); });
   return reports;
 }
 

@@ -1,6 +1,8 @@
 #include "source.h"
 #include "engine/analysis/novelty.h"
+#include "engine/shapes/mesh_signals.h"
 #include "field_eval.h"
+#include "shape_eval.h"
 #include <algorithm>
 
 namespace theta {
@@ -26,9 +28,12 @@ std::pair<std::size_t, std::size_t> expected_split(const ZooRecipe &r, std::uint
   return {(items - held_out) * each, held_out * each};
 }
 
+bool is_field_of(const NetworkShape &shape, const DatasetSizes &sizes, int dimensions) {
+  return !is_classifier(shape) && sizes.dimensions == dimensions &&
+         inputs_of(shape) == dimensions * (1 + 2 * shape.octaves) && outputs_of(shape) == sizes.channels;
+}
 bool shows_images(const NetworkShape &shape, const DatasetSizes &sizes) {
-  return sizes.dimensions == 2 && sizes.classes > 1 && inputs_of(shape) == 2 * (1 + 2 * shape.octaves) &&
-         outputs_of(shape) == sizes.channels;
+  return sizes.classes > 1 && is_field_of(shape, sizes, 2);
 }
 
 } // namespace
@@ -43,24 +48,28 @@ ZooTask task_of(const Config &c) {
 Source source_of(const Config &c, const DatasetSizes &sizes) {
   if (c.zoo.from.empty()) {
     const auto [training, held_out] = expected_split(c.zoo.recipe, c.seed);
-    Source source{training, held_out, {layout_of(c.network).places(), c.network}, {}, {}};
+    Source source{training, held_out, {layout_of(c.network).places(), c.network}, {}, {}, {}};
     if (is_classifier(c.network))
       source.network = c.network;
     else if (shows_images(c.network, sizes))
       source.field = c.network;
+    else if (is_field_of(c.network, sizes, 3))
+      source.body = c.network;
     return source;
   }
   const ZooReader zoo(c.zoo.from);
   const Split split = split_of(zoo);
-  Source source{split.training.size(), split.held_out.size(), network_facts(zoo.format(), c.zoo.from), {}, {}};
+  Source source{split.training.size(), split.held_out.size(), network_facts(zoo.format(), c.zoo.from), {}, {}, {}};
   const auto &shape = source.facts.shape;
   if (!shape)
     return source;
   if (is_classifier(*shape) && sizes.dimensions == 2 && inputs_of(*shape) == sizes.values() &&
       outputs_of(*shape) == sizes.classes)
     source.network = shape;
-  if (!is_classifier(*shape) && shows_images(*shape, sizes) && zoo.has_column("signal") && zoo.has_column("class"))
+  if (shows_images(*shape, sizes) && zoo.has_column("signal") && zoo.has_column("class"))
     source.field = shape;
+  if (is_field_of(*shape, sizes, 3) && zoo.has_column("signal"))
+    source.body = shape;
   return source;
 }
 
@@ -124,6 +133,13 @@ std::vector<MemoryPlan> plans_of(const Config &c, const Source &source, Backend 
   if (source.field && which != StagesOf::generator) {
     const int side = image_format(c.data.options()).side / c.data.pool;
     const FieldJudge judge = field_judge(c, *source.field, sizes, side, backend);
+    for (const auto *plan : judge.plans())
+      all.push_back(*plan);
+  }
+  if (source.body && which != StagesOf::generator) {
+    if (c.data.name == "meshes" && which == StagesOf::run)
+      all.push_back(MeshSignals(c.data.options()).plan());
+    const ShapeJudge judge = shape_judge(c, *source.body, sizes);
     for (const auto *plan : judge.plans())
       all.push_back(*plan);
   }

@@ -19,6 +19,7 @@ struct Source {
   NetworkFacts facts;
   std::optional<NetworkShape> network; // none: not a classifier that can be run on the data
   std::optional<NetworkShape> field;   // none: not a field of the data's images, or these have no classes to judge by
+  std::optional<NetworkShape> body;    // none: not a field of the data's solids or meshes
 };
 Source source_of(const Config &, const DatasetSizes &);
 

@@ -7,7 +7,9 @@
 #include "engine/generators/generator_file.h"
 #include "engine/report/field_sheets.h"
 #include "engine/report/report.h"
+#include "engine/report/shape_sheets.h"
 #include "engine/settings/toml_keys.h"
+#include "engine/shapes/mesh_signals.h"
 #include "engine/training/interrupt.h"
 #include "engine/zoo/zoo_trainer.h"
 #include "eval_file.h"
@@ -15,6 +17,7 @@
 #include "kernels/device/memory_watch.h"
 #include "kernels/device/trace.h"
 #include "prompt_report.h"
+#include "shape_eval.h"
 #include "source.h"
 #include <algorithm>
 #include <fmt/core.h>
@@ -77,7 +80,7 @@ Stages::Stages(std::pair<Run, std::vector<MemoryPlan>> checked)
     : run_(std::move(checked.first)), plans_(std::move(checked.second)),
       journal_(locked(run_.writes, lock_, run_.out), Journal::Without::terminal) {
   const Source source = source_of(run_.config, dataset_sizes(run_.config.data.options()));
-  network_ = source.network, field_ = source.field;
+  network_ = source.network, field_ = source.field, body_ = source.body;
   if (run_.writes)
     write_file(run_.out / "config.toml", to_toml(run_.config));
 }
@@ -110,11 +113,8 @@ private:
 
 const Dataset &Stages::data() {
   if (!data_) {
-    data_ = load_dataset(run_.config.data.options());
-    if (data_->skipped > 0)
-      journal_.line(fmt::format(
-          "data: {} of {} images could not be read and were left out; the first: {}", data_->skipped,
-          data_->skipped + data_->train.size() + data_->validation.size() + data_->test.size(), data_->first_skipped));
+    data_ =
+        load_signals(run_.device, run_.config.data.options(), [&](const std::string &line) { journal_.line(line); });
   }
   return *data_;
 }
@@ -357,16 +357,21 @@ std::pair<Scores, std::vector<char>> Stages::score(std::size_t parameters, const
   return {std::move(scores), std::move(broken)};
 }
 
-// Fields of images: what they show, and whether it is new.
+// Fields of images, or of bodies: what they show, and whether it is new.
 void Stages::eval_fields() {
   const std::string key = eval_key();
   if (eval_key_of(eval_path()) == key) {
     journal_.line("eval: done before, skipped");
-    return journal_.result(table_of(read_field_eval(eval_path())));
+    return journal_.result(body_ ? table_of(read_shape_eval(eval_path())) : table_of(read_field_eval(eval_path())));
   }
   check_zoo("eval"), check_samples("eval");
   const ZooReader zoo(zoo_path()), samples(samples_path());
   const Measured measured(*this, "eval");
+  if (body_) {
+    const auto reports = judge_shapes(run_.config, *body_, run_.device, data(), zoo, samples, journal_);
+    write_shape_eval(eval_path(), reports, key);
+    return journal_.result(table_of(reports));
+  }
   const auto reports = judge_fields(run_.config, *field_, run_.device, data(), zoo, samples, journal_);
   write_field_eval(eval_path(), reports, key);
   journal_.result(table_of(reports));
@@ -374,7 +379,7 @@ void Stages::eval_fields() {
 
 void Stages::eval() {
   const Span span("eval");
-  if (field_)
+  if (field_ || body_)
     return eval_fields();
   const std::string key = eval_key();
   if (eval_key_of(eval_path()) == key) {
@@ -435,6 +440,12 @@ void Stages::eval() {
 void Stages::report() {
   const Span span("report");
   const ZooReader zoo(zoo_path()), samples(samples_path());
+  if (body_) {
+    for (const auto &path :
+         draw_shapes(run_.out / "report", *body_, run_.device, zoo, samples, read_shape_eval(eval_path())))
+      journal_.line("report: " + path.string());
+    return;
+  }
   if (field_) {
     for (const auto &path :
          draw_fields(run_.out / "report", *field_, run_.device, data(), zoo, samples, read_field_eval(eval_path())))
@@ -451,7 +462,7 @@ void Stages::all() {
   zoo();
   fit();
   sample();
-  if (!network_ && !field_)
+  if (!network_ && !field_ && !body_)
     return journal_.line("eval, report: left out, these networks cannot be run on " + run_.config.data.name);
   eval();
   report();

@@ -64,7 +64,7 @@ private:
 
   Run run_;
   std::vector<MemoryPlan> plans_;
-  std::optional<NetworkShape> network_, field_; // source.h
+  std::optional<NetworkShape> network_, field_, body_; // source.h
   std::optional<FolderLock> lock_;
   Journal journal_;
   std::optional<Dataset> data_;

@@ -5,10 +5,6 @@
 
 namespace theta {
 
-namespace {
-constexpr const char *told_class = "told_class"; // a column of samples that were told one
-}
-
 std::vector<std::filesystem::path> draw_fields(const std::filesystem::path &folder, const NetworkShape &shape,
                                                Device device, const Dataset &data, const ZooReader &zoo,
                                                const ZooReader &samples, const std::vector<FieldReport> &reports) {
@@ -35,20 +31,8 @@ std::vector<std::filesystem::path> draw_fields(const std::filesystem::path &fold
     picture_sheet(pictures, data.side, data.channels, wide, scale).save(folder / name);
     return folder / name;
   };
-  // Rows of what was told the same, where samples were told a class.
-  std::vector<std::size_t> order(samples.rows());
-  std::iota(order.begin(), order.end(), std::size_t(0));
-  if (samples.has_column(told_class)) {
-    const auto told = samples.floats(told_class);
-    std::vector<int> seen(std::size_t(std::max(1, data.classes)), 0);
-    std::erase_if(order, [&](std::size_t i) {
-      const auto label = std::size_t(told[i]);
-      return label >= seen.size() || seen[label]++ >= columns;
-    });
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return told[a] < told[b]; });
-  }
-  order.resize(std::min(order.size(), std::size_t(columns * rows)));
-  std::vector<std::filesystem::path> paths{save("generated.png", drawn(samples, order), columns)};
+  std::vector<std::filesystem::path> paths{
+      save("generated.png", drawn(samples, rows_by_class(samples, columns, columns * rows)), columns)};
 
   const auto above = [&](const ZooReader &from, const std::vector<std::size_t> &which, auto image_of) {
     const auto top = drawn(from, which);

@@ -1,6 +1,7 @@
 // Pictures side by side on one canvas.
 #pragma once
 #include "canvas.h"
+#include "data/zoo_reader.h"
 
 namespace theta {
 
@@ -13,5 +14,8 @@ struct FieldPicture {
 // Rows of `columns` pictures of side x side points, each `scale` pixels wide, with a gap between. Throws InputError for
 // other than one or three channels.
 Canvas picture_sheet(const std::vector<FieldPicture> &, int side, int channels, int columns, int scale);
+
+// The samples that a sheet shows: the first of each class, class by class, where they were told one, else the first.
+std::vector<std::size_t> rows_by_class(const ZooReader &samples, std::size_t a_class, std::size_t most);
 
 } // namespace theta

@@ -32,6 +32,7 @@ enum class Purpose : std::uint32_t {
   condition_drop,
   unit_factor,
   base_signals,
+  surface_points,
 };
 
 struct Bits4 {

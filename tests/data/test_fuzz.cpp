@@ -3,6 +3,7 @@
 #include "data/csv.h"
 #include "data/idx.h"
 #include "data/image_folder.h"
+#include "data/mesh_file.h"
 #include "data/npy.h"
 #include "data/pickle.h"
 #include "data/pytorch.h"
@@ -11,6 +12,7 @@
 #include "kernels/device/philox.h"
 #include "tests/idx_files.h"
 #include "tests/image_files.h"
+#include "tests/mesh_files.h"
 #include "tests/npy_files.h"
 #include "tests/scratch.h"
 #include <cstdlib>
@@ -97,6 +99,15 @@ TEST_CASE("fuzz: pictures") {
     pixels.push_back(std::uint8_t(philox(3, Purpose::test, 1, std::uint64_t(i)).word[0]));
   for (const auto kind : {PictureKind::png, PictureKind::jpeg, PictureKind::bmp})
     fuzz("x.png", picture_bytes(kind, 12, 9, 3, pixels), [](const auto &path) { read_image(path, 5, 3); });
+}
+
+TEST_CASE("fuzz: meshes") {
+  for (const auto &[name, content] : cube_files())
+    fuzz(name, content, [](const auto &path) {
+      const Mesh mesh = read_mesh(path);
+      CHECK(std::abs(euler_characteristic(mesh)) < 100);
+      is_watertight(mesh);
+    });
 }
 
 TEST_CASE("fuzz: numpy's arrays, tables, images of MNIST's kind") {
