@@ -74,7 +74,7 @@ EMULATED := $(filter-out kernels/device/device.cu kernels/operations/gemm_cublas
 SIMT_OBJECTS := $(patsubst %,$(SIMT)/%.o,$(ENGINE_SOURCES) $(TEST_SOURCES) $(wildcard tests/simt/*.cpp) $(EMULATED) \
   $(wildcard tests/simt/*.cu))
 
-STATIC := -L.deps/usr/lib/$(MULTIARCH) -l:libminizip.a -l:libcsv.a -l:libpng16.a -l:libturbojpeg.a -l:libz.a
+STATIC := -L.deps/usr/lib/$(MULTIARCH) -l:libminizip.a -l:libcsv.a -l:libpng16.a -l:libgif.a -l:libturbojpeg.a -l:libz.a
 LIBS := $(STATIC) -lpthread
 ifeq ($(CUDA),1)
 LIBS += -L$(CUDA_HOME)/lib64 -lcudart_static $(CUBLAS_LIBRARY) -Wl,-rpath,$(dir $(CUBLAS_LIBRARY)) -lrt -ldl

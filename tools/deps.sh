@@ -18,6 +18,7 @@ libxxhash-dev          | include/xxhash.h                                       
 zlib1g-dev             | lib/$multiarch/libz.a                                    | 1.2.13
 libminizip-dev         | include/minizip/unzip.h                                  | 1.1
 libpng-dev             | include/png.h                                            | 1.6.39
+libgif-dev             | include/gif_lib.h                                      | 5.2.1
 libturbojpeg0-dev      | include/turbojpeg.h                                      | 2.1.5
 libcsv-dev             | include/csv.h                                            | 3.0.3
 libeigen3-dev          | include/eigen3/Eigen/Core                                | 3.4.0

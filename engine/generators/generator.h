@@ -8,6 +8,7 @@
 #include "engine/memory/plan.h"
 #include "engine/settings/keys.h"
 #include "engine/training/journal.h"
+#include "guide.h"
 #include "network_facts.h"
 #include "network_source.h"
 #include "prompts.h"
@@ -24,6 +25,7 @@ struct GeneratorTask {
   Backend backend;
   int samples, sample_batch;        // how many networks it is to make, and how many at a time
   std::optional<StreamTask> stream; // the zoo's own recipe, where there is one: it could be trained on without end
+  bool guided = false;              // whether something will be known of samples
 };
 
 using EmitPart = std::function<void(std::size_t sample, std::size_t at, std::span<const float> theta)>;
@@ -50,6 +52,10 @@ struct SampleWork {
   // Takes parameters at, at + 1, ... of a sample, in host memory. Samples come whole or in parts, in any order.
   EmitPart emit;
   std::function<void(const std::string &)> warn; // of what it was asked for and has never seen
+  // The first samples, as they come about: Generator::trajectory() rows each.
+  std::size_t watched = 0;
+  EmitPart watch{};
+  Guide *guide = nullptr; // where the task says so
 };
 
 // What a generator may be told, and over which range it has seen it (of a number, in the zoo's units).
@@ -86,6 +92,10 @@ public:
 
   // Changes of its settings that take less memory and more time, and are not made yet: "fit.compact=true".
   virtual std::vector<std::string> savings() const { return {}; }
+
+  // How many rows a watched sample has: its state before each step and after the last, and between them what it is
+  // taken for (even and odd rows); 0 where a generator cannot be watched.
+  virtual std::size_t trajectory() const { return 0; }
 
   // What its samples will be told, by name.
   virtual std::vector<std::string> told() const { return {}; }

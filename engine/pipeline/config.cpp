@@ -41,6 +41,7 @@ void describe(Keys &keys, Config &c) {
   keys.section("sample");
   keys("count", c.sample.count, positive);
   keys("batch", c.sample.batch, positive);
+  keys("watch", c.sample.watch, not_negative);
   c.generators.describe_sample(keys);
   keys.section("eval");
   keys("networks", c.eval.networks, positive);

@@ -31,6 +31,7 @@ struct ZooConfig {
 
 struct SampleConfig {
   int count = 100, batch = 50;
+  int watch = 0; // samples whose way from noise to network is kept
 };
 
 struct EvalConfig {

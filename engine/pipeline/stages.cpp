@@ -295,6 +295,19 @@ void Stages::sample() {
   if (network_)
     format.columns.push_back({"test_loss", Dtype::f32}), format.columns.push_back({"test_accuracy", Dtype::f32});
   ZooWriter writer(samples_path(), format, count);
+  const std::size_t watched = std::min(std::size_t(c.sample.watch), count), rows = c.generators.chosen().trajectory();
+  if (watched > 0 && rows == 0)
+    throw InputError("sample.watch: found ", c.sample.watch, ", expected 0 for ", c.generators.name(),
+                     ", whose way cannot be watched");
+  std::optional<ZooWriter> way;
+  if (watched > 0)
+    way.emplace(trajectory_path(),
+                ZooFormat{facts.layout,
+                          v,
+                          Dtype::f32,
+                          {{"sample", Dtype::i64}, {"step", Dtype::i64}, {"predicted", Dtype::i64}},
+                          format.facts},
+                watched * rows);
   const Measured measured(*this, "sample");
   const Sampled made = [&] {
     Progress progress(journal_, "sample", "networks", double(count));
@@ -304,8 +317,14 @@ void Stages::sample() {
                                                  writer.write(i, at, theta.size(), theta.data());
                                                  progress.update(double(parameters += theta.size()) / double(v));
                                                },
-                                               [&](const std::string &what) { journal_.line(what); }});
+                                               [&](const std::string &what) { journal_.line(what); }, watched,
+                                               [&](std::size_t i, std::size_t at, std::span<const float> theta) {
+                                                 way->write(i, at, theta.size(), theta.data());
+                                               }});
   }();
+  for (std::size_t i = 0; i < watched * rows; ++i)
+    way->describe({std::int64_t(i / rows), std::int64_t(i % rows / 2), std::int64_t(i % rows % 2)});
+
   const PromptTable &table = made.told;
   Scores scores;
   std::string accuracy = "not scored";
@@ -334,7 +353,12 @@ void Stages::sample() {
     if (!told.table.empty())
       journal_.result(told.table);
   }
+  if (way)
+    way->finish();
   writer.finish();
+  if (way)
+    journal_.line(
+        fmt::format("sample: the way of {} of them from noise on, in {}", watched, trajectory_path().string()));
   journal_.line(fmt::format("sample: {} networks, {}, in {}", c.sample.count, accuracy, samples_path().string()));
 }
 

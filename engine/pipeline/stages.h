@@ -38,6 +38,7 @@ public:
   }
   std::filesystem::path generator_path() const { return run_.out / "generator.safetensors"; }
   std::filesystem::path samples_path() const { return run_.out / "samples"; }
+  std::filesystem::path trajectory_path() const { return run_.out / "trajectory"; }
   std::filesystem::path eval_path() const { return run_.out / "eval.json"; }
 
 private:

@@ -16,6 +16,7 @@ public:
   Canvas(int width, int height, Color background = {255, 255, 255});
   int width() const { return width_; }
   int height() const { return height_; }
+  const std::vector<std::uint8_t> &rgb() const { return rgb_; } // [height, width, 3]
 
   void pixel(int x, int y, Color); // outside: nothing
   void rectangle(int x, int y, int width, int height, Color);

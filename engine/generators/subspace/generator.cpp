@@ -24,6 +24,8 @@ public:
 
   std::vector<std::string> savings() const override { return savings_of(config_.flow, "fit.subspace"); }
 
+  std::size_t trajectory() const override { return sampling_.trajectory(); }
+
   std::vector<std::string> told() const override { return sampling_.told(); }
 
   std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {
@@ -54,7 +56,7 @@ public:
     warn_of_unseen(table, generator.flow, w);
     SubspaceSampler(generator.config, int(generator.scale.size()), generator.networks.parameters,
                     sampling_.options(task))
-        .run(w.device, generator, w.file, count, table.told, w.emit);
+        .run(w.device, generator, w.file, count, table.told, w.emit, w.watched, w.watch, w.guide);
     return {generator.networks, std::move(table), true};
   }
 

@@ -6,6 +6,7 @@ void FlowSampling::describe(Keys &keys) {
   keys("ddim_eta", solver.eta, Limits{0, 1});
   keys("solver", solver.solver, solver_named);
   keys("solver_steps", solver.steps, positive);
+  keys("between", solver.between, not_negative);
   keys("guidance", solver.guidance, Limits{0, 100});
   keys("prompt", prompt);
   keys("points", points, positive);
@@ -28,7 +29,7 @@ std::vector<std::string> FlowSampling::told() const {
 
 SolverOptions FlowSampling::options(const GeneratorTask &task) const {
   SolverOptions options = solver;
-  options.batch = task.sample_batch, options.seed = task.seed;
+  options.batch = task.sample_batch, options.seed = task.seed, options.guided = task.guided;
   return options;
 }
 

@@ -15,6 +15,7 @@ struct FlowSampling {
   // Throws InputError for what does not go together, with the settings of the flow in `table` neither.
   void check(const TransformerConfig &, const std::string &table) const;
   std::vector<std::string> told() const;
+  std::size_t trajectory() const { return 2 * std::size_t(solver.steps) + 1; }
   SolverOptions options(const GeneratorTask &) const;
   // What `samples` are told. Throws InputError for prompts that the generator does not know.
   PromptTable prompts(const TransformerConfig &, const ZooReader &, const std::vector<std::size_t> &held_out,

@@ -22,6 +22,8 @@ public:
 
   std::vector<std::string> savings() const override { return savings_of(config_, "fit.transformer"); }
 
+  std::size_t trajectory() const override { return sampling_.trajectory(); }
+
   std::vector<std::string> told() const override { return sampling_.told(); }
 
   std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {
@@ -45,7 +47,9 @@ public:
     const auto probe = [&](const Transformer &now) {
       const auto count = std::size_t(std::min(task.samples, task.sample_batch));
       std::vector<float> samples;
-      TransformerSampler(now.config, network_facts(now.networks, "probe"), sampling_.options(task))
+      SolverOptions options = sampling_.options(task);
+      options.guided = false;
+      TransformerSampler(now.config, network_facts(now.networks, "probe"), options)
           .run(w.device, now, count, sampling_.prompts(now.config, w.zoo, w.held_out, count).told,
                [&](std::size_t, std::span<const float> theta) {
                  samples.insert(samples.end(), theta.begin(), theta.end());
@@ -66,8 +70,10 @@ public:
     PromptTable table = sampling_.prompts(generator.config, w.zoo, w.held_out, count);
     warn_of_unseen(table, generator, w);
     TransformerSampler(generator.config, network_facts(generator.networks, w.file.string()), sampling_.options(task))
-        .run(w.device, generator, count, table.told,
-             [&](std::size_t i, std::span<const float> theta) { w.emit(i, 0, theta); });
+        .run(
+            w.device, generator, count, table.told,
+            [&](std::size_t i, std::span<const float> theta) { w.emit(i, 0, theta); }, w.watched,
+            [&](std::size_t i, std::span<const float> theta) { w.watch(i, 0, theta); }, w.guide);
     return {generator.networks, std::move(table), true};
   }
 

@@ -6,7 +6,9 @@
 #include "kernels/operations/random.h"
 #include "kernels/operations/units.h"
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <numbers>
 
 namespace theta {
 
@@ -14,7 +16,7 @@ TransformerSampler::TransformerSampler(const TransformerConfig &config, const Ne
                                        SolverOptions options)
     : options_(options), parameters_(facts.parameters()), coder_(config, facts), conditions_(config.conditions),
       start_(config.start), residual_(config.residual), guided_(options.guidance != 1 && conditions_.size() > 0),
-      noise_scale_(config.noise_scale),
+      noise_scale_(config.noise_scale), objective_(config.objective), path_(config.noise),
       solver_(solver_of(options.solver, config.noise, config.objective, options.steps, options.eta)),
       model_(coder_.shape(config)) {
   const std::int64_t batch = options.batch, size = std::int64_t(model_.size()), k = std::int64_t(conditions_.size());
@@ -37,6 +39,12 @@ TransformerSampler::TransformerSampler(const TransformerConfig &config, const Ne
   if (start_)
     start_tokens_ = activation("sample.start", batch, size);
   theta_ = activation("sample.theta", batch, std::int64_t(parameters_));
+  if (options.guided) {
+    x0_ = activation("sample.x0", batch, size), slope_ = activation("sample.slope", batch, std::int64_t(parameters_));
+    token_slope_ = activation("sample.token_slope", batch, size);
+    zero_ = plan_.reserve<float>("sample.zero", MemoryClass::weights, {size});
+    inverse_ = plan_.reserve<float>("sample.inverse", MemoryClass::weights, {size});
+  }
   staging_ = plan_.reserve<float>("sample.staging", MemoryClass::staging, {std::int64_t(parameters_)});
   model_.plan(plan_, options.batch, Mode::infer);
   plan_.holds_beside(model_.parameters().size() * sizeof(float));
@@ -44,7 +52,8 @@ TransformerSampler::TransformerSampler(const TransformerConfig &config, const Ne
 }
 
 // The model's answer, guided, less nothing: a residual model's plus the start. Valid until the next.
-const float *TransformerSampler::predict(Stream &s, const Parameters<float> &weights, const float *z, double t) {
+const float *TransformerSampler::predict(Stream &s, const Parameters<float> &weights, const float *z, double t,
+                                         Guide *by) {
   const int batch = options_.batch;
   const std::size_t n = std::size_t(batch) * model_.size();
   const std::vector<float> times(static_cast<std::size_t>(batch), static_cast<float>(t));
@@ -58,7 +67,38 @@ const float *TransformerSampler::predict(Stream &s, const Parameters<float> &wei
   }
   if (residual_)
     add_scaled<float>(s, out, out, start, 1, n);
+  if (by)
+    guide(s, *by, out, z, t);
   return out;
+}
+
+// The answer that means x0 nearer to what is known.
+void TransformerSampler::guide(Stream &s, Guide &by, float *prediction, const float *z, double t) {
+  const int batch = options_.batch;
+  const std::size_t size = model_.size(), n = std::size_t(batch) * size;
+  const Draws none{options_.seed, Purpose::sample_noise};
+  const Reading r = reading_of(objective_, path_.at(t));
+  if (r.x0_p == 0)
+    return; // no answer would change it
+  float *x0 = x0_, *slope = token_slope_;
+  copy(s, x0, z, n * sizeof(float));
+  denoise_step<float>(s, x0, prediction, batch, size, {r.x0_z, r.x0_p, 0}, none);
+  for (int step = 0; step < Guide::steps; ++step) {
+    scatter_tokens<float>(s, theta_, x0, place_, mean_, std_, batch, parameters_, size);
+    const auto missed = by.slope(s, slope_, theta_);
+    // ∂θ/∂token is the deviation: as tokens of mean 0 and its inverse.
+    gather_tokens<float>(s, slope, slope_, place_, zero_, inverse_, batch, 1, parameters_, size, {});
+    const auto down = to_host(s, slope, n);
+    for (std::size_t i = 0; i < std::size_t(batch); ++i) {
+      double squares = 0;
+      for (std::size_t e = 0; e < size; ++e)
+        squares += double(down[i * size + e]) * double(down[i * size + e]);
+      if (squares > 0)
+        add_scaled<float>(s, x0 + i * size, x0 + i * size, slope + i * size, -missed[i] / squares, size);
+    }
+  }
+  copy(s, prediction, x0, n * sizeof(float));
+  denoise_step<float>(s, prediction, z, batch, size, {1 / r.x0_p, -r.x0_z / r.x0_p, 0}, none);
 }
 
 // What samples first..first+count−1 are told, and their starts' tokens; the rest of the batch as its last.
@@ -90,8 +130,30 @@ void TransformerSampler::tell(Stream &s, const Transformer &p, const Prompts &pr
   s.synchronize();
 }
 
+// The noise that samples first, first + 1, ... begin with: of their own, or on quarters of circles from one noise to
+// the next, where it keeps its deviation.
+void TransformerSampler::begin(Stream &s, float *x, std::size_t first) {
+  const std::size_t size = model_.size();
+  const double deviation = solver_.start * noise_scale_;
+  const auto draws = [&](std::size_t stream) {
+    return Draws{options_.seed, Purpose::sample_start, std::uint32_t(stream)};
+  };
+  if (options_.between == 0)
+    return fill_normal<float>(s, x, options_.batch, size, deviation, draws(first));
+  float *other = next_;
+  for (std::size_t i = 0; i < std::size_t(options_.batch); ++i) {
+    const std::size_t from = (first + i) / std::size_t(options_.between);
+    const double angle =
+        std::numbers::pi / 2 * double((first + i) % std::size_t(options_.between)) / double(options_.between);
+    fill_normal<float>(s, x + i * size, 1, size, deviation, draws(from));
+    fill_normal<float>(s, other, 1, size, deviation, draws(from + 1));
+    denoise_step<float>(s, x + i * size, other, 1, size, {std::cos(angle), std::sin(angle), 0},
+                        {options_.seed, Purpose::sample_noise});
+  }
+}
+
 void TransformerSampler::run(Device device, const Transformer &p, std::size_t samples, const Prompts &prompts,
-                             const EmitNetwork &emit) {
+                             const EmitNetwork &emit, std::size_t watched, const EmitNetwork &watch, Guide *guide) {
   if (prompts.told.size() != samples * conditions_.size() ||
       prompts.start.size() != (start_ ? samples * parameters_ : 0))
     throw InputError("sample: found prompts of ", prompts.told.size(), " numbers and ", prompts.start.size(),
@@ -102,6 +164,16 @@ void TransformerSampler::run(Device device, const Transformer &p, std::size_t sa
     copy(s, to, values.data(), values.size() * sizeof(float));
   };
   upload(values_, p.weights), upload(mean_, p.mean), upload(std_, p.std);
+  if (bool(guide) != options_.guided)
+    throw Error("sample: found ", guide ? "a" : "no", " guide, expected what the options say");
+  if (guide) {
+    std::vector<float> inverse;
+    for (const float deviation : p.std)
+      inverse.push_back(1 / deviation);
+    upload(inverse_, inverse);
+    fill_zero(s, zero_, p.std.size() * sizeof(float));
+    s.synchronize();
+  }
   Parameters<float> weights{values_};
   if (model_.reads_narrow()) {
     narrow(s, narrow_values_, values_, p.weights.size());
@@ -119,14 +191,30 @@ void TransformerSampler::run(Device device, const Transformer &p, std::size_t sa
   for (std::size_t first = 0; first < samples; first += std::size_t(batch)) {
     const std::size_t count = std::min(std::size_t(batch), samples - first);
     tell(s, p, prompts, first, count);
-    const Draws draws{options_.seed, Purpose::sample_start, std::uint32_t(first)};
-    fill_normal<float>(s, x, batch, size, solver_.start * noise_scale_, draws);
+    begin(s, x, first);
     clear(x);
+    if (guide)
+      guide->begin(s, first);
+    const std::size_t seen = watched > first ? std::min(watched - first, count) : 0,
+                      rows = 2 * solver_.steps.size() + 1;
+    const auto show = [&](const float *z, std::size_t row) {
+      scatter_tokens<float>(s, theta_, z, place_, mean_, std_, int(seen), parameters_, size);
+      emit_networks(s, theta_, staging_, 0, seen, parameters_,
+                    [&](std::size_t i, std::span<const float> theta) { watch((first + i) * rows + row, theta); });
+    };
+    std::size_t row = 0;
     Draws noise{options_.seed, Purpose::sample_noise, std::uint32_t(first)};
     for (const SolverStep &step : solver_.steps) {
       if (interrupted())
         throw Interrupted("sample: stopped; the same command starts it again");
-      const float *prediction = predict(s, weights, x, step.t);
+      const float *prediction = predict(s, weights, x, step.t, guide);
+      if (seen > 0) {
+        const Reading x0 = reading_of(objective_, path_.at(step.t));
+        show(x, row++);
+        copy(s, next, x, n * sizeof(float));
+        denoise_step<float>(s, next, prediction, batch, size, {x0.x0_z, x0.x0_p, 0}, noise);
+        show(next, row++);
+      }
       if (!step.heun) {
         denoise_step<float>(s, x, prediction, batch, size, step.first, noise);
         noise.first_index += size;
@@ -137,10 +225,12 @@ void TransformerSampler::run(Device device, const Transformer &p, std::size_t sa
       copy(s, next, x, n * sizeof(float));
       denoise_step<float>(s, next, prediction, batch, size, step.first, noise);
       denoise_step<float>(s, x, prediction, batch, size, step.second, noise);
-      prediction = predict(s, weights, next, step.next_t);
+      prediction = predict(s, weights, next, step.next_t, guide);
       denoise_step<float>(s, x, next, batch, size, {1, step.corrected.from_z, 0}, noise);
       denoise_step<float>(s, x, prediction, batch, size, {1, step.corrected.from_eps, 0}, noise);
     }
+    if (seen > 0)
+      show(x, row);
     scatter_tokens<float>(s, theta_, x, place_, mean_, std_, int(count), parameters_, size);
     emit_networks(s, theta_, staging_, first, count, parameters_, emit);
   }

@@ -3,6 +3,7 @@
 // alone.
 #pragma once
 #include "engine/generators/emit.h"
+#include "engine/generators/guide.h"
 #include "engine/generators/prompts.h"
 #include "token_coder.h"
 #include <functional>
@@ -13,7 +14,9 @@ struct SolverOptions {
   SolverKind solver = SolverKind::heun;
   int steps = 50, batch = 50;
   double eta = 0;      // of ddim
+  int between = 0;     // samples from one noise to the next; 0: a noise each
   double guidance = 1; // told + (guidance − 1)·(told − untold): 1 as trained (Ho & Salimans, 2022)
+  bool guided = false; // by what is known of samples (guide.h)
   std::uint64_t seed = 1;
 };
 
@@ -24,11 +27,16 @@ public:
 
   const MemoryPlan &plan() const { return plan_; }
 
-  // Throws InputError where prompts are not of these sizes.
-  void run(Device, const Transformer &, std::size_t samples, const Prompts &, const EmitNetwork &emit);
+  // Throws InputError where prompts are not of these sizes. The first `watched` samples are shown to `watch` as they
+  // come about: sample i's row r is i·(2·steps + 1) + r, its state at step r/2, or, of odd r, what the model takes it
+  // for then. A guide must be given where the options say so.
+  void run(Device, const Transformer &, std::size_t samples, const Prompts &, const EmitNetwork &emit,
+           std::size_t watched = 0, const EmitNetwork &watch = {}, Guide *guide = nullptr);
 
 private:
-  const float *predict(Stream &, const Parameters<float> &, const float *z, double t);
+  const float *predict(Stream &, const Parameters<float> &, const float *z, double t, Guide *);
+  void guide(Stream &, Guide &, float *prediction, const float *z, double t);
+  void begin(Stream &, float *x, std::size_t first);
   void tell(Stream &, const Transformer &, const Prompts &, std::size_t first, std::size_t count);
 
   SolverOptions options_;
@@ -37,6 +45,8 @@ private:
   Conditions conditions_;
   bool start_, residual_, guided_;
   double noise_scale_;
+  Objective objective_;
+  Path path_;
   Solver solver_;
   WeightTransformer<float> model_;
   MemoryPlan plan_{"sample", "sample.batch"};
@@ -46,6 +56,8 @@ private:
   Tensor<float> mean_, std_;                           // [S]
   Tensor<float> x_, next_, prediction_, start_tokens_; // [batch, S]
   Tensor<float> told_prediction_;                      // [batch, S]
+  Tensor<float> x0_, slope_, token_slope_;             // guided: [batch, S], [batch, V], [batch, S]
+  Tensor<float> zero_, inverse_;                       // and [S]: of deviations
   Tensor<float> t_, told_, theta_, staging_;           // [batch], [2·K, batch], [batch, V], [V]
 };
 
