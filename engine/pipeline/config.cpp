@@ -1,4 +1,5 @@
 #include "config.h"
+#include "completion.h"
 #include "data/solids.h"
 #include "engine/networks/kind.h"
 #include "engine/settings/toml_keys.h"
@@ -42,6 +43,7 @@ void describe(Keys &keys, Config &c) {
   keys("count", c.sample.count, positive);
   keys("batch", c.sample.batch, positive);
   keys("watch", c.sample.watch, not_negative);
+  keys("complete", c.sample.complete);
   c.generators.describe_sample(keys);
   keys.section("eval");
   keys("networks", c.eval.networks, positive);
@@ -68,6 +70,7 @@ void check(const Config &c) {
   check_signal(c.data.options());
   if (c.data.channels == 2)
     throw InputError("data.channels: found 2, expected 1 (gray), 3 (colour) or 0 (as the first image)");
+  check_part(c.sample.complete);
   one_of("zoo.storage", c.zoo.storage, {"f32", "bf16"});
   one_of("eval.part", c.eval.part, {"test", "validation"});
   for (const auto &kind : network_kinds())

@@ -31,7 +31,8 @@ struct ZooConfig {
 
 struct SampleConfig {
   int count = 100, batch = 50;
-  int watch = 0; // samples whose way from noise to network is kept
+  int watch = 0;        // samples whose way from noise to network is kept
+  std::string complete; // the part of held-out signals that fields are given: completion.h
 };
 
 struct EvalConfig {

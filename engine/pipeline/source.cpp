@@ -1,4 +1,6 @@
 #include "source.h"
+#include "completion.h"
+#include "data/solids.h"
 #include "engine/analysis/novelty.h"
 #include "engine/shapes/mesh_signals.h"
 #include "field_eval.h"
@@ -75,7 +77,8 @@ Source source_of(const Config &c, const DatasetSizes &sizes) {
 
 GeneratorTask generator_task(const Config &c, const DatasetSizes &sizes, Backend backend, NetworkFacts networks,
                              std::size_t training) {
-  GeneratorTask task{std::move(networks), training, c.seed, backend, c.sample.count, c.sample.batch, {}};
+  GeneratorTask task{std::move(networks), training,       c.seed, backend,
+                     c.sample.count,      c.sample.batch, {},     !c.sample.complete.empty()};
   if (c.zoo.from.empty())
     task.stream = StreamTask{c.zoo.recipe, c.network, sizes};
   return task;
@@ -135,6 +138,15 @@ std::vector<MemoryPlan> plans_of(const Config &c, const Source &source, Backend 
     const FieldJudge judge = field_judge(c, *source.field, sizes, side, backend);
     for (const auto *plan : judge.plans())
       all.push_back(*plan);
+  }
+  if (!c.sample.complete.empty() && which != StagesOf::generator) {
+    const auto &field = source.field ? source.field : source.body;
+    if (!field)
+      throw InputError("sample.complete: found '", c.sample.complete,
+                       "', expected nothing: the networks are no fields");
+    const auto points =
+        source.field ? pixel_grid(image_format(c.data.options()).side / c.data.pool) : even_points(sizes.pixels);
+    all.push_back(guide_of(c, *field, points, sizes.channels, nullptr, {}).plan());
   }
   if (source.body && which != StagesOf::generator) {
     if (c.data.name == "meshes" && which == StagesOf::run)

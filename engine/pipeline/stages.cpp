@@ -1,4 +1,5 @@
 #include "stages.h"
+#include "completion.h"
 #include "data/atomic_file.h"
 #include "data/hash.h"
 #include "data/json.h"
@@ -294,7 +295,6 @@ void Stages::sample() {
     format.columns.push_back({"told_" + name, Dtype::f32});
   if (network_)
     format.columns.push_back({"test_loss", Dtype::f32}), format.columns.push_back({"test_accuracy", Dtype::f32});
-  ZooWriter writer(samples_path(), format, count);
   const std::size_t watched = std::min(std::size_t(c.sample.watch), count), rows = c.generators.chosen().trajectory();
   if (watched > 0 && rows == 0)
     throw InputError("sample.watch: found ", c.sample.watch, ", expected 0 for ", c.generators.name(),
@@ -308,7 +308,18 @@ void Stages::sample() {
                           {{"sample", Dtype::i64}, {"step", Dtype::i64}, {"predicted", Dtype::i64}},
                           format.facts},
                 watched * rows);
+  const auto &field = field_ ? field_ : body_;
+  std::optional<Completion> completion;
+  std::optional<FieldGuide> guide;
+  if (task.guided) {
+    completion = completion_of(c, data(), zoo, split.held_out);
+    guide.emplace(guide_of(c, *field, data().coordinates(), data().channels, &data(), completion->signals));
+    format.columns.push_back({"signal", Dtype::i64});
+  }
+  ZooWriter writer(samples_path(), format, count);
   const Measured measured(*this, "sample");
+  if (guide)
+    guide->take(run_.device);
   const Sampled made = [&] {
     Progress progress(journal_, "sample", "networks", double(count));
     std::size_t parameters = 0;
@@ -320,7 +331,8 @@ void Stages::sample() {
                                                [&](const std::string &what) { journal_.line(what); }, watched,
                                                [&](std::size_t i, std::size_t at, std::span<const float> theta) {
                                                  way->write(i, at, theta.size(), theta.data());
-                                               }});
+                                               },
+                                               guide ? &*guide : nullptr});
   }();
   for (std::size_t i = 0; i < watched * rows; ++i)
     way->describe({std::int64_t(i / rows), std::int64_t(i % rows / 2), std::int64_t(i % rows % 2)});
@@ -345,6 +357,8 @@ void Stages::sample() {
       values.emplace_back(double(table.value(k, i)));
     if (network_)
       values.insert(values.end(), {double(scores.loss[i]), double(scores.accuracy[i])});
+    if (completion)
+      values.emplace_back(std::int64_t(completion->signals[i]));
     writer.describe(values);
   }
   if (made.can_be_told && network_) {
@@ -356,6 +370,15 @@ void Stages::sample() {
   if (way)
     way->finish();
   writer.finish();
+  if (completion) {
+    std::vector<std::size_t> training;
+    const auto signal = zoo.integers("signal");
+    for (const std::size_t row : split.training)
+      training.push_back(std::size_t(signal[row]));
+    const auto report = judge_completion(*completion, *field, run_.device, data(), ZooReader(samples_path()), training);
+    write_completion(run_.out / "completion.json", report);
+    journal_.result(text_of(report));
+  }
   if (way)
     journal_.line(
         fmt::format("sample: the way of {} of them from noise on, in {}", watched, trajectory_path().string()));

@@ -1,9 +1,12 @@
 // Fields of images: where they start from, what they show, and how they are judged.
 #include "engine/analysis/field_judge.h"
+#include "engine/report/animation.h"
 #include "engine/zoo/base.h"
 #include "small_data.h"
 #include "tests/check.h"
 #include <cmath>
+#include <fstream>
+#include <gif_lib.h>
 
 using namespace theta;
 using namespace theta::test;
@@ -291,4 +294,45 @@ TEST_CASE("field judge: copies are called memorised, fields of other images are 
   const FieldReport report = judge.judge("broken", broken);
   CHECK((report.broken == 5 && report.psnr.size() == 15));
   CHECK(report.frechet > 2 * fresh.frechet);
+}
+
+TEST_CASE("animation: frames come back from a GIF as they were, and sizes must agree") {
+  const Scratch folder;
+  Canvas one(9, 5, {10, 20, 30}), two = one;
+  two.rectangle(2, 1, 4, 3, {200, 100, 50});
+  save_gif(folder.path() / "a.gif", {one, two}, 0.25);
+  std::ifstream file(folder.path() / "a.gif", std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+  int failed = 0;
+  std::pair<const std::string *, std::size_t> from{&bytes, 0};
+  GifFileType *gif = DGifOpen(
+      &from,
+      [](GifFileType *g, GifByteType *to, int n) {
+        auto &[all, at] = *static_cast<std::pair<const std::string *, std::size_t> *>(g->UserData);
+        const std::size_t count = std::min(std::size_t(n), all->size() - at);
+        std::copy_n(all->begin() + std::ptrdiff_t(at), count, to);
+        at += count;
+        return int(count);
+      },
+      &failed);
+  REQUIRE(gif);
+  REQUIRE(DGifSlurp(gif) == GIF_OK);
+  REQUIRE(gif->ImageCount == 2);
+  const auto color = [&](int frame, int x, int y) {
+    const SavedImage &image = gif->SavedImages[frame];
+    const GifColorType c = image.ImageDesc.ColorMap->Colors[image.RasterBits[y * 9 + x]];
+    return std::array<int, 3>{c.Red, c.Green, c.Blue};
+  };
+  GraphicsControlBlock control;
+  DGifSavedExtensionToGCB(gif, 1, &control);
+  CHECK(control.DelayTime == 25);
+  for (int frame = 0; frame < 2; ++frame)
+    for (int y = 0; y < 5; ++y)
+      for (int x = 0; x < 9; ++x)
+        for (std::size_t k = 0; k < 3; ++k) // five bits of a colour are told apart
+          CHECK(std::abs(color(frame, x, y)[k] - int((frame == 0 ? one : two).rgb()[std::size_t(y * 9 + x) * 3 + k])) <=
+                8);
+  DGifCloseFile(gif, nullptr);
+  CHECK_THROWS_AS(save_gif(folder.path() / "b.gif", {one, Canvas(8, 5)}, 1), InputError);
+  CHECK_THROWS_AS(save_gif(folder.path() / "b.gif", {}, 1), InputError);
 }

@@ -1,5 +1,6 @@
 #include "data/zoo_reader.h"
 #include "data/zoo_writer.h"
+#include "engine/generators/field_guide.h"
 #include "engine/generators/subspace/fit.h"
 #include "engine/generators/subspace/sample.h"
 #include "engine/memory/arena.h"
@@ -208,6 +209,124 @@ TEST_CASE("subspace generator: aligned, a zoo and the same with its units in oth
   CHECK(fit_and_sample(Device{}, folder.path(), config, shape, 5, 3) ==
         fit_and_sample(Device{}, shuffled.path(), config, shape, 5, 3));
   CHECK(!std::filesystem::exists(folder.path() / ".aligned"));
+}
+
+TEST_CASE(
+    "subspace generator: watched from noise to network, its last state is the sample; walks begin and end at noises") {
+  const NetworkShape shape{{16, 6, 3}};
+  const std::size_t v = layout_of(shape).size(), samples = 7, steps = 8, rows = 2 * steps + 1;
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    const Scratch folder;
+    small_zoo(folder.path() / "zoo", shape, 8);
+    const auto alone = fit_and_sample(device, folder.path(), small_config(), shape, 3, int(samples));
+    const Subspace g = load_subspace(folder.path() / "generator");
+    const auto made = [&](SolverOptions options, std::size_t watched, std::vector<float> *way) {
+      options.steps = int(steps), options.batch = 3, options.seed = 9;
+      std::vector<float> all(samples * v);
+      if (way)
+        way->assign(watched * rows * v, NAN);
+      SubspaceSampler(g.config, int(g.scale.size()), v, options)
+          .run(
+              device, g, folder.path() / "generator", samples, {},
+              [&](std::size_t i, std::size_t at, std::span<const float> part) {
+                std::copy(part.begin(), part.end(), all.begin() + std::ptrdiff_t(i * v + at));
+              },
+              watched,
+              [&](std::size_t i, std::size_t at, std::span<const float> part) {
+                std::copy(part.begin(), part.end(), way->begin() + std::ptrdiff_t(i * v + at));
+              });
+      return all;
+    };
+    std::vector<float> way;
+    CHECK(made({}, 5, &way) == alone); // watching changes nothing
+    for (std::size_t i = 0; i < 5; ++i) {
+      const auto row = [&](std::size_t r) { return way.begin() + std::ptrdiff_t((i * rows + r) * v); };
+      CHECK(std::equal(row(rows - 1), row(rows - 1) + std::ptrdiff_t(v), alone.begin() + std::ptrdiff_t(i * v)));
+      CHECK(!std::equal(row(0), row(0) + std::ptrdiff_t(v), row(1)));
+      for (std::size_t r = 0; r < rows * v; ++r)
+        CHECK(std::isfinite(row(0)[std::ptrdiff_t(r)]));
+      // The solver's last step goes to what the model takes the state for.
+      const std::vector<float> last(row(rows - 1), row(rows - 1) + std::ptrdiff_t(v)),
+          taken(row(rows - 2), row(rows - 2) + std::ptrdiff_t(v));
+      CHECK(relative_error(taken, last) <= 1e-5);
+    }
+    const auto walk = made({.between = 3}, 0, nullptr);
+    for (const std::size_t i : {0, 1, 2}) // every third is a sample of a noise of its own
+      CHECK(std::equal(walk.begin() + std::ptrdiff_t(3 * i * v), walk.begin() + std::ptrdiff_t((3 * i + 1) * v),
+                       alone.begin() + std::ptrdiff_t(i * v)));
+    CHECK(!std::equal(walk.begin() + std::ptrdiff_t(v), walk.begin() + std::ptrdiff_t(2 * v), walk.begin()));
+  }
+}
+
+TEST_CASE("field guide: its slope is that of what a field misses, by differences, on every device") {
+  NetworkShape shape{{2, 5, 4, 2}};
+  shape.kind = network_kind_named("field"), shape.act = Activation::sine, shape.omega = 3;
+  const std::size_t v = layout_of(shape).size(), batch = 3, points = 7;
+  const auto inputs = random_values<float>(points * 2, 1), wanted = random_values<float>(2 * points * 2, 2, 0.3),
+             theta = random_values<float>(batch * v, 3, 0.4), along = random_values<float>(batch * v, 4);
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    FieldGuide guide(shape, inputs, wanted, int(batch));
+    guide.take(device);
+    Stream s(device);
+    guide.begin(s, 0);
+    const auto at = [&](double step, std::vector<float> *gradient) {
+      std::vector<float> moved = theta;
+      for (std::size_t i = 0; i < moved.size(); ++i)
+        moved[i] += float(step * double(along[i]));
+      const Buffer<float> there(s, moved), slope(s, batch * v);
+      const auto f = guide.slope(s, slope, there);
+      if (gradient)
+        *gradient = slope.host();
+      return f;
+    };
+    std::vector<float> gradient;
+    at(0, &gradient);
+    const double h = 1e-3;
+    const auto up = at(h, nullptr), down = at(-h, nullptr);
+    for (std::size_t i = 0; i < batch; ++i) {
+      double expected = 0;
+      for (std::size_t k = 0; k < v; ++k)
+        expected += double(gradient[i * v + k]) * double(along[i * v + k]);
+      CHECK((up[i] - down[i]) / (2 * h) == doctest::Approx(expected).epsilon(2e-3)); // f in float: 1e-7·f/h
+    }
+    CHECK(up[1] != up[2]); // the third is guided as the last that is known
+  }
+}
+
+TEST_CASE("guided samples of a subspace meet what is known of them") {
+  NetworkShape shape{{2, 6, 1}};
+  shape.kind = network_kind_named("field"), shape.act = Activation::sine, shape.omega = 3;
+  const std::size_t v = layout_of(shape).size(), samples = 4, points = 5;
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    const Scratch folder;
+    small_zoo(folder.path() / "zoo", shape, 30);
+    fit_and_sample(device, folder.path(), small_config(), shape, 2, 1);
+    const Subspace g = load_subspace(folder.path() / "generator");
+    const auto inputs = random_values<float>(points * 2, 1, 0.5),
+               wanted = random_values<float>(samples * points, 2, 0.2);
+    FieldGuide guide(shape, inputs, wanted, 3);
+    guide.take(device);
+    const auto missed = [&](bool guided) {
+      std::vector<float> all(3 * v);
+      SubspaceSampler(g.config, int(g.scale.size()), v, {.steps = 10, .batch = 3, .guided = guided, .seed = 9})
+          .run(
+              device, g, folder.path() / "generator", samples, {},
+              [&](std::size_t i, std::size_t at, std::span<const float> part) {
+                if (i < 3)
+                  std::copy(part.begin(), part.end(), all.begin() + std::ptrdiff_t(i * v + at));
+              },
+              0, {}, guided ? &guide : nullptr);
+      Stream s(device);
+      guide.begin(s, 0);
+      const Buffer<float> theta(s, all), slope(s, 3 * v);
+      const auto f = guide.slope(s, slope, theta);
+      return f[0] + f[1] + f[2];
+    };
+    CHECK(missed(true) < 0.05 * missed(false));
+  }
 }
 
 TEST_CASE("subspace generator: damaged files are refused") {

@@ -2,6 +2,7 @@
 #include "engine/memory/arena.h"
 #include "engine/training/interrupt.h"
 #include "kernels/operations/gemm.h"
+#include <cmath>
 
 namespace theta {
 
@@ -13,7 +14,7 @@ SubspaceSampler::SubspaceSampler(const SubspaceConfig &config, int directions, s
                                  SolverOptions options)
     : directions_(std::size_t(directions)), parameters_(parameters),
       window_(std::min(parameters, std::max(least_window, window_bytes / sizeof(float) / directions_))),
-      batch_(options.batch), steps_(options.steps),
+      batch_(options.batch), steps_(options.steps), guided_(options.guided),
       flow_(config.flow, {coefficients_format(directions).layout, {}}, options) {
   const auto b = std::int64_t(batch_), d = std::int64_t(directions_), w = std::int64_t(window_);
   const auto activation = [&](const char *name, std::int64_t rows, std::int64_t width) {
@@ -46,7 +47,14 @@ std::vector<const MemoryPlan *> SubspaceSampler::plans() const {
 // A guide of networks as one of their coefficients: θ = mean + Σ c[k]·scale[k]·direction[k], and the gradient back.
 class SubspaceSampler::CoefficientGuide : public Guide {
 public:
-  CoefficientGuide(const SubspaceSampler &of, Guide &networks) : of_(of), networks_(networks) {}
+  CoefficientGuide(const SubspaceSampler &of, const Subspace &subspace, Guide &networks)
+      : of_(of), networks_(networks) {
+    // Of coefficients deviation^(1 − power), where scale is deviation^power.
+    if (const double power = subspace.config.power; power > 0)
+      for (const float scale : subspace.scale)
+        variances_.push_back(float(std::pow(double(scale), 2 * (1 - power) / power)));
+  }
+  std::vector<float> variances() const override { return variances_; }
   void begin(Stream &s, std::size_t first) override { networks_.begin(s, first); }
   std::vector<double> slope(Stream &s, float *gradient, const float *c) override {
     const int b = of_.batch_, d = int(of_.directions_), v = int(of_.parameters_);
@@ -59,6 +67,7 @@ public:
 private:
   const SubspaceSampler &of_;
   Guide &networks_;
+  std::vector<float> variances_;
 };
 
 void SubspaceSampler::upload_directions(Stream &s, const Subspace &of, const Safetensors &file) const {
@@ -92,7 +101,7 @@ void SubspaceSampler::run(Device device, const Subspace &s, const std::filesyste
   if (guide) {
     const Arena arena(device, guide_plan_);
     upload_directions(stream, s, file);
-    CoefficientGuide of_coefficients(*this, *guide);
+    CoefficientGuide of_coefficients(*this, s, *guide);
     flow_.run(device, s.flow, samples, prompts, into(made), watched, into(seen), &of_coefficients);
   } else {
     flow_.run(device, s.flow, samples, prompts, into(made), watched, into(seen));

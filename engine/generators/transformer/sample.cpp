@@ -81,6 +81,7 @@ void TransformerSampler::guide(Stream &s, Guide &by, float *prediction, const fl
   if (r.x0_p == 0)
     return; // no answer would change it
   float *x0 = x0_, *slope = token_slope_;
+  const auto variance = by.variances();
   copy(s, x0, z, n * sizeof(float));
   denoise_step<float>(s, x0, prediction, batch, size, {r.x0_z, r.x0_p, 0}, none);
   for (int step = 0; step < Guide::steps; ++step) {
@@ -88,14 +89,20 @@ void TransformerSampler::guide(Stream &s, Guide &by, float *prediction, const fl
     const auto missed = by.slope(s, slope_, theta_);
     // ∂θ/∂token is the deviation: as tokens of mean 0 and its inverse.
     gather_tokens<float>(s, slope, slope_, place_, zero_, inverse_, batch, 1, parameters_, size, {});
-    const auto down = to_host(s, slope, n);
+    auto down = to_host(s, slope, n);
+    std::vector<double> length(std::size_t(batch), 0);
+    for (std::size_t at = 0; at < n; ++at) {
+      const std::int32_t place = coder_.tokens().place[at % size];
+      const double steep = down[at];
+      down[at] *= variance.empty() || place < 0 ? 1.0f : variance[std::size_t(place)];
+      length[at / size] += steep * double(down[at]);
+    }
+    copy(s, slope, down.data(), n * sizeof(float));
     for (std::size_t i = 0; i < std::size_t(batch); ++i) {
-      double squares = 0;
-      for (std::size_t e = 0; e < size; ++e)
-        squares += double(down[i * size + e]) * double(down[i * size + e]);
-      if (squares > 0)
+      if (const double squares = length[i]; squares > 0)
         add_scaled<float>(s, x0 + i * size, x0 + i * size, slope + i * size, -missed[i] / squares, size);
     }
+    s.synchronize();
   }
   copy(s, prediction, x0, n * sizeof(float));
   denoise_step<float>(s, prediction, z, batch, size, {1 / r.x0_p, -r.x0_z / r.x0_p, 0}, none);
