@@ -82,6 +82,7 @@ void describe(Keys &keys, ZooRecipe &r) {
   keys("count", r.count, positive);
   keys("held_out", r.held_out, share);
   keys("divergence_limit", r.divergence_limit, Limits{1e-6, 1e30});
+  keys("stop_psnr", r.stop_psnr, Limits{0, 200});
   keys("start", r.start, start_named);
   keys("base_rounds", r.base.rounds, positive);
   keys("base_networks", r.base.networks, positive);
@@ -98,6 +99,8 @@ void check_recipe(const ZooRecipe &r, const NetworkShape &shape) {
         throw InputError(key, ": found a value, expected 0: fields have no labels");
   if (r.start == StartKind::base && is_classifier(shape))
     throw InputError("zoo.start: found base, expected own or shared for networks that all learn the same");
+  if (r.stop_psnr > 0 && is_classifier(shape))
+    throw InputError("zoo.stop_psnr: found ", r.stop_psnr, ", expected 0 for networks that are no fields");
   check_choices(r);
   const long most = r.checkpoints == CheckpointKind::every ? r.steps
                     : r.checkpoints == CheckpointKind::last

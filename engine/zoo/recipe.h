@@ -46,6 +46,8 @@ struct ZooRecipe {
   double held_out = 0.5;         // the share of runs (of checkpoints, where there is one run) that generators never see
   double divergence_limit = 1e3; // a run with a weight beyond this, or not finite, is dropped whole
 
+  double stop_psnr = 0; // decibels at which a field's training ends before its steps do; 0: it does not
+
   StartKind start = StartKind::own;
   BaseRecipe base;
 

@@ -55,6 +55,8 @@ void Wave::plan(MemoryPlan &plan) {
   row_loss_ = small(float{}, "zoo.row_losses", {n, k});
   due_there_ = small(std::int32_t{}, "zoo.due", {n, k});
   diverged_ = small(std::int32_t{}, "zoo.diverged", {n});
+  if (recipe_.stop_psnr > 0)
+    ended_ = small(std::int32_t{}, "zoo.ended", {n});
   recipe_there_ = small(std::uint8_t{}, "zoo.recipes", {n, std::int64_t(sizeof(RunRecipe))});
   schedule_ = small(std::uint8_t{}, "zoo.schedule", {chunk(), std::int64_t(sizeof(ScheduledStep))});
   if (layerwise_)
@@ -91,6 +93,8 @@ void Wave::start(Stream &s, int first_run, int networks, const std::vector<float
   fill_zero(s, loss_, n * sizeof(float));
   fill_zero(s, row_loss_, n * checkpoints_ * sizeof(float));
   fill_zero(s, diverged_, n * sizeof(std::int32_t));
+  if (ended_)
+    fill_zero(s, ended_, n * sizeof(std::int32_t));
   s.synchronize();
 }
 
@@ -172,7 +176,9 @@ TrainingRuns<float> Wave::runs() const {
           .row_loss = row_loss_,
           .rows_are_bf16 = rows_are_bf16_,
           .limit = recipe_.divergence_limit,
-          .diverged = diverged_};
+          .diverged = diverged_,
+          .enough = std::pow(10, -recipe_.stop_psnr / 10),
+          .ended = ended_};
 }
 
 void Wave::train(Stream &s, const Examples &examples, long first, long last) {
@@ -197,6 +203,18 @@ std::vector<std::int32_t> Wave::diverged(Stream &s) const {
   return to_host(s, diverged_.get(), std::size_t(networks_));
 }
 
+std::vector<std::int32_t> Wave::ended(Stream &s) const {
+  return ended_ ? to_host(s, ended_.get(), std::size_t(networks_)) : std::vector<std::int32_t>();
+}
+std::vector<std::int32_t> Wave::updates(Stream &s) const {
+  auto made = due_;
+  const auto ends = ended(s);
+  for (std::size_t row = 0; row < made.size() && !ends.empty(); ++row)
+    if (const std::int32_t end = ends[row / checkpoints_]; end > 0)
+      made[row] = std::min(made[row], end);
+  return made;
+}
+
 std::vector<std::pair<const char *, std::pair<float *, std::size_t>>> Wave::vectors() const {
   const std::size_t n = std::size_t(networks_), v = n * layout_.size();
   std::vector<std::pair<const char *, std::pair<float *, std::size_t>>> all{
@@ -212,13 +230,17 @@ std::vector<StateTensor> Wave::save(Stream &s, long step) const {
     tensors.push_back(state_of(s, name, vector.first, vector.second));
   if (file_)
     file_->sync();
-  else if (std::any_of(due_.begin(), due_.end(), [&](std::int32_t due) { return due <= step; }))
+  else if (const auto made = updates(s); std::any_of(made.begin(), made.end(), [&](auto row) { return row <= step; }))
     tensors.push_back(state_of(s, "rows", rows_, due_.size() * layout_.size()));
-  const auto marks = diverged(s);
-  tensors.push_back({"diverged", marks.size(), [marks](const StateTensor::Take &take) {
-                       const std::vector<float> numbers(marks.begin(), marks.end());
-                       take(numbers.data(), numbers.size());
-                     }});
+  const auto add = [&](const char *name, const std::vector<std::int32_t> &marks) {
+    tensors.push_back({name, marks.size(), [marks](const StateTensor::Take &take) {
+                         const std::vector<float> numbers(marks.begin(), marks.end());
+                         take(numbers.data(), numbers.size());
+                       }});
+  };
+  add("diverged", diverged(s));
+  if (ended_)
+    add("ended", ended(s));
   return tensors;
 }
 
@@ -227,12 +249,17 @@ void Wave::load(Stream &s, const SavedState &from) {
     from.read(s, name, vector.first, vector.second);
   if (from.has("rows"))
     from.read(s, "rows", rows_, due_.size() * layout_.size());
-  const auto marks = from.tensor("diverged");
-  const std::vector<std::int32_t> diverged(marks.begin(), marks.end());
-  if (diverged.size() != std::size_t(networks_))
-    throw InputError("zoo state: 'diverged': found ", diverged.size(), " values, expected ", networks_);
-  copy(s, diverged_, diverged.data(), diverged.size() * sizeof(std::int32_t));
-  s.synchronize();
+  const auto restore = [&](const char *name, std::int32_t *to) {
+    const auto marks = from.tensor(name);
+    const std::vector<std::int32_t> numbers(marks.begin(), marks.end());
+    if (numbers.size() != std::size_t(networks_))
+      throw InputError("zoo state: '", name, "': found ", numbers.size(), " values, expected ", networks_);
+    copy(s, to, numbers.data(), numbers.size() * sizeof(std::int32_t));
+    s.synchronize();
+  };
+  restore("diverged", diverged_);
+  if (ended_)
+    restore("ended", ended_);
 }
 
 } // namespace theta

@@ -40,6 +40,8 @@ public:
   std::vector<float> row_losses(Stream &) const;      // [networks, checkpoints]
   std::vector<float> losses(Stream &) const;          // of the last step
   std::vector<std::int32_t> diverged(Stream &) const; // 0 or 1 a network
+  // Of every row how many updates its network has seen: when it was due, or when the run ended before.
+  std::vector<std::int32_t> updates(Stream &) const;
 
   // Everything that start() with the same arguments does not make again, after `step` steps.
   std::vector<StateTensor> save(Stream &, long step) const;
@@ -48,6 +50,7 @@ public:
 private:
   TrainingRuns<float> runs() const;
   void keep_row(Stream &, std::size_t row, const float *theta) const;
+  std::vector<std::int32_t> ended(Stream &) const; // empty where no run can end early
   void upload_bounds(Stream &, const Layout &) const;
   void draw_starts(Stream &) const;
   std::vector<std::pair<const char *, std::pair<float *, std::size_t>>> vectors() const; // what is saved always
@@ -70,7 +73,7 @@ private:
   Tensor<float> row_staging_;                                // [V], where there is a file
   Tensor<float> bounds_, loss_;                              // [V], [networks]
   Tensor<std::int32_t> due_there_;                           // [networks, checkpoints]
-  Tensor<std::int32_t> diverged_;                            // [networks]
+  Tensor<std::int32_t> diverged_, ended_;                    // [networks]
   Tensor<std::uint8_t> recipe_there_, schedule_, workspace_; // RunRecipe [networks], ScheduledStep [chunk]
 };
 } // namespace theta

@@ -92,6 +92,7 @@ std::optional<ZooStream::Ready> ZooStream::train_wave(Stream &s, long wave, int 
   Ready ready{wave, slot, {}};
   const auto diverged = wave_.diverged(s);
   const auto losses = wave_.row_losses(s);
+  const auto updates = wave_.updates(s);
   const std::size_t v = wave_.parameters(), checkpoints = wave_.checkpoints();
   float *rows = rows_[std::size_t(slot)];
   for (std::size_t row = 0; row < wave_.due().size(); ++row) {
@@ -99,8 +100,7 @@ std::optional<ZooStream::Ready> ZooStream::train_wave(Stream &s, long wave, int 
     if (diverged[i])
       continue;
     wave_.row_to(s, row, rows + ready.rows.size() * v);
-    ready.rows.push_back(
-        {wave * recipe_.wave + std::int64_t(i), wave_.due()[row], wave_.choices()[i], losses[row], 0, 0});
+    ready.rows.push_back({wave * recipe_.wave + std::int64_t(i), updates[row], wave_.choices()[i], losses[row], 0, 0});
   }
   if (scored_ && !score(s, ready))
     return {};

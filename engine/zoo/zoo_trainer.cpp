@@ -141,7 +141,7 @@ ZooTrainer::Finished ZooTrainer::finish_wave(Work &w) const {
   const std::size_t rows = w.open.due().size();
   Finished f{.first_run = w.first_run,
              .choices = w.open.choices(),
-             .due = w.open.due(),
+             .due = w.open.updates(w.stream),
              .diverged = w.open.diverged(w.stream),
              .train_loss = w.open.row_losses(w.stream),
              .test_loss = std::vector<float>(rows),

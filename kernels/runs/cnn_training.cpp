@@ -399,7 +399,7 @@ void train_cnns(Stream &s, const TrainingRuns<T> &runs, const ImageSet &set, con
     if (s.is_cuda())
       return cuda::train_cnns(s, runs, set, p, first, last, workspace);
   parallel_each(runs.networks, [&](long i) {
-    if (!runs.diverged[i])
+    if (!runs.is_over(int(i)))
       worker_of<T>(p, set, workspace).train(runs, int(i), first, last);
   });
 }

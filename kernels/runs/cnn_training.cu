@@ -426,7 +426,7 @@ __global__ void __launch_bounds__(threads, 2)
     train_kernel(const __grid_constant__ TrainingRuns<float> runs, const __grid_constant__ ImageSet set,
                  const __grid_constant__ Places at, long first, long last) {
   const int network = int(blockIdx.x);
-  if (runs.diverged[network])
+  if (runs.is_over(network))
     return;
   const Network net{at};
   const std::size_t from = std::size_t(network) * runs.parameters;

@@ -294,7 +294,7 @@ template <class T, template <class, int> class Task> struct MlpWorkers {
                     void *workspace) {
     with_lanes<T>(p, [&]<int L>() {
       parallel_each(runs.networks, [&](long i) {
-        if (!runs.diverged[i])
+        if (!runs.is_over(int(i)))
           mine<L>(p, set, p, workspace).train(runs, int(i), first, last);
       });
     });

@@ -394,7 +394,7 @@ __global__ void __launch_bounds__(threads, blocks_at_least<Strips>)
                  const __grid_constant__ MlpTraining p, const __grid_constant__ Places at, float *workspace, long first,
                  long last) {
   const int network = int(blockIdx.x);
-  if (runs.diverged[network])
+  if (runs.is_over(network))
     return;
   const Network net{p, at, runs, std::size_t(network) * runs.parameters, workspace};
   open_network(net);

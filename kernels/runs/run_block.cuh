@@ -73,22 +73,28 @@ __device__ inline void train_run(const TrainingRuns<float> &runs, int network, l
   int next = 0; // the first row that is still to be written
   while (next < runs.checkpoints && (due[next] < first || (due[next] == first && first > 0)))
     ++next;
-  bool diverged = false;
-  for (long step = first; step < last && !diverged; ++step) {
+  bool diverged = false, ended = false;
+  for (long step = first; step < last && !diverged && !ended; ++step) {
     const bool untouched = step == 0 && next < runs.checkpoints && due[next] == 0;
     if (untouched)
       diverged = write_row(row_at(next++));
     const float loss = make_step(recipe, run, step, update_of(runs, recipe, runs.schedule[step - first]));
     const bool is_due = next < runs.checkpoints && due[next] == step + 1;
+    ended = runs.ended && double(loss) <= runs.enough;
     if (threadIdx.x == 0) {
       if (untouched)
         row_loss[0] = loss;
       if (is_due)
         row_loss[next] = loss;
-      if (step + 1 == last)
+      if (ended || step + 1 == last)
         runs.loss[network] = loss;
+      if (ended) {
+        runs.ended[network] = std::int32_t(step + 1);
+        for (int k = next; k < runs.checkpoints; ++k)
+          row_loss[k] = loss;
+      }
     }
-    if (is_due)
+    while (next < runs.checkpoints && (ended || due[next] == step + 1))
       diverged = write_row(row_at(next++)) || diverged;
     diverged = diverged || ((untouched || is_due) && !(fabsf(loss) <= 3e38f));
   }

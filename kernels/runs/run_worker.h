@@ -106,12 +106,13 @@ void train_run(const TrainingRuns<T> &runs, int network, long first, long last, 
     runs.diverged[network] |= !finite || largest > runs.limit;
     ++next;
   };
-  for (long s = first; s < last && !runs.diverged[network]; ++s) {
+  const bool can_end = runs.ended != nullptr;
+  for (long s = first; s < last && !runs.is_over(network); ++s) {
     const bool untouched = s == 0 && next < runs.checkpoints && due[next] == 0;
     if (untouched)
       checkpoint();
     const bool is_due = next < runs.checkpoints && due[next] == s + 1;
-    const T loss = step(s, untouched || is_due || s + 1 == last);
+    const T loss = step(s, can_end || untouched || is_due || s + 1 == last);
     if (untouched)
       row_loss[0] = loss;
     if (is_due) {
@@ -120,8 +121,16 @@ void train_run(const TrainingRuns<T> &runs, int network, long first, long last, 
     }
     if ((untouched || is_due) && !std::isfinite(loss))
       runs.diverged[network] = 1;
-    if (s + 1 == last)
+    const bool ends = can_end && double(loss) <= runs.enough;
+    if (ends || s + 1 == last)
       runs.loss[network] = loss;
+    if (ends) {
+      runs.ended[network] = std::int32_t(s + 1);
+      while (next < runs.checkpoints) {
+        row_loss[next] = loss;
+        checkpoint();
+      }
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 // Many small networks in training, as the operations that train whole runs see them: each network is one run, with a
 // recipe of its own, and a worker of its own (a core on the cpu) takes it through many steps at once.
 #pragma once
+#include "kernels/device/host_device.h"
 #include "kernels/device/philox.h"
 #include "kernels/operations/optimizer.h"
 #include "kernels/parts/activations.h"
@@ -65,6 +66,12 @@ template <class T> struct TrainingRuns {
   // A run whose row holds a value beyond the limit, or not finite, is over: it is marked and trained no more.
   double limit;
   std::int32_t *diverged; // [networks], 0 or 1
+  // A run whose mini-batch's loss is this or less is over with that update: its rows that are not yet due are written
+  // then. 0: none is.
+  double enough = 0;
+  std::int32_t *ended = nullptr; // [networks], where there is enough: updates made, 0 while it goes on
+
+  THETA_HOST_DEVICE bool is_over(int network) const { return diverged[network] || (ended && ended[network] > 0); }
 };
 
 // The example that run `run` sees at place `position` of its endless sequence, in batches of `batch`: every epoch has

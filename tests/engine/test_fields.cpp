@@ -140,6 +140,47 @@ TEST_CASE("fields: rendered they are their formula, anywhere, however many at a 
   CHECK_THROWS_AS(FieldRenderer({{16, 5, 3}}, pixel_grid(4), 2, 4), InputError);
 }
 
+TEST_CASE("fields: a run ends when its loss is low enough, with the weights it would have had then; on every device") {
+  const Dataset data = small_data();
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    const Scratch whole, early;
+    Journal journal;
+    ZooTrainer(field_task(whole.path(), StartKind::own), sizes_of(data), device.backend).run(device, data, journal);
+    const ZooReader all(whole.path());
+    const auto loss = all.floats("train_loss");
+    std::vector<float> sorted = loss;
+    std::nth_element(sorted.begin(), sorted.begin() + std::ptrdiff_t(sorted.size() / 4), sorted.end());
+    ZooTask task = field_task(early.path(), StartKind::own);
+    task.recipe.stop_psnr = -10 * std::log10(double(sorted[sorted.size() / 4])); // reached by some, and soon by a few
+    task.recipe.count = 3;                                                       // steps 18, 19, 20
+    ZooTrainer(std::move(task), sizes_of(data), device.backend).run(device, data, journal);
+    const ZooReader some(early.path());
+    const auto step = some.integers("step");
+    const auto last_loss = some.floats("train_loss");
+    REQUIRE(some.rows() == 24);
+    int ended = 0;
+    for (std::size_t run = 0; run < 8; ++run) {
+      std::size_t end = 20; // updates that the run should see
+      for (std::size_t s = 20; s-- > 0;)
+        if (loss[run * 21 + s + 1] <= sorted[sorted.size() / 4] * (1 + 1e-6f))
+          end = s + 1;
+      ended += end < 20;
+      for (std::size_t k = 0; k < 3; ++k) {
+        const std::size_t expected = std::min(end, 18 + k);
+        CHECK(std::size_t(step[run * 3 + k]) == expected);
+        CHECK(row_of(some, run * 3 + k) == row_of(all, run * 21 + expected));
+        CHECK(last_loss[run * 3 + k] == loss[run * 21 + expected]);
+      }
+    }
+    CHECK(ended > 0);
+    CHECK(ended < 8);
+  }
+  ZooTask task = small_task("nowhere");
+  task.recipe.stop_psnr = 30;
+  CHECK_THROWS_AS(check_recipe(task.recipe, task.network), InputError);
+}
+
 TEST_CASE("features: the Fréchet distance agrees with scipy; precision and recall of sets that one can count") {
   const Golden golden("frechet");
   const auto features = [&](const char *name) {
