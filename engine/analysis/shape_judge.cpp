@@ -2,6 +2,7 @@
 #include "engine/shapes/marching_cubes.h"
 #include "engine/shapes/surface.h"
 #include <algorithm>
+#include <numeric>
 
 namespace theta {
 
@@ -16,6 +17,13 @@ PointSets some_of(const PointSets &all, const std::vector<std::size_t> &which) {
     some.values.insert(some.values.end(), all.values.begin() + std::ptrdiff_t(i * size),
                        all.values.begin() + std::ptrdiff_t((i + 1) * size));
   return some;
+}
+
+// The first that are matched.
+PointSets few_of(const PointSets &all) {
+  std::vector<std::size_t> first(std::size_t(std::min(all.count, ShapeJudge::most_matched)));
+  std::iota(first.begin(), first.end(), std::size_t(0));
+  return some_of(all, first);
 }
 
 } // namespace
@@ -64,7 +72,8 @@ void ShapeJudge::start(Device device, const Dataset &data, NetworkSet references
   references_ = sound(references, 1u << 20);
   seen_ = surfaces_of(training_, 5 * shapes_, 2u << 20, broken); // a field without a surface is a point in the middle
   reference_chamfer_ = chamfer_.run(device, references_, references_);
-  reference_matched_ = earth_mover(references_, references_, matched);
+  few_references_ = few_of(references_);
+  reference_matched_ = earth_mover(few_references_, few_references_, matched);
 }
 
 // Inside of both over inside of either, at the points where the signals were taken.
@@ -96,8 +105,9 @@ ShapeReport ShapeJudge::judge(const std::string &name, const FieldGroup &group) 
   const PointSets made = some_of(all, kept);
   report.chamfer = agreement(chamfer_.run(device_, made, made), chamfer_.run(device_, made, references_),
                              reference_chamfer_, made.count, references_.count);
-  report.earth_mover = agreement(earth_mover(made, made, matched), earth_mover(made, references_, matched),
-                                 reference_matched_, made.count, references_.count);
+  const PointSets few = few_of(made);
+  report.earth_mover = agreement(earth_mover(few, few, matched), earth_mover(few, few_references_, matched),
+                                 reference_matched_, few.count, few_references_.count);
   const auto to_training = chamfer_.run(device_, made, seen_);
   double right = 0;
   for (std::size_t i = 0; i < kept.size(); ++i) {

@@ -14,14 +14,16 @@ struct ShapeReport {
   double iou = 0;                       // of fields with a signal: inside of both over inside of either, the mean
   Share recognised;                     // of those with a class, whose nearest training shape (Chamfer) is of it
   Share memorised;                      // nearer to training fields than to control ones, by weights
-  SetAgreement chamfer, earth_mover;    // with the references
+  SetAgreement chamfer, earth_mover;    // with the references; the second of the first shapes alone
   std::vector<double> distance;         // of each (Chamfer), to the training shape that is nearest
   std::vector<std::size_t> nearest;     // which that is: a row of the zoo
 };
 
 class ShapeJudge {
 public:
-  static constexpr int grid = 40, surface = 1024, matched = 128; // points across; on a surface; of them for matching
+  static constexpr int grid = 40, surface = 1024; // points across a body; on its surface
+  // Matchings are exact, so of fewer: points of a surface, and shapes of a group.
+  static constexpr int matched = 128, most_matched = 100;
 
   // At most `shapes` of a group and of the references are looked at, and five times as many training shapes. Throws
   // InputError for networks that are not fields of three coordinates.
@@ -49,7 +51,7 @@ private:
   const Dataset *data_ = nullptr;
   NetworkSet training_, control_;
   std::vector<int> training_labels_;
-  PointSets references_, seen_; // of held-out fields; of training ones
+  PointSets references_, few_references_, seen_; // of held-out fields; of training ones
   std::vector<double> reference_chamfer_, reference_matched_;
 };
 

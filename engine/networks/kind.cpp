@@ -13,6 +13,7 @@ NetworkKinds &kinds() {
     made.push_back(make_mlp_kind());
     made.push_back(make_field_kind());
     made.push_back(make_cnn_kind());
+    made.push_back(make_pixel_kind());
     return made;
   }();
   return all;

@@ -19,6 +19,8 @@ public:
 
   // Whether the networks tell classes apart; else each has a signal of its own to learn.
   virtual bool is_classifier() const { return true; }
+  // Whether the weights are the signal's values themselves, at its own points and nowhere else.
+  virtual bool is_signal() const { return false; }
   // Whether a network must know the side of its images (NetworkShape::side).
   virtual bool sees_places() const { return false; }
 
@@ -50,8 +52,9 @@ using NetworkKinds = std::vector<std::unique_ptr<const NetworkKind>>;
 const NetworkKinds &network_kinds();
 bool add_network_kind(std::unique_ptr<const NetworkKind>); // true
 
-// Made by their rooms: perceptrons that classify, perceptrons of coordinates, convolutional classifiers.
-std::unique_ptr<const NetworkKind> make_mlp_kind(), make_field_kind(), make_cnn_kind();
+// Made by their rooms: perceptrons that classify, perceptrons of coordinates, convolutional classifiers, signals as
+// they are.
+std::unique_ptr<const NetworkKind> make_mlp_kind(), make_field_kind(), make_cnn_kind(), make_pixel_kind();
 
 // Of `out` outputs with `in` weights each, an input having `of_an_input` weights: NAME.weight and NAME.bias.
 void add_layer(Layout &, const std::string &name, Shape weight_shape, int in, int of_an_input, bool first,

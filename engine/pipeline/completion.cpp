@@ -2,6 +2,7 @@
 #include "data/atomic_file.h"
 #include "data/json.h"
 #include "engine/analysis/baselines.h"
+#include "engine/networks/kind.h"
 #include "engine/zoo/examples.h"
 #include "engine/zoo/renderer.h"
 #include "kernels/device/philox.h"
@@ -73,7 +74,7 @@ FieldGuide guide_of(const Config &c, const NetworkShape &shape, const std::vecto
     if (const float *point = coordinates.data() + p * std::size_t(dimensions);
         is_given(c.sample.complete, point, dimensions, p))
       given.insert(given.end(), point, point + dimensions), points.push_back(p);
-  if (outputs_of(shape) != channels || points.empty())
+  if (outputs_of(shape) != channels || points.empty() || shape.kind->is_signal())
     throw InputError("sample.complete: found ", points.size(), " given points, expected some of such fields");
   for (const std::size_t signal : signals) {
     const auto of = values_at(*data, signal, points);

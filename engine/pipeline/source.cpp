@@ -134,7 +134,7 @@ std::vector<MemoryPlan> plans_of(const Config &c, const Source &source, Backend 
                       .plan());
   }
   if (source.field && which != StagesOf::generator) {
-    const int side = image_format(c.data.options()).side / c.data.pool;
+    const int side = image_format(c.data.options()).side;
     const FieldJudge judge = field_judge(c, *source.field, sizes, side, backend);
     for (const auto *plan : judge.plans())
       all.push_back(*plan);
@@ -145,7 +145,7 @@ std::vector<MemoryPlan> plans_of(const Config &c, const Source &source, Backend 
       throw InputError("sample.complete: found '", c.sample.complete,
                        "', expected nothing: the networks are no fields");
     const auto points =
-        source.field ? pixel_grid(image_format(c.data.options()).side / c.data.pool) : even_points(sizes.pixels);
+        source.field ? pixel_grid(image_format(c.data.options()).side) : even_points(sizes.pixels);
     all.push_back(guide_of(c, *field, points, sizes.channels, nullptr, {}).plan());
   }
   if (source.body && which != StagesOf::generator) {

@@ -1,4 +1,5 @@
 #include "renderer.h"
+#include "engine/networks/kind.h"
 #include "engine/memory/arena.h"
 #include <algorithm>
 
@@ -12,21 +13,27 @@ std::vector<float> pixel_grid(int side) {
 
 FieldRenderer::FieldRenderer(const NetworkShape &shape, const std::vector<float> &points, int dimensions, int wave,
                              const std::string &stage)
-    : model_(shape), points_(int(points.size()) / dimensions), outputs_(outputs_of(shape)), wave_(wave),
-      inputs_(encoded(points, shape.octaves)), plan_(stage, "eval.wave") {
+    : shape_(shape), parameters_(layout_of(shape).size()), points_(int(points.size()) / dimensions),
+      outputs_(outputs_of(shape)), wave_(wave), inputs_(encoded(points, shape.octaves)), plan_(stage, "eval.wave") {
   if (is_classifier(shape) || inputs_of(shape) != dimensions * (1 + 2 * shape.octaves))
     throw InputError("render: found networks ", architecture_of(shape), ", expected fields of ", dimensions,
                      " coordinates");
-  const std::int64_t v = std::int64_t(model_.layout().size());
+  if (shape.kind->is_signal() && parameters_ != values())
+    throw InputError("render: found signals of ", parameters_, " values, expected ", values(),
+                     ": they are known at their own points alone");
+  const std::int64_t v = std::int64_t(parameters_);
   x_ = plan_.reserve<float>("render.points", MemoryClass::data, {points_, inputs_of(shape)});
   theta_ = plan_.reserve<float>("render.theta", MemoryClass::weights, {wave_, v});
   staging_ = plan_.reserve<float>("render.staging", MemoryClass::staging, {v});
-  model_.plan(plan_, false, wave_, std::min(points_, points_at_once));
+  if (!shape.kind->is_signal()) {
+    model_.emplace(shape);
+    model_->plan(plan_, false, wave_, std::min(points_, points_at_once));
+  }
   plan_.place();
 }
 
 void FieldRenderer::render(Device device, std::size_t fields, const NetworkOf &network, const Take &take) {
-  const std::size_t v = model_.layout().size(), inputs = std::size_t(inputs_of(model_.shape())), n = values();
+  const std::size_t v = parameters_, inputs = std::size_t(inputs_of(shape_)), n = values();
   Stream s(device);
   const Arena arena(device, plan_);
   copy(s, x_, inputs_.data(), inputs_.size() * sizeof(float));
@@ -40,10 +47,11 @@ void FieldRenderer::render(Device device, std::size_t fields, const NetworkOf &n
       copy(s, theta + i * v, staging, v * sizeof(float));
       s.synchronize();
     }
-    for (int at = 0; at < points_; at += points_at_once) {
-      const int rows = std::min(points_at_once, points_ - at);
+    const int at_once = model_ ? points_at_once : points_;
+    for (int at = 0; at < points_; at += at_once) {
+      const int rows = std::min(at_once, points_ - at);
       const std::size_t part = std::size_t(rows) * std::size_t(outputs_);
-      const float *out = model_.infer(s, theta, x_ + std::size_t(at) * inputs, int(count), rows);
+      const float *out = model_ ? model_->infer(s, theta, x_ + std::size_t(at) * inputs, int(count), rows) : theta;
       const auto values = to_host(s, out, count * part);
       for (std::size_t i = 0; i < count; ++i)
         std::transform(values.begin() + std::ptrdiff_t(i * part), values.begin() + std::ptrdiff_t((i + 1) * part),

@@ -13,7 +13,7 @@ std::vector<float> pixel_grid(int side);
 class FieldRenderer {
 public:
   // points [points, dimensions] in −1..1; `wave` fields at a time. Throws InputError for networks that are no fields of
-  // so many dimensions.
+  // so many dimensions, or, where their weights are values, have others than there are points.
   FieldRenderer(const NetworkShape &, const std::vector<float> &points, int dimensions, int wave,
                 const std::string &stage = "render");
   FieldRenderer(const FieldRenderer &) = delete;
@@ -29,7 +29,9 @@ public:
 
 private:
   static constexpr int points_at_once = 1024;
-  Mlp<float> model_;
+  std::optional<Mlp<float>> model_; // or else weights are values
+  NetworkShape shape_;
+  std::size_t parameters_;
   int points_, outputs_, wave_;
   std::vector<float> inputs_; // encoded
   MemoryPlan plan_;

@@ -73,5 +73,25 @@ expect 2 "index.json" "$theta" render "$work/whole"
 expect 2 "expected fields of 2 coordinates" "$theta" render "$work/mlp/zoo"
 expect 2 "expected own or shared" "$theta" zoo train "$work/small.toml" --out "$work/no" --set zoo.start=base
 expect 2 "network.omega" "$theta" zoo train "$work/small.toml" --out "$work/no" --set network.omega=15
+expect 2 "expected top, bottom" "$theta" sample "$work/fields.toml" --out "$work/whole" --set sample.complete=middle
+expect 2 "zoo.stop_psnr" "$theta" zoo train "$work/small.toml" --out "$work/no" --set zoo.stop_psnr=20
 expect 2 "twice eval.networks" "$theta" eval "$work/fields.toml" --out "$work/whole" --set eval.networks=90
+
+# Samples on their way, walks, completions.
+"$theta" sample "$work/fields.toml" --out "$work/whole" --set sample.watch=3 --set sample.complete=top --set sample.prompt=[] --set sample.guidance=1 --set sample.between=4 \
+  >"$work/out" 2>"$work/err" || fail "sample failed: $(tail -n 1 "$work/err")"
+grep -q "^completed: " "$work/out" || fail "a completion was not judged"
+[ -s "$work/whole/completion.json" ] || fail "no completion.json"
+"$theta" zoo info "$work/whole/trajectory" | grep -q "63" || fail "a way of 10 steps has not 21 rows a sample"
+"$theta" render "$work/whole/trajectory" --gif "$work/way.gif" --frames "$work/way" >"$work/out" || fail "render --gif failed"
+[ "$(head -c 6 "$work/way.gif")" = GIF89a ] || fail "render wrote no GIF"
+[ "$(ls "$work/way" | wc -l)" = 11 ] || fail "a way of 10 steps has $(ls "$work/way" | wc -l) frames, expected 11"
+"$theta" render "$work/whole/samples" --rows 0..8 --gif "$work/walk.gif" | grep -q "9 frames" || fail "a walk is not a frame a row"
+expect 2 "fields of images" "$theta" render "$work/whole/samples" --meshes "$work/none"
+
+# Signals as they are, with the same generator.
+"$theta" run "$work/fields.toml" --out "$work/pixels" --set network.kind=pixels --set network.widths=[49,1] --set network.activation=relu \
+  --set network.initialisation=pytorch --set network.omega=30 --set zoo.start=own --set zoo.steps=1 >"$work/out" 2>"$work/err" || fail "pixels did not run: $(tail -n 1 "$work/err")"
+grep -q "^generated " "$work/out" || fail "pixels were not judged"
+expect 2 "expected 49 and 1" "$theta" zoo train "$work/fields.toml" --out "$work/no" --set network.kind=pixels --set network.widths=[50,1] --set network.omega=30 --set zoo.start=own
 finish
