@@ -20,8 +20,8 @@ PointSets some_of(const PointSets &all, const std::vector<std::size_t> &which) {
 }
 
 // The first that are matched.
-PointSets few_of(const PointSets &all) {
-  std::vector<std::size_t> first(std::size_t(std::min(all.count, ShapeJudge::most_matched)));
+PointSets few_of(const PointSets &all, int most) {
+  std::vector<std::size_t> first(std::size_t(std::min(all.count, most)));
   std::iota(first.begin(), first.end(), std::size_t(0));
   return some_of(all, first);
 }
@@ -29,9 +29,9 @@ PointSets few_of(const PointSets &all) {
 } // namespace
 
 ShapeJudge::ShapeJudge(const NetworkShape &shape, const DatasetSizes &sizes, const std::vector<float> &points,
-                       int shapes, int wave, std::uint64_t seed)
-    : volume_(shape, cube_grid(grid), sizes.dimensions, std::min(wave, 8), "eval.volume"),
-      places_(shape, points, sizes.dimensions, std::min(wave, 8), "eval.places"), chamfer_(shapes, surface),
+                       int shapes, int wave, std::uint64_t seed, Detail detail)
+    : detail_(detail), volume_(shape, cube_grid(detail.grid), sizes.dimensions, std::min(wave, 8), "eval.volume"),
+      places_(shape, points, sizes.dimensions, std::min(wave, 8), "eval.places"), chamfer_(shapes, detail.surface),
       weights_(layout_of(shape).size(), "eval.weights"), shapes_(shapes), seed_(seed) {}
 
 std::vector<const MemoryPlan *> ShapeJudge::plans() const {
@@ -39,16 +39,16 @@ std::vector<const MemoryPlan *> ShapeJudge::plans() const {
 }
 
 PointSets ShapeJudge::surfaces_of(const NetworkSet &set, int most, std::uint32_t stream, std::vector<char> &broken) {
-  const std::size_t count = std::min(set.count, std::size_t(most)), size = 3 * std::size_t(surface);
-  PointSets all{int(count), surface, std::vector<float>(count * size)};
+  const std::size_t count = std::min(set.count, std::size_t(most)), size = 3 * std::size_t(detail_.surface);
+  PointSets all{int(count), detail_.surface, std::vector<float>(count * size)};
   broken.assign(count, 0);
   volume_.render(device_, count, set.network, [&](std::size_t i, const float *values) {
     const std::vector<float> value(values, values + volume_.values());
-    const Mesh mesh = all_finite(value) ? marching_cubes(value, grid, inside) : Mesh{};
+    const Mesh mesh = all_finite(value) ? marching_cubes(value, detail_.grid, inside) : Mesh{};
     broken[i] = mesh.triangles.empty();
     if (broken[i])
       return;
-    const auto points = surface_points(mesh, surface, seed_, stream + std::uint32_t(i));
+    const auto points = surface_points(mesh, detail_.surface, seed_, stream + std::uint32_t(i));
     std::copy(points.begin(), points.end(), all.values.begin() + std::ptrdiff_t(i * size));
   });
   return all;
@@ -72,8 +72,8 @@ void ShapeJudge::start(Device device, const Dataset &data, NetworkSet references
   references_ = sound(references, 1u << 20);
   seen_ = surfaces_of(training_, 5 * shapes_, 2u << 20, broken); // a field without a surface is a point in the middle
   reference_chamfer_ = chamfer_.run(device, references_, references_);
-  few_references_ = few_of(references_);
-  reference_matched_ = earth_mover(few_references_, few_references_, matched);
+  few_references_ = few_of(references_, detail_.most_matched);
+  reference_matched_ = earth_mover(few_references_, few_references_, detail_.matched);
 }
 
 // Inside of both over inside of either, at the points where the signals were taken.
@@ -105,9 +105,10 @@ ShapeReport ShapeJudge::judge(const std::string &name, const FieldGroup &group) 
   const PointSets made = some_of(all, kept);
   report.chamfer = agreement(chamfer_.run(device_, made, made), chamfer_.run(device_, made, references_),
                              reference_chamfer_, made.count, references_.count);
-  const PointSets few = few_of(made);
-  report.earth_mover = agreement(earth_mover(few, few, matched), earth_mover(few, few_references_, matched),
-                                 reference_matched_, few.count, few_references_.count);
+  const PointSets few = few_of(made, detail_.most_matched);
+  report.earth_mover =
+      agreement(earth_mover(few, few, detail_.matched), earth_mover(few, few_references_, detail_.matched),
+                reference_matched_, few.count, few_references_.count);
   const auto to_training = chamfer_.run(device_, made, seen_);
   double right = 0;
   for (std::size_t i = 0; i < kept.size(); ++i) {

@@ -21,14 +21,19 @@ struct ShapeReport {
 
 class ShapeJudge {
 public:
-  static constexpr int grid = 40, surface = 1024; // points across a body; on its surface
-  // Matchings are exact, so of fewer: points of a surface, and shapes of a group.
-  static constexpr int matched = 128, most_matched = 100;
+  // Points across a body, and on its surface. Matchings are exact, so of fewer: points of a surface, and shapes of a
+  // group.
+  struct Detail {
+    int grid = 40, surface = 1024, matched = 128, most_matched = 100;
+  };
 
   // At most `shapes` of a group and of the references are looked at, and five times as many training shapes. Throws
   // InputError for networks that are not fields of three coordinates.
   ShapeJudge(const NetworkShape &, const DatasetSizes &, const std::vector<float> &points, int shapes, int wave,
-             std::uint64_t seed);
+             std::uint64_t seed, Detail detail);
+  ShapeJudge(const NetworkShape &shape, const DatasetSizes &sizes, const std::vector<float> &points, int shapes,
+             int wave, std::uint64_t seed)
+      : ShapeJudge(shape, sizes, points, shapes, wave, seed, Detail()) {}
   std::vector<const MemoryPlan *> plans() const;
 
   // `references`: held-out fields that no group has; `training` and `control`: equally many fields. `labels` of the
@@ -42,6 +47,7 @@ private:
   PointSets surfaces_of(const NetworkSet &, int most, std::uint32_t stream, std::vector<char> &broken);
   double overlap(const FieldGroup &, const std::vector<std::size_t> &kept);
 
+  Detail detail_;
   FieldRenderer volume_, places_;
   ChamferDistances chamfer_;
   NearestSearch weights_;

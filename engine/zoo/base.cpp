@@ -9,7 +9,8 @@ namespace theta {
 ZooRecipe BaseTrainer::inner(const ZooRecipe &of) {
   ZooRecipe r = of;
   r.networks = r.wave = of.base.networks, r.steps = of.base.steps, r.lr = of.base.lr;
-  r.schedule.warmup = 0, r.checkpoints = CheckpointKind::last, r.count = 1, r.held_out = 0, r.stop_psnr = 0;
+  r.schedule.warmup = 0, r.checkpoints = CheckpointKind::last, r.count = 1, r.held_out = 0, r.stop_psnr = 0,
+  r.low_rank = 0;
   return r;
 }
 

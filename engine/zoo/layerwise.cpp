@@ -80,9 +80,8 @@ void Layerwise::update(Stream &s, const TrainingRuns<float> &runs, long step) co
         {lr, runs.beta1, runs.beta2, runs.eps, each_.weight_decay, each_.optimizer == OptimizerKind::adamw, step + 1});
 }
 
-// Makes rows of the networks whose checkpoint is due after `step` updates, and notices divergence.
-void Layerwise::record(Stream &s, const TrainingRuns<float> &runs, const std::vector<std::int32_t> &due, long step,
-                       const KeepRow &keep) {
+void record_rows(Stream &s, const TrainingRuns<float> &runs, float *largest_of, const std::vector<std::int32_t> &due,
+                 long step, const Layerwise::KeepRow &keep) {
   const std::size_t n = std::size_t(runs.networks), k = std::size_t(runs.checkpoints), v = runs.parameters;
   std::vector<std::size_t> rows; // of [networks, checkpoints]
   for (std::size_t i = 0; i < n; ++i) {
@@ -92,8 +91,8 @@ void Layerwise::record(Stream &s, const TrainingRuns<float> &runs, const std::ve
   }
   if (rows.empty())
     return;
-  row_max_abs<float>(s, largest_, runs.theta, int(n), v);
-  const auto largest = to_host(s, largest_.get(), n), loss = to_host(s, runs.loss, n);
+  row_max_abs<float>(s, largest_of, runs.theta, int(n), v);
+  const auto largest = to_host(s, largest_of, n), loss = to_host(s, runs.loss, n);
   auto diverged = to_host(s, runs.diverged, n);
   for (const std::size_t row : rows) {
     const std::size_t i = row / k;
@@ -111,9 +110,9 @@ void Layerwise::train(Stream &s, const TrainingRuns<float> &runs, const ImageSet
   for (long step = first; step < last; ++step) {
     compute_losses(s, runs, set, step);
     if (step == 0)
-      record(s, runs, due, 0, keep); // what has seen no update: its loss is the first batch's
+      record_rows(s, runs, largest_, due, 0, keep); // what has seen no update: its loss is the first batch's
     update(s, runs, step);
-    record(s, runs, due, step + 1, keep);
+    record_rows(s, runs, largest_, due, step + 1, keep);
   }
 }
 

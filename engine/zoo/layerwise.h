@@ -27,8 +27,6 @@ public:
 private:
   void compute_losses(Stream &, const TrainingRuns<float> &runs, const ImageSet &, long step);
   void update(Stream &, const TrainingRuns<float> &runs, long step) const;
-  void record(Stream &, const TrainingRuns<float> &runs, const std::vector<std::int32_t> &due, long step,
-              const KeepRow &keep);
 
   ZooRecipe recipe_;
   RunRecipe each_; // the recipe of every run
@@ -37,5 +35,9 @@ private:
   Tensor<float> row_loss_, largest_; // [networks, batch], [networks]
   Tensor<std::uint8_t> label_;       // [networks, batch]
 };
+
+// Makes rows of the networks whose checkpoint is due after `step` updates, and notices divergence; largest [networks].
+void record_rows(Stream &, const TrainingRuns<float> &runs, float *largest, const std::vector<std::int32_t> &due,
+                 long step, const Layerwise::KeepRow &keep);
 
 } // namespace theta

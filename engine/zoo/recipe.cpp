@@ -83,6 +83,7 @@ void describe(Keys &keys, ZooRecipe &r) {
   keys("held_out", r.held_out, share);
   keys("divergence_limit", r.divergence_limit, Limits{1e-6, 1e30});
   keys("stop_psnr", r.stop_psnr, Limits{0, 200});
+  keys("low_rank", r.low_rank, Limits{0, 4096});
   keys("start", r.start, start_named);
   keys("base_rounds", r.base.rounds, positive);
   keys("base_networks", r.base.networks, positive);
@@ -101,6 +102,9 @@ void check_recipe(const ZooRecipe &r, const NetworkShape &shape) {
     throw InputError("zoo.start: found base, expected own or shared for networks that all learn the same");
   if (r.stop_psnr > 0 && is_classifier(shape))
     throw InputError("zoo.stop_psnr: found ", r.stop_psnr, ", expected 0 for networks that are no fields");
+  if (r.low_rank > 0 && (r.start != StartKind::base || r.stop_psnr > 0))
+    throw InputError("zoo.low_rank: found ", r.low_rank, " with start = \"", name_of(r.start),
+                     "\" and stop_psnr = ", r.stop_psnr, ", expected a base, and all of its steps");
   check_choices(r);
   const long most = r.checkpoints == CheckpointKind::every ? r.steps
                     : r.checkpoints == CheckpointKind::last

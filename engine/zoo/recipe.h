@@ -48,6 +48,8 @@ struct ZooRecipe {
 
   double stop_psnr = 0; // decibels at which a field's training ends before its steps do; 0: it does not
 
+  int low_rank = 0; // of what the base is multiplied by, where fields are trained so (adapted.h)
+
   StartKind start = StartKind::own;
   BaseRecipe base;
 

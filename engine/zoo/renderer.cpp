@@ -1,6 +1,6 @@
 #include "renderer.h"
-#include "engine/networks/kind.h"
 #include "engine/memory/arena.h"
+#include "engine/networks/kind.h"
 #include <algorithm>
 
 namespace theta {

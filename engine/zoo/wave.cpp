@@ -23,7 +23,9 @@ Wave::Wave(const ZooRecipe &recipe, const NetworkShape &shape, int networks, std
   if (checkpoints_ == 0)
     throw InputError("zoo.count: found ", recipe.count, ": no step of ", recipe.steps, " would be kept");
   check_choices(recipe);
-  if (trainer == TrainerKind::layer_by_layer)
+  if (recipe_.low_rank > 0)
+    adapted_.emplace(recipe_, shape);
+  else if (trainer == TrainerKind::layer_by_layer)
     layerwise_.emplace(recipe_, shape);
   else
     whole_ = whole_runs_of(shape, recipe.batch);
@@ -61,6 +63,8 @@ void Wave::plan(MemoryPlan &plan) {
   schedule_ = small(std::uint8_t{}, "zoo.schedule", {chunk(), std::int64_t(sizeof(ScheduledStep))});
   if (layerwise_)
     layerwise_->plan(plan, capacity_);
+  else if (adapted_)
+    adapted_->plan(plan, capacity_);
   else
     workspace_ = small(std::uint8_t{}, "zoo.workspace", {std::int64_t(whole_->workspace(backend_, capacity_))});
 }
@@ -78,6 +82,10 @@ void Wave::start(Stream &s, int first_run, int networks, const std::vector<float
   }
   copy(s, recipe_there_, recipes.data(), recipes.size() * sizeof(RunRecipe));
   copy(s, due_there_, due_.data(), due_.size() * sizeof(std::int32_t));
+  if (adapted_ && !base)
+    throw Error("zoo: found no base, expected one for adapted networks");
+  if (adapted_)
+    adapted_->start(s, seed_, *base);
   if (base) {
     copy(s, theta_, base->data(), v * sizeof(float));
     if (networks > 1)
@@ -188,9 +196,11 @@ void Wave::train(Stream &s, const Examples &examples, long first, long last) {
                         1 / std::sqrt(1 - std::pow(recipe_.beta2, double(step + 1)))});
   copy(s, schedule_, schedule.data(), schedule.size() * sizeof(ScheduledStep));
   s.synchronize();
+  const auto keep = [&](std::size_t row, const float *theta) { keep_row(s, row, theta); };
   if (layerwise_)
-    layerwise_->train(s, runs(), examples.images, due_, first, last,
-                      [&](std::size_t row, const float *theta) { keep_row(s, row, theta); });
+    layerwise_->train(s, runs(), examples.images, due_, first, last, keep);
+  else if (adapted_)
+    adapted_->train(s, runs(), examples.field, due_, first, last, keep);
   else
     whole_->train(s, runs(), examples, first, last, workspace_);
 }
@@ -221,6 +231,8 @@ std::vector<std::pair<const char *, std::pair<float *, std::size_t>>> Wave::vect
       {"theta", {theta_, v}}, {"moment1", {moment1_, v}}, {"row_loss", {row_loss_, n * checkpoints_}}};
   if (moment2_.planned())
     all.push_back({"moment2", {moment2_, v}});
+  if (adapted_)
+    all.push_back({"adapter", {adapted_->adapter(), n * adapted_->adapters()}});
   return all;
 }
 

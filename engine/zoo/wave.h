@@ -1,9 +1,9 @@
 // A wave of a zoo: runs that are trained beside one another, each with its own initial weights, recipe and draws, and
 // the rows that they leave. What it makes of run r depends on the recipe, the seed and r alone.
 #pragma once
+#include "adapted.h"
 #include "data/work_file.h"
 #include "engine/training/trainable.h"
-#include "layerwise.h"
 #include "trainer_kind.h"
 
 namespace theta {
@@ -63,7 +63,8 @@ private:
   bool rows_are_bf16_;
   std::size_t checkpoints_, most_row_bytes_;
   Backend backend_;
-  std::optional<Layerwise> layerwise_; // or else
+  std::optional<Layerwise> layerwise_; // or
+  std::optional<Adapted> adapted_;     // or else
   std::shared_ptr<const WholeRuns> whole_;
   std::vector<RunChoice> choices_;
   std::vector<std::int32_t> due_;

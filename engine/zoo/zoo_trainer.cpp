@@ -1,10 +1,12 @@
 #include "zoo_trainer.h"
+#include "data/zoo_reader.h"
 #include "engine/memory/arena.h"
 #include "engine/training/interrupt.h"
 #include <algorithm>
 #include <cmath>
 #include <fmt/core.h>
 #include <future>
+#include <map>
 #include <numeric>
 
 namespace theta {
@@ -338,6 +340,18 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
   const ZooOutcome outcome{w.writer.rows(), w.dropped};
   journal.line(fmt::format("zoo: {} rows of {} runs ({} diverged and dropped) in {}", outcome.rows, r.networks,
                            outcome.dropped, task_.directory.string()));
+  if (r.stop_psnr > 0) {
+    std::map<std::int64_t, std::int64_t> updates; // of a run's last row
+    const ZooReader zoo(task_.directory);
+    const auto of_run = zoo.integers("run"), step = zoo.integers("step");
+    for (std::size_t row = 0; row < zoo.rows(); ++row)
+      updates[of_run[row]] = std::max(updates[of_run[row]], step[row]);
+    double sum = 0;
+    for (const auto &[run, made] : updates)
+      sum += double(made);
+    journal.line(fmt::format("zoo: with {} dB reached, runs ended after {:.1f} of {} steps in the mean", r.stop_psnr,
+                             sum / double(updates.size()), r.steps));
+  }
   return outcome;
 }
 

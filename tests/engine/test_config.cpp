@@ -147,7 +147,7 @@ TEST_CASE("every configuration of runs/ is planned, and its arenas take what was
     const std::size_t fit = generator == "p-diff" || generator == "subspace" ? 3 : 1;
     const bool stream = config.generators.name() == "transformer" &&
                         fit_text(config).find("source = \"stream\"") != std::string::npos; // beside the generator
-    const std::size_t judged = is_classifier(config.network) ? 2 : config.data.name == "solids" ? 0 : 5;
+    const std::size_t judged = is_classifier(config.network) ? 2 : config.data.name == "solids" ? 4 : 5;
     CHECK(plans.size() == 2 + fit + stream + judged + (config.zoo.recipe.start == StartKind::base));
     for (const auto &plan : plans) {
       CAPTURE(plan.name());

@@ -181,6 +181,54 @@ TEST_CASE("fields: a run ends when its loss is low enough, with the weights it w
   CHECK_THROWS_AS(check_recipe(task.recipe, task.network), InputError);
 }
 
+TEST_CASE("fields: adapted, a run is the base times one and a matrix of its rank, and learns; on every device") {
+  const Dataset data = small_data();
+  std::vector<std::vector<float>> ends;
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    const Scratch folder, again;
+    Journal journal;
+    const auto task = [](const std::filesystem::path &path) {
+      ZooTask of = field_task(path, StartKind::base);
+      of.recipe.low_rank = 1, of.recipe.lr = 2e-2;
+      return of;
+    };
+    ZooTrainer(task(folder.path()), sizes_of(data), device.backend).run(device, data, journal);
+    const ZooReader zoo(folder.path());
+    const auto base = row_of(zoo, 0), one = row_of(zoo, 20), other = row_of(zoo, 41);
+    CHECK(row_of(zoo, 21) == base);
+    CHECK(one != other);
+    // The middle layer, [5, 6] with its bias: every minor of θ/base − 1 is nothing.
+    const Layout layout = layout_of(siren);
+    const auto at = [&](const std::vector<float> &theta, std::size_t o, std::size_t i) {
+      const std::size_t place = i < 6 ? layout.places()[2].offset + o * 6 + i : layout.places()[3].offset + o;
+      return double(theta[place]) / double(base[place]) - 1;
+    };
+    double largest = 0, minor = 0;
+    for (std::size_t o = 0; o + 1 < 5; ++o)
+      for (std::size_t i = 0; i < 6; ++i) {
+        largest = std::max(largest, std::abs(at(one, o, i)));
+        minor =
+            std::max(minor, std::abs(at(one, o, i) * at(one, o + 1, i + 1) - at(one, o, i + 1) * at(one, o + 1, i)));
+      }
+    CHECK(largest > 1e-3);
+    CHECK(minor < 1e-5 * std::max(1.0, largest)); // roundings of 6e-8 of θ/base, which lies around 1
+    const auto psnr = zoo.floats("psnr");
+    double gained = 0;
+    for (std::size_t run = 0; run < 8; ++run)
+      gained += double(psnr[run * 21 + 20] - psnr[run * 21]) / 8;
+    CHECK(gained > 0.3);
+    ends.push_back(one);
+  }
+  for (const auto &end : ends)
+    CHECK(relative_error(end, ends[0]) <= 1e-3);
+  ZooTask wrong = field_task("nowhere", StartKind::shared);
+  wrong.recipe.low_rank = 2;
+  CHECK_THROWS_AS(check_recipe(wrong.recipe, wrong.network), InputError);
+  wrong.recipe.start = StartKind::base, wrong.recipe.low_rank = 50;
+  CHECK_THROWS_AS(ZooTrainer(std::move(wrong), sizes_of(data), Backend::cpu), InputError);
+}
+
 TEST_CASE("features: the Fréchet distance agrees with scipy; precision and recall of sets that one can count") {
   const Golden golden("frechet");
   const auto features = [&](const char *name) {

@@ -1,10 +1,12 @@
 #include "data/solids.h"
 #include "engine/analysis/point_sets.h"
+#include "engine/analysis/shape_judge.h"
 #include "engine/memory/arena.h"
 #include "engine/shapes/marching_cubes.h"
 #include "engine/shapes/mesh_signals.h"
 #include "engine/shapes/surface.h"
 #include "engine/shapes/view.h"
+#include "engine/zoo/zoo_trainer.h"
 #include "tests/check.h"
 #include "tests/mesh_files.h"
 #include "tests/scratch.h"
@@ -180,4 +182,72 @@ TEST_CASE("sets of points: Chamfer and earth mover's distances, MMD, coverage an
       check("chamfer",
             [&](const PointSets &x, const PointSets &y) { return ChamferDistances(sets, 33).run(device, x, y); });
   check("emd", [&](const PointSets &x, const PointSets &y) { return earth_mover(x, y, 33); });
+}
+
+TEST_CASE("shape judge: fields of held-out bodies, copies, noise and what has no surface; on every device") {
+  NetworkShape shape{{3, 10, 10, 1}};
+  shape.kind = network_kind_named("field"), shape.act = Activation::sine, shape.initialisation = Initialisation::siren,
+  shape.omega = 5;
+  const DatasetOptions options{
+      .name = "solids", .solids = 40, .points = 300, .families = {"superquadric", "csg"}, .signal = "distance", .band = 0.25};
+  const Dataset data = load_dataset(options);
+  const std::size_t v = layout_of(shape).size();
+  std::vector<ShapeReport> on_the_first;
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    const Scratch folder;
+    ZooTask task{.recipe = {}, .network = shape, .seed = 3, .storage = Dtype::f32};
+    task.directory = folder.path(), task.facts = "{}";
+    ZooRecipe &r = task.recipe;
+    r.networks = 40, r.wave = 40, r.steps = 40, r.batch = 100, r.lr = 1e-2, r.held_out = 0.5, r.count = 1;
+    r.activation = {Activation::sine}, r.initialisation = {Initialisation::siren}, r.start = StartKind::base;
+    r.base = {.rounds = 15, .networks = 8, .steps = 10, .lr = 5e-3};
+    Journal journal;
+    ZooTrainer(std::move(task), sizes_of(data), device.backend).run(device, data, journal);
+    const ZooReader zoo(folder.path());
+    const auto held_out = zoo.integers("held_out"), label = zoo.integers("class"), signal = zoo.integers("signal");
+    std::vector<std::size_t> seen, control, group, references;
+    for (std::size_t row = 0; row < 40; ++row)
+      if (held_out[row])
+        (group.size() < 6 ? group : references.size() < 6 ? references : control).push_back(row);
+      else if (seen.size() < 8)
+        seen.push_back(row);
+    const auto of = [&](const std::vector<std::size_t> &rows, const auto &column, auto like) {
+      std::vector<decltype(like)> values;
+      for (const std::size_t row : rows)
+        values.push_back(decltype(like)(column[row]));
+      return values;
+    };
+    ShapeJudge judge(shape, sizes_of(data), data.points, 6, 4, 1,
+                     {.grid = 14, .surface = 64, .matched = 16, .most_matched = 4});
+    judge.start(device, data, rows_of(zoo, references), rows_of(zoo, seen), rows_of(zoo, control), of(seen, label, 0));
+    const ShapeReport fresh =
+        judge.judge("held_out", {rows_of(zoo, group), of(group, label, 0), of(group, signal, std::size_t(0))});
+    CHECK((fresh.networks == 6 && fresh.broken == 0 && fresh.distance.size() == 6));
+    CHECK(fresh.iou > 0.3);
+    CHECK(fresh.recognised.n == 6);
+    std::vector<float> copies;
+    for (const std::size_t row : seen) {
+      std::vector<float> theta(v);
+      zoo.theta(row, theta.data());
+      copies.insert(copies.end(), theta.begin(), theta.end());
+    }
+    const ShapeReport copied = judge.judge("copies", {vectors_of(copies, v), of(seen, label, 0), {}});
+    CHECK(copied.recognised.share == 1);
+    CHECK(copied.memorised.share == 1);
+    for (std::size_t i = 0; i < copied.distance.size(); ++i) { // other points of the same surface
+      CHECK(copied.nearest[i] == seen[i]);
+      CHECK(copied.distance[i] < 0.05);
+    }
+    for (std::size_t i = 0; i < v; ++i)
+      copies[i] = NAN, copies[v + i] = 0; // not finite; nowhere inside
+    copies[2 * v - 1] = -1;
+    const ShapeReport broken = judge.judge("broken", {vectors_of(copies, v), {}, {}});
+    CHECK(broken.broken == copied.broken + 2);
+    CHECK(broken.distance.size() == 6 - broken.broken);
+    if (on_the_first.empty())
+      on_the_first = {fresh, copied};
+    CHECK(fresh.iou == doctest::Approx(on_the_first[0].iou).epsilon(0.1)); // trained in bf16 on cuda
+    CHECK(copied.chamfer.mmd == doctest::Approx(on_the_first[1].chamfer.mmd).epsilon(0.3));
+  }
 }
