@@ -49,9 +49,11 @@ if step build 400 make "CUDA_ARCH=$arch" build/theta build/cuda/run-tests; then
   else
     note compute-sanitizer 0 absent "not installed here"
   fi
-  rm -rf build/gpu-check/demo build/gpu-check/fields
+  rm -rf build/gpu-check/demo build/gpu-check/fields build/gpu-check/fashion build/gpu-check/bodies
   step demo 120 ./build/theta run runs/demo.toml --device cuda --out build/gpu-check/demo
   step fields 120 ./build/theta run runs/fields_demo.toml --device cuda --out build/gpu-check/fields
+  step fashion 200 ./build/theta zoo train runs/fields_fashion.toml --device cuda --out build/gpu-check/fashion
+  step bodies 300 ./build/theta run runs/fields_3d_small.toml --device cuda --out build/gpu-check/bodies
   rm -rf build/gpu-check/transformer
   step transformer 200 ./build/theta run runs/transformer_small.toml --device cuda --out build/gpu-check/transformer \
     --set zoo.networks=32768 --set fit.transformer.steps=20000 --set fit.transformer.arithmetic=bf16

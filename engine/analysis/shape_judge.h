@@ -24,7 +24,7 @@ public:
   // Points across a body, and on its surface. Matchings are exact, so of fewer: points of a surface, and shapes of a
   // group.
   struct Detail {
-    int grid = 40, surface = 1024, matched = 128, most_matched = 100;
+    int grid = 40, surface = 512, matched = 128, most_matched = 100;
   };
 
   // At most `shapes` of a group and of the references are looked at, and five times as many training shapes. Throws

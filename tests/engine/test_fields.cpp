@@ -221,7 +221,7 @@ TEST_CASE("fields: adapted, a run is the base times one and a matrix of its rank
     ends.push_back(one);
   }
   for (const auto &end : ends)
-    CHECK(relative_error(end, ends[0]) <= 1e-3);
+    CHECK(relative_error(end, ends[0]) <= 1e-2); // on cuda the base is learned with products in bf16
   ZooTask wrong = field_task("nowhere", StartKind::shared);
   wrong.recipe.low_rank = 2;
   CHECK_THROWS_AS(check_recipe(wrong.recipe, wrong.network), InputError);
