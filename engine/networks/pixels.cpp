@@ -13,9 +13,7 @@ public:
   explicit PixelRuns(std::size_t values) : values_(values) {}
 
   bool fit(Backend) const override { return true; }
-  std::size_t workspace(Backend, int) const override {
-    return (2 * values_ + partial_sums) * sizeof(float);
-  }
+  std::size_t workspace(Backend, int) const override { return (2 * values_ + partial_sums) * sizeof(float); }
   double flops_of_a_step() const override { return double(values_); }
   double bytes_of_a_step() const override { return double(values_); }
 

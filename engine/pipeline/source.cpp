@@ -144,8 +144,7 @@ std::vector<MemoryPlan> plans_of(const Config &c, const Source &source, Backend 
     if (!field)
       throw InputError("sample.complete: found '", c.sample.complete,
                        "', expected nothing: the networks are no fields");
-    const auto points =
-        source.field ? pixel_grid(image_format(c.data.options()).side) : even_points(sizes.pixels);
+    const auto points = source.field ? pixel_grid(image_format(c.data.options()).side) : even_points(sizes.pixels);
     all.push_back(guide_of(c, *field, points, sizes.channels, nullptr, {}).plan());
   }
   if (source.body && which != StagesOf::generator) {

@@ -188,8 +188,12 @@ TEST_CASE("shape judge: fields of held-out bodies, copies, noise and what has no
   NetworkShape shape{{3, 10, 10, 1}};
   shape.kind = network_kind_named("field"), shape.act = Activation::sine, shape.initialisation = Initialisation::siren,
   shape.omega = 5;
-  const DatasetOptions options{
-      .name = "solids", .solids = 40, .points = 300, .families = {"superquadric", "csg"}, .signal = "distance", .band = 0.25};
+  const DatasetOptions options{.name = "solids",
+                               .solids = 40,
+                               .points = 300,
+                               .families = {"superquadric", "csg"},
+                               .signal = "distance",
+                               .band = 0.25};
   const Dataset data = load_dataset(options);
   const std::size_t v = layout_of(shape).size();
   std::vector<ShapeReport> on_the_first;
