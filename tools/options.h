@@ -59,5 +59,6 @@ void add_wall_command(CLI::App &, Action &);       // wall
 void add_bench_command(CLI::App &, Action &);      // bench
 void add_device_command(CLI::App &, Action &);     // device
 void add_render_command(CLI::App &, Action &);     // render
+void add_study_command(CLI::App &, Action &);      // study
 
 } // namespace theta

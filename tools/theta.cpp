@@ -44,6 +44,7 @@ int main(int argc, char **argv) {
   add_plan_command(app, action);
   add_wall_command(app, action);
   add_render_command(app, action);
+  add_study_command(app, action);
   add_bench_command(app, action);
   add_device_command(app, action);
   try {

@@ -1,0 +1,147 @@
+#include "study.h"
+#include "data/atomic_file.h"
+#include "data/json.h"
+#include "data/mapped_file.h"
+#include "engine/settings/toml_keys.h"
+#include <algorithm>
+#include <cmath>
+#include <fmt/core.h>
+#include <limits>
+#include <set>
+
+namespace theta {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<std::string> parts_of(const std::string &text, char mark) {
+  std::vector<std::string> parts;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(mark, at), text.size());
+    std::string part = text.substr(at, end - at);
+    part.erase(0, std::min(part.find_first_not_of(' '), part.size()));
+    part.erase(part.find_last_not_of(' ') + 1);
+    parts.push_back(std::move(part));
+    at = end + 1;
+  }
+  return parts;
+}
+
+// Of a folder: what is no letter, digit, point or hyphen is one stroke.
+std::string folder_of(const std::vector<std::string> &set) {
+  std::string name;
+  for (const std::string &override : set)
+    for (const char c : (name.empty() ? "" : "_") + override)
+      if (std::isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-')
+        name += c;
+      else if (!name.ends_with('_'))
+        name += '_';
+  constexpr std::size_t most = 100;
+  return name.empty() ? "run" : name.substr(0, most);
+}
+
+fs::path folder_of(const fs::path &out, const StudyRun &run) { return out / run.name; }
+
+Json figures_of(const Study &study, const fs::path &folder) {
+  Json figures = Json::object();
+  for (const std::string &figure : study.figures) {
+    const double value = figure_in(folder / "eval.json", figure);
+    figures[figure] = std::isfinite(value) ? Json(value) : Json(nullptr);
+  }
+  return figures;
+}
+
+} // namespace
+
+Study load_study(const fs::path &path, const std::vector<std::string> &overrides) {
+  Study study{.name = path.stem().string(), .base = {}, .runs = {}, .figures = {}};
+  std::string base;
+  std::vector<std::string> set, vary;
+  read_toml(path, {}, [&](Keys &keys) {
+    keys.section("");
+    keys("base", base), keys("set", set), keys("vary", vary), keys("figures", study.figures);
+  });
+  study.base = path.parent_path() / base;
+  if (base.empty())
+    throw InputError(path.string(), ": base: found nothing, expected a configuration");
+  set.insert(set.end(), overrides.begin(), overrides.end());
+  study.runs.push_back({"", {}});
+  for (const std::string &axis : vary) {
+    std::vector<StudyRun> more;
+    for (const StudyRun &run : study.runs)
+      for (const std::string &alternative : parts_of(axis, '|')) {
+        StudyRun with = run;
+        for (std::string &override : parts_of(alternative, '&')) {
+          if (override.find('=') == std::string::npos)
+            throw InputError(path.string(), ": vary: found '", override, "', expected KEY=VALUE");
+          with.set.push_back(std::move(override));
+        }
+        more.push_back(std::move(with));
+      }
+    study.runs = std::move(more);
+  }
+  std::set<std::string> names;
+  for (StudyRun &run : study.runs) {
+    run.name = folder_of(run.set);
+    if (!names.insert(run.name).second)
+      throw InputError(path.string(), ": vary: found two runs named ", run.name, ", expected different ones");
+    run.set.insert(run.set.begin(), set.begin(), set.end());
+    load_config(study.base, run.set);
+  }
+  return study;
+}
+
+double figure_in(const fs::path &eval, const std::string &figure) {
+  const MappedFile file(eval);
+  const Json all =
+      parse_json({reinterpret_cast<const char *>(file.bytes().data()), file.bytes().size()}, eval.string());
+  const auto names = parts_of(figure, '.');
+  for (const char *list : {"groups", "fields", "shapes"}) {
+    if (!all.contains(list))
+      continue;
+    for (const Json &group : all[list]) {
+      if (group.value("name", "") != names[0])
+        continue;
+      const Json *at = &group;
+      for (std::size_t i = 1; i < names.size() && at; ++i)
+        at = at->is_object() && at->contains(names[i]) ? &(*at)[names[i]] : nullptr;
+      if (at && at->is_number())
+        return at->get<double>();
+    }
+  }
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+void run_study(const Study &study, const fs::path &out, Device device, std::optional<std::size_t> memory_budget) {
+  Json done = Json::array();
+  for (std::size_t i = 0; i < study.runs.size(); ++i) {
+    const StudyRun &run = study.runs[i];
+    const fs::path folder = folder_of(out, run);
+    fmt::print(stderr, "study: run {} of {}, {}\n", i + 1, study.runs.size(), run.name);
+    Stages({load_config(study.base, run.set), folder, device, memory_budget}).all();
+    done.push_back({{"name", run.name}, {"set", run.set}, {"figures", figures_of(study, folder)}});
+    write_file(out / "study.json",
+               Json{{"study", study.name}, {"base", study.base.string()}, {"runs", done}}.dump(1) + "\n");
+  }
+}
+
+std::string table_of(const Study &study, const fs::path &out) {
+  std::size_t wide = 4;
+  for (const StudyRun &run : study.runs)
+    wide = std::max(wide, run.name.size());
+  std::string table = fmt::format("{:<{}}", "run", wide);
+  for (const std::string &figure : study.figures)
+    table += fmt::format("  {:>12}", figure);
+  for (const StudyRun &run : study.runs) {
+    table += fmt::format("\n{:<{}}", run.name, wide);
+    for (const std::string &figure : study.figures) {
+      const double value = figure_in(folder_of(out, run) / "eval.json", figure);
+      table += fmt::format("  {:>{}}", std::isfinite(value) ? fmt::format("{:.4g}", value) : "-",
+                           std::max<std::size_t>(12, figure.size()));
+    }
+  }
+  return table + "\n";
+}
+
+} // namespace theta

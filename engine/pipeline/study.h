@@ -1,0 +1,36 @@
+// A study: one configuration, what differs between its runs, and what is to be told of each.
+#pragma once
+#include "stages.h"
+
+namespace theta {
+
+// From a TOML file:
+//   base = "transformer_small.toml"                         beside the file
+//   set = ["sample.count=200"]                              overrides of all runs
+//   vary = ["zoo.networks=500 | zoo.networks=2000 & zoo.wave=100", "fit.transformer.width=64 |
+//   fit.transformer.width=96"] figures = ["generated.accuracy.mean"]                   of eval.json: a group, then
+//   names
+// A run for every combination of one alternative of each entry of `vary`, the last changing fastest.
+struct StudyRun {
+  std::string name; // of its folder
+  std::vector<std::string> set;
+};
+struct Study {
+  std::string name; // the file's, without its ending
+  std::filesystem::path base;
+  std::vector<StudyRun> runs;
+  std::vector<std::string> figures;
+};
+// Throws InputError for keys that there are not, alternatives that are no overrides, runs of one name, or a
+// configuration that cannot be: before anything runs.
+Study load_study(const std::filesystem::path &, const std::vector<std::string> &overrides = {});
+
+// A figure of an eval.json; NaN where there is none.
+double figure_in(const std::filesystem::path &eval, const std::string &figure);
+
+// Every run into a folder of its own below `out`; stages that are done are skipped, so that a study goes on where it
+// was stopped. After each, study.json: {"study", "base", "runs": [{"name", "set", "figures"}]}, and in the end a table.
+void run_study(const Study &, const std::filesystem::path &out, Device, std::optional<std::size_t> memory_budget);
+std::string table_of(const Study &, const std::filesystem::path &out);
+
+} // namespace theta
