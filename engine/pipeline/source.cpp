@@ -1,5 +1,6 @@
 #include "source.h"
 #include "completion.h"
+#include "data/json.h"
 #include "data/solids.h"
 #include "engine/analysis/novelty.h"
 #include "engine/shapes/mesh_signals.h"
@@ -15,6 +16,13 @@ Split split_of(const ZooReader &zoo) {
   for (std::size_t row = 0; row < zoo.rows(); ++row)
     (held_out[row] ? split.held_out : split.training).push_back(row);
   return split;
+}
+
+std::string zoo_key_of(const std::filesystem::path &zoo) {
+  if (!std::filesystem::exists(zoo / "index.json"))
+    return "";
+  const ZooReader reader(zoo);
+  return parse_json(reader.format().facts, zoo.string()).value("key", "");
 }
 
 namespace {

@@ -14,6 +14,9 @@ struct Split {
 };
 Split split_of(const ZooReader &);
 
+// The key of what a zoo was made of; empty where there is no complete one.
+std::string zoo_key_of(const std::filesystem::path &);
+
 struct Source {
   std::size_t training, held_out; // networks, if no run diverges
   NetworkFacts facts;
