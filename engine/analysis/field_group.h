@@ -4,6 +4,9 @@
 
 namespace theta {
 
+// The column of samples that were told a class.
+inline constexpr const char *told_class = "told_class";
+
 // A group, and the classes that its fields should show; none: empty.
 struct FieldGroup {
   NetworkSet fields;

@@ -97,6 +97,9 @@ public:
   // taken for (even and odd rows); 0 where a generator cannot be watched.
   virtual std::size_t trajectory() const { return 0; }
 
+  // Whether it follows a guide (SampleWork::guide).
+  virtual bool can_be_guided() const { return false; }
+
   // What its samples will be told, by name.
   virtual std::vector<std::string> told() const { return {}; }
 

@@ -1,5 +1,6 @@
 // A signal itself as a network's weights: what a diffusion on pixels learns, to stand beside diffusions on fields.
 // Nothing is trained: the weights are the values, in ±1/2 as fields have them.
+#include "kernels/device/bf16.h"
 #include "kernels/operations/gather.h"
 #include "kernels/operations/reduce.h"
 #include "kind.h"
@@ -24,8 +25,7 @@ public:
       float *theta = runs.theta + std::size_t(i) * values_;
       value_of(s, theta, examples.field, (runs.first_run + std::uint32_t(i)) % examples.field.signals);
       for (int k = 0; k < runs.checkpoints; ++k)
-        copy(s, runs.row + (std::size_t(i) * std::size_t(runs.checkpoints) + std::size_t(k)) * values_, theta,
-             values_ * sizeof(float));
+        keep(s, runs, runs.row + (std::size_t(i) * std::size_t(runs.checkpoints) + std::size_t(k)) * values_, theta);
     }
   }
   void evaluate(Stream &s, float *loss, std::uint32_t *, const float *theta, const Activation *,
@@ -39,6 +39,17 @@ public:
   }
 
 private:
+  // As it will be stored.
+  void keep(Stream &s, const TrainingRuns<float> &runs, float *row, const float *theta) const {
+    copy(s, row, theta, values_ * sizeof(float));
+    if (!runs.rows_are_bf16)
+      return;
+    auto rounded = to_host(s, theta, values_);
+    for (float &x : rounded)
+      x = to_float(to_bf16(x));
+    copy(s, row, rounded.data(), values_ * sizeof(float));
+    s.synchronize();
+  }
   void value_of(Stream &s, float *to, const FieldSet &set, std::uint32_t signal) const {
     normalise_images<float>(s, to, set.value + std::size_t(signal) * values_, values_, set.scale, set.shift);
   }

@@ -71,6 +71,12 @@ void check(const Config &c) {
   if (c.data.channels == 2)
     throw InputError("data.channels: found 2, expected 1 (gray), 3 (colour) or 0 (as the first image)");
   check_part(c.sample.complete);
+  if (!c.sample.complete.empty() && !c.generators.chosen().can_be_guided())
+    throw InputError("sample.complete: found ", c.sample.complete, ", expected nothing for ", c.generators.name(),
+                     ", which cannot be guided");
+  if (c.sample.watch > 0 && c.generators.chosen().trajectory() == 0)
+    throw InputError("sample.watch: found ", c.sample.watch, ", expected 0 for ", c.generators.name(),
+                     ", whose way cannot be watched");
   one_of("zoo.storage", c.zoo.storage, {"f32", "bf16"});
   one_of("eval.part", c.eval.part, {"test", "validation"});
   for (const auto &kind : network_kinds())

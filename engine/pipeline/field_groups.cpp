@@ -10,8 +10,6 @@ namespace theta {
 
 namespace {
 
-constexpr const char *told_class = "told_class";
-
 std::vector<std::size_t> part_of(const std::vector<std::size_t> &rows, std::size_t first, std::size_t count) {
   const std::size_t begin = std::min(first, rows.size()), end = std::min(first + count, rows.size());
   return {rows.begin() + std::ptrdiff_t(begin), rows.begin() + std::ptrdiff_t(end)};

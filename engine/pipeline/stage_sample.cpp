@@ -46,9 +46,6 @@ void Stages::sample() {
   if (network_)
     format.columns.push_back({"test_loss", Dtype::f32}), format.columns.push_back({"test_accuracy", Dtype::f32});
   const std::size_t watched = std::min(std::size_t(c.sample.watch), count), rows = c.generators.chosen().trajectory();
-  if (watched > 0 && rows == 0)
-    throw InputError("sample.watch: found ", c.sample.watch, ", expected 0 for ", c.generators.name(),
-                     ", whose way cannot be watched");
   std::optional<ZooWriter> way;
   if (watched > 0)
     way.emplace(trajectory_path(),

@@ -1,4 +1,5 @@
 #include "pictures.h"
+#include "engine/analysis/field_group.h"
 #include "kernels/device/error.h"
 #include <algorithm>
 #include <cmath>
@@ -28,11 +29,10 @@ Canvas picture_sheet(const std::vector<FieldPicture> &pictures, int side, int ch
 }
 
 std::vector<std::size_t> rows_by_class(const ZooReader &samples, std::size_t a_class, std::size_t most) {
-  constexpr const char *column = "told_class";
   std::vector<std::size_t> order(samples.rows());
   std::iota(order.begin(), order.end(), std::size_t(0));
-  if (samples.has_column(column)) {
-    const auto told = samples.floats(column);
+  if (samples.has_column(told_class)) {
+    const auto told = samples.floats(told_class);
     std::map<float, std::size_t> seen;
     std::erase_if(order, [&](std::size_t i) { return seen[told[i]]++ >= a_class; });
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return told[a] < told[b]; });

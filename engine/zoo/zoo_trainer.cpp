@@ -316,7 +316,8 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
     step = state->number("step"), w.open.load(w.stream, *state);
   journal.rewind_metrics("zoo", steps_of_waves(first_run) + step);
   const double done = steps_before(first_run, step);
-  Told told{.progress = Progress(journal, "zoo", "network-steps", double(r.networks) * double(r.steps), done),
+  Told told{.progress = Progress(journal, "zoo", r.stop_psnr > 0 ? "allotted network-steps" : "network-steps",
+                                 double(r.networks) * double(r.steps), done),
             .first = done,
             .steps = double(r.steps)};
   for (int run = first_run; run < r.networks; run += wave_) {

@@ -74,6 +74,8 @@ expect 2 "expected fields of 2 coordinates" "$theta" render "$work/mlp/zoo"
 expect 2 "expected own or shared" "$theta" zoo train "$work/small.toml" --out "$work/no" --set zoo.start=base
 expect 2 "network.omega" "$theta" zoo train "$work/small.toml" --out "$work/no" --set network.omega=15
 expect 2 "expected top, bottom" "$theta" sample "$work/fields.toml" --out "$work/whole" --set sample.complete=middle
+expect 2 "cannot be guided" "$theta" plan "$work/small.toml" --set sample.complete=top
+expect 2 "cannot be watched" "$theta" plan "$work/small.toml" --set sample.watch=3
 expect 2 "zoo.stop_psnr" "$theta" zoo train "$work/small.toml" --out "$work/no" --set zoo.stop_psnr=20
 expect 2 "twice eval.networks" "$theta" eval "$work/fields.toml" --out "$work/whole" --set eval.networks=90
 
@@ -88,6 +90,19 @@ grep -q "^completed: " "$work/out" || fail "a completion was not judged"
 [ "$(ls "$work/way" | wc -l)" = 11 ] || fail "a way of 10 steps has $(ls "$work/way" | wc -l) frames, expected 11"
 "$theta" render "$work/whole/samples" --rows 0..8 --gif "$work/walk.gif" | grep -q "9 frames" || fail "a walk is not a frame a row"
 expect 2 "fields of images" "$theta" render "$work/whole/samples" --meshes "$work/none"
+
+# Fields that end early, and adapted ones: interrupted and continued they are the same.
+for way in stop_psnr=28 low_rank=2; do
+  train=("$theta" zoo train "$work/fields.toml" --set "zoo.$way")
+  [ $way = low_rank=2 ] && train+=(--set zoo.steps=600) || train+=(--set zoo.steps=9000 --set zoo.lr=1e-5) # a quarter of them in the mean
+  "${train[@]}" --out "$work/$way.whole" 2>/dev/null || fail "$way did not run"
+  for moment in 0.2 0.3 0.4; do
+    timeout -s INT $moment "${train[@]}" --out "$work/$way.cut" >/dev/null 2>&1
+  done
+  killed_after 300 "${train[@]}" --out "$work/$way.cut"
+  "${train[@]}" --out "$work/$way.cut" 2>/dev/null || fail "$way did not continue"
+  diff -rq "$work/$way.whole/zoo" "$work/$way.cut/zoo" >/dev/null || fail "$way: interrupted and continued it is another zoo"
+done
 
 # Signals as they are, with the same generator.
 "$theta" run "$work/fields.toml" --out "$work/pixels" --set network.kind=pixels --set network.widths=[49,1] --set network.activation=relu \

@@ -25,6 +25,7 @@ public:
   std::vector<std::string> savings() const override { return savings_of(config_.flow, "fit.subspace"); }
 
   std::size_t trajectory() const override { return sampling_.trajectory(); }
+  bool can_be_guided() const override { return true; }
 
   std::vector<std::string> told() const override { return sampling_.told(); }
 

@@ -81,7 +81,6 @@ void TransformerSampler::guide(Stream &s, Guide &by, float *prediction, const fl
   if (r.x0_p == 0)
     return; // no answer would change it
   float *x0 = x0_, *slope = token_slope_;
-  const auto variance = by.variances();
   copy(s, x0, z, n * sizeof(float));
   denoise_step<float>(s, x0, prediction, batch, size, {r.x0_z, r.x0_p, 0}, none);
   for (int step = 0; step < Guide::steps; ++step) {
@@ -92,9 +91,8 @@ void TransformerSampler::guide(Stream &s, Guide &by, float *prediction, const fl
     auto down = to_host(s, slope, n);
     std::vector<double> length(std::size_t(batch), 0);
     for (std::size_t at = 0; at < n; ++at) {
-      const std::int32_t place = coder_.tokens().place[at % size];
       const double steep = down[at];
-      down[at] *= variance.empty() || place < 0 ? 1.0f : variance[std::size_t(place)];
+      down[at] *= token_variance_[at % size];
       length[at / size] += steep * double(down[at]);
     }
     copy(s, slope, down.data(), n * sizeof(float));
@@ -175,8 +173,14 @@ void TransformerSampler::run(Device device, const Transformer &p, std::size_t sa
     throw Error("sample: found ", guide ? "a" : "no", " guide, expected what the options say");
   if (guide) {
     std::vector<float> inverse;
-    for (const float deviation : p.std)
-      inverse.push_back(1 / deviation);
+    const auto variance = guide->variances();
+    token_variance_.clear();
+    for (std::size_t e = 0; e < p.std.size(); ++e) {
+      const std::int32_t place = coder_.tokens().place[e];
+      inverse.push_back(1 / p.std[e]);
+      token_variance_.push_back(
+          variance.empty() || place < 0 ? 1.0f : variance[std::size_t(place)] * inverse.back() * inverse.back());
+    }
     upload(inverse_, inverse);
     fill_zero(s, zero_, p.std.size() * sizeof(float));
     s.synchronize();

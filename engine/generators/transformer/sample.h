@@ -57,6 +57,7 @@ private:
   Tensor<float> x_, next_, prediction_, start_tokens_; // [batch, S]
   Tensor<float> told_prediction_;                      // [batch, S]
   Tensor<float> x0_, slope_, token_slope_;             // guided: [batch, S], [batch, V], [batch, S]
+  std::vector<float> token_variance_;                  // [S], up to a factor
   Tensor<float> zero_, inverse_;                       // and [S]: of deviations
   Tensor<float> t_, told_, theta_, staging_;           // [batch], [2·K, batch], [batch, V], [V]
 };
