@@ -96,15 +96,20 @@ $(SIMT)/run-tests: $(SIMT_OBJECTS)
 	@printf '%s\n' $^ > $(SIMT)/objects; echo '$(STATIC)' > $(SIMT)/libraries
 	@echo '$(CXX) $(filter-out -MMD -MP -fopenmp-simd,$(SIMTFLAGS)) $(subst -O1,-O0,$(SIMT_KERNEL)) -w' > $(SIMT)/kernel-command
 
+# Where the assembler looks for the files that the program carries (engine/report/embedded.cpp).
+$(NATIVE)/engine/report/embedded.cpp.o $(SIMT)/engine/report/embedded.cpp.o: private EMBED := \
+  -Wa,-I. -Wa,-I.deps/usr/share -Wa,-I/usr/share -Wa,-I/usr/local/share
+$(NATIVE)/engine/report/embedded.cpp.o $(SIMT)/engine/report/embedded.cpp.o: engine/report/page.css engine/report/page.js
+
 $(NATIVE)/%.cpp.o: %.cpp .deps/ready $(NATIVE)/flags
 	@mkdir -p $(@D)
-	@echo 'c++  $<'; $(CCACHE) $(CXX) $(CXXFLAGS) -c $< -o $@
+	@echo 'c++  $<'; $(CCACHE) $(CXX) $(CXXFLAGS) $(EMBED) -c $< -o $@
 $(NATIVE)/%.cu.o: %.cu .deps/ready $(NATIVE)/flags
 	@mkdir -p $(@D)
 	@echo 'nvcc $<'; $(CCACHE) $(NVCC) $(NVCCFLAGS) -c $< -o $@
 $(SIMT)/%.cpp.o: %.cpp .deps/ready $(SIMT)/flags
 	@mkdir -p $(@D)
-	@echo 'simt $<'; $(CCACHE) $(CXX) $(SIMTFLAGS) $(SIMT_HOST) -c $< -o $@
+	@echo 'simt $<'; $(CCACHE) $(CXX) $(SIMTFLAGS) $(SIMT_HOST) $(EMBED) -c $< -o $@
 $(SIMT)/%.cu.o: %.cu .deps/ready $(SIMT)/flags
 	@mkdir -p $(@D)
 	@echo 'simt $<'; $(CCACHE) $(CXX) $(SIMTFLAGS) $(SIMT_KERNEL) -x c++ -c $< -o $@

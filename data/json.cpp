@@ -1,4 +1,8 @@
 #include "json.h"
+#include "mapped_file.h"
+#include <cmath>
+#include <fmt/core.h>
+#include <limits>
 #include <set>
 #include <vector>
 
@@ -23,6 +27,19 @@ Json parse_json(std::string_view text, const std::string &where) {
   } catch (const nlohmann::json::exception &e) {
     throw InputError(where, ": is not JSON: ", e.what());
   }
+}
+
+Json json_file(const std::filesystem::path &path) {
+  const MappedFile file(path);
+  return parse_json({reinterpret_cast<const char *>(file.bytes().data()), file.bytes().size()}, path.string());
+}
+
+Json number_in_json(double x) {
+  return std::isfinite(x) ? Json(std::strtod(fmt::format("{:.9g}", x).c_str(), nullptr)) : Json(nullptr);
+}
+
+double number_from(const Json &value) {
+  return value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN();
 }
 
 } // namespace theta

@@ -3,9 +3,11 @@
 #pragma once
 #include "json_forward.h"
 #include "kernels/device/error.h"
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace theta {
 
@@ -26,6 +28,26 @@ template <class T> T field(const Json &object, const char *key, const std::strin
   } catch (const nlohmann::json::exception &) {
     throw InputError(where, ": field '", key, "' is of another type: ", found->dump());
   }
+}
+
+// The file's. Throws InputError as parse_json, and where it cannot be read.
+Json json_file(const std::filesystem::path &);
+
+// A number with nine digits, which say which float it was; null where it is not finite, for which JSON has no word.
+// And back: what is no number is NaN.
+Json number_in_json(double);
+double number_from(const Json &);
+template <class T> Json list_in_json(const std::vector<T> &values) {
+  Json all = Json::array();
+  for (const T v : values)
+    all.push_back(number_in_json(v));
+  return all;
+}
+template <class T> std::vector<T> numbers_from(const Json &list) {
+  std::vector<T> all;
+  for (const Json &v : list)
+    all.push_back(T(number_from(v)));
+  return all;
 }
 
 } // namespace theta

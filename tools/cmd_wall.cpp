@@ -82,7 +82,8 @@ void wall(const WallOptions &o) {
   if (o.json)
     fmt::print("{}\n", Json{{"device", o.device}, {"walls", rows}}.dump(1));
   if (!o.png.empty())
-    line_chart("largest V", "GiB", curves).save(o.png);
+    line_chart({.title = "the largest networks that memories hold", .x_label = "GiB", .y_label = "V"}, curves)
+        .save(o.png);
 }
 
 } // namespace

@@ -22,6 +22,8 @@ libgif-dev             | include/gif_lib.h                                      
 libturbojpeg0-dev      | include/turbojpeg.h                                      | 2.1.5
 libcsv-dev             | include/csv.h                                            | 3.0.3
 libeigen3-dev          | include/eigen3/Eigen/Core                                | 3.4.0
+fonts-dejavu-core      | share/fonts/truetype/dejavu/DejaVuSans.ttf               | 2.37
+libjs-chart.js         | share/javascript/chart.js/chart.min.js                   | 3.9.1
 dataset-fashion-mnist  | share/datasets/fashion-mnist/train-images-idx3-ubyte.gz  | 2020-05-23
 "
 

@@ -1,6 +1,7 @@
 // The command line of theta: options that several subcommands share.
 #pragma once
 #include "engine/pipeline/stages.h"
+#include "engine/pipeline/study.h"
 #include <CLI/CLI.hpp>
 #include <functional>
 
@@ -43,7 +44,11 @@ struct RunOptions {
     Config c = load();
     const std::filesystem::path folder =
         out.empty() ? std::filesystem::path("runs/out") / c.name : std::filesystem::path(out);
-    return {std::move(c), folder, Device::parse(device), budget()};
+    return {.config = std::move(c),
+            .out = folder,
+            .device = Device::parse(device),
+            .memory_budget = budget(),
+            .version = THETA_VERSION " (" THETA_COMMIT ")"};
   }
 
   std::optional<std::size_t> budget() const {
@@ -51,13 +56,15 @@ struct RunOptions {
   }
 };
 
-void add_run_commands(CLI::App &, Action &);       // run, fit, sample, eval, report
+void add_run_commands(CLI::App &, Action &);       // run, fit, sample, eval
+void add_report_commands(CLI::App &, Action &);    // report, watch
 void add_zoo_commands(CLI::App &, Action &);       // zoo train|info|verify
 void add_generator_commands(CLI::App &, Action &); // generator info
 void add_plan_command(CLI::App &, Action &);       // plan
 void add_wall_command(CLI::App &, Action &);       // wall
 void add_bench_command(CLI::App &, Action &);      // bench
 void add_device_command(CLI::App &, Action &);     // device
+void add_compare_command(CLI::App &, Action &);    // compare
 void add_render_command(CLI::App &, Action &);     // render
 void add_study_command(CLI::App &, Action &);      // study
 

@@ -43,6 +43,8 @@ int main(int argc, char **argv) {
   add_generator_commands(app, action);
   add_plan_command(app, action);
   add_wall_command(app, action);
+  add_report_commands(app, action);
+  add_compare_command(app, action);
   add_render_command(app, action);
   add_study_command(app, action);
   add_bench_command(app, action);

@@ -66,6 +66,22 @@ NetworkSet averages(const ZooReader &zoo, const std::vector<std::size_t> &rows, 
           }};
 }
 
+NetworkSet mixtures(const ZooReader &zoo, const std::vector<std::size_t> &rows, std::size_t count, std::uint64_t seed,
+                    Meet meet) {
+  return {count, [=, &zoo, &rows, meet = std::move(meet)](std::size_t i, float *theta) {
+            constexpr std::uint32_t streams_of_mixtures = 1u << 31; // others' are below
+            const std::uint32_t stream = streams_of_mixtures + std::uint32_t(i);
+            std::vector<float> second(zoo.parameters());
+            zoo.theta(pick(rows, seed, Purpose::average_baseline, stream, 0), theta);
+            zoo.theta(pick(rows, seed, Purpose::average_baseline, stream, 1 % rows.size()), second.data());
+            if (meet)
+              meet(second.data(), theta);
+            const float t = uniform01(philox(seed, Purpose::average_baseline, stream, 1u << 30).word[0]);
+            for (std::size_t c = 0; c < second.size(); ++c)
+              theta[c] += t * (second[c] - theta[c]);
+          }};
+}
+
 namespace {
 
 // Means and deviations of all coordinates, in memory or in a file.

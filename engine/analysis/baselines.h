@@ -27,6 +27,12 @@ NetworkSet noisy_copies(const ZooReader &, const std::vector<std::size_t> &rows,
 NetworkSet averages(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, std::size_t each,
                     std::uint64_t seed);
 
+// `count` networks: a point of the straight line between two random training networks, the second brought by `meet`
+// (unless there is none) to where it is nearest to the first.
+using Meet = std::function<void(float *second, float *first)>;
+NetworkSet mixtures(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, std::uint64_t seed,
+                    Meet meet = {});
+
 // `count` networks: every coordinate from N(mean, variance) of that coordinate over the training networks. The two, [V]
 // each, are in memory, or, where `scratch` is given, in a file of that name, which goes with the set.
 NetworkSet gaussians(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, std::uint64_t seed,

@@ -6,6 +6,21 @@
 
 namespace theta {
 
+namespace {
+constexpr int usually_at_once = 512, seen_for_centre = 512;
+}
+
+Nearest no_nearest(const NetworkSet &references) { return {std::numeric_limits<float>::infinity(), references.count}; }
+
+void keep_nearest(Nearest *nearest, std::size_t k, Nearest another) {
+  std::size_t at = k;
+  for (; at > 0 && another.distance < nearest[at - 1].distance; --at)
+    if (at < k)
+      nearest[at] = nearest[at - 1];
+  if (at < k)
+    nearest[at] = another;
+}
+
 Share share_nearer(const std::vector<Nearest> &to_one, const std::vector<Nearest> &to_another) {
   double count = 0;
   for (std::size_t i = 0; i < to_one.size(); ++i)
@@ -13,8 +28,22 @@ Share share_nearer(const std::vector<Nearest> &to_one, const std::vector<Nearest
   return share_of(count, to_one.size());
 }
 
-NearestSearch::NearestSearch(std::size_t length, const std::string &stage) : length_(length), plan_(stage) {
-  const auto n = std::int64_t(at_once), v = std::int64_t(length);
+Skip and_itself(const Skip &skip, const NetworkSet &group, const NetworkSet &references) {
+  if (group.source.empty() || references.source.empty())
+    return skip;
+  return [skip, a = group.source, b = references.source](std::size_t i, std::size_t j) {
+    return a[i] == b[j] || (skip && skip(i, j));
+  };
+}
+
+NearestSearch::NearestSearch(std::size_t length, const std::string &stage, Budget budget, Backend backend)
+    : NearestSearch(length, stage, AtOnce{most_within(budget, usually_at_once, [&](int n) {
+                      return NearestSearch(length, stage, AtOnce{n}).plan().bytes_on(backend);
+                    })}) {}
+
+NearestSearch::NearestSearch(std::size_t length, const std::string &stage, AtOnce at_once)
+    : length_(length), at_once_(std::size_t(at_once.vectors)), plan_(stage) {
+  const auto n = std::int64_t(at_once_), v = std::int64_t(length);
   staging_ = plan_.reserve<float>("nearest.staging", MemoryClass::staging, {2, v});
   const auto reserve = [&](const char *name, std::int64_t rows, std::int64_t width) {
     return plan_.reserve<float>(name, MemoryClass::data, {rows, width});
@@ -24,16 +53,21 @@ NearestSearch::NearestSearch(std::size_t length, const std::string &stage) : len
   plan_.place();
 }
 
-std::vector<Nearest> NearestSearch::run(Device device, const NetworkSet &group, const NetworkSet &references) const {
+std::vector<Nearest> NearestSearch::run(Device device, const NetworkSet &group, const NetworkSet &references,
+                                        std::size_t k, const Skip &skip) const {
   Stream s(device);
   const Arena arena(device, plan_);
   float *staging = staging_, *centre = staging_ + length_; // distances do not change with it, their rounding does
-  const std::size_t looked_at = std::min(at_once, references.count);
+  const std::size_t looked_at = std::min<std::size_t>(seen_for_centre, references.count);
   std::fill_n(centre, length_, 0.0f);
+  float finite = 0;
   for (std::size_t i = 0; i < looked_at; ++i) {
     references.network(i, staging);
+    if (!all_finite({staging, length_}))
+      continue;
+    ++finite;
     for (std::size_t c = 0; c < length_; ++c)
-      centre[c] += staging[c] / float(looked_at);
+      centre[c] += (staging[c] - centre[c]) / finite;
   }
   const auto load = [&](float *to, const NetworkSet &set, std::size_t first, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
@@ -44,26 +78,26 @@ std::vector<Nearest> NearestSearch::run(Device device, const NetworkSet &group, 
       s.synchronize();
     }
   };
-  std::vector<Nearest> nearest(group.count, {std::numeric_limits<float>::infinity(), references.count});
-  for (std::size_t g = 0; g < group.count; g += at_once) {
-    const std::size_t rows = std::min(at_once, group.count - g);
+  const Skip left_out = and_itself(skip, group, references);
+  std::vector<Nearest> nearest(group.count * k, no_nearest(references));
+  for (std::size_t g = 0; g < group.count; g += at_once_) {
+    const std::size_t rows = std::min(at_once_, group.count - g);
     load(group_, group, g, rows);
-    for (std::size_t r = 0; r < references.count; r += at_once) {
-      const std::size_t columns = std::min(at_once, references.count - r);
+    for (std::size_t r = 0; r < references.count; r += at_once_) {
+      const std::size_t columns = std::min(at_once_, references.count - r);
       load(reference_, references, r, columns);
       row_l2(s, distance_, group_, reference_, int(rows), int(columns), length_, workspace_);
       const auto distance = to_host(s, distance_.get(), rows * columns);
-      for (std::size_t i = 0; i < rows; ++i)
-        for (std::size_t j = 0; j < columns; ++j) {
-          const bool itself =
-              !group.source.empty() && !references.source.empty() && group.source[g + i] == references.source[r + j];
-          if (Nearest &best = nearest[g + i]; !itself && distance[i * columns + j] < best.distance)
-            best = {distance[i * columns + j], r + j};
-        }
+      for (std::size_t i = 0; i < rows; ++i) {
+        Nearest *best = nearest.data() + (g + i) * k;
+        for (std::size_t j = 0; j < columns; ++j)
+          if (distance[i * columns + j] < best[k - 1].distance && !(left_out && left_out(g + i, r + j)))
+            keep_nearest(best, k, {distance[i * columns + j], r + j});
+      }
     }
   }
-  for (const Nearest &each : nearest)
-    if (each.index == references.count)
+  for (std::size_t g = 0; !skip && g < group.count; ++g)
+    if (nearest[g * k].index == references.count)
       throw Error("nearest: found no finite distance to any of ", references.count, " references");
   return nearest;
 }

@@ -1,81 +1,96 @@
 // Is a network good, and is it new? A group of networks, measured against n training networks and n held-out ones.
 #pragma once
-#include "baselines.h"
+#include "assigned.h"
 #include "engine/memory/arena.h"
 #include "engine/zoo/evaluator.h"
-#include "statistics.h"
-#include "unit_distance.h"
+#include "group_report.h"
 
 namespace theta {
 
-struct GroupReport {
-  std::string name;
-  std::size_t networks = 0;
-  std::size_t broken = 0;                                 // of them: weights or logits that are not finite
-  std::vector<float> accuracy, loss, max_iou, nearest_l2; // one value a network that is not broken
-  Share memorised;
-  double z_u = 0; // of nearest_l2 against that of held-out networks (statistics.h)
-};
-
-// plain: L2 of the flattened weights. assigned: after balancing and the best assignment of units (unit_distance.h).
+// plain: L2 of the flattened weights. assigned: after balancing and the best assignment of units (assigned.h).
 enum class DistanceKind { plain, assigned };
 DistanceKind distance_named(std::string_view name); // throws InputError
 const char *name_of(DistanceKind);
 
-// Measures groups against one choice of n training and n held-out networks.
-//   max_iou     the largest IoU of a network's wrong test predictions with those of a training network (p-diff)
-//   nearest_l2  its distance to the nearest training network
-//   memorised   the share of the group whose nearest neighbour among the training networks is nearer than among as many
-//               held-out ones: 0.5 without memory, because both were drawn alike and the generator saw only one of
-//               them.
+// A group, its broken networks left out.
+struct JudgedGroup {
+  GroupReport report;
+  NetworkSet sound;
+  std::vector<Nearest> nearest;     // of each, the training reference
+  std::vector<std::uint32_t> wrong; // [networks, words]: mistakes
+};
+
+// Measures groups against one choice of n training and n held-out networks. Of each network:
+//   accuracy, loss      on the images
+//   max_iou             the largest IoU of its wrong predictions with those of a training network (p-diff)
+//   nearest_l2          its distance to the nearest training network
+//   nearest_ratio       that, over its distance to the second nearest: of a copy it is small
+//   control_l2          and to the nearest held-out one
+//   raw_l2, canonical_l2  where distances are assigned: to the nearest training network as networks lie, and with units
+//                       in the order of their norms (canonicalise)
+// and of the group
+//   memorised           the share whose nearest neighbour among the training networks is nearer than among as many
+//                       held-out ones: 0.5 without memory, because both were drawn alike and the generator saw only
+//                       one of them.
 // A network that is itself in a reference set is left out of it, and the other set then gives up one network too.
 // Broken networks are counted and take part in nothing, be they in the group or among the references.
 //
-// Groups and references go through in blocks: as many networks at a time as a quarter of a GiB holds, or as the budget
-// leaves room for; what is measured does not depend on it.
+// Groups and references go through in blocks, of as many networks as the budget leaves room for; what is measured does
+// not depend on it. Of references only what they get wrong is held, n·images bits.
 class NoveltyJudge {
 public:
   // Groups of at most `largest_group` networks of V parameters; `references` is n.
   NoveltyJudge(const NetworkShape &, std::size_t images, int wave, std::size_t references, std::size_t largest_group,
                Backend, DistanceKind = DistanceKind::plain, Budget = {});
 
-  const MemoryPlan &plan() const { return plan_; }
+  const MemoryPlan &plan() const { return plan_; } // the search for neighbours lives beside it
 
   // Binds memory, uploads `part`, and scores the training references. Call it once.
   void start(Device, const Dataset &, const Images &part, NetworkSet training, NetworkSet held_out);
-  GroupReport judge(const std::string &name, const NetworkSet &group);
+  void stop() { arena_.reset(), stream_.reset(); } // gives the memory back
+  JudgedGroup judge(const std::string &name, const NetworkSet &group);
+
+  // Scores networks on the same images.
+  Scores score(const NetworkSet &, std::vector<char> *broken = nullptr);
+  // The network of the training references that stands first in its zoo: what others are aligned to.
+  void reference(float *theta) const;
+  std::size_t words() const { return evaluator_.words(); }
+  const NetworkSet &training() const { return training_; }
+  const NetworkSet &held_out() const { return held_out_; }
+  bool is_broken(bool training, std::size_t i) const { return (training ? training_broken_ : held_out_broken_)[i]; }
+  const std::optional<AssignedDistance> &assigned() const { return assigned_; } // where distances are not plain
+  const NearestSearch &plain() const { return plain_; }
+  // Of each the `k` nearest training references, by whatever distances are.
+  std::vector<Nearest> nearest(const NetworkSet &group, bool training, std::size_t k, const Skip &) const;
+  // [a, b] intersections over unions of mistakes.
+  std::vector<float> overlaps(const std::vector<std::uint32_t> &a, const std::vector<std::uint32_t> &b);
 
 private:
   struct AtOnce {
     int networks;
   };
   NoveltyJudge(const NetworkShape &, std::size_t images, int wave, std::size_t references, std::size_t largest_group,
-               Backend, DistanceKind, AtOnce);
+               Backend, DistanceKind, AtOnce, Budget);
   static AtOnce at_once(const NetworkShape &, std::size_t images, int wave, std::size_t references,
                         std::size_t largest_group, Backend, DistanceKind, Budget);
-  // Networks [first, first + count) of a set, centred, into `to` on the device.
-  void load(float *to, const NetworkSet &, std::size_t first, std::size_t count);
-  // Scores a set, and says which of its networks are broken; each, or its weights alone.
-  Scores score(const NetworkSet &, std::vector<char> &broken);
   std::vector<char> broken_weights(const NetworkSet &);
-  // [networks, n] distances of the group to a set of references.
-  std::vector<float> distances(const NetworkSet &group, const NetworkSet &references);
-  GroupReport judge_sound(const std::string &name, const NetworkSet &sound, Scores);
+  std::vector<float> largest_overlaps(const NetworkSet &group, const std::vector<std::uint32_t> &wrong);
 
-  std::size_t references_, largest_group_, parameters_;
-  std::optional<UnitDistance> assigned_; // where distances are not plain
-  int group_block_, reference_block_;    // networks at a time
+  NetworkShape shape_;
+  std::size_t references_, largest_group_, parameters_, block_; // block_: masks at a time
+  std::optional<AssignedDistance> assigned_;
+  NearestSearch plain_;
   Evaluator evaluator_;
   MemoryPlan plan_{"eval", "eval.wave"};
-  Tensor<float> staging_, centre_;                // [V], in host memory
-  Tensor<float> group_, reference_;               // [block, V] each
-  Tensor<float> distance_, iou_, workspace_;      // [block, block], [largest group, n], [two blocks]
-  Tensor<std::uint32_t> wrong_, reference_wrong_; // [largest group, words], [n, words]
+  Tensor<float> staging_;                     // [V], in host memory
+  Tensor<float> iou_;                         // [block, block]
+  Tensor<std::uint32_t> wrong_, other_wrong_; // [block, words]
+  Device device_;
   std::unique_ptr<Stream> stream_;
   std::unique_ptr<Arena> arena_;
   NetworkSet training_, held_out_;
+  std::vector<std::uint32_t> training_wrong_;           // [n, words]
   std::vector<char> training_broken_, held_out_broken_; // [n]
-  // centre_: the mean of the training references; distances do not change with it, their rounding does.
 };
 
 } // namespace theta

@@ -1,4 +1,6 @@
 #include "statistics.h"
+#include "kernels/device/parallel.h"
+#include "kernels/device/philox.h"
 #include <algorithm>
 #include <cmath>
 
@@ -23,6 +25,54 @@ Share share_of(double successes, std::size_t n) {
   const double centre = (p + z * z / (2 * trials)) / (1 + z * z / trials);
   const double half = z / (1 + z * z / trials) * std::sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials));
   return {p, std::max(0.0, centre - half), std::min(1.0, centre + half), n};
+}
+
+double quantile(std::vector<float> x, double q) {
+  if (x.empty())
+    return Estimate::none;
+  const double at = q * double(x.size() - 1);
+  const auto low = std::size_t(at);
+  std::nth_element(x.begin(), x.begin() + std::ptrdiff_t(low), x.end());
+  const double first = x[low];
+  if (double(low) == at)
+    return first;
+  const double next = *std::min_element(x.begin() + std::ptrdiff_t(low) + 1, x.end());
+  return first + (next - first) * (at - double(low));
+}
+
+Estimate estimate_of(const Share &s) { return s.n == 0 ? Estimate{} : Estimate{s.share, s.low, s.high, s.n}; }
+
+std::vector<std::size_t> resample(std::size_t n, std::uint32_t draw) {
+  std::vector<std::size_t> indices(n);
+  for (std::size_t i = 0; i < n; i += 4) {
+    const Bits4 bits = philox(0, Purpose::bootstrap, draw, i / 4);
+    for (std::size_t j = 0; j < 4 && i + j < n; ++j)
+      indices[i + j] = std::size_t(std::uint64_t(bits.word[j]) * n >> 32);
+  }
+  return indices;
+}
+
+Estimate between_quantiles(double value, std::vector<float> of_samples, std::size_t n) {
+  std::erase_if(of_samples, [](float x) { return !std::isfinite(x); });
+  return {value, quantile(of_samples, 0.025), quantile(of_samples, 0.975), n};
+}
+
+Estimate bootstrapped_mean(const std::vector<float> &all) {
+  constexpr int draws = 1000;
+  std::vector<float> x;
+  for (const float v : all)
+    if (std::isfinite(v))
+      x.push_back(v);
+  if (x.empty())
+    return {};
+  std::vector<float> means(draws);
+  parallel_for(draws, 4.0 * draws * double(x.size()), [&](long draw) {
+    double sum = 0;
+    for (const std::size_t i : resample(x.size(), std::uint32_t(draw)))
+      sum += x[i];
+    means[std::size_t(draw)] = float(sum / double(x.size()));
+  });
+  return between_quantiles(summarise(x).mean, std::move(means), x.size());
 }
 
 double mann_whitney_u(const std::vector<float> &a, const std::vector<float> &b) {

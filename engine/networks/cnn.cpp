@@ -40,9 +40,9 @@ public:
              void *workspace) const override {
     train_cnns<float>(s, runs, examples.images, p_, first, last, workspace);
   }
-  void evaluate(Stream &s, float *loss, std::uint32_t *wrong, const float *theta, const Activation *act,
+  void evaluate(Stream &s, float *loss, std::uint32_t *wrong, float *logits, const float *theta, const Activation *act,
                 const std::uint32_t *, int networks, const Examples &examples, void *workspace) const override {
-    evaluate_cnns<float>(s, loss, wrong, theta, act, networks, examples.images, p_, workspace);
+    evaluate_cnns<float>(s, loss, wrong, logits, theta, act, networks, examples.images, p_, workspace);
   }
 
 private:

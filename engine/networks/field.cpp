@@ -22,7 +22,7 @@ public:
              void *workspace) const override {
     train_fields<float>(s, runs, examples.field, p_, first, last, workspace);
   }
-  void evaluate(Stream &s, float *loss, std::uint32_t *, const float *theta, const Activation *act,
+  void evaluate(Stream &s, float *loss, std::uint32_t *, float *, const float *theta, const Activation *act,
                 const std::uint32_t *signal, int networks, const Examples &examples, void *workspace) const override {
     evaluate_fields<float>(s, loss, theta, act, signal, networks, examples.field, p_, workspace);
   }

@@ -40,6 +40,8 @@ public:
   // InputError where it has none. Layer by layer: none where the kind does not go so.
   virtual std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &, int batch) const = 0;
   virtual std::shared_ptr<LayeredNetworks<float>> layered(const NetworkShape &) const { return nullptr; }
+  // The same in double, on the cpu.
+  virtual std::shared_ptr<LayeredNetworks<double>> layered_exactly(const NetworkShape &) const { return nullptr; }
 
   // What files tell of a shape beside kind, widths and activation; read() may throw Json::exception.
   virtual void write(Json &, const NetworkShape &) const {}

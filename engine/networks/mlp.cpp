@@ -20,9 +20,9 @@ public:
              void *workspace) const override {
     train_mlps<float>(s, runs, examples.images, p_, first, last, workspace);
   }
-  void evaluate(Stream &s, float *loss, std::uint32_t *wrong, const float *theta, const Activation *act,
+  void evaluate(Stream &s, float *loss, std::uint32_t *wrong, float *logits, const float *theta, const Activation *act,
                 const std::uint32_t *, int networks, const Examples &examples, void *workspace) const override {
-    evaluate_mlps<float>(s, loss, wrong, theta, act, networks, examples.images, p_, workspace);
+    evaluate_mlps<float>(s, loss, wrong, logits, theta, act, networks, examples.images, p_, workspace);
   }
 
 private:
@@ -43,6 +43,9 @@ public:
   }
   std::shared_ptr<LayeredNetworks<float>> layered(const NetworkShape &shape) const override {
     return std::make_shared<Mlp<float>>(shape);
+  }
+  std::shared_ptr<LayeredNetworks<double>> layered_exactly(const NetworkShape &shape) const override {
+    return std::make_shared<Mlp<double>>(shape);
   }
   // A chain of weights and biases that fit one another, whatever they are called.
   std::optional<Recognised> recognise(const std::vector<TensorShape> &tensors, std::string &why) const override {

@@ -28,7 +28,7 @@ public:
         keep(s, runs, runs.row + (std::size_t(i) * std::size_t(runs.checkpoints) + std::size_t(k)) * values_, theta);
     }
   }
-  void evaluate(Stream &s, float *loss, std::uint32_t *, const float *theta, const Activation *,
+  void evaluate(Stream &s, float *loss, std::uint32_t *, float *, const float *theta, const Activation *,
                 const std::uint32_t *signal, int networks, const Examples &examples, void *workspace) const override {
     float *wanted = static_cast<float *>(workspace), *slope = wanted + values_, *partials = slope + values_;
     const auto signals = to_host(s, signal, std::size_t(networks));

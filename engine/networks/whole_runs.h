@@ -23,9 +23,11 @@ public:
 
   virtual void train(Stream &, const TrainingRuns<float> &, const Examples &, long first, long last,
                      void *workspace) const = 0;
-  // Classifiers: loss and wrong answers over all images. Networks of signals: the loss over all points of signal[k].
-  virtual void evaluate(Stream &, float *loss, std::uint32_t *wrong, const float *theta, const Activation *act,
-                        const std::uint32_t *signal, int networks, const Examples &, void *workspace) const = 0;
+  // Classifiers: loss and wrong answers over all images, and logits [networks, images, classes] unless that is null.
+  // Networks of signals: the loss over all points of signal[k].
+  virtual void evaluate(Stream &, float *loss, std::uint32_t *wrong, float *logits, const float *theta,
+                        const Activation *act, const std::uint32_t *signal, int networks, const Examples &,
+                        void *workspace) const = 0;
 };
 
 } // namespace theta

@@ -38,6 +38,9 @@ void describe(Keys &keys, Config &c) {
   describe(keys, c.zoo.recipe);
   keys("storage", c.zoo.storage);
   keys("from", c.zoo.from);
+  keys.section("fit");
+  keys("networks", c.fit.networks, not_negative);
+  keys("first", c.fit.first, not_negative);
   c.generators.describe_fit(keys);
   keys.section("sample");
   keys("count", c.sample.count, positive);
@@ -50,6 +53,15 @@ void describe(Keys &keys, Config &c) {
   keys("references", c.eval.references, positive);
   keys("wave", c.eval.wave, positive);
   keys("average", c.eval.average, positive);
+  keys("ensemble", c.eval.ensemble, not_negative);
+  keys("diversity", c.eval.diversity, not_negative);
+  keys("closest", c.eval.closest, Limits{0, 1024});
+  keys("lines", c.eval.lines, not_negative);
+  keys("hessians", c.eval.hessians, not_negative);
+  keys("hessian_images", c.eval.hessian_images, positive);
+  keys("baselines", c.eval.baselines);
+  keys("groups", c.eval.groups);
+  keys("twin", c.eval.twin);
   keys("part", c.eval.part);
   keys("distance", c.eval.distance, distance_named);
   keys("noise", c.eval.noise, not_negative);
@@ -82,11 +94,11 @@ void check(const Config &c) {
   for (const auto &kind : network_kinds())
     if (kind.get() != c.network.kind)
       kind->check_unused(c.network);
-  if (c.zoo.from.empty()) {
-    if (c.eval.distance == DistanceKind::assigned)
-      UnitDistance::check(c.network);
+  if (c.zoo.from.empty())
     layout_of(c.network);
-  }
+  for (const std::string &group : c.eval.groups)
+    if (const auto equals = group.find('='); equals == std::string::npos || equals == 0 || equals + 1 == group.size())
+      throw InputError("eval.groups: found '", group, "', expected NAME=ZOO");
   check_recipe(c.zoo.recipe, c.network);
   c.generators.check();
   if (c.name.empty() || c.name.find('/') != std::string::npos || c.name.starts_with("."))

@@ -29,6 +29,11 @@ struct ZooConfig {
   std::string from;            // a zoo that is there already, in place of training one
 };
 
+// Which of the zoo's training networks a generator sees.
+struct FitConfig {
+  long networks = 0, first = 0; // so many (0: all), from that one on
+};
+
 struct SampleConfig {
   int count = 100, batch = 50;
   int watch = 0;        // samples whose way from noise to network is kept
@@ -37,7 +42,14 @@ struct SampleConfig {
 
 struct EvalConfig {
   int networks = 100, references = 100, wave = 64, average = 16;
-  std::string part = "test"; // or validation
+  int ensemble = 32;   // networks of the largest ensemble, and whose calibration is measured
+  int diversity = 200; // networks of a group whose pairs are compared
+  int closest = 128;   // training networks whose hull a network may lie in
+  int lines = 20, hessians = 4, hessian_images = 1000;
+  bool baselines = true;
+  std::vector<std::string> groups; // others to be judged: NAME=ZOO
+  std::string twin;                // samples, of the same noise, of a generator that has learned other networks
+  std::string part = "test";       // or validation
   DistanceKind distance = DistanceKind::plain;
   std::vector<double> noise{0.01, 0.03, 0.1};
 };
@@ -48,6 +60,7 @@ struct Config {
   DataConfig data;
   NetworkShape network;
   ZooConfig zoo;
+  FitConfig fit;
   Generators generators; // their settings of [fit] and [sample], and which of them learns the zoo
   SampleConfig sample;
   EvalConfig eval;

@@ -1,16 +1,23 @@
 // eval.json: what `theta eval` found, for programs, and as a table for people.
-//   {"groups": [{"name", "networks", "broken", "accuracy": {"mean", "std", "best"}, "loss": {...}, "max_iou": {...},
-//                "nearest_l2": {...}, "memorised": {"share", "low", "high", "n"}, "values": {...}}], "key"}
-// "best" is the highest accuracy, the lowest loss, the lowest max_iou and the largest nearest_l2 (the most novel
-// network); "values" holds every network's numbers.
+//   {"groups": [{"name", "role", "networks", "broken", "verdict", "reasons": [...],
+//                NAME: {"mean", "std", "min", "max", "low", "high", "n"},      of a number that every network has
+//                NAME: {"value", "low", "high", "n"},                          of one that the group has
+//                "values": {NAME: [...]}, "series": {NAME: {"x", "y", "low", "high"}}}], "key"}
+// low and high are the ends of 95 % intervals. engine/report/figures.h says what the names mean.
 #pragma once
-#include "engine/analysis/novelty.h"
+#include "data/json_forward.h"
+#include "engine/analysis/group_report.h"
+#include <filesystem>
 
 namespace theta {
+
+Json json_of(const std::vector<GroupReport> &);
+std::vector<GroupReport> groups_from(const Json &groups, const std::string &where); // throws InputError
 
 void write_eval(const std::filesystem::path &, const std::vector<GroupReport> &, const std::string &key);
 std::vector<GroupReport> read_eval(const std::filesystem::path &); // throws InputError
 std::string eval_key_of(const std::filesystem::path &);            // empty where there is no readable file
+// Of accuracy and novelty, and the verdicts with their reasons.
 std::string table_of(const std::vector<GroupReport> &);
 
 } // namespace theta

@@ -1,7 +1,6 @@
 #include "field_eval.h"
 #include "data/atomic_file.h"
 #include "data/json.h"
-#include "data/mapped_file.h"
 #include "field_groups.h"
 #include <cmath>
 #include <fmt/core.h>
@@ -31,7 +30,7 @@ void write_field_eval(const std::filesystem::path &path, const std::vector<Field
   for (const auto &r : reports) {
     Json psnr = Json::array();
     for (const float value : r.psnr)
-      psnr.push_back(std::isfinite(value) ? Json(value) : Json(nullptr));
+      psnr.push_back(number_in_json(value));
     all.push_back({{"name", r.name},
                    {"networks", r.networks},
                    {"broken", r.broken},
@@ -49,8 +48,7 @@ void write_field_eval(const std::filesystem::path &path, const std::vector<Field
 
 std::vector<FieldReport> read_field_eval(const std::filesystem::path &path) {
   const std::string where = path.string();
-  const MappedFile file(path);
-  const Json all = parse_json({reinterpret_cast<const char *>(file.bytes().data()), file.bytes().size()}, where);
+  const Json all = json_file(path);
   std::vector<FieldReport> reports;
   for (const auto &r : field<Json>(all, "fields", where)) {
     FieldReport report{.name = field<std::string>(r, "name", where),

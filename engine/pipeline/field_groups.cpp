@@ -30,7 +30,7 @@ FieldGroups::FieldGroups(const Config &c, const ZooReader &zoo, const ZooReader 
     : config_(c), zoo_(zoo), samples_(samples), signal_(zoo.integers("signal")),
       label_(zoo.has_column("class") ? zoo.integers("class") : std::vector<std::int64_t>()) {
   const std::size_t group = std::size_t(c.eval.networks);
-  const Split split = split_of(zoo);
+  const Split split = split_of(zoo, c.fit);
   all_training_ = split.training;
   // In a random order: groups first, then who they are compared with.
   const auto training = choose(zoo, split.training, split.training.size(), c.seed, 0).source,

@@ -1,7 +1,6 @@
 #include "shape_eval.h"
 #include "data/atomic_file.h"
 #include "data/json.h"
-#include "data/mapped_file.h"
 #include "data/solids.h"
 #include "field_groups.h"
 #include <fmt/core.h>
@@ -55,8 +54,7 @@ void write_shape_eval(const std::filesystem::path &path, const std::vector<Shape
 
 std::vector<ShapeReport> read_shape_eval(const std::filesystem::path &path) {
   const std::string where = path.string();
-  const MappedFile file(path);
-  const Json all = parse_json({reinterpret_cast<const char *>(file.bytes().data()), file.bytes().size()}, where);
+  const Json all = json_file(path);
   std::vector<ShapeReport> reports;
   for (const auto &r : field<Json>(all, "shapes", where))
     reports.push_back({.name = field<std::string>(r, "name", where),

@@ -1,8 +1,8 @@
 #include "source.h"
+#include "compare.h"
 #include "completion.h"
 #include "data/json.h"
 #include "data/solids.h"
-#include "engine/analysis/novelty.h"
 #include "engine/shapes/mesh_signals.h"
 #include "field_eval.h"
 #include "shape_eval.h"
@@ -10,11 +10,28 @@
 
 namespace theta {
 
-Split split_of(const ZooReader &zoo) {
+namespace {
+
+// How many of so many training networks are seen.
+std::size_t seen_of(std::size_t training, const FitConfig &fit) {
+  const auto first = std::size_t(fit.first), networks = std::size_t(fit.networks);
+  if (first + std::max<std::size_t>(networks, 1) > training)
+    throw InputError(networks > 0 ? "fit.networks" : "fit.first", ": found ", networks > 0 ? networks : first,
+                     networks > 0 && first > 0 ? text(" from ", first, " on") : "", ", expected at most ", training,
+                     " in all, the zoo's training networks");
+  return networks > 0 ? networks : training - first;
+}
+
+} // namespace
+
+Split split_of(const ZooReader &zoo, const FitConfig &fit) {
   Split split;
   const auto held_out = zoo.integers("held_out");
   for (std::size_t row = 0; row < zoo.rows(); ++row)
     (held_out[row] ? split.held_out : split.training).push_back(row);
+  const std::size_t seen = seen_of(split.training.size(), fit);
+  split.training.erase(split.training.begin(), split.training.begin() + fit.first);
+  split.training.resize(seen);
   return split;
 }
 
@@ -58,7 +75,7 @@ ZooTask task_of(const Config &c) {
 Source source_of(const Config &c, const DatasetSizes &sizes) {
   if (c.zoo.from.empty()) {
     const auto [training, held_out] = expected_split(c.zoo.recipe, c.seed);
-    Source source{training, held_out, {layout_of(c.network).places(), c.network}, {}, {}, {}};
+    Source source{seen_of(training, c.fit), held_out, {layout_of(c.network).places(), c.network}, {}, {}, {}};
     if (is_classifier(c.network))
       source.network = c.network;
     else if (shows_images(c.network, sizes))
@@ -68,7 +85,7 @@ Source source_of(const Config &c, const DatasetSizes &sizes) {
     return source;
   }
   const ZooReader zoo(c.zoo.from);
-  const Split split = split_of(zoo);
+  const Split split = split_of(zoo, c.fit);
   Source source{split.training.size(), split.held_out.size(), network_facts(zoo.format(), c.zoo.from), {}, {}, {}};
   const auto &shape = source.facts.shape;
   if (!shape)
@@ -133,13 +150,12 @@ std::vector<MemoryPlan> plans_of(const Config &c, const Source &source, Backend 
     Evaluator evaluator = sample_evaluator(*source.network, sizes.test, c.eval, backend, budget);
     Tensor<float> staging;
     all.push_back(plan_of_scores(evaluator, staging));
-    const std::size_t references = std::min({std::size_t(c.eval.references), source.training, source.held_out});
     const std::size_t images = c.eval.part == "test" ? sizes.test : sizes.validation;
     if (images == 0)
       throw InputError("eval.part: found ", c.eval.part, ", which holds no image");
-    all.push_back(NoveltyJudge(*source.network, images, c.eval.wave, references, std::size_t(c.eval.networks), backend,
-                               c.eval.distance, budget)
-                      .plan());
+    const CompareJudges judges(c.eval, *source.network, images, source.training, source.held_out, backend, budget);
+    for (const auto *plan : judges.plans())
+      all.push_back(*plan);
   }
   if (source.field && which != StagesOf::generator) {
     const int side = image_format(c.data.options()).side;

@@ -8,11 +8,12 @@
 
 namespace theta {
 
-// Rows of a zoo by whether generators may see them.
+// Rows of a zoo: those that the generator sees, and those that none may see. Throws InputError where the zoo has fewer
+// than fit.first and fit.networks say.
 struct Split {
   std::vector<std::size_t> training, held_out;
 };
-Split split_of(const ZooReader &);
+Split split_of(const ZooReader &, const FitConfig &);
 
 // The key of what a zoo was made of; empty where there is no complete one.
 std::string zoo_key_of(const std::filesystem::path &);

@@ -35,7 +35,7 @@ void Stages::sample() {
   const Config &c = run_.config;
   check_zoo("sample"), check_generator("sample");
   const ZooReader zoo(zoo_path());
-  const Split split = split_of(zoo);
+  const Split split = split_of(zoo, c.fit);
   const NetworkFacts facts = network_facts(zoo.format(), zoo_path().string());
   const auto task = generator_task(c, sizes_of(data()), run_.device.backend, facts, split.training.size());
   // Written as they are made; what the columns say of them is known afterwards.

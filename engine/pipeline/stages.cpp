@@ -5,6 +5,7 @@
 #include "data/mapped_file.h"
 #include "engine/generators/generator_file.h"
 #include "engine/report/field_sheets.h"
+#include "engine/report/plane_chart.h"
 #include "engine/report/report.h"
 #include "engine/report/shape_sheets.h"
 #include "engine/settings/toml_keys.h"
@@ -12,13 +13,17 @@
 #include "engine/zoo/zoo_trainer.h"
 #include "eval_file.h"
 #include "field_eval.h"
+#include "kernels/device/parallel.h"
 #include "kernels/device/trace.h"
 #include "measured.h"
+#include "page_files.h"
 #include "shape_eval.h"
 #include "source.h"
+#include "trajectories_file.h"
 #include <algorithm>
 #include <fmt/core.h>
 #include <functional>
+#include <numeric>
 
 namespace theta {
 
@@ -70,8 +75,16 @@ Stages::Stages(std::pair<Run, std::vector<MemoryPlan>> checked)
       journal_(locked(run_.writes, lock_, run_.out), Journal::Without::terminal) {
   const Source source = source_of(run_.config, dataset_sizes(run_.config.data.options()));
   network_ = source.network, field_ = source.field, body_ = source.body;
-  if (run_.writes)
-    write_file(run_.out / "config.toml", to_toml(run_.config));
+  if (!run_.writes)
+    return;
+  write_file(run_.out / "config.toml", to_toml(run_.config));
+  std::string description = run_.device.name();
+  for (const auto &facts : devices())
+    if (facts.device == run_.device)
+      description = text(facts.device.name(), ": ", facts.description, ", ", facts.units,
+                         run_.device.backend == Backend::cpu ? " threads, " : " multiprocessors, ", facts.capability);
+  write_file(run_.out / "run.json",
+             Json{{"theta", run_.version}, {"device", description}, {"threads", threads()}}.dump(1) + "\n");
 }
 
 const Dataset &Stages::data() {
@@ -97,7 +110,15 @@ std::string Stages::zoo_key() {
 }
 std::string Stages::fit_key() { return hash_of("fit 2\n" + zoo_key() + fit_text(run_.config)); }
 std::string Stages::sample_key() { return hash_of("sample 1\n" + fit_key() + sample_text(run_.config)); }
-std::string Stages::eval_key() { return hash_of("eval 3\n" + sample_key() + eval_text(run_.config)); }
+std::string Stages::eval_key() {
+  std::string others;
+  const auto add = [&](const fs::path &zoo) { others += hash_of(MappedFile(zoo / "index.json").bytes()); };
+  for (const std::string &group : run_.config.eval.groups)
+    add(group.substr(group.find('=') + 1));
+  if (!run_.config.eval.twin.empty())
+    add(run_.config.eval.twin);
+  return hash_of("eval 4\n" + sample_key() + eval_text(run_.config) + others);
+}
 
 // Throws InputError where what a stage begins with was made otherwise, naming what differs.
 void Stages::check_made(const char *stage, const fs::path &what, bool same, const std::string &found,
@@ -206,7 +227,7 @@ void Stages::fit() {
                        " holds networks of several activations, expected one: "
                        "a generator does not know which a network has");
   }
-  const Split split = split_of(zoo);
+  const Split split = split_of(zoo, run_.config.fit);
   if (const auto bad = zoo.not_finite(split.training); !bad.empty())
     throw InputError("fit: ", zoo_path().string(), ": row ", bad[0].row, ": '", bad[0].tensor, "' holds ", bad[0].value,
                      ", and so do ", bad.size() - 1,
@@ -241,8 +262,22 @@ void Stages::report() {
       journal_.line("report: " + path.string());
     return;
   }
-  const auto drawn =
-      draw_report(run_.out / "report", run_.out / "metrics.jsonl", read_eval(eval_path()), zoo, samples, data().side);
+  const Split split = split_of(zoo, run_.config.fit);
+  const NetworkSet training =
+      choose(zoo, split.training, std::size_t(run_.config.eval.references), run_.config.seed, 0);
+  std::vector<std::size_t> rows(samples.rows());
+  std::iota(rows.begin(), rows.end(), std::size_t(0));
+  NetworkSet generated = rows_of(samples, rows);
+  generated.source.clear(); // rows of another zoo
+  std::optional<AssignedDistance> assigned;
+  if (run_.config.eval.distance == DistanceKind::assigned)
+    assigned.emplace(network("report"));
+  auto drawn = draw_report(run_.out / "report", run_.out / "metrics.jsonl", read_eval(eval_path()),
+                           {generated, training, assigned, zoo.format().layout, data().side});
+  if (fs::exists(run_.out / "trajectories.json")) {
+    drawn.push_back(run_.out / "report" / "trajectories.png");
+    plane_chart(read_trajectories(run_.out / "trajectories.json")).save(drawn.back());
+  }
   for (const auto &path : drawn)
     journal_.line("report: " + path.string());
 }
@@ -254,7 +289,10 @@ void Stages::all() {
   if (!network_ && !field_ && !body_)
     return journal_.line("eval, report: left out, these networks cannot be run on " + run_.config.data.name);
   eval();
+  trajectories();
   report();
+  write_page({run_.out}, run_.out / "report" / "page.html");
+  journal_.line("report: " + (run_.out / "report" / "page.html").string());
 }
 
 } // namespace theta

@@ -15,7 +15,9 @@ struct Run {
   std::filesystem::path out; // runs/out/NAME
   Device device;
   std::optional<std::size_t> memory_budget; // bytes of device memory
+  std::string version{};                    // of the program, for run.json
   bool writes = true;                       // else it only looks at what is there, also while another writes
+  std::filesystem::path zoo{};              // where it is trained; empty: out/zoo
   std::string stage{};                      // the one that it is made for, whose plans alone count; empty: all
 };
 
@@ -29,12 +31,14 @@ public:
   void fit();
   void sample();
   void eval();
+  void trajectories(); // where samples are watched (sample.watch)
   void report();
   void all();
 
   std::filesystem::path zoo_path() const {
-    const std::string &from = run_.config.zoo.from;
-    return from.empty() ? run_.out / "zoo" : std::filesystem::path(from);
+    if (const std::string &from = run_.config.zoo.from; !from.empty())
+      return from;
+    return run_.zoo.empty() ? run_.out / "zoo" : run_.zoo;
   }
   std::filesystem::path generator_path() const { return run_.out / "generator.safetensors"; }
   std::filesystem::path samples_path() const { return run_.out / "samples"; }

@@ -1,12 +1,10 @@
 #include "study.h"
 #include "data/atomic_file.h"
 #include "data/json.h"
-#include "data/mapped_file.h"
 #include "engine/settings/toml_keys.h"
 #include <algorithm>
-#include <cmath>
 #include <fmt/core.h>
-#include <limits>
+#include <fstream>
 #include <set>
 
 namespace theta {
@@ -37,80 +35,98 @@ std::string folder_of(const std::vector<std::string> &set) {
         name += c;
       else if (!name.ends_with('_'))
         name += '_';
-  constexpr std::size_t most = 100;
+  constexpr std::size_t most = 200;
   return name.empty() ? "run" : name.substr(0, most);
 }
 
 fs::path folder_of(const fs::path &out, const StudyRun &run) { return out / run.name; }
 
-Json figures_of(const Study &study, const fs::path &folder) {
-  Json figures = Json::object();
-  for (const std::string &figure : study.figures) {
-    const double value = figure_in(folder / "eval.json", figure);
-    figures[figure] = std::isfinite(value) ? Json(value) : Json(nullptr);
-  }
-  return figures;
-}
-
-} // namespace
-
-Study load_study(const fs::path &path, const std::vector<std::string> &overrides) {
-  Study study{.name = path.stem().string(), .base = {}, .runs = {}, .figures = {}};
-  std::string base;
-  std::vector<std::string> set, vary;
-  read_toml(path, {}, [&](Keys &keys) {
-    keys.section("");
-    keys("base", base), keys("set", set), keys("vary", vary), keys("figures", study.figures);
-  });
-  study.base = path.parent_path() / base;
-  if (base.empty())
-    throw InputError(path.string(), ": base: found nothing, expected a configuration");
-  set.insert(set.end(), overrides.begin(), overrides.end());
-  study.runs.push_back({"", {}});
-  for (const std::string &axis : vary) {
-    std::vector<StudyRun> more;
-    for (const StudyRun &run : study.runs)
-      for (const std::string &alternative : parts_of(axis, '|')) {
-        StudyRun with = run;
-        for (std::string &override : parts_of(alternative, '&')) {
-          if (override.find('=') == std::string::npos)
-            throw InputError(path.string(), ": vary: found '", override, "', expected KEY=VALUE");
-          with.set.push_back(std::move(override));
-        }
-        more.push_back(std::move(with));
-      }
-    study.runs = std::move(more);
-  }
-  std::set<std::string> names;
-  for (StudyRun &run : study.runs) {
-    run.name = folder_of(run.set);
-    if (!names.insert(run.name).second)
-      throw InputError(path.string(), ": vary: found two runs named ", run.name, ", expected different ones");
-    run.set.insert(run.set.begin(), set.begin(), set.end());
-    load_config(study.base, run.set);
-  }
-  return study;
-}
-
-double figure_in(const fs::path &eval, const std::string &figure) {
-  const MappedFile file(eval);
-  const Json all =
-      parse_json({reinterpret_cast<const char *>(file.bytes().data()), file.bytes().size()}, eval.string());
+// What eval.json has of that name: a number or a word; null where there is none.
+Json figure_in(const Json &eval, const std::string &figure) {
   const auto names = parts_of(figure, '.');
   for (const char *list : {"groups", "fields", "shapes"}) {
-    if (!all.contains(list))
+    if (!eval.contains(list))
       continue;
-    for (const Json &group : all[list]) {
+    for (const Json &group : eval[list]) {
       if (group.value("name", "") != names[0])
         continue;
       const Json *at = &group;
       for (std::size_t i = 1; i < names.size() && at; ++i)
         at = at->is_object() && at->contains(names[i]) ? &(*at)[names[i]] : nullptr;
       if (at && at->is_number())
-        return at->get<double>();
+        return number_in_json(at->get<double>());
+      if (at && at->is_string())
+        return *at;
     }
   }
-  return std::numeric_limits<double>::quiet_NaN();
+  return nullptr;
+}
+
+Json figures_of(const Study &study, const fs::path &folder) {
+  const Json eval = json_file(folder / "eval.json");
+  Json figures = Json::object();
+  for (const std::string &figure : study.figures)
+    figures[figure] = figure_in(eval, figure);
+  return figures;
+}
+
+} // namespace
+
+bool is_study(const fs::path &path) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("base =") || line.starts_with("base="))
+      return true;
+  return false;
+}
+
+Study load_study(const fs::path &path, const std::vector<std::string> &overrides) {
+  Study study{.name = path.stem().string(), .base = {}, .runs = {}, .figures = {}};
+  std::string base;
+  std::vector<std::string> set, vary, also;
+  read_toml(path, {}, [&](Keys &keys) {
+    keys.section("");
+    keys("base", base), keys("set", set), keys("vary", vary), keys("also", also), keys("figures", study.figures);
+  });
+  study.base = path.parent_path() / base;
+  if (base.empty())
+    throw InputError(path.string(), ": base: found nothing, expected a configuration");
+  set.insert(set.end(), overrides.begin(), overrides.end());
+  // A run with the overrides of an alternative as well: A=1 & B=2.
+  const auto with = [&](StudyRun run, const std::string &alternative) {
+    for (std::string &override : parts_of(alternative, '&')) {
+      if (override.find('=') == std::string::npos)
+        throw InputError(path.string(), ": vary: found '", override, "', expected KEY=VALUE");
+      run.set.push_back(std::move(override));
+    }
+    return run;
+  };
+  study.runs.push_back({"", {}});
+  for (const std::string &axis : vary) {
+    std::vector<StudyRun> more;
+    for (const StudyRun &run : study.runs)
+      for (const std::string &alternative : parts_of(axis, '|'))
+        more.push_back(with(run, alternative));
+    study.runs = std::move(more);
+  }
+  for (const std::string &alternative : also)
+    study.runs.push_back(with({"", {}}, alternative));
+  std::set<std::string> names{"zoo", "study.json"};
+  std::vector<std::string> zoos; // that differ
+  for (StudyRun &run : study.runs) {
+    run.name = folder_of(run.set);
+    if (!names.insert(run.name).second)
+      throw InputError(path.string(), ": vary: found two runs named ", run.name, ", expected different ones");
+    run.set.insert(run.set.begin(), set.begin(), set.end());
+    const Config config = load_config(study.base, run.set);
+    const std::string zoo = text(config.seed, '\n', zoo_text(config));
+    const auto known = std::find(zoos.begin(), zoos.end(), zoo);
+    const auto number = known - zoos.begin() + 1;
+    run.zoo = number == 1 ? "zoo" : text("zoo_", number);
+    if (known == zoos.end())
+      zoos.push_back(zoo);
+  }
+  return study;
 }
 
 void run_study(const Study &study, const fs::path &out, Device device, std::optional<std::size_t> memory_budget) {
@@ -119,7 +135,12 @@ void run_study(const Study &study, const fs::path &out, Device device, std::opti
     const StudyRun &run = study.runs[i];
     const fs::path folder = folder_of(out, run);
     fmt::print(stderr, "study: run {} of {}, {}\n", i + 1, study.runs.size(), run.name);
-    Stages({load_config(study.base, run.set), folder, device, memory_budget}).all();
+    Stages({.config = load_config(study.base, run.set),
+            .out = folder,
+            .device = device,
+            .memory_budget = memory_budget,
+            .zoo = out / run.zoo})
+        .all();
     done.push_back({{"name", run.name}, {"set", run.set}, {"figures", figures_of(study, folder)}});
     write_file(out / "study.json",
                Json{{"study", study.name}, {"base", study.base.string()}, {"runs", done}}.dump(1) + "\n");
@@ -135,11 +156,13 @@ std::string table_of(const Study &study, const fs::path &out) {
     table += fmt::format("  {:>12}", figure);
   for (const StudyRun &run : study.runs) {
     table += fmt::format("\n{:<{}}", run.name, wide);
-    for (const std::string &figure : study.figures) {
-      const double value = figure_in(folder_of(out, run) / "eval.json", figure);
-      table += fmt::format("  {:>{}}", std::isfinite(value) ? fmt::format("{:.4g}", value) : "-",
+    const Json figures = figures_of(study, folder_of(out, run));
+    for (const auto &[figure, value] : figures.items())
+      table += fmt::format("  {:>{}}",
+                           value.is_number()   ? fmt::format("{:.4g}", value.get<double>())
+                           : value.is_string() ? value.get<std::string>()
+                                               : "-",
                            std::max<std::size_t>(12, figure.size()));
-    }
   }
   return table + "\n";
 }

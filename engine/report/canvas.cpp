@@ -1,5 +1,6 @@
 #include "canvas.h"
 #include "data/atomic_file.h"
+#include "font.h"
 #include "kernels/device/error.h"
 #include <algorithm>
 #include <cmath>
@@ -7,7 +8,6 @@
 #define STB_IMAGE_WRITE_STATIC
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-function"
-#include <stb/stb_easy_font.h>
 #include <stb/stb_image_write.h>
 #pragma GCC diagnostic pop
 
@@ -25,6 +25,16 @@ void Canvas::pixel(int x, int y, Color c) {
   at[0] = c.r, at[1] = c.g, at[2] = c.b;
 }
 
+void Canvas::blend(int x, int y, Color c, double share) {
+  if (x < 0 || y < 0 || x >= width_ || y >= height_)
+    return;
+  std::uint8_t *at = rgb_.data() + (std::size_t(y) * std::size_t(width_) + std::size_t(x)) * 3;
+  const auto mixed = [&](std::uint8_t below, std::uint8_t above) {
+    return std::uint8_t(std::lround(below + share * (double(above) - double(below))));
+  };
+  at[0] = mixed(at[0], c.r), at[1] = mixed(at[1], c.g), at[2] = mixed(at[2], c.b);
+}
+
 void Canvas::paste(int x0, int y0, const Canvas &other) {
   for (int y = 0; y < other.height_; ++y)
     for (int x = 0; x < other.width_; ++x) {
@@ -39,47 +49,43 @@ void Canvas::rectangle(int x, int y, int width, int height, Color c) {
       pixel(i, j, c);
 }
 
+// Each pixel is covered as far as its middle is from the line.
 void Canvas::line(double x0, double y0, double x1, double y1, Color c, double thickness) {
-  const double length = std::max({std::abs(x1 - x0), std::abs(y1 - y0), 1.0});
-  const int half = int(std::ceil(thickness / 2));
-  for (double i = 0; i <= length; i += 0.5) {
-    const double x = x0 + (x1 - x0) * i / length, y = y0 + (y1 - y0) * i / length;
-    for (int dy = -half; dy <= half; ++dy)
-      for (int dx = -half; dx <= half; ++dx)
-        if (dx * dx + dy * dy <= thickness * thickness / 4)
-          pixel(int(std::lround(x)) + dx, int(std::lround(y)) + dy, c);
+  const double dx = x1 - x0, dy = y1 - y0, squared = dx * dx + dy * dy, half = thickness / 2 + 0.5;
+  const int left = std::max(0, int(std::floor(std::min(x0, x1) - half))),
+            right = int(std::ceil(std::max(x0, x1) + half)),
+            top = std::max(0, int(std::floor(std::min(y0, y1) - half))), low = int(std::ceil(std::max(y0, y1) + half));
+  for (int y = top; y <= std::min(low, height_ - 1); ++y) {
+    double first = left, last = std::min(right, width_ - 1);
+    if (std::abs(dy) > 1e-9 && std::abs(dx) > 1e-9) { // of this row only what is near
+      const double reach = half * std::sqrt(squared) / std::abs(dy), at = x0 + (y - y0) * dx / dy;
+      first = std::max(first, std::floor(at - reach)), last = std::min(last, std::ceil(at + reach));
+    }
+    for (int x = int(first); x <= int(last); ++x) {
+      const double t = squared > 0 ? std::clamp(((x - x0) * dx + (y - y0) * dy) / squared, 0.0, 1.0) : 0;
+      const double away = std::hypot(x - x0 - t * dx, y - y0 - t * dy);
+      if (const double share = std::clamp(half - away, 0.0, 1.0); share > 0)
+        blend(x, y, c, share);
+    }
   }
 }
 
-void Canvas::text(int x, int y, const std::string &text, Color c, int scale) {
-  struct Vertex {
-    float x, y, z;
-    std::uint8_t color[4];
-  };
-  std::vector<Vertex> quads(text.size() * 80 + 4);
-  std::string mutable_text = text;
-  const int count =
-      stb_easy_font_print(0, 0, mutable_text.data(), nullptr, quads.data(), int(quads.size() * sizeof(Vertex)));
-  for (int q = 0; q < count; ++q) {
-    const Vertex &low = quads[std::size_t(q) * 4], &high = quads[std::size_t(q) * 4 + 2];
-    rectangle(x + int(low.x) * scale, y + int(low.y) * scale, int(high.x - low.x) * scale, int(high.y - low.y) * scale,
-              c);
-  }
+void Canvas::text(int x, int y, const std::string &text, Color c, int size) {
+  rasterise(text, size, [&](int i, int j, double share) { blend(x + i, y + j, c, share); });
 }
 
-int Canvas::text_width(const std::string &text, int scale) {
-  std::string mutable_text = text;
-  return stb_easy_font_width(mutable_text.data()) * scale;
-}
+int Canvas::text_width(const std::string &text, int size) { return width_of_text(text, size); }
 
-void Canvas::save(const std::filesystem::path &path) const {
+std::string Canvas::png() const {
   std::string png;
   const auto append = [](void *to, void *data, int size) {
     static_cast<std::string *>(to)->append(static_cast<char *>(data), std::size_t(size));
   };
   if (!stbi_write_png_to_func(append, &png, width_, height_, 3, rgb_.data(), width_ * 3))
-    throw Error(path.string(), ": cannot be encoded as PNG");
-  write_file(path, png);
+    throw Error("a picture of ", width_, " x ", height_, " pixels cannot be encoded as PNG");
+  return png;
 }
+
+void Canvas::save(const std::filesystem::path &path) const { write_file(path, png()); }
 
 } // namespace theta

@@ -21,12 +21,14 @@ public:
   void pixel(int x, int y, Color); // outside: nothing
   void rectangle(int x, int y, int width, int height, Color);
   void line(double x0, double y0, double x1, double y1, Color, double thickness = 1.5);
-  void text(int x, int y, const std::string &text, Color, int scale = 1); // upper left corner; 8·scale pixels a line
-  void paste(int x, int y, const Canvas &other);                          // its upper left corner at (x, y)
-  static int text_width(const std::string &text, int scale = 1);
+  void blend(int x, int y, Color, double share); // over what is there
+  void text(int x, int y, const std::string &text, Color,
+            int size = 13);                      // upper left corner; pixels of a line (font.h)
+  void paste(int x, int y, const Canvas &other); // its upper left corner at (x, y)
+  static int text_width(const std::string &text, int size = 13);
 
-  // Atomic. Throws Error.
-  void save(const std::filesystem::path &) const;
+  std::string png() const;                        // throws Error
+  void save(const std::filesystem::path &) const; // atomic; throws Error
 
 private:
   int width_, height_;

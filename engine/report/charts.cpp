@@ -9,16 +9,18 @@ namespace theta {
 
 namespace {
 
-constexpr Color ink{40, 44, 52}, faint{225, 228, 232};
-constexpr std::array<Color, 9> palette{{{31, 119, 180},
-                                        {44, 160, 44},
-                                        {214, 39, 40},
-                                        {148, 103, 189},
-                                        {255, 127, 14},
-                                        {140, 86, 75},
-                                        {23, 190, 207},
-                                        {188, 143, 34},
-                                        {127, 127, 127}}};
+// Colours that the colour-blind tell apart (Okabe & Ito, 2008), the yellow darker.
+constexpr Color ink{40, 44, 52}, faint{225, 228, 232}, grey{120, 124, 130};
+constexpr std::array<Color, 9> palette{{{0, 114, 178},
+                                        {213, 94, 0},
+                                        {0, 158, 115},
+                                        {204, 121, 167},
+                                        {230, 159, 0},
+                                        {86, 180, 233},
+                                        {120, 100, 20},
+                                        {90, 90, 90},
+                                        {160, 160, 160}}};
+constexpr int title_size = 20;
 
 struct Range {
   double low = std::numeric_limits<double>::infinity(), high = -std::numeric_limits<double>::infinity();
@@ -35,52 +37,95 @@ struct Range {
   double place(double x) const { return (x - low) / (high - low); }
 };
 
-void title_of(Canvas &canvas, const std::string &title) { canvas.text(24, 16, title, ink, 2); }
+void title_of(Canvas &canvas, const std::string &title) { canvas.text(24, 14, title, ink, title_size); }
+void centred(Canvas &canvas, double x, double y, const std::string &text) {
+  canvas.text(int(x) - Canvas::text_width(text) / 2, int(y), text, ink);
+}
 
 } // namespace
 
-Canvas line_chart(const std::string &title, const std::string &x_label, const std::vector<Curve> &curves) {
+std::vector<Tick> ticks_of(double low, double high, bool logarithmic) {
+  std::vector<Tick> ticks;
+  if (logarithmic) {
+    const int first = int(std::floor(std::log10(low))), last = int(std::ceil(std::log10(high)));
+    const bool fine = last - first <= 3;
+    for (int e = first; e <= last; ++e)
+      for (const double digit : {1.0, 2.0, 5.0})
+        if (const double at = digit * std::pow(10, e); (digit == 1 || fine) && at >= low * 0.999 && at <= high * 1.001)
+          ticks.push_back({at, fmt::format("{:g}", at)});
+    if (ticks.size() >= 2)
+      return ticks;
+    ticks.clear();
+  }
+  const double wanted = (high - low) / 5, power = std::pow(10, std::floor(std::log10(wanted))), of = wanted / power;
+  const double step = power * (of < 1.5 ? 1 : of < 3.5 ? 2 : of < 7.5 ? 5 : 10);
+  for (double at = std::ceil(low / step - 1e-9) * step; at <= high + 1e-9 * step; at += step)
+    ticks.push_back({at, fmt::format("{:.6g}", std::abs(at) < 1e-9 * step ? 0.0 : at)});
+  return ticks;
+}
+
+Canvas line_chart(const Axes &axes, const std::vector<Curve> &curves) {
   Canvas canvas(960, 540);
-  title_of(canvas, title);
-  const int left = 90, top = 60, width = 640, height = 400;
+  title_of(canvas, axes.title);
+  const int left = 90, top = 64, width = 620, height = 400;
   Range xs, ys;
   bool positive = true;
   for (const auto &curve : curves)
     for (std::size_t i = 0; i < curve.x.size(); ++i)
       xs.include(curve.x[i]), ys.include(curve.y[i]), positive &= !(curve.y[i] <= 0);
-  const bool logarithmic = positive && ys.high > 10 * ys.low;
-  const auto shown = [&](double y) { return logarithmic ? std::log10(y) : y; };
-  Range scale;
-  scale.include(shown(ys.low)), scale.include(shown(ys.high));
-  scale.widen(), xs.widen();
-  const auto px = [&](double x) { return left + width * xs.place(x); };
-  const auto py = [&](double y) { return top + height * (1 - scale.place(shown(y))); };
-  for (int i = 0; i <= 4; ++i) {
-    const double x = xs.low + (xs.high - xs.low) * i / 4, value = scale.low + (scale.high - scale.low) * i / 4;
-    const double y = top + height * (1 - i / 4.0);
-    canvas.line(left, y, left + width, y, faint, 1);
-    const auto y_text = fmt::format("{:.3g}", logarithmic ? std::pow(10, value) : value),
-               x_text = fmt::format("{:.4g}", x);
-    canvas.text(left - 10 - Canvas::text_width(y_text), int(y) - 4, y_text, ink);
-    canvas.text(int(px(x)) - Canvas::text_width(x_text) / 2, top + height + 10, x_text, ink);
+  const bool log_y = positive && ys.high > 10 * ys.low, log_x = axes.log_x && xs.low > 0 && xs.high > xs.low;
+  ys.widen(), xs.widen();
+  const auto shown = [](double v, bool logarithmic) { return logarithmic ? std::log10(v) : v; };
+  Range x_scale, y_scale;
+  x_scale.include(shown(xs.low, log_x)), x_scale.include(shown(xs.high, log_x));
+  y_scale.include(shown(ys.low, log_y)), y_scale.include(shown(ys.high, log_y));
+  const auto px = [&](double x) { return left + width * x_scale.place(shown(x, log_x)); };
+  const auto py = [&](double y) { return top + height * (1 - y_scale.place(shown(y, log_y))); };
+  for (const Tick &tick : ticks_of(ys.low, ys.high, log_y)) {
+    canvas.line(left, py(tick.at), left + width, py(tick.at), faint, 1);
+    canvas.text(left - 10 - Canvas::text_width(tick.text), int(py(tick.at)) - 7, tick.text, ink);
   }
-  canvas.text(left + width / 2 - Canvas::text_width(x_label) / 2, top + height + 30, x_label, ink);
+  for (const Tick &tick : ticks_of(xs.low, xs.high, log_x)) {
+    canvas.line(px(tick.at), top + height, px(tick.at), top + height + 5, grey, 1);
+    centred(canvas, px(tick.at), top + height + 8, tick.text);
+  }
+  canvas.line(left, top + height, left + width, top + height, grey, 1);
+  centred(canvas, left + width / 2, top + height + 30, axes.x_label + (log_x ? " (logarithmic)" : ""));
+  canvas.text(left, top - 18, axes.y_label + (log_y ? " (logarithmic)" : ""), ink);
+  int named = 0;
   for (std::size_t c = 0; c < curves.size(); ++c) {
     const Color color = palette[c % palette.size()];
     const auto &curve = curves[c];
-    for (std::size_t i = 1; i < curve.x.size(); ++i)
-      if (std::isfinite(curve.y[i - 1]) && std::isfinite(curve.y[i]))
-        canvas.line(px(curve.x[i - 1]), py(curve.y[i - 1]), px(curve.x[i]), py(curve.y[i]), color);
+    for (std::size_t i = 0; i < curve.x.size(); ++i) {
+      if (!std::isfinite(curve.y[i]) || !std::isfinite(curve.x[i]))
+        continue;
+      if (!curve.joined)
+        canvas.line(px(curve.x[i]), py(curve.y[i]), px(curve.x[i]), py(curve.y[i]), color, 5);
+      else if (i > 0 && std::isfinite(curve.y[i - 1]))
+        canvas.line(px(curve.x[i - 1]), py(curve.y[i - 1]), px(curve.x[i]), py(curve.y[i]), color, 2);
+    }
     if (curve.name.empty())
       continue;
-    canvas.rectangle(left + width + 24, top + int(c) * 18, 12, 8, color);
-    canvas.text(left + width + 42, top + int(c) * 18, curve.name, ink);
+    canvas.rectangle(left + width + 24, top + 4 + named * 20, 14, 6, color);
+    canvas.text(left + width + 46, top + named++ * 20, curve.name, ink);
   }
   return canvas;
 }
 
+Canvas stacked(const std::vector<Canvas> &charts) {
+  int width = 1, height = 0;
+  for (const Canvas &chart : charts)
+    width = std::max(width, chart.width()), height += chart.height();
+  Canvas all(width, std::max(1, height));
+  for (int y = 0; const Canvas &chart : charts) {
+    all.paste(0, y, chart);
+    y += chart.height();
+  }
+  return all;
+}
+
 Canvas histograms(const std::string &title, const std::vector<Sample> &samples) {
-  constexpr int left = 130, width = 700, row = 56, top = 60, bins = 70;
+  constexpr int left = 150, width = 660, row = 56, top = 60, bins = 66;
   Canvas canvas(960, top + row * int(samples.size()) + 50);
   title_of(canvas, title);
   Range xs;
@@ -90,11 +135,12 @@ Canvas histograms(const std::string &title, const std::vector<Sample> &samples) 
   xs.widen();
   for (std::size_t i = 0; i < samples.size(); ++i) {
     std::array<int, bins> count{};
-    double mean = 0;
-    for (const float v : samples[i].values) {
-      ++count[std::size_t(std::clamp(int(xs.place(v) * bins), 0, bins - 1))];
-      mean += v / double(samples[i].values.size());
-    }
+    double mean = 0, n = 0;
+    for (const float v : samples[i].values)
+      if (std::isfinite(v)) {
+        ++count[std::size_t(std::clamp(int(xs.place(v) * bins), 0, bins - 1))];
+        mean += (double(v) - mean) / ++n;
+      }
     const int most = std::max(1, *std::max_element(count.begin(), count.end())), base = top + row * (int(i) + 1);
     const Color color = palette[i % palette.size()];
     for (int b = 0; b < bins; ++b) {
@@ -102,12 +148,38 @@ Canvas histograms(const std::string &title, const std::vector<Sample> &samples) 
       canvas.rectangle(left + b * width / bins, base - height, width / bins - 1, height, color);
     }
     canvas.line(left, base, left + width, base, faint, 1);
-    canvas.text(16, base - 24, samples[i].name, ink);
-    canvas.text(left + width + 14, base - 24, fmt::format("mean {:.4g}", mean), ink);
+    canvas.text(16, base - 26, samples[i].name, ink);
+    canvas.text(left + width + 14, base - 26, n > 0 ? fmt::format("mean {:.4g}", mean) : "none", ink);
   }
-  for (int i = 0; i <= 4; ++i) {
-    const auto text = fmt::format("{:.4g}", xs.low + (xs.high - xs.low) * i / 4);
-    canvas.text(left + width * i / 4 - Canvas::text_width(text) / 2, top + row * int(samples.size()) + 14, text, ink);
+  for (const Tick &tick : ticks_of(xs.low, xs.high, false))
+    centred(canvas, left + width * xs.place(tick.at), top + row * int(samples.size()) + 10, tick.text);
+  return canvas;
+}
+
+Canvas bar_chart(const std::string &title, const std::vector<Bar> &bars) {
+  constexpr int left = 170, width = 640, row = 34, top = 60;
+  Canvas canvas(960, top + row * int(bars.size()) + 50);
+  title_of(canvas, title);
+  Range xs;
+  xs.include(0);
+  for (const Bar &bar : bars)
+    xs.include(bar.value), xs.include(bar.low), xs.include(bar.high);
+  xs.widen();
+  const auto px = [&](double x) { return left + width * xs.place(x); };
+  for (const Tick &tick : ticks_of(xs.low, xs.high, false)) {
+    canvas.line(px(tick.at), top, px(tick.at), top + row * int(bars.size()), faint, 1);
+    centred(canvas, px(tick.at), top + row * int(bars.size()) + 10, tick.text);
+  }
+  for (std::size_t i = 0; i < bars.size(); ++i) {
+    const int y = top + row * int(i);
+    canvas.text(16, y + 8, bars[i].name, ink);
+    if (!std::isfinite(bars[i].value))
+      continue;
+    const int from = int(px(std::min(0.0, bars[i].value))), to = int(px(std::max(0.0, bars[i].value)));
+    canvas.rectangle(from, y + 6, std::max(1, to - from), row - 12, palette[i % palette.size()]);
+    if (std::isfinite(bars[i].low) && std::isfinite(bars[i].high))
+      canvas.line(px(bars[i].low), y + row / 2, px(bars[i].high), y + row / 2, ink, 2);
+    canvas.text(left + width + 14, y + 8, fmt::format("{:.4g}", bars[i].value), ink);
   }
   return canvas;
 }
@@ -118,11 +190,12 @@ Canvas picture_grid(const std::string &title, const std::vector<std::string> &la
   std::size_t columns = 1;
   for (const auto &row : rows)
     columns = std::max(columns, row.size());
-  Canvas canvas(std::max(480, left + int(columns) * (cell + gap) + 20), top + int(rows.size()) * (cell + gap) + 20);
+  Canvas canvas(std::max({480, left + int(columns) * (cell + gap) + 20, Canvas::text_width(title, title_size) + 48}),
+                top + int(rows.size()) * (cell + gap) + 20);
   title_of(canvas, title);
   for (std::size_t r = 0; r < rows.size(); ++r) {
     const int y0 = top + int(r) * (cell + gap);
-    canvas.text(16, y0 + cell / 2 - 4, labels[r], ink);
+    canvas.text(16, y0 + cell / 2 - 7, labels[r], ink);
     float largest = 1e-30f;
     for (const auto &picture : rows[r])
       for (const float v : picture.values)

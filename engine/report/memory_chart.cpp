@@ -15,19 +15,19 @@ constexpr std::array<Color, memory_classes> colors{
 Canvas memory_chart(const std::string &title, const std::vector<MemoryPlan> &plans) {
   constexpr int left = 40, top = 84, width = 880, height = 220, gap = 56;
   Canvas canvas(960, top + int(plans.size()) * (height + gap));
-  canvas.text(24, 16, title, ink, 2);
+  canvas.text(24, 14, title, ink, 20);
   int x = left;
   for (int kind = 0; kind < memory_classes; ++kind) {
     if (MemoryClass(kind) == MemoryClass::staging)
       continue; // on the host
     canvas.rectangle(x, 48, 12, 10, colors[std::size_t(kind)]);
-    canvas.text(x + 18, 49, name_of(MemoryClass(kind)), ink);
+    canvas.text(x + 18, 46, name_of(MemoryClass(kind)), ink);
     x += 40 + Canvas::text_width(name_of(MemoryClass(kind)));
   }
   for (std::size_t i = 0; i < plans.size(); ++i) {
     const MemoryPlan &plan = plans[i];
     const int y0 = top + int(i) * (height + gap);
-    canvas.text(left, y0, plan.name() + ": " + text_of_bytes(plan.device_bytes()), ink);
+    canvas.text(left, y0 - 2, plan.name() + ": " + text_of_bytes(plan.device_bytes()), ink);
     const int base = y0 + 16 + height;
     canvas.rectangle(left, y0 + 16, width, height, faint);
     const double per_byte = double(height) / double(std::max<std::size_t>(1, plan.device_bytes()));
@@ -39,8 +39,8 @@ Canvas memory_chart(const std::string &title, const std::vector<MemoryPlan> &pla
       const int low = base - int(double(e.offset) * per_byte), high = base - int(double(e.offset + e.bytes) * per_byte);
       canvas.rectangle(from, high, std::max(1, to - from - 1), std::max(0, low - high - 1),
                        colors[std::size_t(e.kind)]);
-      if (low - high > 12 && to - from > Canvas::text_width(e.name) + 8)
-        canvas.text(from + 4, (low + high) / 2 - 4, e.name, {255, 255, 255});
+      if (low - high > 14 && to - from > Canvas::text_width(e.name) + 8)
+        canvas.text(from + 4, (low + high) / 2 - 7, e.name, {255, 255, 255});
     }
   }
   return canvas;

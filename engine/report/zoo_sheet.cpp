@@ -11,20 +11,6 @@ namespace {
 
 constexpr std::size_t shown_networks = 100, pictures_a_row = 10;
 
-// Canvases below one another.
-Canvas stacked(const std::vector<Canvas> &parts) {
-  int width = 0, height = 0;
-  for (const auto &part : parts)
-    width = std::max(width, part.width()), height += part.height();
-  Canvas sheet(width, height);
-  int y = 0;
-  for (const auto &part : parts) {
-    sheet.paste(0, y, part);
-    y += part.height();
-  }
-  return sheet;
-}
-
 // Test loss by step of each of the first runs that have more than one row.
 std::vector<Curve> loss_curves(const ZooReader &zoo) {
   const auto run = zoo.integers("run"), step = zoo.integers("step");
@@ -81,7 +67,8 @@ void draw_zoo_sheet(const std::filesystem::path &path, const ZooReader &zoo) {
   }
   if (zoo.has_column("run") && zoo.has_column("step") && zoo.has_column("test_loss"))
     if (const auto curves = loss_curves(zoo); !curves.empty())
-      parts.push_back(line_chart(fmt::format("test loss of {} runs", curves.size()), "step", curves));
+      parts.push_back(line_chart(
+          {.title = fmt::format("test loss of {} runs", curves.size()), .x_label = "step", .y_label = "loss"}, curves));
   const auto &first = zoo.format().layout.front().shape;
   const auto area = first.size() == 2 ? std::size_t(first[1]) : 0;
   const int side = int(std::lround(std::sqrt(double(area))));

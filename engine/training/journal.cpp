@@ -60,6 +60,13 @@ void Journal::metrics(const std::string &stage, long step, const std::vector<std
   metrics_ << object.dump() << std::endl;
 }
 
+void Journal::speed(const std::string &what, const std::string &unit, double from, double done, double seconds) {
+  if (metrics_.is_open())
+    metrics_
+        << Json{{"stage", what + ".speed"}, {"step", from}, {"unit", unit}, {"done", done}, {"seconds", seconds}}.dump()
+        << std::endl;
+}
+
 void Journal::rewind_metrics(const std::string &stage, long step) {
   if (!metrics_.is_open())
     return;
@@ -107,6 +114,8 @@ Progress::~Progress() {
   const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
   if (terminal_)
     fmt::print(stderr, "\r\033[K");
+  if (done_ > first_)
+    journal_.speed(what_, unit_, first_, done_ - first_, seconds);
   if (done_ > first_ && std::uncaught_exceptions() == 0)
     journal_.line(fmt::format("{}: {:.0f} {} in {}, {:.4g} {}/s", what_, done_ - first_, unit_,
                               text_of_seconds(seconds), (done_ - first_) / std::max(seconds, 1e-9), unit_));

@@ -25,6 +25,10 @@ public:
   // One object a line in metrics.jsonl: {"stage", "step", values...}.
   void metrics(const std::string &stage, long step, const std::vector<std::pair<std::string, double>> &values);
 
+  // How long a piece of work took, for whoever draws it: {"stage": WHAT.speed, "step": where it began, "unit", "done",
+  // "seconds"}.
+  void speed(const std::string &what, const std::string &unit, double from, double done, double seconds);
+
   // Drops what metrics.jsonl holds of a stage from steps after `step` on (-1: everything): a continued run writes it
   // anew.
   void rewind_metrics(const std::string &stage, long step);

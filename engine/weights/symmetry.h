@@ -18,7 +18,12 @@ UnitLayers unit_layers(const NetworkShape &);
 // factor it leaves cos²(π/(n + 1)), to first order. As many passes as leave a millionth, and 64 at most.
 UnitBalance unit_balance(const NetworkShape &);
 int balance_passes(const NetworkShape &);
+bool can_balance(const NetworkShape &); // else it is left as it is: units with other symmetries than a chain's
 void balance(float *theta, const NetworkShape &);
+
+// Balanced, and the units of each group in the order of their norms: one member of each class, but where norms are
+// close.
+void canonicalise(float *theta, const NetworkShape &);
 
 // Unit `unit` of group `group` of the network's symmetries (of a chain: its hidden layers) takes the place of unit
 // order[unit].
@@ -28,11 +33,5 @@ void permute_units(float *theta, const NetworkShape &, int group, const std::vec
 // does not allow throw InputError (check_factors).
 void shuffle_units(float *theta, const NetworkShape &, const UnitFactors &, std::uint64_t seed, std::uint32_t stream);
 void check_factors(const NetworkShape &, const UnitFactors &);
-
-// Brings units to where they are nearest to `reference`'s (weight matching: Ainsworth et al., "Git Re-Basin", 2023):
-// each group by an exact assignment, again and again until nothing changes. One group: the exact optimum. Returns the
-// order of each that does so, for permute_units.
-using UnitOrders = std::vector<std::vector<int>>;
-UnitOrders match_units(float *theta, const float *reference, const NetworkShape &);
 
 } // namespace theta

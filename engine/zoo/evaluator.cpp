@@ -56,6 +56,8 @@ void Evaluator::plan(MemoryPlan &plan) {
     wrong_ = plan.reserve<std::uint32_t>("eval.wrong", MemoryClass::workspace, {wave_, std::int64_t(words())});
     count_ = plan.reserve<std::int32_t>("eval.count", MemoryClass::workspace, {wave_});
   }
+  if (whole_ && keeps_logits_)
+    logits_ = plan.reserve<float>("eval.logits", MemoryClass::activations, {wave_, n, outputs_of(shape_)}, "eval.wave");
   if (whole_)
     return;
   row_loss_ = plan.reserve<float>("eval.row_loss", MemoryClass::workspace, {wave_, rows_at_once}, "eval.wave");
@@ -75,13 +77,22 @@ void Evaluator::upload(Stream &s, const Dataset &set, const Images &part) {
   s.synchronize();
 }
 
-void Evaluator::score_layerwise(Stream &s, int networks) {
+void Evaluator::score_layerwise(Stream &s, int networks, Scores &scores) {
   const std::size_t pixels = std::size_t(inputs_of(shape_));
   const int classes = outputs_of(shape_);
+  const std::size_t of_a_network = images_ * std::size_t(classes), kept = scores.logits.size();
+  if (keeps_logits_)
+    scores.logits.resize(kept + std::size_t(networks) * of_a_network);
   fill_zero(s, loss_, std::size_t(networks) * sizeof(float));
   for (int first = 0; first < int(images_); first += rows_at_once) {
     const int rows = std::min(rows_at_once, int(images_) - first);
     const float *logits = layered_->infer(s, theta_, x_ + std::size_t(first) * pixels, networks, rows);
+    if (keeps_logits_) {
+      const auto all = to_host(s, logits, std::size_t(networks) * std::size_t(rows * classes));
+      for (int k = 0; k < networks; ++k)
+        std::copy_n(all.begin() + std::ptrdiff_t(k) * rows * classes, rows * classes,
+                    scores.logits.begin() + std::ptrdiff_t(kept + std::size_t(k) * of_a_network) + first * classes);
+    }
     wrong_masks(s, wrong_, logits, label_ + first, networks, rows, classes, first, words());
     softmax_cross_entropy<float>(s, row_loss_, nullptr, logits, label_ + first, {networks * rows, classes, rows});
     row_sum<float>(s, loss_, row_loss_, networks, std::size_t(rows), 1 / double(images_));
@@ -97,12 +108,12 @@ void Evaluator::score(Stream &s, int networks, Scores &scores, const std::vector
     if (signal_)
       copy(s, signal_, signals.data(), signals.size() * sizeof(std::uint32_t));
     s.synchronize();
-    whole_->evaluate(s, loss_, wrong_, theta_, reinterpret_cast<const Activation *>(act_.get()), signal_, networks,
-                     examples_, workspace_);
+    whole_->evaluate(s, loss_, wrong_, logits_, theta_, reinterpret_cast<const Activation *>(act_.get()), signal_,
+                     networks, examples_, workspace_);
   } else if (std::any_of(activations.begin(), activations.end(), [&](Activation act) { return act != shape_.act; })) {
     throw InputError("network.activation: found several, expected one: layer by layer all networks have the same");
   } else {
-    score_layerwise(s, networks);
+    score_layerwise(s, networks, scores);
   }
   const auto loss = to_host(s, loss_.get(), std::size_t(networks));
   scores.loss.insert(scores.loss.end(), loss.begin(), loss.end());
@@ -110,6 +121,10 @@ void Evaluator::score(Stream &s, int networks, Scores &scores, const std::vector
     for (const float mse : loss)
       scores.accuracy.push_back(psnr_of(mse));
     return;
+  }
+  if (logits_) {
+    const auto logits = to_host(s, logits_.get(), std::size_t(networks) * images_ * std::size_t(outputs_of(shape_)));
+    scores.logits.insert(scores.logits.end(), logits.begin(), logits.end());
   }
   count_bits(s, count_, wrong_, networks, words());
   const auto count = to_host(s, count_.get(), std::size_t(networks));

@@ -13,6 +13,7 @@ namespace theta {
 struct Scores {
   std::vector<float> loss, accuracy; // a network each; accuracy in 0..1, of fields PSNR in decibels
   std::vector<std::uint32_t> wrong;  // [networks, words] bit masks (kernels/operations/counting.h)
+  std::vector<float> logits;         // [networks, images, classes], of an evaluator that keeps them
 };
 
 // Writes the V parameters of network i into host memory.
@@ -29,6 +30,7 @@ public:
   // layers together, over images that are floats.
   Evaluator(const NetworkShape &, std::size_t images, int wave, Backend, TrainerKind);
 
+  void keep_logits() { keeps_logits_ = true; } // before plan()
   void plan(MemoryPlan &);
   void plan_done(MemoryPlan &plan) { plan.release(theta_); } // its networks make room for what follows
   // The images of `part` onto the device; uses bytes of the plan alone.
@@ -55,11 +57,12 @@ public:
 
 private:
   static constexpr int rows_at_once = 1024; // a multiple of 32: whole words of the masks
-  void score_layerwise(Stream &, int networks);
+  void score_layerwise(Stream &, int networks, Scores &);
 
   NetworkShape shape_;
   std::size_t parameters_, images_;
   int wave_;
+  bool keeps_logits_ = false;
   Backend backend_;
   std::shared_ptr<const WholeRuns> whole_; // or else
   std::shared_ptr<LayeredNetworks<float>> layered_;
@@ -67,6 +70,7 @@ private:
   Tensor<std::uint8_t> bytes_, label_;    // [images, pixels], [images]
   Tensor<float> x_;                       // [images, pixels], layer by layer
   Tensor<float> theta_, loss_, row_loss_; // [wave, V], [wave], [wave, rows_at_once]
+  Tensor<float> logits_;                  // [wave, images, classes], by whole runs
   Tensor<std::uint32_t> wrong_, signal_;  // [wave, words], [wave]
   Tensor<std::int32_t> count_;            // [wave]
   Tensor<std::uint8_t> act_, workspace_;  // Activation [wave]

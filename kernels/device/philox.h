@@ -33,6 +33,8 @@ enum class Purpose : std::uint32_t {
   unit_factor,
   base_signals,
   surface_points,
+  bootstrap,
+  probe_vector,
 };
 
 struct Bits4 {

@@ -41,4 +41,10 @@ __device__ inline bool judge(float &loss, const float *z, int classes, int label
   return best != label || !(of.log_sum == of.log_sum);
 }
 
+// Into row `row` of [rows, classes].
+__device__ inline void keep_logits(float *logits, const float *z, std::size_t row, int classes) {
+  for (int c = 0; c < classes; ++c)
+    logits[row * std::size_t(classes) + std::size_t(c)] = z[c];
+}
+
 } // namespace theta::cuda

@@ -64,9 +64,11 @@ template <class P> Judged judge(const Element<P> *logits, int classes, const std
 }
 
 // Mean loss of a network over all images, and its mistakes as bits (counting.h), `at_once` images at a time:
-// run(examples, count) runs them, then logits(b) gives those of lanes b.. of them.
+// run(examples, count) runs them, then logits(b) gives those of lanes b.. of them. `kept`: these, [examples, classes],
+// or null.
 template <class P, class Run, class Logits>
-double evaluate_classifier(std::uint32_t *wrong, const ImageSet &set, int at_once, Run run, Logits logits) {
+double evaluate_classifier(std::uint32_t *wrong, Element<P> *kept, const ImageSet &set, int at_once, Run run,
+                           Logits logits) {
   constexpr int L = lanes_of<P>;
   std::fill_n(wrong, (set.examples + 31) / 32, 0u);
   double loss = 0;
@@ -77,6 +79,9 @@ double evaluate_classifier(std::uint32_t *wrong, const ImageSet &set, int at_onc
       const Judged judged = judge<P>(logits(b), set.classes, set.label + first + b, count - b);
       loss += judged.loss;
       wrong[(first + b) / 32] |= judged.wrong << (first + b) % 32;
+      for (int i = 0; kept && i < L && b + i < count; ++i)
+        for (int c = 0; c < set.classes; ++c)
+          kept[std::size_t(first + b + i) * std::size_t(set.classes) + std::size_t(c)] = logits(b)[c * L + i];
     }
   }
   return loss / set.examples;

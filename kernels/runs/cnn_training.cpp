@@ -405,28 +405,28 @@ void train_cnns(Stream &s, const TrainingRuns<T> &runs, const ImageSet &set, con
 }
 
 template <class T>
-void evaluate_cnns(Stream &s, T *loss, std::uint32_t *wrong, const T *theta, const Activation *act, int networks,
-                   const ImageSet &set, const CnnTraining &p, void *workspace) {
+void evaluate_cnns(Stream &s, T *loss, std::uint32_t *wrong, T *logits, const T *theta, const Activation *act,
+                   int networks, const ImageSet &set, const CnnTraining &p, void *workspace) {
   const Span span(s, "evaluate_cnns", 0);
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
-      return cuda::evaluate_cnns(s, loss, wrong, theta, act, networks, set, p, workspace);
+      return cuda::evaluate_cnns(s, loss, wrong, logits, theta, act, networks, set, p, workspace);
   const std::size_t words = mask_words(set.examples), v = parameters_of(p);
   parallel_each(networks, [&](long k) {
     CnnWorker<T> worker = worker_of<T>(p, set, workspace);
     worker.put_weights(theta + std::size_t(k) * v);
-    T *logits = nullptr;
+    T *z = nullptr;
     loss[k] = T(evaluate_classifier<Pack<T>>(
-        wrong + k * words, set, lanes<T>, [&](int from, int count) { logits = worker.logits(act[k], from, count); },
-        [&](int) { return logits; }));
+        wrong + k * words, logits ? logits + std::size_t(k) * set.examples * std::size_t(set.classes) : nullptr, set,
+        lanes<T>, [&](int from, int count) { z = worker.logits(act[k], from, count); }, [&](int) { return z; }));
   });
 }
 
 #define THETA_INSTANTIATE(T)                                                                                           \
   template void train_cnns(Stream &, const TrainingRuns<T> &, const ImageSet &, const CnnTraining &, long, long,       \
                            void *);                                                                                    \
-  template void evaluate_cnns(Stream &, T *, std::uint32_t *, const T *, const Activation *, int, const ImageSet &,    \
-                              const CnnTraining &, void *);
+  template void evaluate_cnns(Stream &, T *, std::uint32_t *, T *, const T *, const Activation *, int,                 \
+                              const ImageSet &, const CnnTraining &, void *);
 THETA_INSTANTIATE(float)
 THETA_INSTANTIATE(double)
 

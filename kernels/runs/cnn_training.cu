@@ -448,9 +448,9 @@ __global__ void __launch_bounds__(threads, 2)
 }
 
 __global__ void __launch_bounds__(threads, 2)
-    evaluate_kernel(float *loss, std::uint32_t *wrong, const __grid_constant__ TrainingRuns<float> networks,
-                    const Activation *act, const __grid_constant__ ImageSet set, const __grid_constant__ Places at,
-                    std::size_t words) {
+    evaluate_kernel(float *loss, std::uint32_t *wrong, float *logits,
+                    const __grid_constant__ TrainingRuns<float> networks, const Activation *act,
+                    const __grid_constant__ ImageSet set, const __grid_constant__ Places at, std::size_t words) {
   const int network = int(blockIdx.x), b = int(threadIdx.x);
   const Network net{at};
   std::uint32_t *bits = wrong + std::size_t(network) * words;
@@ -464,7 +464,10 @@ __global__ void __launch_bounds__(threads, 2)
     forward(net, act[network], false, [](int, int, int) { return 1.0f; });
     bool is_wrong = false;
     if (b < at.group && first + std::uint32_t(b) < set.examples) {
-      is_wrong = judge(total, net.logits() + b * set.classes, set.classes, set.label[first + std::uint32_t(b)]);
+      const float *z = net.logits() + b * set.classes;
+      is_wrong = judge(total, z, set.classes, set.label[first + std::uint32_t(b)]);
+      if (logits)
+        keep_logits(logits, z, std::size_t(network) * set.examples + first + std::uint32_t(b), set.classes);
     }
     word |= __ballot_sync(~0u, is_wrong) << first % 32; // a group is a power of two, up to 16
     const bool full = (first + std::uint32_t(at.group)) % 32 == 0 || first + std::uint32_t(at.group) >= set.examples;
@@ -495,13 +498,13 @@ void train_cnns(Stream &s, const TrainingRuns<float> &runs, const ImageSet &set,
   launch(train_kernel, unsigned(runs.networks), threads, std::size_t(at.bytes), s, runs, set, at, first, last);
 }
 
-void evaluate_cnns(Stream &s, float *loss, std::uint32_t *wrong, const float *theta, const Activation *act,
-                   int networks, const ImageSet &set, const CnnTraining &p, void *) {
+void evaluate_cnns(Stream &s, float *loss, std::uint32_t *wrong, float *logits, const float *theta,
+                   const Activation *act, int networks, const ImageSet &set, const CnnTraining &p, void *) {
   TrainingRuns<float> weights{}; // nothing but where the weights lie
   weights.parameters = parameters_of(p), weights.theta = const_cast<float *>(theta);
   const Places at = plan_of(p);
-  launch(evaluate_kernel, unsigned(networks), threads, std::size_t(at.bytes), s, loss, wrong, weights, act, set, at,
-         mask_words(set.examples));
+  launch(evaluate_kernel, unsigned(networks), threads, std::size_t(at.bytes), s, loss, wrong, logits, weights, act, set,
+         at, mask_words(set.examples));
 }
 
 } // namespace theta::cuda

@@ -56,8 +56,8 @@ void train_cnns(Stream &, const TrainingRuns<T> &runs, const ImageSet &, const C
 
 // As evaluate_mlps.
 template <class T>
-void evaluate_cnns(Stream &, T *loss, std::uint32_t *wrong, const T *theta, const Activation *act, int networks,
-                   const ImageSet &, const CnnTraining &, void *workspace);
+void evaluate_cnns(Stream &, T *loss, std::uint32_t *wrong, T *logits, const T *theta, const Activation *act,
+                   int networks, const ImageSet &, const CnnTraining &, void *workspace);
 
 namespace cuda {
 bool cnn_training_fits(const CnnTraining &);

@@ -42,18 +42,19 @@ void train_mlps(Stream &s, const TrainingRuns<T> &runs, const ImageSet &set, con
 }
 
 template <class T>
-void evaluate_mlps(Stream &s, T *loss, std::uint32_t *wrong, const T *theta, const Activation *act, int networks,
-                   const ImageSet &set, const MlpTraining &p, void *workspace) {
+void evaluate_mlps(Stream &s, T *loss, std::uint32_t *wrong, T *logits, const T *theta, const Activation *act,
+                   int networks, const ImageSet &set, const MlpTraining &p, void *workspace) {
   const Span span(s, "evaluate_mlps", 0);
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
-      return cuda::evaluate_mlps(s, loss, wrong, theta, act, networks, set, p, workspace);
+      return cuda::evaluate_mlps(s, loss, wrong, logits, theta, act, networks, set, p, workspace);
   const std::size_t words = mask_words(set.examples), v = parameters_of(p);
   Workers<T>::evaluate(set, p, networks, workspace, [&]<class Worker>(Worker &worker, int k) {
     worker.put_weights(theta + k * v);
     const T *z = nullptr;
     loss[k] = T(simd::evaluate_classifier<typename Worker::P>(
-        wrong + k * words, set, simd::examples_at_once,
+        wrong + k * words, logits ? logits + std::size_t(k) * set.examples * std::size_t(set.classes) : nullptr, set,
+        simd::examples_at_once,
         [&](int from, int count) {
           std::uint32_t example[simd::examples_at_once];
           std::iota(example, example + count, std::uint32_t(from));
@@ -73,8 +74,8 @@ std::size_t parameters_of(const MlpTraining &p) {
 #define THETA_INSTANTIATE(T)                                                                                           \
   template void train_mlps(Stream &, const TrainingRuns<T> &, const ImageSet &, const MlpTraining &, long, long,       \
                            void *);                                                                                    \
-  template void evaluate_mlps(Stream &, T *, std::uint32_t *, const T *, const Activation *, int, const ImageSet &,    \
-                              const MlpTraining &, void *);
+  template void evaluate_mlps(Stream &, T *, std::uint32_t *, T *, const T *, const Activation *, int,                 \
+                              const ImageSet &, const MlpTraining &, void *);
 THETA_INSTANTIATE(float)
 THETA_INSTANTIATE(double)
 

@@ -35,9 +35,10 @@ struct ImageTask {
 
 template <int Rows, int Strips>
 __global__ void __launch_bounds__(threads, blocks_at_least<Strips>)
-    evaluate_kernel(float *loss, std::uint32_t *wrong, const __grid_constant__ TrainingRuns<float> networks,
-                    const Activation *act, const __grid_constant__ ImageTask task,
-                    const __grid_constant__ MlpTraining p, const __grid_constant__ Places at, std::size_t words) {
+    evaluate_kernel(float *loss, std::uint32_t *wrong, float *logits,
+                    const __grid_constant__ TrainingRuns<float> networks, const Activation *act,
+                    const __grid_constant__ ImageTask task, const __grid_constant__ MlpTraining p,
+                    const __grid_constant__ Places at, std::size_t words) {
   const int network = int(blockIdx.x);
   const Network net{p, at, networks, std::size_t(network) * networks.parameters, nullptr};
   open_network(net);
@@ -51,7 +52,10 @@ __global__ void __launch_bounds__(threads, blocks_at_least<Strips>)
     forward<Rows, Strips>(net, task, act[network], false, {});
     bool is_wrong = false;
     if (b < Rows && first + std::uint32_t(b) < set.examples) {
-      is_wrong = judge(total, net.outputs() + b * padded(classes), classes, set.label[first + std::uint32_t(b)]);
+      const float *z = net.outputs() + b * padded(classes);
+      is_wrong = judge(total, z, classes, set.label[first + std::uint32_t(b)]);
+      if (logits)
+        keep_logits(logits, z, std::size_t(network) * set.examples + first + std::uint32_t(b), classes);
     }
     const std::uint32_t bits = __ballot_sync(~0u, is_wrong);
     if (b < Rows && b % 32 == 0 && first / 32 + std::uint32_t(b) / 32 < words)
@@ -72,12 +76,12 @@ void train_mlps(Stream &s, const TrainingRuns<float> &runs, const ImageSet &set,
   train_networks(s, runs, ImageTask{set, runs.seed}, p, first, last, workspace);
 }
 
-void evaluate_mlps(Stream &s, float *loss, std::uint32_t *wrong, const float *theta, const Activation *act,
-                   int networks, const ImageSet &set, const MlpTraining &p, void *) {
+void evaluate_mlps(Stream &s, float *loss, std::uint32_t *wrong, float *logits, const float *theta,
+                   const Activation *act, int networks, const ImageSet &set, const MlpTraining &p, void *) {
   const Plan plan = plan_of(p, false);
   with_sizes(plan, [&]<int Rows, int Strips>() {
     launch(evaluate_kernel<Rows, Strips>, unsigned(networks), threads, std::size_t(plan.at.bytes), s, loss, wrong,
-           weights_of(theta, p), act, ImageTask{set, 0}, p, plan.at, mask_words(set.examples));
+           logits, weights_of(theta, p), act, ImageTask{set, 0}, p, plan.at, mask_words(set.examples));
   });
 }
 

@@ -1,6 +1,9 @@
+#include "engine/analysis/curvature.h"
 #include "engine/memory/arena.h"
 #include "engine/pipeline/source.h"
 #include "engine/pipeline/stages.h"
+#include "engine/pipeline/study.h"
+#include "engine/zoo/trainer_kind.h"
 #include "tests/scratch.h"
 
 #include <algorithm>
@@ -138,16 +141,23 @@ TEST_CASE("every configuration of runs/ is planned, and its arenas take what was
       continue;
     ++found;
     CAPTURE(entry.path());
+    if (is_study(entry.path())) {
+      CHECK(!load_study(entry.path()).runs.empty()); // their configurations are checked
+      continue;
+    }
     const Config config = load_config(entry.path());
     const auto plans = plans_of(config, Backend::cpu);
-    // p-diff has three phases, the subspace two, and its samples two. Classifiers are scored and judged; fields of
-    // images are drawn, a classifier is trained and looks at them, and neighbours are searched by weights and by
-    // pixels.
+    // p-diff has three phases, the subspace two, and its samples two. Classifiers are scored and judged, their
+    // probabilities and small perceptrons' curvature too; fields of images are drawn, a classifier is trained and looks
+    // at them, and neighbours are searched by weights and by pixels.
     const std::string generator = config.generators.name();
     const std::size_t fit = generator == "p-diff" || generator == "subspace" ? 3 : 1;
     const bool stream = config.generators.name() == "transformer" &&
                         fit_text(config).find("source = \"stream\"") != std::string::npos; // beside the generator
-    const std::size_t judged = is_classifier(config.network) ? 2 : config.data.name == "solids" ? 4 : 5;
+    const bool is_small = layout_of(config.network).size() <= large_network;
+    const std::size_t judged = is_classifier(config.network)  ? LossGradient::can(config.network) && is_small ? 4 : 3
+                               : config.data.name == "solids" ? 4
+                                                              : 5;
     CHECK(plans.size() == 2 + fit + stream + judged + (config.zoo.recipe.start == StartKind::base));
     for (const auto &plan : plans) {
       CAPTURE(plan.name());

@@ -46,7 +46,7 @@ TEST_CASE("not finite: broken networks are counted and take part in nothing") {
       const auto judge_all = [&](const NetworkSet &of) {
         NoveltyJudge judge(shape, data.test.size(), 3, 4, 6, device.backend, distance);
         judge.start(device, data, data.test, training, held_out);
-        return judge.judge("group", of);
+        return judge.judge("group", of).report;
       };
       const auto whole = judge_all(group);
       CHECK(whole.broken == 0);
@@ -58,21 +58,22 @@ TEST_CASE("not finite: broken networks are counted and take part in nothing") {
       const auto part = judge_all(set_of(theta, 6));
       CHECK(part.networks == 6);
       CHECK(part.broken == 3);
-      REQUIRE(part.nearest_l2.size() == 3);
+      REQUIRE(part.of("nearest_l2").size() == 3);
       for (const auto &[here, there] : {std::pair{0, 0}, {1, 2}, {2, 3}}) {
         // Products of other shapes round otherwise: 1e-7 of squares of some tens.
-        CHECK(part.nearest_l2[std::size_t(here)] ==
-              doctest::Approx(whole.nearest_l2[std::size_t(there)]).epsilon(1e-5));
-        CHECK(part.accuracy[std::size_t(here)] == whole.accuracy[std::size_t(there)]);
+        CHECK(part.of("nearest_l2")[std::size_t(here)] ==
+              doctest::Approx(whole.of("nearest_l2")[std::size_t(there)]).epsilon(1e-5));
+        CHECK(part.of("accuracy")[std::size_t(here)] == whole.of("accuracy")[std::size_t(there)]);
       }
       for (std::size_t i = 0; i < 6; ++i)
         theta[i * v] = not_a_number;
-      CHECK(judge_all(set_of(theta, 6)).accuracy.empty());
+      CHECK(judge_all(set_of(theta, 6)).of("accuracy").empty());
       CHECK(judge_all(set_of(theta, 6)).broken == 6);
       auto references = theta_of(training, v);
       references[2] = not_a_number; // a reference is no neighbour either
       training = set_of(references, 4);
-      for (const float d : judge_all(group).nearest_l2)
+      const GroupReport judged = judge_all(group);
+      for (const float d : judged.of("nearest_l2"))
         CHECK((std::isfinite(d) && d > 0.1f));
     }
 }

@@ -3,6 +3,7 @@
 #include "engine/networks/cnn.h"
 #include "engine/networks/kind.h"
 #include "engine/weights/assignment.h"
+#include "engine/weights/matching.h"
 #include "engine/weights/symmetry.h"
 #include "engine/weights/tokens.h"
 #include "tests/check.h"

@@ -105,4 +105,22 @@ template <class T> double moved_error(const Runs<T> &here, const Runs<T> &expect
   return norm_error(moved, expected_move);
 }
 
+// The mean cross-entropy of every network from its logits, [networks, examples, classes].
+inline std::vector<float> losses_of(const std::vector<float> &logits, const std::vector<std::uint8_t> &label,
+                                    int networks, int examples, int classes) {
+  std::vector<float> losses;
+  for (int n = 0; n < networks; ++n) {
+    double loss = 0;
+    for (int e = 0; e < examples; ++e) {
+      const float *z = logits.data() + std::size_t((n * examples + e) * classes);
+      double sum = 0;
+      for (int c = 0; c < classes; ++c)
+        sum += std::exp(double(z[c]));
+      loss += (std::log(sum) - z[label[std::size_t(e)]]) / examples;
+    }
+    losses.push_back(float(loss));
+  }
+  return losses;
+}
+
 } // namespace theta::test

@@ -188,14 +188,17 @@ TEST_CASE("cnn training and evaluation: the same on every device, to bf16's roun
         Stream s(device);
         const Buffer<std::uint8_t> image(s, start.image), label(s, start.label),
             workspace(s, cnn_training_workspace(device.backend, shape, 2));
-        const Buffer<float> theta(s, start.theta), loss(s, std::size_t(2));
+        const Buffer<float> theta(s, start.theta), loss(s, std::size_t(2)),
+            logits(s, std::size_t(2 * start.examples * start.set().classes));
         const Buffer<std::uint32_t> wrong(s, std::size_t(2));
         const Buffer<Activation> act_there(s, acts);
         ImageSet set = start.set();
         set.image = image, set.label = label;
-        evaluate_cnns<float>(s, loss, wrong, theta, act_there, 2, set, shape, workspace.get());
+        evaluate_cnns<float>(s, loss, wrong, logits, theta, act_there, 2, set, shape, workspace.get());
         losses.push_back(loss.host());
         CHECK(norm_error(losses.back(), losses.front()) <= 0.02);
+        CHECK(relative_error(losses_of(logits.host(), start.label, 2, start.examples, start.set().classes),
+                             losses.back()) <= 1e-5);
         for (const auto bits : wrong.host())
           CHECK(int(bits >> start.examples) == 0);
       }
@@ -211,7 +214,8 @@ TEST_CASE("cnn evaluation: loss and mistakes are those of training's forward pas
   const std::vector<Activation> act(3, Activation::tanh);
   Stream s{Device{}};
   const Buffer<std::uint8_t> workspace(s, cnn_training_workspace(Backend::cpu, odd, 3));
-  evaluate_cnns<double>(s, loss.data(), wrong.data(), theta.data(), act.data(), 3, setting.set(), odd, workspace.get());
+  evaluate_cnns<double>(s, loss.data(), wrong.data(), nullptr, theta.data(), act.data(), 3, setting.set(), odd,
+                        workspace.get());
   setting.train(0, 1);
   CHECK(relative_error(loss, setting.loss) <= 1e-12);
 }

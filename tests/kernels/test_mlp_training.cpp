@@ -200,15 +200,17 @@ TEST_CASE("whole-run evaluation: the same on every device, to bf16's rounding") 
     Stream s(device);
     const Buffer<std::uint8_t> image(s, setting.image), label(s, setting.label),
         workspace(s, mlp_training_workspace(device.backend, setting.shape, setting.networks));
-    const Buffer<float> theta(s, setting.theta), loss(s, std::size_t(3));
+    const Buffer<float> theta(s, setting.theta), loss(s, std::size_t(3)),
+        logits(s, std::size_t(3 * setting.examples * 4));
     const Buffer<std::uint32_t> wrong(s, std::size_t(3));
     const Buffer<Activation> acts(s, act);
     ImageSet set = setting.set();
     set.image = image, set.label = label;
     REQUIRE(mlp_training_fits(device.backend, setting.shape));
-    evaluate_mlps<float>(s, loss, wrong, theta, acts, 3, set, setting.shape, workspace.get());
+    evaluate_mlps<float>(s, loss, wrong, logits, theta, acts, 3, set, setting.shape, workspace.get());
     results.push_back(loss.host());
     CHECK(norm_error(results.back(), results.front()) <= 0.01);
+    CHECK(relative_error(losses_of(logits.host(), setting.label, 3, setting.examples, 4), results.back()) <= 1e-5);
     for (const auto bits : wrong.host())
       CHECK(int(bits >> setting.examples) == 0);
   }
@@ -223,8 +225,8 @@ TEST_CASE("whole-run evaluation: loss and mistakes are those of the definition")
   std::vector<std::uint32_t> wrong(3 * mask_words(150));
   Stream s{Device{}};
   const Buffer<std::uint8_t> workspace(s, mlp_training_workspace(Backend::cpu, setting.shape, setting.networks));
-  evaluate_mlps<double>(s, loss.data(), wrong.data(), setting.theta.data(), act, 3, setting.set(), setting.shape,
-                        workspace.get());
+  evaluate_mlps<double>(s, loss.data(), wrong.data(), nullptr, setting.theta.data(), act, 3, setting.set(),
+                        setting.shape, workspace.get());
   for (int n = 0; n < 2; ++n) {
     double expected = 0;
     const double *w1 = setting.theta.data() + std::size_t(n) * setting.parameters, *b1 = w1 + 70, *w2 = b1 + 7,

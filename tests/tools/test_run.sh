@@ -30,17 +30,18 @@ python3 - "$work" <<'PYTHON' || fail "the JSON does not hold what it should"
 import json, sys
 work = sys.argv[1]
 plan = json.load(open(work + "/plan.json"))
-assert [p["name"] for p in plan["plans"]] == ["zoo", "fit.autoencoder", "fit.encode", "fit.denoiser", "sample", "sample.scores", "eval"]
+assert [p["name"] for p in plan["plans"]] == ["zoo", "fit.autoencoder", "fit.encode", "fit.denoiser", "sample", "sample.scores", "eval", "eval.quality", "eval.curvature"]
 assert plan["peak_device_bytes"] == max(p["device_bytes"] for p in plan["plans"])
 assert json.load(open(work + "/device.json"))["devices"][0]["name"] == "cpu"
 info = json.load(open(work + "/info.json"))
 assert info["rows"] == 60 and info["parameters"] == 49 * 6 + 6 + 60 + 10 and info["columns"]["run"]["distinct"] == 6
 groups = {g["name"]: g for g in json.load(open(work + "/run/eval.json"))["groups"]}
-assert list(groups) == ["training", "held_out", "generated", "noise_0.01", "noise_0.03", "noise_0.1", "average_16", "gaussian"]
+assert list(groups) == ["training", "held_out", "generated", "noise_0.01", "noise_0.03", "noise_0.1", "average_16", "gaussian", "pairs"]
 for g in groups.values():
-    assert set(g["memorised"]) == {"share", "low", "high", "n"} and g["memorised"]["n"] == g["networks"] == 10
-    for what in ("accuracy", "loss", "max_iou", "nearest_l2"):
-        assert set(g[what]) == {"mean", "std", "best"}
+    assert set(g["memorised"]) == {"value", "low", "high", "n"} and g["memorised"]["n"] == g["networks"] == 10
+    for what in ("accuracy", "loss", "max_iou", "nearest_l2", "ece", "hull", "norm", "barrier"):
+        assert set(g[what]) == {"mean", "std", "min", "max", "low", "high", "n"}
+    assert g["role"] in ("training", "held_out") or (g["verdict"] and g["reasons"])
 trace = json.load(open(work + "/trace.json"))
 assert {"zoo", "fit", "sample", "eval", "report", "step", "conv1d_forward", "memory"} <= {e["name"] for e in trace}
 walls = json.load(open(work + "/wall.json"))["walls"]

@@ -5,7 +5,7 @@ cat >"$work/sizes.toml" <<'TOML'
 base = "small.toml"
 set = ["sample.count=10", "fit.autoencoder.steps=60"]
 vary = ["fit.latent=4 | fit.latent=8 & fit.denoiser.steps=100", "seed=1|seed=2"]
-figures = ["generated.accuracy.mean", "held_out.memorised.share", "generated.nothing"]
+figures = ["generated.accuracy.mean", "held_out.memorised.value", "generated.nothing"]
 TOML
 runs="fit.latent_4_seed_1 fit.latent_4_seed_2 fit.latent_8_fit.denoiser.steps_100_seed_1 fit.latent_8_fit.denoiser.steps_100_seed_2"
 killed_after 2500 "$theta" study "$work/sizes.toml" --out "$work/study"

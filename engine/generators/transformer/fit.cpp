@@ -171,6 +171,12 @@ void TransformerFit::learn(Stream &s, Work &w, NetworkSource &source, const Tran
                            coder_.shuffle(seed_, draw));
     };
     gather(x0, theta);
+    if (config_.augment > 0) {
+      fill_normal<float>(s, target, part_, size, config_.augment, {seed_, Purpose::input_noise, draw});
+      add_scaled<float>(s, x0, x0, target, 1, n);
+      if (coder_.has_padding())
+        clear_padding<float>(s, x0, place_, part_, size);
+    }
     if (config_.start)
       gather(start_, theta + networks * parameters_);
     fill_normal<float>(s, target, part_, size, config_.noise_scale, {seed_, Purpose::diffusion_noise, draw});

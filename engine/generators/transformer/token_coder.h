@@ -2,6 +2,7 @@
 #pragma once
 #include "data/zoo_reader.h"
 #include "engine/generators/network_facts.h"
+#include "engine/weights/matching.h"
 #include "engine/weights/tokens.h"
 #include "transformer.h"
 #include <map>

@@ -42,6 +42,7 @@ void describe(Keys &keys, TransformerConfig &c) {
   keys("shuffle", c.shuffle);
   keys("flip", c.factors.signs);
   keys("rescale", c.factors.spread, Limits{0, 2});
+  keys("augment", c.augment, Limits{0, 10});
   keys("noise", c.noise, noise_schedule_named);
   keys("objective", c.objective, objective_named);
   keys("conditions", c.conditions);

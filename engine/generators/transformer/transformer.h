@@ -33,6 +33,7 @@ struct TransformerConfig {
   // Units of hidden layers in a new random order at every step, and with random signs or scales.
   bool shuffle = false;
   UnitFactors factors;
+  double augment = 0; // deviation of the noise that is added to networks at every step, in that of their elements
 
   NoiseSchedule noise = NoiseSchedule::logit_normal;
   Objective objective = Objective::velocity;

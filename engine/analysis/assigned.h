@@ -1,0 +1,46 @@
+// Distances between networks whose units have no places: balanced (weights/symmetry.h), and each pair's units assigned
+// to one another so that the distance is least: exactly where there is one hidden layer, else by weight matching from
+// several starts (weights/matching.h).
+#pragma once
+#include "engine/weights/matching.h"
+#include "nearest.h"
+
+namespace theta {
+
+class AssignedDistance {
+public:
+  explicit AssignedDistance(const NetworkShape &, int starts = usual_starts);
+  static constexpr int usual_starts = 4;
+
+  bool is_exact() const { return matcher_.is_exact(); }
+  std::size_t parameters() const { return parameters_; } // V
+
+  // [networks, references] distances of networks in host memory, [·, V] each; infinite where one is not finite.
+  std::vector<float> pairs(const std::vector<float> &networks, const std::vector<float> &references) const;
+
+  // Of each network the `k` nearest references but itself, the nearest first, [networks, k]. Most pairs never meet: a
+  // pair's distance is bounded from below by what its units would be apart if two might go to one place (the
+  // assignment's rows and columns, reduced) and the elements that several groups move if each might go anywhere (both
+  // sorted), and only where that is less than the best so far are they assigned. Exact where the distance is; else the
+  // nearest of what matching finds.
+  std::vector<Nearest> nearest(const NetworkSet &group, const NetworkSet &references, std::size_t k = 1,
+                               const Skip & = {}) const;
+
+  // Balances both, and brings `theta`'s units to where they are nearest to `reference`'s.
+  void align(float *theta, float *reference) const;
+
+private:
+  struct Prepared; // balanced networks, as what bounds and assignments want
+  struct Lanes;    // references, a lane each
+  Prepared prepared(std::vector<float> networks) const;
+  Lanes lanes_of(const Prepared &) const;
+  void bounds(float *squared, const Prepared &, std::size_t network, const Lanes &) const;
+  double squared_distance(const Prepared &, std::size_t i, const Prepared &, std::size_t j) const;
+
+  NetworkShape shape_;
+  std::size_t parameters_;
+  bool balances_;
+  UnitMatcher matcher_;
+};
+
+} // namespace theta

@@ -1,0 +1,126 @@
+#include "matching.h"
+#include "assignment.h"
+#include "kernels/device/philox.h"
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace theta {
+
+namespace {
+
+void move(UnitOrders &orders, std::size_t group, float *theta, const UnitElements &units,
+          const std::vector<int> &order) {
+  permute(theta, units, order);
+  for (int &place : orders[group])
+    place = order[std::size_t(place)];
+}
+
+UnitOrders at_home(const std::vector<UnitElements> &groups) {
+  UnitOrders all;
+  for (const UnitElements &group : groups) {
+    all.emplace_back(group.units);
+    std::iota(all.back().begin(), all.back().end(), 0);
+  }
+  return all;
+}
+
+} // namespace
+
+UnitMatcher::UnitMatcher(const NetworkShape &shape, int starts)
+    : starts_(starts), groups_(unit_elements(shape)), owners_(element_owners(shape)) {
+  if (is_exact())
+    starts_ = 1;
+}
+
+UnitOrders UnitMatcher::descend(float *theta, const float *reference) const {
+  constexpr int most_rounds = 100;
+  UnitOrders all = at_home(groups_);
+  std::vector<double> cost;
+  for (int round = 0; round < most_rounds; ++round) {
+    bool changed = false;
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      const std::size_t n = groups_[g].units;
+      cost.clear();
+      for (std::size_t u = 0; u < n; ++u)
+        for (std::size_t v = 0; v < n; ++v) {
+          double product = 0;
+          groups_[g].each_pair(u, v, [&](std::size_t a, std::size_t b) { product += double(theta[a]) * reference[b]; });
+          cost.push_back(-product);
+        }
+      const auto order = assign(cost, int(n));
+      double before = 0, after = 0;
+      for (std::size_t u = 0; u < n; ++u) {
+        before += cost[u * n + u];
+        after += cost[u * n + std::size_t(order[u])];
+      }
+      if (!(after < before - 1e-9 * std::abs(before)))
+        continue;
+      move(all, g, theta, groups_[g], order), changed = true;
+    }
+    if (!changed)
+      break;
+  }
+  return all;
+}
+
+// Units to where search number `start` begins.
+void UnitMatcher::set_out(float *theta, const float *reference, int start, UnitOrders &orders) const {
+  for (std::size_t g = 0; start > 0 && g < groups_.size(); ++g) {
+    const ElementOwners::Own &own = owners_.groups[g];
+    std::vector<int> order(own.units);
+    if (start == 1) {
+      std::vector<double> cost;
+      for (std::size_t u = 0; u < own.units; ++u)
+        for (std::size_t v = 0; v < own.units; ++v) {
+          double product = 0;
+          for (std::size_t e = 0; e < own.width; ++e)
+            product += double(theta[own.place[u * own.width + e]]) * reference[own.place[v * own.width + e]];
+          cost.push_back(-product);
+        }
+      order = assign(cost, int(own.units));
+    } else {
+      const auto stream = std::uint32_t(std::size_t(start) * groups_.size() + g);
+      for (std::size_t u = 0; u < own.units; ++u)
+        order[u] = int(shuffled(0, Purpose::unit_order, stream, u, std::uint32_t(own.units)));
+    }
+    move(orders, g, theta, groups_[g], order);
+  }
+}
+
+UnitOrders UnitMatcher::match(float *theta, const float *reference) const {
+  if (starts_ == 1)
+    return descend(theta, reference);
+  std::size_t v = owners_.fixed.size();
+  for (const auto &own : owners_.groups)
+    v += own.place.size();
+  for (const auto &shared : owners_.shared)
+    v += shared.size();
+  const std::vector<float> before(theta, theta + v);
+  std::vector<float> now(v);
+  UnitOrders best;
+  double nearest = 0;
+  for (int start = 0; start < starts_; ++start) {
+    now = before;
+    UnitOrders orders = at_home(groups_);
+    set_out(now.data(), reference, start, orders);
+    const UnitOrders then = descend(now.data(), reference);
+    double product = 0;
+    for (std::size_t i = 0; i < v; ++i)
+      product += double(now[i]) * reference[i];
+    if (start > 0 && !(product > nearest))
+      continue;
+    nearest = product, best = std::move(orders);
+    for (std::size_t g = 0; g < best.size(); ++g)
+      for (int &place : best[g])
+        place = then[g][std::size_t(place)];
+    std::copy(now.begin(), now.end(), theta);
+  }
+  return best;
+}
+
+UnitOrders match_units(float *theta, const float *reference, const NetworkShape &shape) {
+  return UnitMatcher(shape).match(theta, reference);
+}
+
+} // namespace theta
