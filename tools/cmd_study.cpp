@@ -19,7 +19,7 @@ void add_study_command(CLI::App &app, Action &action) {
       const Study study = load_study(options->config, options->set);
       const std::filesystem::path out =
           options->out.empty() ? std::filesystem::path("runs/out") / study.name : std::filesystem::path(options->out);
-      run_study(study, out, Device::parse(options->device), options->budget());
+      run_study(study, out, Device::parse(options->device), options->budget(), THETA_VERSION " (" THETA_COMMIT ")");
       fmt::print("{}", table_of(study, out));
     };
   });

@@ -88,6 +88,21 @@ void LandscapeJudge::line(NoveltyJudge &judge, const JudgedGroup &judged, bool a
 void LandscapeJudge::layers(const JudgedGroup &judged, GroupReport &report) const {
   const std::size_t n = std::min(sizes_.lines, judged.sound.count);
   std::vector<float> theta(layout_.size());
+  Series norms;
+  for (const TensorPlace &tensor : layout_.places()) {
+    std::vector<float> of_each;
+    for (std::size_t i = 0; i < n; ++i) {
+      judged.sound.network(i, theta.data());
+      double sum = 0;
+      for (std::size_t e = 0; e < elements_of(tensor); ++e)
+        sum += std::pow(double(theta[tensor.offset + e]), 2);
+      of_each.push_back(float(std::sqrt(sum)));
+    }
+    const Estimate mean = bootstrapped_mean(of_each);
+    norms.x.push_back(double(norms.x.size() + 1)), norms.y.push_back(mean.value);
+    norms.low.push_back(mean.low), norms.high.push_back(mean.high);
+  }
+  report.series["tensor_norms"] = std::move(norms);
   for (const TensorPlace &tensor : layout_.places()) {
     const auto rows = Eigen::Index(tensor.shape[0]), columns = Eigen::Index(elements_of(tensor)) / rows;
     if (tensor.shape.size() < 2 || elements_of(tensor) > most_singular)

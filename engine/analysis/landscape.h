@@ -11,7 +11,8 @@ namespace theta {
 //                          al., 2022); series "line" and "raw_line": the loss along it in the mean, x from 0 (the
 //                          network) to 1
 //   hessian_top, hessian_trace   of the loss on some images (curvature.h): Lanczos's, Hutchinson's
-// and series "singular.LAYER": the mean singular values of each layer's weights [outputs, inputs].
+// and series "tensor_norms": the mean norm of each tensor; "singular.LAYER": the mean singular values of each layer's
+// weights [outputs, inputs].
 class LandscapeJudge {
 public:
   struct Sizes {

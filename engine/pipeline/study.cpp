@@ -129,7 +129,8 @@ Study load_study(const fs::path &path, const std::vector<std::string> &overrides
   return study;
 }
 
-void run_study(const Study &study, const fs::path &out, Device device, std::optional<std::size_t> memory_budget) {
+void run_study(const Study &study, const fs::path &out, Device device, std::optional<std::size_t> memory_budget,
+               const std::string &version) {
   Json done = Json::array();
   for (std::size_t i = 0; i < study.runs.size(); ++i) {
     const StudyRun &run = study.runs[i];
@@ -139,6 +140,7 @@ void run_study(const Study &study, const fs::path &out, Device device, std::opti
             .out = folder,
             .device = device,
             .memory_budget = memory_budget,
+            .version = version,
             .zoo = out / run.zoo})
         .all();
     done.push_back({{"name", run.name}, {"set", run.set}, {"figures", figures_of(study, folder)}});

@@ -30,7 +30,8 @@ Study load_study(const std::filesystem::path &, const std::vector<std::string> &
 
 // Every run into a folder of its own below `out`; stages that are done are skipped, so that a study goes on where it
 // was stopped. After each, study.json: {"study", "base", "runs": [{"name", "set", "figures"}]}, and in the end a table.
-void run_study(const Study &, const std::filesystem::path &out, Device, std::optional<std::size_t> memory_budget);
+void run_study(const Study &, const std::filesystem::path &out, Device, std::optional<std::size_t> memory_budget,
+               const std::string &version = "");
 std::string table_of(const Study &, const std::filesystem::path &out);
 
 } // namespace theta

@@ -11,15 +11,17 @@ namespace {
 
 // Colours that the colour-blind tell apart (Okabe & Ito, 2008), the yellow darker.
 constexpr Color ink{40, 44, 52}, faint{225, 228, 232}, grey{120, 124, 130};
-constexpr std::array<Color, 9> palette{{{0, 114, 178},
-                                        {213, 94, 0},
-                                        {0, 158, 115},
-                                        {204, 121, 167},
-                                        {230, 159, 0},
-                                        {86, 180, 233},
-                                        {120, 100, 20},
-                                        {90, 90, 90},
-                                        {160, 160, 160}}};
+constexpr std::array<Color, 11> palette{{{0, 114, 178},
+                                         {213, 94, 0},
+                                         {0, 158, 115},
+                                         {204, 121, 167},
+                                         {230, 159, 0},
+                                         {86, 180, 233},
+                                         {120, 100, 20},
+                                         {90, 90, 90},
+                                         {160, 160, 160},
+                                         {91, 58, 155},
+                                         {122, 74, 43}}};
 constexpr int title_size = 20;
 
 struct Range {

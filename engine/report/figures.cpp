@@ -73,6 +73,7 @@ constexpr FigureText of_series[] = {
     {"spectrum", "diversity", "Spectrum", "direction", "variance", "eigenvalues of the covariance"},
     {"line", "landscape", "Loss on the way to the nearest training network", "share of the way", "loss",
      "straight lines, aligned where distances are assigned"},
+    {"tensor_norms", "landscape", "Norms", "tensor", "L2", "of each tensor, weights and biases in their order"},
     {"raw_line", "landscape", "The same, as networks lie", "share of the way", "loss", "straight lines, not aligned"},
 };
 
