@@ -66,7 +66,7 @@ std::vector<double> LossGradient::hessian_times(const std::vector<double> &theta
   const double length = norm_of(v);
   if (length == 0)
     return std::vector<double>(v.size(), 0);
-  const double h = 1e-5 * (1 + norm_of(theta)) / length;
+  const double h = 1e-8 * (1 + norm_of(theta)) / length;
   std::vector<double> at(theta), up, down;
   for (std::size_t i = 0; i < at.size(); ++i)
     at[i] = theta[i] + h * v[i];

@@ -9,7 +9,8 @@ namespace theta {
 
 // Gradients of the mean cross-entropy over rows x [rows, inputs], labels [rows], of a classifier in host memory; and
 // products of its Hessian with vectors: H·v = (∇L(θ + h·v) − ∇L(θ − h·v)) / 2h, whose error is of the order of h²‖v‖²
-// and of 1e-16/h; h is 1e-5·(1 + ‖θ‖)/‖v‖.
+// and of 1e-16/h. h is 1e-8·(1 + ‖θ‖)/‖v‖: so small that a unit of ReLU hardly ever turns on or off between the two,
+// which would count as a curvature that no point has.
 class LossGradient {
 public:
   // Throws InputError for networks that do not go layer by layer (LayeredNetworks).
