@@ -19,11 +19,8 @@ void add_compare_command(CLI::App &app, Action &action) {
     action = [options, zoos, twin] {
       Run run = options->run();
       EvalConfig &e = run.config.eval;
-      for (const std::string &zoo : *zoos) {
-        if (zoo.find('=') == std::string::npos)
-          throw InputError("--zoo: found '", zoo, "', expected NAME=FOLDER");
-        e.groups.push_back(zoo);
-      }
+      e.groups.insert(e.groups.end(), zoos->begin(), zoos->end());
+      check_groups(e.groups, "--zoo");
       if (!twin->empty())
         e.twin = *twin;
       run.stage = "eval";

@@ -48,6 +48,11 @@ struct AssignedDistance::Lanes {
 AssignedDistance::AssignedDistance(const NetworkShape &shape, int starts)
     : shape_(shape), parameters_(layout_of(shape).size()), balances_(can_balance(shape)), matcher_(shape, starts) {}
 
+bool AssignedDistance::is_exact() const {
+  const UnitBalance balance = unit_balance(shape_);
+  return matcher_.is_exact() && (balance == UnitBalance::norms || balance == UnitBalance::none);
+}
+
 auto AssignedDistance::prepared(std::vector<float> networks) const -> Prepared {
   const std::size_t v = parameters_, n = networks.size() / v;
   Prepared all{std::move(networks), std::vector<float>(n * v), std::vector<char>(n)};
@@ -163,6 +168,8 @@ double AssignedDistance::squared_distance(const Prepared &p, std::size_t i, cons
   if (!p.finite[i] || !q.finite[j])
     return std::numeric_limits<double>::infinity();
   if (!matcher_.is_exact()) {
+    if (!std::isfinite(squared(p.row.data() + i * v, q.row.data() + j * v, v)))
+      return std::numeric_limits<double>::infinity();
     std::vector<float> theta(p.theta.begin() + std::ptrdiff_t(i * v), p.theta.begin() + std::ptrdiff_t((i + 1) * v));
     const float *reference = q.theta.data() + j * v;
     matcher_.match(theta.data(), reference);
@@ -177,6 +184,8 @@ double AssignedDistance::squared_distance(const Prepared &p, std::size_t i, cons
     for (std::size_t u = 0; u < n; ++u)
       for (std::size_t w = 0; w < n; ++w)
         cost.push_back(squared(a + u * width, b + w * width, width));
+    if (!std::all_of(cost.begin(), cost.end(), [](double c) { return std::isfinite(c); }))
+      return std::numeric_limits<double>::infinity();
     const auto column = assign(cost, int(n));
     for (std::size_t u = 0; u < n; ++u)
       sum += cost[u * n + std::size_t(column[u])];

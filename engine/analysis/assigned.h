@@ -12,7 +12,9 @@ public:
   explicit AssignedDistance(const NetworkShape &, int starts = usual_starts);
   static constexpr int usual_starts = 4;
 
-  bool is_exact() const { return matcher_.is_exact(); }
+  // Whether it is the least over all that leaves a network's function alone: not where units are matched, nor where
+  // their signs and phases (tanh, sine) are chosen by each network's own largest weights before they are assigned.
+  bool is_exact() const;
   std::size_t parameters() const { return parameters_; } // V
 
   // [networks, references] distances of networks in host memory, [·, V] each; infinite where one is not finite.

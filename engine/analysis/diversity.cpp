@@ -36,6 +36,31 @@ std::pair<double, double> moments_of(const std::vector<double> &gram, std::size_
   return {trace / (m - 1), squares > 0 ? trace * trace / squares : 0};
 }
 
+// Figures "variance" and "dimension" from a Gram matrix.
+void tell_moments(GroupReport &report, const std::string &whose, const std::vector<double> &gram, std::size_t n) {
+  constexpr std::size_t groups = 20;
+  const auto [variance, dimension] = moments_of(gram, n, std::vector<char>(n, 0));
+  std::vector<std::pair<double, double>> left(std::min(groups, n));
+  parallel_each(long(left.size()), [&](long g) {
+    std::vector<char> without(n, 0);
+    for (std::size_t i = std::size_t(g); i < n; i += left.size())
+      without[i] = 1;
+    left[std::size_t(g)] = moments_of(gram, n, without);
+  });
+  const auto jackknifed = [&](double value, auto part) {
+    double mean = 0, squares = 0;
+    const double count = double(left.size());
+    for (const auto &each : left)
+      mean += part(each) / count;
+    for (const auto &each : left)
+      squares += std::pow(part(each) - mean, 2);
+    const double error = std::sqrt((count - 1) / count * squares);
+    return Estimate{value, value - z95 * error, value + z95 * error, n};
+  };
+  report.figures[whose + "variance"] = jackknifed(variance, [](const auto &p) { return p.first; });
+  report.figures[whose + "dimension"] = jackknifed(dimension, [](const auto &p) { return p.second; });
+}
+
 // Off the diagonal, of a symmetric [n, n].
 std::vector<float> of_pairs(const std::vector<float> &matrix, std::size_t n) {
   std::vector<float> all;
@@ -59,8 +84,8 @@ Estimate mean_over_pairs(const std::vector<float> &matrix, std::size_t n) {
 
 } // namespace
 
-std::vector<float> DiversityJudge::read(const NetworkSet &set) const {
-  const std::size_t n = std::min(networks_, set.count), v = parameters_;
+std::vector<float> DiversityJudge::read(const NetworkSet &set, std::size_t most) const {
+  const std::size_t n = std::min(most, set.count), v = parameters_;
   std::vector<float> all(n * v);
   for (std::size_t i = 0; i < n; ++i)
     set.network(i, all.data() + i * v);
@@ -113,18 +138,28 @@ std::vector<double> DiversityJudge::gram(const NoveltyJudge &judge, std::vector<
 }
 
 void DiversityJudge::start(NoveltyJudge &judge, const JudgedGroup &held_out) {
-  held_out_ = read(held_out.sound);
+  held_out_ = read(held_out.sound, networks_);
   held_out_source_ = held_out.sound.source;
   held_out_source_.resize(std::min(held_out_source_.size(), held_out_.size() / parameters_));
   const auto within = pairs(judge, parameters_, held_out_, held_out_);
   within_held_out_.assign(within.begin(), within.end());
+  if (!held_out_.empty())
+    held_out_gram_ = gram(judge, held_out_);
 }
 
 void DiversityJudge::judge(NoveltyJudge &judge, const JudgedGroup &judged, GroupReport &report) const {
-  const auto networks = read(judged.sound);
-  const std::size_t v = parameters_, n = networks.size() / v, m = held_out_.size() / v;
+  const std::size_t v = parameters_, all_held_out = held_out_.size() / v;
+  const auto networks = read(judged.sound, all_held_out >= 2 ? std::min(networks_, all_held_out) : networks_);
+  const std::size_t n = networks.size() / v, m = std::min(n, all_held_out); // as many: small sets look narrower
   if (n < 2)
     return;
+  const std::vector<float> held_out(held_out_.begin(), held_out_.begin() + std::ptrdiff_t(m * v));
+  const auto square = [&](const std::vector<double> &matrix) { // its first m rows and columns
+    std::vector<double> part(m * m);
+    for (std::size_t i = 0; i < m; ++i)
+      std::copy_n(matrix.begin() + std::ptrdiff_t(i * all_held_out), m, part.begin() + std::ptrdiff_t(i * m));
+    return part;
+  };
   const auto within = pairs(judge, v, networks, networks);
   report.figures["pairwise"] = mean_over_pairs(within, n);
   const std::vector<std::uint32_t> wrong(judged.wrong.begin(),
@@ -147,12 +182,13 @@ void DiversityJudge::judge(NoveltyJudge &judge, const JudgedGroup &judged, Group
     report.values["norm"].push_back(float(std::sqrt(norm)));
   }
 
-  const bool is_held_out = judged.sound.source.size() >= n && m == n &&
-                           std::equal(held_out_source_.begin(), held_out_source_.end(), judged.sound.source.begin());
+  const bool is_held_out =
+      judged.sound.source.size() >= n && held_out_source_.size() >= n &&
+      std::equal(held_out_source_.begin(), held_out_source_.begin() + std::ptrdiff_t(n), judged.sound.source.begin());
   if (m >= 2 && !is_held_out) { // with itself a group has nothing to be told from
-    const auto there = pairs(judge, v, networks, held_out_);
+    const auto there = pairs(judge, v, networks, held_out);
     const std::vector<double> between(there.begin(), there.end()), mine(within.begin(), within.end());
-    const SetAgreement found = agreement(mine, between, within_held_out_, int(n), int(m));
+    const SetAgreement found = agreement(mine, between, square(within_held_out_), int(n), int(m));
     report.figures["one_nna"] = estimate_of(found.one_nna);
     report.figures["coverage"] = estimate_of(share_of(std::round(found.coverage * double(m)), m));
     std::vector<float> to_nearest(m, std::numeric_limits<float>::infinity());
@@ -163,28 +199,9 @@ void DiversityJudge::judge(NoveltyJudge &judge, const JudgedGroup &judged, Group
   }
 
   const auto products = gram(judge, networks);
-  constexpr std::size_t groups = 20;
-  std::vector<char> out(n, 0);
-  const auto [variance, dimension] = moments_of(products, n, out);
-  std::vector<std::pair<double, double>> left(std::min(groups, n));
-  parallel_each(long(left.size()), [&](long g) {
-    std::vector<char> without(n, 0);
-    for (std::size_t i = std::size_t(g); i < n; i += left.size())
-      without[i] = 1;
-    left[std::size_t(g)] = moments_of(products, n, without);
-  });
-  const auto jackknifed = [&](double value, auto part) {
-    double mean = 0, squares = 0;
-    const double count = double(left.size());
-    for (const auto &each : left)
-      mean += part(each) / count;
-    for (const auto &each : left)
-      squares += std::pow(part(each) - mean, 2);
-    const double error = std::sqrt((count - 1) / count * squares);
-    return Estimate{value, value - z95 * error, value + z95 * error, n};
-  };
-  report.figures["variance"] = jackknifed(variance, [](const auto &p) { return p.first; });
-  report.figures["dimension"] = jackknifed(dimension, [](const auto &p) { return p.second; });
+  tell_moments(report, "", products, n);
+  if (m >= 2)
+    tell_moments(report, "held_out_", square(held_out_gram_), m);
   Matrix centred = Eigen::Map<const Matrix>(products.data(), Eigen::Index(n), Eigen::Index(n));
   centred.rowwise() -= centred.colwise().mean().eval();
   centred.colwise() -= centred.rowwise().mean().eval();

@@ -4,13 +4,15 @@
 
 namespace theta {
 
-// Of the first `networks` of a group beside as many held-out networks, by whatever distances are:
+// Of the first `networks` of a group, and of no more than there are held-out ones:
 //   pairwise     mean distance between two of the group; series "pairwise": quantiles of it
 //   pairwise_iou mean overlap of two networks' mistakes
-//   coverage, mmd, one_nna   (point_sets.h) of the group and the held-out networks: ½ of 1-NNA where nobody can tell
+//   coverage, mmd, one_nna   (point_sets.h) of the group and as many held-out networks: ½ of 1-NNA where nobody can
+//   tell
 //                            them apart; intervals: Wilson's, the bootstrap's over held-out networks
 //   variance     trace of the covariance, units brought to where they are nearest to one network's
 //   dimension    the covariance's participation ratio (Σλ)²/Σλ², of at most as many as there are networks
+//   held_out_variance, held_out_dimension   of as many held-out networks
 //   norm         (of each network) the Euclidean norm, balanced where distances are assigned
 // and series "spectrum": the covariance's eigenvalues, the largest first. Intervals of variance and dimension are the
 // delete-a-group jackknife's, of twenty groups.
@@ -23,14 +25,14 @@ public:
   void judge(NoveltyJudge &, const JudgedGroup &, GroupReport &) const;
 
 private:
-  std::vector<float> read(const NetworkSet &) const; // the first of them
+  std::vector<float> read(const NetworkSet &, std::size_t most) const; // the first of them
   static std::vector<float> pairs(const NoveltyJudge &, std::size_t v, const std::vector<float> &a,
                                   const std::vector<float> &b);
   std::vector<double> gram(const NoveltyJudge &, std::vector<float> networks) const;
 
   std::size_t parameters_, networks_;
   std::vector<float> held_out_;
-  std::vector<double> within_held_out_;
+  std::vector<double> within_held_out_, held_out_gram_; // [m, m]
   std::vector<std::size_t> held_out_source_;
 };
 

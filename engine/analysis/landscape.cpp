@@ -87,6 +87,8 @@ void LandscapeJudge::line(NoveltyJudge &judge, const JudgedGroup &judged, bool a
 
 void LandscapeJudge::layers(const JudgedGroup &judged, GroupReport &report) const {
   const std::size_t n = std::min(sizes_.lines, judged.sound.count);
+  if (n == 0)
+    return;
   std::vector<float> theta(layout_.size());
   Series norms;
   for (const TensorPlace &tensor : layout_.places()) {

@@ -56,15 +56,6 @@ Scores NoveltyJudge::score(const NetworkSet &set, std::vector<char> *broken) {
   return evaluator_.score_all(*stream_, set.count, set.network, staging_, broken);
 }
 
-std::vector<char> NoveltyJudge::broken_weights(const NetworkSet &set) {
-  std::vector<char> broken;
-  for (std::size_t i = 0; i < set.count; ++i) {
-    set.network(i, staging_);
-    broken.push_back(!all_finite({staging_.get(), parameters_}));
-  }
-  return broken;
-}
-
 void NoveltyJudge::start(Device device, const Dataset &data, const Images &part, NetworkSet training,
                          NetworkSet held_out) {
   if (training.count != references_ || held_out.count != references_)
@@ -76,7 +67,13 @@ void NoveltyJudge::start(Device device, const Dataset &data, const Images &part,
   arena_ = std::make_unique<Arena>(device, plan_);
   evaluator_.upload(*stream_, data, part);
   training_wrong_ = score(training_, &training_broken_).wrong;
-  held_out_broken_ = broken_weights(held_out_);
+  score(held_out_, &held_out_broken_);
+  // As many of both: of the larger set the last ones are not looked at.
+  const auto sound = [](const std::vector<char> &broken) { return std::count(broken.begin(), broken.end(), 0); };
+  while (sound(training_broken_) != sound(held_out_broken_)) {
+    auto &larger = sound(training_broken_) > sound(held_out_broken_) ? training_broken_ : held_out_broken_;
+    *std::find(larger.rbegin(), larger.rend(), 0) = 1;
+  }
 }
 
 std::vector<Nearest> NoveltyJudge::nearest(const NetworkSet &group, bool training, std::size_t k,
@@ -169,16 +166,21 @@ JudgedGroup NoveltyJudge::judge(const std::string &name, const NetworkSet &all) 
     };
     in_training[i] = among(training_), in_held_out[i] = among(held_out_);
   }
-  const auto gives_up = [&](const std::vector<char> &in_the_other) {
-    return Skip([&, n = references_](std::size_t i, std::size_t j) { return in_the_other[i] && j + 1 == n; });
+  const auto gives_up = [&](const std::vector<char> &in_the_other, const std::vector<char> &left_out) {
+    std::size_t last = references_;
+    while (last > 0 && left_out[last - 1])
+      --last;
+    return Skip([&in_the_other, last](std::size_t i, std::size_t j) { return in_the_other[i] && j + 1 == last; });
   };
-  const auto two = nearest(group, true, 2, gives_up(in_held_out));
+  const auto two = nearest(group, true, 2, gives_up(in_held_out, training_broken_));
   for (std::size_t i = 0; i < group.count; ++i) {
     judged.nearest.push_back(two[2 * i]);
     const float second = two[2 * i + 1].distance;
-    report.values["nearest_ratio"].push_back(second > 0 ? two[2 * i].distance / second : 1.0f);
+    report.values["nearest_ratio"].push_back(!std::isfinite(second) ? float(Estimate::none)
+                                             : second > 0           ? two[2 * i].distance / second
+                                                                    : 1.0f);
   }
-  const auto control = nearest(group, false, 1, gives_up(in_training));
+  const auto control = nearest(group, false, 1, gives_up(in_training, held_out_broken_));
   report.figures["memorised"] = estimate_of(share_nearer(judged.nearest, control));
   const auto keep = [&](const char *value, const std::vector<Nearest> &found) {
     for (const Nearest &each : found)

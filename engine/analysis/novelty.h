@@ -33,7 +33,8 @@ struct JudgedGroup {
 //                       held-out ones: 0.5 without memory, because both were drawn alike and the generator saw only
 //                       one of them.
 // A network that is itself in a reference set is left out of it, and the other set then gives up one network too.
-// Broken networks are counted and take part in nothing, be they in the group or among the references.
+// Broken networks are counted and take part in nothing, be they in the group or among the references; of these, as many
+// of both kinds are looked at.
 //
 // Groups and references go through in blocks, of as many networks as the budget leaves room for; what is measured does
 // not depend on it. Of references only what they get wrong is held, n·images bits.
@@ -73,7 +74,6 @@ private:
                Backend, DistanceKind, AtOnce, Budget);
   static AtOnce at_once(const NetworkShape &, std::size_t images, int wave, std::size_t references,
                         std::size_t largest_group, Backend, DistanceKind, Budget);
-  std::vector<char> broken_weights(const NetworkSet &);
   std::vector<float> largest_overlaps(const NetworkSet &group, const std::vector<std::uint32_t> &wrong);
 
   NetworkShape shape_;

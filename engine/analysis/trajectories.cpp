@@ -103,21 +103,26 @@ Plane plane_of(std::vector<Way> ways, const NetworkShape &shape, Evaluator &eval
     measure(drawn, way.states, v);
     plane.ways.push_back(std::move(drawn));
   }
-  std::vector<float> of_grid;
   for (int axis = 0; axis < 2; ++axis) {
     const double low = place.col(axis).minCoeff(), high = place.col(axis).maxCoeff(), beside = 0.1 * (high - low);
     for (int i = 0; i < grid; ++i)
       (axis == 0 ? plane.grid_x : plane.grid_y)
           .push_back(low - beside + (high - low + 2 * beside) * i / std::max(1, grid - 1));
   }
-  for (const double y : plane.grid_y)
-    for (const double x : plane.grid_x) {
-      const Eigen::RowVectorXd at = mean + x * direction.row(0) + y * direction.row(1);
-      for (std::size_t c = 0; c < v; ++c)
-        of_grid.push_back(float(at(Eigen::Index(c))));
-    }
+  std::vector<float> staging(v);
   if (grid > 0)
-    plane.grid_loss = evaluator.score_all(s, of_grid.data(), plane.grid_x.size() * plane.grid_y.size()).loss;
+    plane.grid_loss = evaluator
+                          .score_all(
+                              s, plane.grid_x.size() * plane.grid_y.size(),
+                              [&](std::size_t i, float *theta) {
+                                const double x = plane.grid_x[i % plane.grid_x.size()],
+                                             y = plane.grid_y[i / plane.grid_x.size()];
+                                const Eigen::RowVectorXd at = mean + x * direction.row(0) + y * direction.row(1);
+                                for (std::size_t c = 0; c < v; ++c)
+                                  theta[c] = float(at(Eigen::Index(c)));
+                              },
+                              staging.data())
+                          .loss;
   return plane;
 }
 

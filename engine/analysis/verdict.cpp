@@ -10,7 +10,7 @@ namespace {
 struct Closer {
   Estimate share;
   double chance = 1; // of an honest network, at the most
-  bool mostly() const { return share.n > 0 && share.low > 0.5; }
+  bool mostly() const { return share.n > 0 && share.low > std::max(0.5, chance); }
   bool partly() const { return share.n > 0 && share.low > chance; }
 };
 
@@ -64,24 +64,22 @@ void judge_group(GroupReport &group, const GroupReport &held_out, const Comparis
     if (std::string &which = mostly ? word : in_part; which.empty())
       which = mostly ? name : fmt::format("{} in part", name);
   };
-  found(
-      "copies", ratio.mostly() && remembers, ratio.partly() && remembers,
-      fmt::format("{} are much nearer to one training network than to any other; of held-out networks no more than {} "
-                  "are",
-                  interval(ratio.share), percent(ratio.chance)));
+  const auto closer_than = [&](const Closer &by, const char *how) {
+    return fmt::format("{} {} than the closest 1 % of held-out networks; by chance no more than {} of honest ones are",
+                       interval(by.share), how, percent(by.chance));
+  };
+  found("copies", ratio.mostly() && remembers, ratio.partly() && remembers,
+        closer_than(ratio, "are nearer to one training network, beside the second nearest,"));
   found("averages", hull.mostly(), hull.partly(),
-        fmt::format("{} lie within the convex hull of the training networks nearest to them; of held-out networks no "
-                    "more than {} do",
-                    interval(hull.share), percent(hull.chance)));
+        closer_than(hull, "lie deeper in the convex hull of the training networks nearest to them"));
   found("combinations", span.mostly(), span.partly(),
-        fmt::format("{} lie in the span of the training networks nearest to them; of held-out networks no more than {} "
-                    "do",
-                    interval(span.share), percent(span.chance)));
+        closer_than(span, "lie nearer to the span of the training networks nearest to them"));
   for (const char *name : {"variance", "dimension"}) {
-    const Estimate mine = group.figure(name), theirs = held_out.figure(name);
+    const Estimate mine = group.figure(name), theirs = group.figure(std::string("held_out_") + name);
     if (mine.n == 0 || theirs.n == 0)
       continue;
-    const bool is_narrower = mine.high<theirs.low, is_wider = mine.low> theirs.high;
+    const bool is_narrower = mine.high < theirs.low;
+    const bool is_wider = mine.low > theirs.high;
     found("narrower", is_narrower, is_narrower,
           fmt::format("{} of {:.3g} ({:.3g} to {:.3g}), of held-out networks {:.3g} ({:.3g} to {:.3g})", name,
                       mine.value, mine.low, mine.high, theirs.value, theirs.low, theirs.high));
@@ -116,26 +114,38 @@ void judge_group(GroupReport &group, const GroupReport &held_out, const Comparis
     group.reasons.push_back(fmt::format("not known: {} of {} training networks were compared with; copies of others "
                                         "look new",
                                         how.references, how.training));
+  if (hull.share.n == 0 || span.share.n == 0)
+    group.reasons.push_back("not known: averages and combinations of training networks were not looked for");
+  if (group.figure("variance").n == 0)
+    group.reasons.push_back("not known: how wide it is was not looked at");
   if (!how.assigned)
     group.reasons.push_back("not known: distances are plain; a copy whose units have changed places looks new");
   else if (!how.exact)
-    group.reasons.push_back("not known: units are assigned by weight matching, which may miss the best order");
+    group.reasons.push_back(
+        "not known: distances are those of the units' order, or signs, that was found, which may not be the nearest");
 }
+
+namespace {
+
+bool is_noise(const GroupReport &g) { return g.role == "baseline" && g.name.starts_with("noise_"); }
+
+} // namespace
 
 void judge_frontier(std::vector<GroupReport> &groups) {
   std::vector<std::pair<double, double>> frontier; // accuracy, max_iou
   for (const GroupReport &g : groups)
-    if (g.name.starts_with("noise_") && !g.of("accuracy").empty())
+    if (is_noise(g) && !g.of("accuracy").empty())
       frontier.emplace_back(summarise(g.of("accuracy")).mean, summarise(g.of("max_iou")).mean);
   std::sort(frontier.begin(), frontier.end());
   if (frontier.size() < 2)
     return;
+  bool first = true;
   for (GroupReport &g : groups) {
-    if (g.name.starts_with("noise_")) {
-      if (&g == &*std::find_if(groups.begin(), groups.end(),
-                               [](const GroupReport &each) { return each.name.starts_with("noise_"); }))
+    if (is_noise(g)) {
+      if (first) // the line is told of once
         for (const auto &[accuracy, iou] : frontier)
           g.series["frontier"].x.push_back(accuracy), g.series["frontier"].y.push_back(iou);
+      first = false;
       continue;
     }
     double beyond = 0, counted = 0;
@@ -143,8 +153,10 @@ void judge_frontier(std::vector<GroupReport> &groups) {
       const double accuracy = g.of("accuracy")[i], iou = g.of("max_iou")[i];
       const auto above = std::find_if(frontier.begin(), frontier.end(), [&](auto p) { return p.first >= accuracy; });
       double noise = 0;
+      if (above == frontier.begin() && accuracy < above->first)
+        continue; // no copies are as inaccurate
       if (above == frontier.begin())
-        noise = frontier.front().second;
+        noise = above->second;
       else if (above == frontier.end()) // more accurate than any copy: as the most accurate copies
         noise = frontier.back().second;
       else {

@@ -15,19 +15,19 @@ struct Comparison {
 // Wilson's interval of r in m. A group is called so where the lower end of its share's interval is above one half;
 // where no such word fits, it is called so in part where that is above the chance. In this order:
 //   copies        closer by nearest_ratio (one training network is much nearer than any other), and memorised above ½
-//   averages      closer by hull: within the convex hull of training networks
+//   averages      closer by hull: deep in the convex hull of training networks
 //   combinations  closer by span or raw_span: in a subspace that training networks span
 //   narrower      variance or dimension below the held-out group's, their intervals apart
 //   remembers     memorised above ½
 //   new           none of these
-// Intervals are 95 %; two that do not meet are a difference that chance makes less than once in a hundred. Appends the
+// Intervals are 95 %; what is called narrower, wider, better or worse has one that does not meet the other. Appends the
 // reasons, and what the comparison cannot tell, to group.reasons; sets group.verdict, and figures "closer_by_NAME" and
 // "near", the share closer by nearest_l2.
 void judge_group(GroupReport &group, const GroupReport &held_out, const Comparison &);
 
-// Series "frontier" and figure "beyond_noise" of every group but noise copies: of groups named noise_*, the mean
-// max_iou against accuracy; and the share of a group's networks that are less alike to training networks than copies
-// with noise that are as accurate.
+// Of baselines named noise_*, in the first of them: series "frontier", their mean max_iou against accuracy. Of the
+// other groups: figure "beyond_noise", the share of networks that are less alike to training networks than copies with
+// noise that are as accurate, of those that are as accurate as any such copies.
 void judge_frontier(std::vector<GroupReport> &);
 
 } // namespace theta

@@ -60,7 +60,12 @@ std::vector<const MemoryPlan *> CompareJudges::plans() const {
 
 std::vector<GroupReport> compare(const CompareTask &task, Journal &journal) {
   const Config &c = task.config;
-  const EvalConfig &e = c.eval;
+  EvalConfig e = c.eval;
+  if (layout_of(task.shape).size() > large_network && (e.diversity > 0 || e.lines > 0)) {
+    e.diversity = e.closest = e.lines = 0; // they hold hundreds of networks at once
+    journal.line(fmt::format("eval: networks of more than {} parameters: left out are diversity, hulls and lines",
+                             large_network));
+  }
   const Images &part = e.part == "test" ? task.data.test : task.data.validation;
   const std::size_t most = std::size_t(e.networks), v = layout_of(task.shape).size();
   check_layout(task.zoo, task.shape);
@@ -83,6 +88,8 @@ std::vector<GroupReport> compare(const CompareTask &task, Journal &journal) {
     groups.push_back({"generated", "generated", of_another_zoo(*task.samples)});
   for (const std::string &named : e.groups) {
     const auto equals = named.find('=');
+    if (task.samples && named.substr(0, equals) == "generated")
+      throw InputError("eval.groups: found a group named generated, expected another name than the run's own samples'");
     others.push_back(std::make_unique<ZooReader>(named.substr(equals + 1)));
     groups.push_back({named.substr(0, equals), "generated", of_another_zoo(*others.back())});
   }
@@ -129,7 +136,9 @@ std::vector<GroupReport> compare(const CompareTask &task, Journal &journal) {
     }
     next(each.report.name);
   }
-  if (!e.twin.empty() && task.samples) {
+  if (!e.twin.empty() && !task.samples)
+    throw InputError("eval.twin: found ", e.twin, ", expected nothing where there are no samples of the run's own");
+  if (!e.twin.empty()) {
     const ZooReader twin(e.twin);
     check_layout(twin, task.shape);
     NetworkSet mine = rows_of(*task.samples, all_rows(*task.samples));

@@ -4,6 +4,7 @@
 #include "engine/networks/kind.h"
 #include "engine/settings/toml_keys.h"
 #include <algorithm>
+#include <set>
 
 namespace theta {
 
@@ -96,9 +97,7 @@ void check(const Config &c) {
       kind->check_unused(c.network);
   if (c.zoo.from.empty())
     layout_of(c.network);
-  for (const std::string &group : c.eval.groups)
-    if (const auto equals = group.find('='); equals == std::string::npos || equals == 0 || equals + 1 == group.size())
-      throw InputError("eval.groups: found '", group, "', expected NAME=ZOO");
+  check_groups(c.eval.groups, "eval.groups");
   check_recipe(c.zoo.recipe, c.network);
   c.generators.check();
   if (c.name.empty() || c.name.find('/') != std::string::npos || c.name.starts_with("."))
@@ -106,6 +105,18 @@ void check(const Config &c) {
 }
 
 } // namespace
+
+void check_groups(const std::vector<std::string> &groups, const std::string &where) {
+  std::set<std::string> names{"training", "held_out", "gaussian", "pairs", "aligned_pairs"};
+  for (const std::string &group : groups) {
+    const auto equals = group.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == group.size())
+      throw InputError(where, ": found '", group, "', expected NAME=FOLDER");
+    const std::string name = group.substr(0, equals);
+    if (name.starts_with("noise_") || name.starts_with("average_") || !names.insert(name).second)
+      throw InputError(where, ": found a group named ", name, ", expected a name that no other group has");
+  }
+}
 
 Config load_config(const std::filesystem::path &path, const std::vector<std::string> &overrides) {
   Config config;

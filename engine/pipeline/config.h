@@ -71,6 +71,9 @@ struct Config {
 // key names the nearest known one.
 Config load_config(const std::filesystem::path &, const std::vector<std::string> &overrides = {});
 
+// Groups to be judged, NAME=FOLDER each. Throws InputError, naming `where`, for what is none, or has another's name.
+void check_groups(const std::vector<std::string> &, const std::string &where);
+
 // The whole configuration as TOML: load_config gives the same back.
 std::string to_toml(const Config &);
 

@@ -73,9 +73,11 @@ std::vector<GroupReport> read_eval(const std::filesystem::path &path) {
 }
 
 std::string eval_key_of(const std::filesystem::path &path) {
-  if (!std::filesystem::exists(path))
-    return "";
-  return field<std::string>(json_file(path), "key", path.string());
+  try {
+    return std::filesystem::exists(path) ? field<std::string>(json_file(path), "key", path.string()) : "";
+  } catch (const InputError &) {
+    return ""; // it is made anew
+  }
 }
 
 std::string table_of(const std::vector<GroupReport> &reports) {

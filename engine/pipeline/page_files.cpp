@@ -6,6 +6,7 @@
 #include "page_data.h"
 #include <arpa/inet.h>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <poll.h>
 #include <sys/socket.h>
@@ -34,7 +35,7 @@ std::string stamp_of(const std::vector<fs::path> &runs) {
   for (const fs::path &run : runs)
     for (const char *name : {"", "config.toml", "metrics.jsonl", "eval.json", "trajectories.json", "report"}) {
       std::error_code none;
-      const auto when = fs::last_write_time(run / name, none);
+      const auto when = fs::last_write_time(*name ? run / name : run, none);
       stamp += text(none ? 0 : when.time_since_epoch().count(), '.');
     }
   return stamp;
@@ -50,28 +51,42 @@ bool send_all(int to, const std::string &text) {
   return true;
 }
 
-// One request: GET / or GET /stamp. Whoever does not finish asking in a second is left.
+// Whether the request is for this machine by name: another's page, whose name leads here, is told nothing.
+bool is_for_loopback(const std::string &asked) {
+  const auto at = asked.find("\r\nHost: ");
+  const std::string host = at == std::string::npos ? "" : asked.substr(at + 8, asked.find("\r\n", at + 8) - at - 8);
+  const std::string name = host.substr(0, host.rfind(':'));
+  return name == "127.0.0.1" || name == "localhost";
+}
+
+// One request: GET / or GET /stamp. Whoever does not finish asking in a second, or does not listen, is left.
 void answer(int to, const std::vector<fs::path> &runs) {
   const timeval second{1, 0};
   setsockopt(to, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
+  setsockopt(to, SOL_SOCKET, SO_SNDTIMEO, &second, sizeof second);
+  const auto begun = std::chrono::steady_clock::now();
   std::string asked;
   char part[2048];
   while (asked.find("\r\n\r\n") == std::string::npos && asked.size() < 16384) {
     const ssize_t n = recv(to, part, sizeof part, 0);
-    if (n <= 0)
+    if (n <= 0 || std::chrono::steady_clock::now() - begun > std::chrono::seconds(1))
       return;
     asked.append(part, std::size_t(n));
   }
   std::string status = "200 OK", type = "text/html; charset=utf-8", body;
   try {
-    if (asked.starts_with("GET / "))
-      body = page_of(pages_of(runs), stamp_of(runs));
+    const std::string stamp = stamp_of(runs); // before the page: what changes meanwhile is seen the next time
+    if (!is_for_loopback(asked))
+      status = "403 Forbidden", type = "text/plain", body = "expected 127.0.0.1 or localhost for a host\n";
+    else if (asked.starts_with("GET / "))
+      body = page_of(pages_of(runs), stamp);
     else if (asked.starts_with("GET /stamp "))
-      type = "text/plain", body = stamp_of(runs);
+      type = "text/plain", body = stamp;
     else
       status = "404 Not Found", type = "text/plain", body = "expected /\n";
-  } catch (const std::exception &e) { // a file that is being written; the page asks again
-    status = "503 Service Unavailable", type = "text/plain", body = std::string(e.what()) + "\n";
+  } catch (const std::exception &) { // a file that is being written
+    status = "503 Service Unavailable";
+    body = "<!DOCTYPE html><meta http-equiv=\"refresh\" content=\"3\"><p>The run is being written; in a moment.</p>\n";
   }
   send_all(to, text("HTTP/1.1 ", status, "\r\nContent-Type: ", type, "\r\nContent-Length: ", body.size(),
                     "\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n", body));

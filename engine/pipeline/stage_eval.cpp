@@ -34,8 +34,11 @@ void Stages::eval_fields() {
 
 void Stages::eval() {
   const Span span("eval");
-  if (field_ || body_)
+  if (field_ || body_) {
+    if (const EvalConfig &e = run_.config.eval; !e.groups.empty() || !e.twin.empty())
+      throw InputError("eval: found ", e.groups.empty() ? e.twin : e.groups[0], ", expected no other zoos for fields");
     return eval_fields();
+  }
   const NetworkShape &shape = network("eval");
   const std::string key = eval_key();
   if (eval_key_of(eval_path()) == key) {

@@ -47,7 +47,7 @@ void Stages::trajectories() {
   const Config &c = run_.config;
   if (c.sample.watch == 0 || !network_)
     return;
-  const std::string key = hash_of("trajectories 1\n" + sample_key());
+  const std::string key = hash_of("trajectories 1\n" + sample_key() + c.eval.part);
   const auto path = run_.out / "trajectories.json";
   if (trajectories_key_of(path) == key) {
     journal_.line("trajectories: done before, skipped");
@@ -70,6 +70,14 @@ void Stages::trajectories() {
     add_descents(ways, ZooReader(task.directory));
   }
   add_samples(ways, ZooReader(trajectory_path()));
+  std::erase_if(ways, [&](const Way &way) {
+    const bool broken = !all_finite(way.states);
+    if (broken)
+      journal_.line("trajectories: " + way.name + " has weights that are not finite, and is left out");
+    return broken;
+  });
+  if (ways.empty())
+    return;
   const Images &part = c.eval.part == "test" ? d.test : d.validation;
   Evaluator evaluator = sample_evaluator(*network_, part.size(), c.eval, run_.device.backend, run_.memory_budget);
   Tensor<float> staging;

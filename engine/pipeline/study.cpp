@@ -43,16 +43,16 @@ fs::path folder_of(const fs::path &out, const StudyRun &run) { return out / run.
 
 // What eval.json has of that name: a number or a word; null where there is none.
 Json figure_in(const Json &eval, const std::string &figure) {
-  const auto names = parts_of(figure, '.');
   for (const char *list : {"groups", "fields", "shapes"}) {
     if (!eval.contains(list))
       continue;
     for (const Json &group : eval[list]) {
-      if (group.value("name", "") != names[0])
+      const std::string name = group.value("name", "") + "."; // a group's name may hold points: noise_0.03
+      if (!figure.starts_with(name))
         continue;
       const Json *at = &group;
-      for (std::size_t i = 1; i < names.size() && at; ++i)
-        at = at->is_object() && at->contains(names[i]) ? &(*at)[names[i]] : nullptr;
+      for (const std::string &key : parts_of(figure.substr(name.size()), '.'))
+        at = at && at->is_object() && at->contains(key) ? &(*at)[key] : nullptr;
       if (at && at->is_number())
         return number_in_json(at->get<double>());
       if (at && at->is_string())

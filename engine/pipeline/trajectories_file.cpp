@@ -56,7 +56,11 @@ Plane read_trajectories(const std::filesystem::path &path) {
 }
 
 std::string trajectories_key_of(const std::filesystem::path &path) {
-  return std::filesystem::exists(path) ? field<std::string>(json_file(path), "key", path.string()) : "";
+  try {
+    return std::filesystem::exists(path) ? field<std::string>(json_file(path), "key", path.string()) : "";
+  } catch (const InputError &) {
+    return ""; // it is made anew
+  }
 }
 
 std::string table_of(const Plane &plane) {

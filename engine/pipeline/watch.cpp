@@ -33,8 +33,8 @@ std::string drawn(const Curve &curve, int width, int height) {
   const bool logarithmic = *least > 0 && *most > 10 * *least;
   const double top = *most, bottom = *least;
   const auto shown = [&](double v) { return logarithmic ? std::log10(v) : v; };
-  const double low = shown(bottom), high = std::max(shown(top), low + 1e-12), first = curve.x.front(),
-               last = std::max(curve.x.back(), first + 1e-12);
+  const double low = shown(bottom), high = shown(top) > low ? shown(top) : low + 1, first = curve.x.front(),
+               last = curve.x.back() > first ? curve.x.back() : first + 1;
   std::vector<unsigned> cell(std::size_t(width * height), 0);
   for (std::size_t i = 0; i < y.size(); ++i) {
     const int x = std::min(2 * width - 1, int((curve.x[i] - first) / (last - first) * (2 * width - 1) + 0.5));

@@ -68,8 +68,9 @@ Canvas weights_beside_nearest(const PicturedNetworks &of) {
   NetworkSet some = of.generated;
   some.count = std::min(some.count, most);
   const std::size_t v = elements_of(of.layout.back()) + of.layout.back().offset;
-  const auto nearest =
-      of.assigned ? of.assigned->nearest(some, of.training) : NearestSearch(v).run(Device{}, some, of.training);
+  const Skip none = [](std::size_t, std::size_t) { return false; }; // a broken network has no neighbour, and no picture
+  const auto nearest = of.assigned ? of.assigned->nearest(some, of.training)
+                                   : NearestSearch(v).run(Device{}, some, of.training, 1, none);
   std::vector<std::string> labels;
   std::vector<std::vector<Picture>> rows;
   std::vector<float> mine(v), theirs(v);

@@ -98,7 +98,8 @@ TEST_CASE("compare: nearest by bounds and assignments is nearest by all assignme
     const std::size_t v = layout_of(shape).size(), n = 37, m = 530; // more than a block of references, and a part
     const auto group = random_values<float>(n * v, 1, 0.5);
     auto references = random_values<float>(m * v, 2, 0.5);
-    references[7 * v] = NAN; // is nobody's neighbour
+    references[7 * v] = NAN;   // is nobody's neighbour,
+    references[9 * v] = 1e20f; // nor whose squares overflow
     const AssignedDistance distance(shape);
     const auto all = distance.pairs(group, references);
     const auto found = distance.nearest(set_of(group, n), set_of(references, m), 3,
@@ -406,4 +407,53 @@ TEST_CASE("compare: mixtures lie on the line between two rows") {
     CHECK(std::sqrt(squared(a.data(), x.data(), p.v)) + std::sqrt(squared(x.data(), b.data(), p.v)) ==
           doctest::Approx(whole).epsilon(1e-5));
   }
+}
+
+TEST_CASE("compare: a verdict knows how little few networks say, and what was not looked at") {
+  GroupReport truth, group;
+  truth.name = "held_out", group.name = "generated";
+  truth.values = {{"accuracy", {0.5f, 0.6f}}, {"hull", {0.5f, 0.6f}}};
+  group.values = {{"accuracy", std::vector<float>(100, 0.55f)}, {"hull", std::vector<float>(100, 0.4f)}};
+  for (std::size_t i = 0; i < 30; ++i)
+    group.values["hull"][i] = 0.7f;
+  judge_group(group, truth, {2, 2, true, true});
+  // Seven in ten are closer than both held-out networks: to an honest group that happens often.
+  CHECK(group.verdict != "averages");
+  CHECK(std::count_if(group.reasons.begin(), group.reasons.end(), [](const std::string &r) {
+          return r.find("were not looked for") != std::string::npos || r.find("was not looked at") != std::string::npos;
+        }) == 2);
+  truth.values["hull"] = random_values<float>(200, 1, 0.05);
+  for (float &x : truth.values["hull"])
+    x += 0.5f;
+  group.values["hull"] = std::vector<float>(100, 0.1f), group.reasons.clear();
+  judge_group(group, truth, {200, 200, true, true});
+  CHECK(group.verdict == "averages");
+  GroupReport none;
+  judge_group(none, truth, {200, 200, true, true});
+  CHECK(none.verdict == "broken");
+}
+
+TEST_CASE("compare: the frontier of noise copies is between them, and nobody below it is beyond it") {
+  const auto group = [](const char *name, const char *role, std::vector<float> accuracy, std::vector<float> iou) {
+    GroupReport g;
+    g.name = name, g.role = role;
+    g.values = {{"accuracy", std::move(accuracy)}, {"max_iou", std::move(iou)}};
+    return g;
+  };
+  std::vector<GroupReport> groups{
+      group("noise_0.1", "baseline", {0.6f}, {0.4f}), group("noise_0.01", "baseline", {0.8f}, {0.8f}),
+      group("noise_mine", "generated", {0.7f, 0.7f, 0.1f, 0.9f}, {0.59f, 0.61f, 0.0f, 0.9f})};
+  judge_frontier(groups);
+  CHECK(groups[0].series.at("frontier").x == std::vector<double>{double(0.6f), double(0.8f)});
+  CHECK(groups[1].series.count("frontier") == 0);
+  const Estimate beyond = groups[2].figure("beyond_noise"); // of 0.7: below and above 0.6; of 0.9: above 0.8
+  CHECK(beyond.n == 3);
+  CHECK(beyond.value == doctest::Approx(1.0 / 3));
+}
+
+TEST_CASE("compare: groups have names of their own") {
+  check_groups({"a=x", "b=y"}, "--zoo");
+  for (const std::string bad : {"a", "=x", "a=", "training=x", "noise_1=x", "pairs=x"})
+    CHECK_THROWS_AS(check_groups({bad}, "--zoo"), InputError);
+  CHECK_THROWS_AS(check_groups({"a=x", "a=y"}, "--zoo"), InputError);
 }

@@ -4,6 +4,7 @@
 #include "engine/analysis/trajectories.h"
 #include "engine/memory/arena.h"
 #include "engine/pipeline/trajectories_file.h"
+#include "engine/pipeline/watch.h"
 #include "engine/report/charts.h"
 #include "engine/report/figures.h"
 #include "engine/report/font.h"
@@ -12,6 +13,7 @@
 #include "engine/zoo/trainer_kind.h"
 #include "small_data.h"
 #include "tests/check.h"
+#include <fstream>
 #include <set>
 
 using namespace theta;
@@ -94,6 +96,21 @@ TEST_CASE("report: a page holds its data, and nothing in them ends a script") {
       CHECK(names.insert(f.name).second);
       CHECK(std::string(f.meaning).size() > 5);
     }
+}
+
+TEST_CASE("report: curves in text, of one late point, of constants and of lines that are being written") {
+  const Scratch folder;
+  CHECK_THROWS_AS(curves_in_text(folder.path(), 40, 5), InputError);
+  std::ofstream(folder.path() / "metrics.jsonl") << R"({"stage":"fit.probe","step":20000,"accuracy":30000})"
+                                                 << "\n"
+                                                 << R"({"stage":"fit","step":1,"mse":2})"
+                                                 << "\n"
+                                                 << R"({"stage":"fit","step":2,"mse":1})"
+                                                 << "\n"
+                                                 << R"({"stage":"fit","st)";
+  const std::string text = curves_in_text(folder.path(), 40, 5);
+  CHECK(text.find("fit.probe accuracy: 30000 at step 20000") != std::string::npos);
+  CHECK(text.find("fit mse: 1 at step 2") != std::string::npos);
 }
 
 TEST_CASE("trajectories: lengths, turns and the plane of ways that are known") {
