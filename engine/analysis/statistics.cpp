@@ -87,10 +87,23 @@ double mann_whitney_u(const std::vector<float> &a, const std::vector<float> &b) 
 }
 
 double mann_whitney_z(const std::vector<float> &a, const std::vector<float> &b) {
-  const double n = double(a.size()), m = double(b.size());
+  const double n = double(a.size()), m = double(b.size()), all = n + m;
   if (n == 0 || m == 0)
     return 0;
-  return (mann_whitney_u(a, b) - n * m / 2) / std::sqrt(n * m * (n + m + 1) / 12);
+  std::vector<float> together = a;
+  together.insert(together.end(), b.begin(), b.end());
+  std::sort(together.begin(), together.end());
+  double ties = 0; // Σ t³ − t over runs of t equal values
+  for (std::size_t first = 0, last = 0; first < together.size(); first = last) {
+    while (last < together.size() && together[last] == together[first])
+      ++last;
+    const double t = double(last - first);
+    ties += t * t * t - t;
+    if (last == first)
+      break; // not a number
+  }
+  const double variance = n * m / 12 * (all + 1 - ties / (all * (all - 1)));
+  return variance > 0 ? (mann_whitney_u(a, b) - n * m / 2) / std::sqrt(variance) : 0;
 }
 
 } // namespace theta

@@ -45,9 +45,9 @@ Estimate between_quantiles(double value, std::vector<float> of_samples, std::siz
 // Mann-Whitney's U of `a` over `b`: how many pairs have a > b, ties half (Mann & Whitney, 1947).
 double mann_whitney_u(const std::vector<float> &a, const std::vector<float> &b);
 
-// The same, standardised by its normal approximation without ties: below 0 where a tends to be smaller. With distances
-// of generated and of held-out networks to the nearest training network it is Z_U, the data-copying statistic (Meehan,
-// Chaudhuri & Dasgupta, 2020). 0 where one is empty.
+// The same, standardised by its normal approximation, corrected for ties: below 0 where a tends to be smaller. With
+// distances of generated and of held-out networks to the nearest training network it is Z_U, the data-copying statistic
+// (Meehan, Chaudhuri & Dasgupta, 2020). 0 where one is empty.
 double mann_whitney_z(const std::vector<float> &a, const std::vector<float> &b);
 
 template <class F> Estimate bootstrapped(std::size_t n, int draws, F statistic) {

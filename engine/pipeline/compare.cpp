@@ -165,7 +165,12 @@ std::vector<GroupReport> compare(const CompareTask &task, Journal &journal) {
   for (GroupReport &report : reports) {
     const auto &mine = report.of("nearest_l2"), &theirs = truth.of("nearest_l2");
     if (!mine.empty() && !theirs.empty())
-      report.figures["z_u"] = {mann_whitney_z(mine, theirs), Estimate::none, Estimate::none, mine.size()};
+      report.figures["z_u"] = bootstrapped(mine.size(), 200, [&](const std::vector<std::size_t> &of) {
+        std::vector<float> drawn;
+        for (const std::size_t i : of)
+          drawn.push_back(mine[i]);
+        return mann_whitney_z(drawn, theirs);
+      });
     if (report.role == "generated" || report.role == "baseline")
       judge_group(report, truth, {judges.references, split.training.size(), assigned, exact});
   }
