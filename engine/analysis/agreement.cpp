@@ -9,19 +9,11 @@ void judge_agreement(const NoveltyJudge &judge, std::size_t v, const NetworkSet 
   const std::size_t n = std::min(group.count, twin.count);
   if (n < 2)
     return;
-  const auto distance = [&](const std::vector<float> &a, const std::vector<float> &b) {
-    if (judge.assigned())
-      return judge.assigned()->pairs(a, b)[0];
-    double sum = 0;
-    for (std::size_t c = 0; c < v; ++c)
-      sum += std::pow(double(a[c]) - double(b[c]), 2);
-    return float(std::sqrt(sum));
-  };
   std::vector<float> mine(v), next(v), other(v), within;
   for (std::size_t i = 0; i < n; ++i) {
     group.network(i, mine.data()), group.network((i + 1) % n, next.data()), twin.network(i, other.data());
-    report.values["twin_l2"].push_back(distance(mine, other));
-    within.push_back(distance(mine, next));
+    report.values["twin_l2"].push_back(judge.pairs(mine, other)[0]);
+    within.push_back(judge.pairs(mine, next)[0]);
   }
   const std::vector<float> &between = report.values["twin_l2"];
   report.figures["agreement"] = bootstrapped(n, 1000, [&](const std::vector<std::size_t> &of) {

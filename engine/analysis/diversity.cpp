@@ -92,23 +92,6 @@ std::vector<float> DiversityJudge::read(const NetworkSet &set, std::size_t most)
   return all;
 }
 
-std::vector<float> DiversityJudge::pairs(const NoveltyJudge &judge, std::size_t v, const std::vector<float> &a,
-                                         const std::vector<float> &b) {
-  if (judge.assigned())
-    return judge.assigned()->pairs(a, b);
-  const std::size_t n = a.size() / v, m = b.size() / v;
-  std::vector<float> all(n * m);
-  parallel_each(long(n), [&](long i) {
-    for (std::size_t j = 0; j < m; ++j) {
-      double sum = 0;
-      for (std::size_t c = 0; c < v; ++c)
-        sum += std::pow(double(a[std::size_t(i) * v + c]) - double(b[j * v + c]), 2);
-      all[std::size_t(i) * m + j] = float(std::sqrt(sum));
-    }
-  });
-  return all;
-}
-
 // Products of networks whose units are where they are nearest to the reference's, less the reference.
 std::vector<double> DiversityJudge::gram(const NoveltyJudge &judge, std::vector<float> networks) const {
   const std::size_t v = parameters_, n = networks.size() / v;
@@ -141,7 +124,7 @@ void DiversityJudge::start(NoveltyJudge &judge, const JudgedGroup &held_out) {
   held_out_ = read(held_out.sound, networks_);
   held_out_source_ = held_out.sound.source;
   held_out_source_.resize(std::min(held_out_source_.size(), held_out_.size() / parameters_));
-  const auto within = pairs(judge, parameters_, held_out_, held_out_);
+  const auto within = judge.pairs(held_out_, held_out_);
   within_held_out_.assign(within.begin(), within.end());
   if (!held_out_.empty())
     held_out_gram_ = gram(judge, held_out_);
@@ -160,7 +143,7 @@ void DiversityJudge::judge(NoveltyJudge &judge, const JudgedGroup &judged, Group
       std::copy_n(matrix.begin() + std::ptrdiff_t(i * all_held_out), m, part.begin() + std::ptrdiff_t(i * m));
     return part;
   };
-  const auto within = pairs(judge, v, networks, networks);
+  const auto within = judge.pairs(networks, networks);
   report.figures["pairwise"] = mean_over_pairs(within, n);
   const std::vector<std::uint32_t> wrong(judged.wrong.begin(),
                                          judged.wrong.begin() + std::ptrdiff_t(n * judge.words()));
@@ -186,7 +169,7 @@ void DiversityJudge::judge(NoveltyJudge &judge, const JudgedGroup &judged, Group
       judged.sound.source.size() >= n && held_out_source_.size() >= n &&
       std::equal(held_out_source_.begin(), held_out_source_.begin() + std::ptrdiff_t(n), judged.sound.source.begin());
   if (m >= 2 && !is_held_out) { // with itself a group has nothing to be told from
-    const auto there = pairs(judge, v, networks, held_out);
+    const auto there = judge.pairs(networks, held_out);
     const std::vector<double> between(there.begin(), there.end()), mine(within.begin(), within.end());
     const SetAgreement found = agreement(mine, between, square(within_held_out_), int(n), int(m));
     report.figures["one_nna"] = estimate_of(found.one_nna);

@@ -26,8 +26,6 @@ public:
 
 private:
   std::vector<float> read(const NetworkSet &, std::size_t most) const; // the first of them
-  static std::vector<float> pairs(const NoveltyJudge &, std::size_t v, const std::vector<float> &a,
-                                  const std::vector<float> &b);
   std::vector<double> gram(const NoveltyJudge &, std::vector<float> networks) const;
 
   std::size_t parameters_, networks_;

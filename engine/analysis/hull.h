@@ -21,7 +21,6 @@ double distance_to_span(const std::vector<double> &gram, std::size_t k);
 class HullJudge {
 public:
   HullJudge(std::size_t parameters, std::size_t networks, std::size_t closest);
-  std::size_t closest() const { return closest_; }
   void judge(const NoveltyJudge &, const JudgedGroup &, GroupReport &) const;
 
 private:

@@ -1,6 +1,7 @@
 #include "novelty.h"
 #include "engine/weights/symmetry.h"
 #include "kernels/device/names.h"
+#include "kernels/device/parallel.h"
 #include "kernels/operations/counting.h"
 #include <algorithm>
 #include <array>
@@ -83,6 +84,22 @@ std::vector<Nearest> NoveltyJudge::nearest(const NetworkSet &group, bool trainin
   const Skip left_out = [&](std::size_t i, std::size_t j) { return broken[j] || (skip && skip(i, j)); };
   return assigned_ ? assigned_->nearest(group, references, k, left_out)
                    : plain_.run(device_, group, references, k, left_out);
+}
+
+std::vector<float> NoveltyJudge::pairs(const std::vector<float> &a, const std::vector<float> &b) const {
+  if (assigned_)
+    return assigned_->pairs(a, b);
+  const std::size_t v = parameters_, n = a.size() / v, m = b.size() / v;
+  std::vector<float> all(n * m);
+  parallel_each(long(n), [&](long i) {
+    for (std::size_t j = 0; j < m; ++j) {
+      double sum = 0;
+      for (std::size_t c = 0; c < v; ++c)
+        sum += std::pow(double(a[std::size_t(i) * v + c]) - double(b[j * v + c]), 2);
+      all[std::size_t(i) * m + j] = float(std::sqrt(sum));
+    }
+  });
+  return all;
 }
 
 void NoveltyJudge::reference(float *theta) const {

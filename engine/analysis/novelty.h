@@ -57,10 +57,9 @@ public:
   void reference(float *theta) const;
   std::size_t words() const { return evaluator_.words(); }
   const NetworkSet &training() const { return training_; }
-  const NetworkSet &held_out() const { return held_out_; }
-  bool is_broken(bool training, std::size_t i) const { return (training ? training_broken_ : held_out_broken_)[i]; }
   const std::optional<AssignedDistance> &assigned() const { return assigned_; } // where distances are not plain
-  const NearestSearch &plain() const { return plain_; }
+  // [a, b] distances, by whatever they are, of networks in host memory, [·, V] each.
+  std::vector<float> pairs(const std::vector<float> &a, const std::vector<float> &b) const;
   // Of each the `k` nearest training references, by whatever distances are.
   std::vector<Nearest> nearest(const NetworkSet &group, bool training, std::size_t k, const Skip &) const;
   // [a, b] intersections over unions of mistakes.

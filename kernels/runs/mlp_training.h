@@ -35,7 +35,8 @@ void train_mlps(Stream &, const TrainingRuns<T> &runs, const ImageSet &, const M
 // loss[k] = mean cross-entropy of network k over all images, and which of them it gets wrong (wrong_masks in
 // counting.h); their logits too, unless that is null.
 // theta [networks, V]; act [networks]; loss [networks]; wrong [networks, words]; logits [networks, examples, classes].
-// FLOPs: 2·networks·examples·Σ in·out.
+// FLOPs: 2·networks·examples·Σ in·out. Bytes: networks·examples·pixels read of the images, and of logits
+// networks·examples·classes·sizeof(T) written.
 template <class T>
 void evaluate_mlps(Stream &, T *loss, std::uint32_t *wrong, T *logits, const T *theta, const Activation *act,
                    int networks, const ImageSet &, const MlpTraining &, void *workspace);
