@@ -36,6 +36,23 @@ public:
     channel_sum<T>(s, p.gradient_of(bias_), dy, rows, out_, 1);
   }
 
+  // The same, dx added to.
+  template <class T>
+  void backward_accumulate(Stream &s, const Parameters<Wide<T>> &p, Is<T> *dx, const T *dy, const Is<T> *x,
+                           int rows) const {
+    gemm<T>(s, dx, dy, weight_of<T>(p),
+            {.m = rows, .n = in_, .k = out_, .accumulate = true, .arithmetic = arithmetic_});
+    linear_backward_weight<T>(s, p.begin_gradient(s, weight()), dy, x, rows, in_, out_, arithmetic_);
+    p.end_gradient(weight());
+    channel_sum<T>(s, p.gradient_of(bias_), dy, rows, out_, 1);
+  }
+
+  // Where there was no row: the gradient is complete as it is.
+  template <class W> void backward_of_nothing(Stream &s, const Parameters<W> &p) const {
+    p.begin_gradient(s, weight());
+    p.end_gradient(weight());
+  }
+
   // The same without the bias, which then belongs to the operation that follows (bias_act_forward).
   template <class T> void product(Stream &s, const Parameters<Wide<T>> &p, T *y, const Is<T> *x, int rows) const {
     linear_forward<T>(s, y, x, weight_of<T>(p), nullptr, rows, in_, out_, arithmetic_);

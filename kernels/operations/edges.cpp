@@ -1,0 +1,297 @@
+// On the cpu: one graph after another, its products by gemm, what edges do in plain loops along their states.
+#include "edges.h"
+#include "gemm.h"
+#include "kernels/device/parallel.h"
+#include "kernels/parts/simd.h"
+#include <cmath>
+#include <limits>
+#include <vector>
+
+namespace theta {
+
+namespace cuda {
+decltype(theta::edge_attention_forward<float>) edge_attention_forward;
+decltype(theta::edge_attention_forward<bf16>) edge_attention_forward;
+decltype(theta::edge_attention_backward_accumulate<float>) edge_attention_backward_accumulate;
+decltype(theta::edge_attention_backward_accumulate<bf16>) edge_attention_backward_accumulate;
+decltype(theta::add_ends<float>) add_ends;
+decltype(theta::add_ends<bf16>) add_ends;
+decltype(theta::add_ends_backward<float>) add_ends_backward;
+decltype(theta::add_ends_backward<bf16>) add_ends_backward;
+} // namespace cuda
+
+namespace {
+
+using namespace simd;
+
+// A tensor of one graph in the arithmetic of sums: where it lies already, or as a copy of it.
+template <class T> class Widened {
+public:
+  using W = Wide<T>;
+  Widened(const T *from, std::size_t n) {
+    if constexpr (std::is_same_v<T, W>) {
+      at_ = const_cast<W *>(from);
+    } else {
+      copy_.resize(n), at_ = copy_.data();
+      for (std::size_t i = 0; i < n; ++i)
+        copy_[i] = widened(from[i]);
+    }
+  }
+  // One to be written, or added to: `to` has it when give() has been called.
+  Widened(T *to, std::size_t n) : Widened(static_cast<const T *>(to), n) { to_ = to; }
+  void give() const {
+    if constexpr (!std::is_same_v<T, W>)
+      for (std::size_t i = 0; i < copy_.size(); ++i)
+        to_[i] = rounded<T>(copy_[i]);
+  }
+  operator W *() const { return at_; }
+
+private:
+  std::vector<W> copy_;
+  W *at_;
+  T *to_ = nullptr;
+};
+
+// Sizes of one graph's tensors.
+struct Sizes {
+  std::size_t model, qkv, out, gathered, bias, state, square;
+  explicit Sizes(const EdgeAttention &p)
+      : model(std::size_t(p.heads) * p.head), qkv(3 * model * p.graph.nodes), out(model * p.graph.nodes),
+        gathered(std::size_t(p.graph.nodes) * p.heads * 2 * p.width), bias(std::size_t(p.graph.edges) * 2 * p.heads),
+        state(std::size_t(p.graph.edges) * p.width), square(std::size_t(p.graph.nodes) * p.graph.nodes) {}
+};
+
+// In place, n numbers.
+template <class W> void softmax(W *x, int n) {
+  using P = Pack<W>;
+  constexpr W none = -std::numeric_limits<W>::infinity();
+  P most = broadcast<P>(none), sum{};
+  for (int j = 0; j < n; j += lanes<W>) {
+    const P there = load_some<P>(x + j, n - j);
+    most = larger(most, counting<P>() < W(n - j) ? there : broadcast<P>(none));
+  }
+  const W largest = simd::largest(most);
+  for (int j = 0; j < n; j += lanes<W>) {
+    const P e = simd::exp(load_some<P>(x + j, n - j) - largest);
+    store_some(x + j, e, n - j);
+    sum += counting<P>() < W(n - j) ? e : P{};
+  }
+  const W share = 1 / simd::sum(sum);
+  for (int j = 0; j < n; ++j)
+    x[j] *= share;
+}
+
+// f(i, j, end, of_node): every end of every node, `of_node` its place in [nodes, heads, 2, width] for head 0.
+template <class F> void for_ends(const EdgeAttention &p, F f) {
+  const GraphEdges &g = p.graph;
+  for (int i = 0; i < g.nodes; ++i)
+    for (int t = g.first[i]; t < g.first[i + 1]; ++t)
+      f(std::size_t(i), std::size_t(g.other[t]), std::size_t(g.end[t]),
+        (std::size_t(i) * p.heads * 2 + std::size_t(g.end[t] % 2)) * p.width);
+}
+
+template <class F> void for_graphs(const EdgeAttention &p, F f) {
+  parallel_for(p.batch, p.multiply_adds(), [&](int b) { f(std::size_t(b)); });
+}
+
+} // namespace
+
+template <class T>
+void edge_attention_forward(Stream &s, T *out, T *gathered, Wide<T> *weight, const T *qkv, const T *bias,
+                            const T *state, const EdgeAttention &p) {
+  const Span span(s, "edge_attention_forward", 0, 2 * p.multiply_adds());
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::edge_attention_forward(s, out, gathered, weight, qkv, bias, state, p);
+  using W = Wide<T>;
+  const Sizes size(p);
+  const int nodes = p.graph.nodes, model = int(size.model), width = p.width;
+  const W scale = 1 / std::sqrt(W(p.head));
+  for_graphs(p, [&](std::size_t b) {
+    const Widened<T> x(qkv + b * size.qkv, size.qkv), states(state + b * size.state, size.state);
+    const Widened<T> to(out + b * size.out, size.out), sums(gathered + b * size.gathered, size.gathered);
+    W *const of_sums = sums;
+    const T *of_bias = bias + b * size.bias;
+    W *w = weight + b * p.heads * size.square;
+    Stream host{Device{}};
+    gemm<W>(host, w, x, x + model,
+            {.m = nodes,
+             .n = nodes,
+             .k = p.head,
+             .transpose_b = true,
+             .lda = 3 * model,
+             .ldb = 3 * model,
+             .batch = p.heads,
+             .stride_a = std::size_t(p.head),
+             .stride_b = std::size_t(p.head),
+             .stride_c = size.square});
+    for (std::size_t i = 0; i < p.heads * size.square; ++i)
+      w[i] *= scale;
+    for_ends(p, [&](std::size_t i, std::size_t j, std::size_t end, std::size_t) {
+      for (int h = 0; h < p.heads; ++h)
+        w[h * size.square + i * nodes + j] += widened(of_bias[end * p.heads + h]);
+    });
+    for (int row = 0; row < p.heads * nodes; ++row)
+      softmax(w + std::size_t(row) * nodes, nodes);
+    gemm<W>(host, to, w, x + 2 * model,
+            {.m = nodes,
+             .n = p.head,
+             .k = nodes,
+             .ldb = 3 * model,
+             .ldc = model,
+             .batch = p.heads,
+             .stride_a = size.square,
+             .stride_b = std::size_t(p.head),
+             .stride_c = std::size_t(p.head)});
+    std::fill_n(of_sums, size.gathered, W(0));
+    for_ends(p, [&](std::size_t i, std::size_t j, std::size_t end, std::size_t at) {
+      const W *from = states + end / 2 * width;
+      for (int h = 0; h < p.heads; ++h) {
+        const W share = w[h * size.square + i * nodes + j];
+        W *sum = of_sums + at + std::size_t(h) * 2 * width;
+#pragma omp simd
+        for (int c = 0; c < width; ++c)
+          sum[c] += share * from[c];
+      }
+    });
+    to.give(), sums.give();
+  });
+}
+
+template <class T>
+void edge_attention_backward_accumulate(Stream &s, T *dqkv, T *dbias, T *dstate, const T *dout, const T *dgathered,
+                                        const Wide<T> *weight, const T *qkv, const T *state, Wide<T> *workspace,
+                                        const EdgeAttention &p) {
+  const Span span(s, "edge_attention_backward_accumulate", 0, 5 * p.multiply_adds());
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::edge_attention_backward_accumulate(s, dqkv, dbias, dstate, dout, dgathered, weight, qkv, state,
+                                                      workspace, p);
+  using W = Wide<T>;
+  const Sizes size(p);
+  const int nodes = p.graph.nodes, model = int(size.model), width = p.width;
+  const W scale = 1 / std::sqrt(W(p.head));
+  for_graphs(p, [&](std::size_t b) {
+    const Widened<T> x(qkv + b * size.qkv, size.qkv), d(dout + b * size.out, size.out),
+        d_sums(dgathered + b * size.gathered, size.gathered), states(state + b * size.state, size.state);
+    const Widened<T> dx(dqkv + b * size.qkv, size.qkv), d_states(dstate + b * size.state, size.state);
+    T *d_bias = dbias + b * size.bias;
+    const W *w = weight + b * p.heads * size.square;
+    W *slope = workspace + b * p.heads * size.square; // of weights, then of scores
+    Stream host{Device{}};
+    const Gemm of_heads{.m = nodes,
+                        .n = p.head,
+                        .k = nodes,
+                        .batch = p.heads,
+                        .stride_a = size.square,
+                        .stride_b = std::size_t(p.head),
+                        .stride_c = std::size_t(p.head)};
+    gemm<W>(host, slope, d, x + 2 * model,
+            {.m = nodes,
+             .n = nodes,
+             .k = p.head,
+             .transpose_b = true,
+             .lda = model,
+             .ldb = 3 * model,
+             .batch = p.heads,
+             .stride_a = std::size_t(p.head),
+             .stride_b = std::size_t(p.head),
+             .stride_c = size.square});
+    for_ends(p, [&](std::size_t i, std::size_t j, std::size_t end, std::size_t at) {
+      const W *from = states + end / 2 * width;
+      W *to = d_states + end / 2 * width;
+      for (int h = 0; h < p.heads; ++h) {
+        const std::size_t pair = h * size.square + i * nodes + j;
+        const W *d_sum = d_sums + at + std::size_t(h) * 2 * width, share = w[pair];
+        W dot = 0;
+#pragma omp simd reduction(+ : dot)
+        for (int c = 0; c < width; ++c)
+          dot += d_sum[c] * from[c], to[c] += share * d_sum[c];
+        slope[pair] += dot;
+      }
+    });
+    Gemm product = of_heads;
+    product.transpose_a = true, product.ldb = model, product.ldc = 3 * model;
+    gemm<W>(host, dx + 2 * model, w, d, product);
+    for (int row = 0; row < p.heads * nodes; ++row) {
+      const W *of_w = w + std::size_t(row) * nodes;
+      W *of_slope = slope + std::size_t(row) * nodes, through = 0;
+#pragma omp simd reduction(+ : through)
+      for (int j = 0; j < nodes; ++j)
+        through += of_w[j] * of_slope[j];
+#pragma omp simd
+      for (int j = 0; j < nodes; ++j)
+        of_slope[j] = of_w[j] * (of_slope[j] - through);
+    }
+    for_ends(p, [&](std::size_t i, std::size_t j, std::size_t end, std::size_t) {
+      for (int h = 0; h < p.heads; ++h)
+        d_bias[end * p.heads + h] = rounded<T>(slope[h * size.square + i * nodes + j]);
+    });
+    for (std::size_t i = 0; i < p.heads * size.square; ++i)
+      slope[i] *= scale;
+    product.transpose_a = false, product.ldb = 3 * model;
+    gemm<W>(host, dx, slope, x + model, product);
+    product.transpose_a = true;
+    gemm<W>(host, dx + model, slope, x, product);
+    dx.give(), d_states.give();
+  });
+}
+
+template <class T>
+void add_ends(Stream &s, T *y, const T *x, const T *of_node, int batch, int width, const GraphEdges &g) {
+  const double n = double(batch) * g.edges * width;
+  const Span span(s, "add_ends", 4 * n * sizeof(T));
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::add_ends(s, y, x, of_node, batch, width, g);
+  parallel_for(batch, n, [&](int b) {
+    const T *node = of_node + std::size_t(b) * g.nodes * 2 * width;
+    for (int e = 0; e < g.edges; ++e) {
+      const std::size_t at = (std::size_t(b) * g.edges + e) * width;
+      const T *target = node + std::size_t(g.target[e]) * 2 * width,
+              *source = node + (std::size_t(g.source[e]) * 2 + 1) * width;
+#pragma omp simd
+      for (int c = 0; c < width; ++c)
+        y[at + c] = rounded<T>(widened(x[at + c]) + widened(target[c]) + widened(source[c]));
+    }
+  });
+}
+
+template <class T>
+void add_ends_backward(Stream &s, T *d_of_node, const T *dy, int batch, int width, const GraphEdges &g) {
+  const double n = double(batch) * g.edges * width;
+  const Span span(s, "add_ends_backward", 2 * n * sizeof(T));
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::add_ends_backward(s, d_of_node, dy, batch, width, g);
+  using W = Wide<T>;
+  parallel_for(batch, 2 * n, [&](int b) {
+    std::vector<W> sum(std::size_t(2) * width);
+    for (int i = 0; i < g.nodes; ++i) {
+      std::fill(sum.begin(), sum.end(), W(0));
+      for (int t = g.first[i]; t < g.first[i + 1]; ++t) {
+        const T *from = dy + (std::size_t(b) * g.edges + g.end[t] / 2) * width;
+        W *to = sum.data() + std::size_t(g.end[t] % 2) * width;
+#pragma omp simd
+        for (int c = 0; c < width; ++c)
+          to[c] += widened(from[c]);
+      }
+      T *to = d_of_node + (std::size_t(b) * g.nodes + i) * 2 * width;
+      for (std::size_t c = 0; c < sum.size(); ++c)
+        to[c] = rounded<T>(sum[c]);
+    }
+  });
+}
+
+#define THETA_INSTANTIATE(T)                                                                                           \
+  template void edge_attention_forward(Stream &, T *, T *, Wide<T> *, const T *, const T *, const T *,                 \
+                                       const EdgeAttention &);                                                         \
+  template void edge_attention_backward_accumulate(Stream &, T *, T *, T *, const T *, const T *, const Wide<T> *,     \
+                                                   const T *, const T *, Wide<T> *, const EdgeAttention &);            \
+  template void add_ends(Stream &, T *, const T *, const T *, int, int, const GraphEdges &);                           \
+  template void add_ends_backward(Stream &, T *, const T *, int, int, const GraphEdges &);
+THETA_INSTANTIATE(float)
+THETA_INSTANTIATE(bf16)
+THETA_INSTANTIATE(double)
+
+} // namespace theta
