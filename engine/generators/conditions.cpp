@@ -78,13 +78,14 @@ std::vector<ConditionShape> Conditions::shapes() const {
   return shapes;
 }
 
-std::vector<float> Conditions::values(const Condition &c, const NetworkSource::Facts &facts, int networks) const {
+std::vector<float> Conditions::values(const Condition &c, const NetworkSource::Facts &facts) const {
   std::vector<float> values;
-  for (int i = 0; i < networks; ++i) {
+  const std::size_t networks = facts.target.size() / columns_.size();
+  for (std::size_t i = 0; i < networks; ++i) {
     std::vector<float> wanted, start;
     for (const std::string &column : c.columns) {
       const auto k = std::size_t(std::find(columns_.begin(), columns_.end(), column) - columns_.begin());
-      const std::size_t at = k * std::size_t(networks) + std::size_t(i);
+      const std::size_t at = k * networks + i;
       wanted.push_back(facts.target[at]);
       if (!facts.start.empty())
         start.push_back(facts.start[at]);
@@ -94,21 +95,23 @@ std::vector<float> Conditions::values(const Condition &c, const NetworkSource::F
   return values;
 }
 
-void Conditions::tell(float *told, const NetworkSource::Facts &facts, int networks, int repeat,
+void Conditions::tell(float *told, std::size_t step, const NetworkSource::Facts &facts, int repeat,
                       const std::vector<ConditionRange> &ranges) const {
-  for (std::size_t k = 0; k < all_.size(); ++k)
-    for (const float value : values(all_[k], facts, networks)) {
+  for (std::size_t k = 0; k < all_.size(); ++k) {
+    float *to = told + k * step;
+    for (const float value : values(all_[k], facts)) {
       const float share = all_[k].classes > 0 ? value : (value - ranges[k].low) / (ranges[k].high - ranges[k].low);
-      told = std::fill_n(told, repeat, share);
+      to = std::fill_n(to, repeat, share);
     }
+  }
 }
 
-std::vector<ConditionRange> Conditions::measure(const std::vector<NetworkSource::Facts> &batches, int networks) const {
+std::vector<ConditionRange> Conditions::measure(const std::vector<NetworkSource::Facts> &batches) const {
   std::vector<ConditionRange> ranges;
   for (const Condition &c : all_) {
     std::vector<float> seen;
     for (const auto &facts : batches)
-      for (const float value : values(c, facts, networks)) {
+      for (const float value : values(c, facts)) {
         if (!std::isfinite(value))
           throw InputError("fit: condition ", c.name, ": found ", value, ", expected a finite number");
         if (c.classes > 0 && !(value >= 0 && value < float(c.classes) && value == std::floor(value)))

@@ -42,17 +42,17 @@ public:
   bool of_start() const;
   std::vector<ConditionShape> shapes() const;
 
-  // told [K, networks·repeat] as the model takes it, from what a source says of a batch of networks, each `repeat`
-  // times.
-  void tell(float *told, const NetworkSource::Facts &, int networks, int repeat,
+  // told [K, networks·repeat], rows `step` apart, as the model takes it, from what a source says of a batch of
+  // networks, each `repeat` times.
+  void tell(float *told, std::size_t step, const NetworkSource::Facts &, int repeat,
             const std::vector<ConditionRange> &) const;
 
   // The ranges of some batches' values. Throws InputError for labels beyond their classes, or numbers that are not
   // finite.
-  std::vector<ConditionRange> measure(const std::vector<NetworkSource::Facts> &, int networks) const;
+  std::vector<ConditionRange> measure(const std::vector<NetworkSource::Facts> &) const;
 
 private:
-  std::vector<float> values(const Condition &, const NetworkSource::Facts &, int networks) const;
+  std::vector<float> values(const Condition &, const NetworkSource::Facts &) const;
   std::vector<Condition> all_;
   std::vector<std::string> columns_;
 };

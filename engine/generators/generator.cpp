@@ -10,6 +10,7 @@ std::vector<std::pair<std::string, MakeGenerator>> &generators() {
       {"transformer", make_transformer},
       {"subspace", make_subspace},
       {"windows", make_windows},
+      {"graph", make_graph},
   };
   return all;
 }

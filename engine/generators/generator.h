@@ -17,21 +17,34 @@
 
 namespace theta {
 
-// What a generator is made for.
-struct GeneratorTask {
+// Networks of one architecture among several that a generator learns.
+struct FamilyMember {
   NetworkFacts networks;
   std::size_t training; // networks that it may see
+};
+
+// What a generator is made for.
+struct GeneratorTask {
+  NetworkFacts networks; // that it learns, and makes
+  std::size_t training;  // networks that it may see
   std::uint64_t seed;
   Backend backend;
-  int samples, sample_batch;        // how many networks it is to make, and how many at a time
-  std::optional<StreamTask> stream; // the zoo's own recipe, where there is one: it could be trained on without end
-  bool guided = false;              // whether something will be known of samples
+  int samples, sample_batch;          // how many networks it is to make, and how many at a time
+  std::optional<StreamTask> stream;   // the zoo's own recipe, where there is one: it could be trained on without end
+  bool guided = false;                // whether something will be known of samples
+  std::vector<FamilyMember> family{}; // where it learns several architectures: all of them
 };
 
 using EmitPart = std::function<void(std::size_t sample, std::size_t at, std::span<const float> theta)>;
 
 // Named numbers for the journal.
 using Metrics = std::vector<std::pair<std::string, double>>;
+
+// A zoo, and its rows.
+struct ZooRows {
+  const ZooReader &zoo;
+  const std::vector<std::size_t> &training, &held_out;
+};
 
 struct FitWork {
   Device device;
@@ -42,6 +55,13 @@ struct FitWork {
   Journal &journal;
   // What networks of the generator of the moment are worth, [networks, V] in host memory.
   std::function<Metrics(const std::vector<float> &theta, std::size_t networks)> worth;
+  std::vector<ZooRows> more{}; // zoos of further architectures, where it learns several
+  std::vector<ZooRows> zoos() const {
+    std::vector<ZooRows> all{{zoo, training, held_out}};
+    for (const ZooRows &of : more)
+      all.push_back(of);
+    return all;
+  }
 };
 
 struct SampleWork {
@@ -97,6 +117,9 @@ public:
   // taken for (even and odd rows); 0 where a generator cannot be watched.
   virtual std::size_t trajectory() const { return 0; }
 
+  // Whether it can learn networks of several architectures at once (GeneratorTask::family).
+  virtual bool learns_families() const { return false; }
+
   // Whether it follows a guide (SampleWork::guide).
   virtual bool can_be_guided() const { return false; }
 
@@ -121,7 +144,7 @@ using MakeGenerator = std::function<std::unique_ptr<Generator>()>;
 bool add_generator(std::string name, MakeGenerator); // true
 
 // Made by their rooms.
-std::unique_ptr<Generator> make_pdiff(), make_transformer(), make_subspace(), make_windows();
+std::unique_ptr<Generator> make_pdiff(), make_transformer(), make_subspace(), make_windows(), make_graph();
 
 // One of each generator with its settings, and the one that was chosen: [fit] generator = "NAME".
 class Generators {

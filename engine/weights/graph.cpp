@@ -237,7 +237,7 @@ WeightGraph::WeightGraph(const NetworkShape &shape, const GraphSlots &slots)
 }
 
 std::vector<std::int32_t> WeightGraph::index() const {
-  using End = std::pair<std::int32_t, std::int32_t>; // node at the other end, 2·edge + side
+  using End = std::pair<std::int32_t, std::int32_t>;                    // node at the other end, 2·edge + side
   std::vector<std::vector<End>> ends(static_cast<std::size_t>(nodes_)); // other, end
   for (std::size_t e = 0; e < target_.size(); ++e) {
     ends[std::size_t(target_[e])].emplace_back(source_[e], std::int32_t(2 * e));

@@ -246,12 +246,12 @@ TEST_CASE("conditions: columns, starts, differences, labels, and a form of one's
   CHECK(conditions.shapes()[3].classes == 3);
   // Two networks: columns one behind the other.
   const NetworkSource::Facts facts{{0.5f, 1.5f, 2, 0, 1, 100}, {2, 3, 2, 0, 1, 100}};
-  const auto ranges = conditions.measure({facts}, 2);
+  const auto ranges = conditions.measure({facts});
   CHECK(ranges[0].low == 0.5f);
   CHECK(ranges[0].high == 1.5f);
   CHECK(ranges[2].low == -1.5f);
   std::vector<float> told(10 * 2);
-  conditions.tell(told.data(), facts, 2, 2, ranges);
+  conditions.tell(told.data(), 4, facts, 2, ranges);
   CHECK(std::vector<float>(told.begin(), told.begin() + 8) == std::vector<float>{0, 0, 1, 1, 0, 0, 1, 1});
   CHECK(std::vector<float>(told.begin() + 12, told.begin() + 16) == std::vector<float>{2, 2, 0, 0}); // labels
   CHECK(std::vector<float>(told.begin() + 16, told.end()) == std::vector<float>{0, 0, 1, 1});
@@ -273,7 +273,7 @@ TEST_CASE("conditions: columns, starts, differences, labels, and a form of one's
   CHECK_THROWS_AS(Conditions({"test_loss", "test_loss"}), InputError);
   CHECK_THROWS_AS(Conditions({"optimizer:1"}), InputError);
   CHECK_THROWS_AS(Conditions({""}), InputError);
-  CHECK_THROWS_AS(Conditions({"optimizer:2"}).measure({{{2, 0}, {}}}, 2), InputError);
+  CHECK_THROWS_AS(Conditions({"optimizer:2"}).measure({{{2, 0}, {}}}), InputError);
 }
 
 TEST_CASE("prompts: alignment is 1 where they are met, 0 for what does not listen; texts are checked") {

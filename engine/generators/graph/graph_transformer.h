@@ -39,6 +39,7 @@ public:
   bool reads_narrow() const override { return shape_.arithmetic == Arithmetic::bf16 && std::is_same_v<T, float>; }
 
   void plan_for(MemoryPlan &, const std::vector<int> &networks, Mode) override;
+  bool ignores_padding() const override { return true; }
   void upload(Stream &) const override;
   const T *forward(Stream &, const Parameters<T> &, const T *x, const Told &) override;
   T *d_out() const override { return d_out_; }

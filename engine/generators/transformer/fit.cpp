@@ -36,55 +36,98 @@ struct ThreadShare {
 TransformerFit::TransformerFit(TransformerConfig config, const NetworkFacts &facts, std::size_t rows,
                                std::uint64_t seed, Backend backend, const std::optional<StreamTask> &stream,
                                const std::string &stage)
-    : config_(std::move(config)), parameters_(facts.parameters()), rows_(rows), seed_(seed), coder_(config_, facts),
-      conditions_(config_.conditions), model_(coder_.shape(config_)),
-      weights_("transformer", model_.parameters(), model_.buffers(), config_.recipe.ema_decay > 0, model_.early(),
-               model_.reads_narrow()),
-      stage_(stage), plan_(stage, stage + ".batch") {
+    : TransformerFit(config, {{TokenCoder(config, facts), rows}},
+                     std::make_unique<WeightTransformer<float>>(TokenCoder(config, facts).shape(config)), seed, backend,
+                     stream, stage) {}
+
+TransformerFit::TransformerFit(TransformerConfig config, std::vector<FlowNetworks> of,
+                               std::unique_ptr<FlowModel<float>> model, std::uint64_t seed, Backend backend,
+                               const std::optional<StreamTask> &stream, const std::string &stage)
+    : config_(std::move(config)), seed_(seed), conditions_(config_.conditions), model_(std::move(model)),
+      weights_("transformer", model_->parameters(), model_->buffers(), config_.recipe.ema_decay > 0, model_->early(),
+               model_->reads_narrow()),
+      part_(config_.recipe.batch / config_.accumulate), stage_(stage), plan_(stage, stage + ".batch") {
   check(config_, stage);
-  if (rows < 1)
-    throw InputError("fit: found no network to train on, expected at least 1");
-  part_ = config_.recipe.batch / config_.accumulate;
-  batch_ = {part_ / config_.draws, config_.start, conditions_.columns()};
-  const std::int64_t part = part_, networks = batch_.networks * (config_.start ? 2 : 1), v = std::int64_t(parameters_),
-                     size = std::int64_t(model_.size()), told = std::int64_t(conditions_.size());
+  for (auto &networks : of) {
+    if (networks.rows < 1)
+      throw InputError("fit: found no network to train on, expected at least 1");
+    shares_.push_back({std::move(networks), {}});
+  }
+  share_batch();
   weights_.plan(plan_, stage + ".width, " + stage + ".layers");
+  plan_batch(backend, stream);
+  plan_.place();
+}
+
+// As many networks of each architecture, give or take one.
+void TransformerFit::share_batch() {
+  const int networks = part_ / config_.draws, kinds = int(shares_.size());
+  if (networks < kinds)
+    throw InputError(stage_, ".batch: found ", networks, " networks at a time of ", kinds,
+                     " architectures, expected one of each at least");
+  std::size_t row = 0, padding = 0;
+  for (int k = 0; k < kinds; ++k) {
+    Share &share = shares_[std::size_t(k)];
+    share.batch = {networks / kinds + (k < networks % kinds), config_.start, conditions_.columns()};
+    share.first_row = row, share.first_element = elements_, share.first_parameter = parameters_;
+    const std::size_t rows = std::size_t(share.rows(config_.draws));
+    const auto &place = share.of.coder.tokens().place;
+    row += rows, elements_ += rows * share.size();
+    parameters_ += std::size_t(share.networks()) * share.of.coder.parameters();
+    padding += rows * std::size_t(std::count_if(place.begin(), place.end(), [](std::int32_t at) { return at < 0; }));
+  }
+  if (model_->ignores_padding())
+    counted_ = double(elements_ - padding) / double(elements_);
+}
+
+void TransformerFit::plan_batch(Backend backend, const std::optional<StreamTask> &stream) {
+  const std::int64_t part = part_, told = std::int64_t(conditions_.size()), all = std::int64_t(elements_);
+  const auto name = [&](const char *what, std::size_t k) {
+    return shares_.size() > 1 ? text(what, '.', k) : std::string(what);
+  };
   if (config_.source == NetworkOrigin::stream) {
-    if (!stream)
-      throw InputError("fit.transformer.source: found stream, expected zoo where the networks come from zoo.from");
+    if (!stream || shares_.size() > 1)
+      throw InputError(stage_, ".source: found stream, expected zoo where the networks ",
+                       stream ? "have several architectures" : "come from zoo.from");
     stream_task_ = stream;
-    stream_.emplace(stream->recipe, stream->network, seed, stream->sizes, backend, !batch_.columns.empty());
+    stream_.emplace(stream->recipe, stream->network, seed_, stream->sizes, backend, !shares_[0].batch.columns.empty());
     stream_->plan(stream_plan_);
     stream_plan_.place();
     plan_.lives_beside(stream_plan_);
-  } else {
-    for (int i = 0; i < staged_batches; ++i)
-      staging_.push_back(plan_.reserve<float>(text("fit.staging.", i), MemoryClass::staging, {networks, v}, "batch"));
   }
-  place_ = plan_.reserve<std::int32_t>("tokens.place", MemoryClass::data, {size});
-  mean_ = plan_.reserve<float>("tokens.mean", MemoryClass::data, {size});
-  std_ = plan_.reserve<float>("tokens.std", MemoryClass::data, {size});
-  const auto data = [&](const char *name, std::int64_t n, std::int64_t width) {
-    return plan_.reserve<float>(name, MemoryClass::data, {n, width}, "batch");
+  for (std::size_t k = 0; k < shares_.size(); ++k) {
+    Share &share = shares_[k];
+    const std::int64_t size = std::int64_t(share.size()), v = std::int64_t(share.of.coder.parameters());
+    for (int i = 0; i < staged_batches && !stream_; ++i)
+      share.staging.push_back(plan_.reserve<float>(text(name("fit.staging", k), '.', i), MemoryClass::staging,
+                                                   {share.networks(), v}, "batch"));
+    share.place = plan_.reserve<std::int32_t>(name("tokens.place", k), MemoryClass::data, {size});
+    share.mean = plan_.reserve<float>(name("tokens.mean", k), MemoryClass::data, {size});
+    share.std = plan_.reserve<float>(name("tokens.std", k), MemoryClass::data, {size});
+  }
+  const auto data = [&](const char *what, std::int64_t n, std::int64_t width) {
+    return plan_.reserve<float>(what, MemoryClass::data, {n, width}, "batch");
   };
-  theta_ = data("fit.theta", networks, v);
+  theta_ = data("fit.theta", 1, std::int64_t(parameters_));
   if (told > 0) {
     told_staging_ = plan_.reserve<float>("fit.staging.told", MemoryClass::staging, {told, part});
     told_ = data("fit.told", told, part);
   }
   loss_ = data("fit.loss", config_.accumulate, 1);
-  const auto activation = [&](const char *name, std::int64_t n, std::int64_t width) {
-    return plan_.reserve<float>(name, MemoryClass::activations, {n, width}, "batch");
+  const auto activation = [&](const char *what, std::int64_t n) {
+    return plan_.reserve<float>(what, MemoryClass::activations, {1, n}, "batch");
   };
   if (stream_ && config_.start)
-    run_rows_ = data("fit.run", std::int64_t(stream_->checkpoints()), v);
-  x0_ = activation("fit.x0", part, size);
+    run_rows_ = data("fit.run", std::int64_t(stream_->checkpoints()), std::int64_t(stream_->parameters()));
+  x0_ = activation("fit.x0", all);
   if (config_.start)
-    start_ = activation("fit.start", part, size);
-  target_ = activation("fit.target", part, size), t_ = activation("fit.t", part, 1);
+    start_ = activation("fit.start", all);
+  target_ = activation("fit.target", all), t_ = activation("fit.t", part);
   partials_ = plan_.reserve<float>("fit.partials", MemoryClass::workspace, {std::int64_t(partial_sums)});
-  model_.plan(plan_, part_, Mode::train);
-  plan_.place();
+  std::vector<int> networks;
+  for (const Share &share : shares_)
+    networks.push_back(share.rows(config_.draws));
+  model_->plan_for(plan_, networks, Mode::train);
 }
 
 std::vector<const MemoryPlan *> TransformerFit::plans() const {
@@ -95,146 +138,188 @@ std::vector<const MemoryPlan *> TransformerFit::plans() const {
 }
 
 // Mean and standard deviation of every element of the tokens, over its group. In double, two passes over the mapped
-// file.
-void TransformerFit::measure_tokens(const ZooReader &zoo, const std::vector<std::size_t> &rows, const Orders &orders,
-                                    Transformer &to) const {
-  const std::size_t size = model_.size();
-  const auto group = coder_.groups();
-  std::vector<double> sum(size, 0), squares(size, 0), count(size, 0);
-  std::vector<float> theta(parameters_), tokens(size);
+// files.
+void TransformerFit::measure_tokens(const std::vector<FlowRows> &zoos, const std::vector<Orders> &orders,
+                                    Learned &to) const {
+  std::vector<std::vector<std::size_t>> group;
+  std::size_t groups = 0;
+  for (const Share &share : shares_) {
+    group.push_back(share.of.coder.groups());
+    groups = std::max(groups, *std::max_element(group.back().begin(), group.back().end()) + 1);
+  }
+  std::vector<double> sum(groups, 0), squares(groups, 0), count(groups, 0);
   const auto for_rows = [&](auto f) {
-    for (const std::size_t row : rows) {
-      zoo.theta(row, theta.data());
-      if (config_.align)
-        coder_.align(theta.data(), orders.at(row));
-      coder_.encode(tokens.data(), theta.data());
-      for (std::size_t i = 0; i < size; ++i)
-        f(group[i], double(tokens[i]));
+    for (std::size_t k = 0; k < shares_.size(); ++k) {
+      const TokenCoder &coder = shares_[k].of.coder;
+      std::vector<float> theta(coder.parameters()), tokens(shares_[k].size());
+      for (const std::size_t row : zoos[k].rows) {
+        zoos[k].zoo.theta(row, theta.data());
+        if (config_.align)
+          coder.align(theta.data(), orders[k].at(row));
+        coder.encode(tokens.data(), theta.data());
+        for (std::size_t i = 0; i < tokens.size(); ++i)
+          f(group[k][i], double(tokens[i]));
+      }
     }
   };
   for_rows([&](std::size_t i, double value) { sum[i] += value, count[i] += 1; });
   for_rows([&](std::size_t i, double value) { squares[i] += std::pow(value - sum[i] / count[i], 2); });
-  to.mean.resize(size), to.std.resize(size);
-  for (std::size_t i = 0; i < size; ++i) {
-    const std::size_t of = group[i];
-    const double deviation = std::sqrt(squares[of] / count[of]);
-    to.mean[i] = float(sum[of] / count[of]), to.std[i] = deviation > 1e-12 ? float(deviation) : 1.0f;
+  for (const auto &of_elements : group) {
+    Learned::Scale scale;
+    for (const std::size_t of : of_elements) {
+      const double deviation = std::sqrt(squares[of] / count[of]);
+      scale.mean.push_back(float(sum[of] / count[of]));
+      scale.std.push_back(deviation > 1e-12 ? float(deviation) : 1.0f);
+    }
+    to.tokens.push_back(std::move(scale));
   }
 }
 
 struct TransformerFit::Work {
   Arena arena, stream_arena;
-  std::vector<Graph> graphs; // one a part: the last steps too
+  std::vector<std::unique_ptr<NetworkSource>> sources{}; // of each architecture
+  std::vector<Graph> graphs;                             // one a part: the last steps too
   Adam options{};
 
   Work(Device device, const TransformerFit &fit)
       : arena(device, fit.plan_), stream_arena(device, fit.stream_plan_), graphs(std::size_t(fit.config_.accumulate)) {}
 };
 
-std::unique_ptr<NetworkSource> TransformerFit::source(Stream &s, const ZooReader &zoo, const ZooBatches &batches,
-                                                      const Orders &orders, const SavedState *state) {
+std::unique_ptr<NetworkSource> TransformerFit::source(Stream &s, const Share &share, const ZooReader &zoo,
+                                                      const ZooBatches &batches, const Orders &orders,
+                                                      const SavedState *state) {
   if (stream_) {
     StreamPosition from;
     if (state)
       from = {state->number("wave"), state->number("row")};
     stream_->start(s.device(), *stream_task_->data, from, s.is_cuda() ? 0 : cores_of_stream());
-    return std::make_unique<StreamSource>(*stream_, stream_task_->recipe, batch_, run_rows_, seed_);
+    return std::make_unique<StreamSource>(*stream_, stream_task_->recipe, share.batch, run_rows_, seed_);
   }
   std::vector<float *> staging;
-  for (const auto &buffer : staging_)
+  for (const auto &buffer : share.staging)
     staging.push_back(buffer);
   Prefetch::Prepare align;
   if (config_.align)
-    align = [&](std::size_t row, float *theta) { coder_.align(theta, orders.at(row)); };
+    align = [&](std::size_t row, float *theta) { share.of.coder.align(theta, orders.at(row)); };
   return std::make_unique<ZooSource>(zoo, batches, staging, (state ? state->number("step") : 0) * config_.accumulate,
                                      std::move(align));
 }
 
+// An architecture's networks to tokens under noise, and what is to be learned of them.
+void TransformerFit::noise(Stream &s, const Share &share, std::uint32_t draw) {
+  const TokenCoder &coder = share.of.coder;
+  const std::size_t size = share.size(), at = share.first_element, v = coder.parameters();
+  const int rows = share.rows(config_.draws);
+  draw += std::uint32_t(share.first_row);
+  float *theta = theta_ + share.first_parameter, *x0 = x0_ + at, *target = target_ + at, *t = t_ + share.first_row;
+  float *start = config_.start ? start_ + at : nullptr;
+  coder.balance(s, theta, share.networks());
+  const auto gather = [&](float *tokens, const float *from) { // a network and its start are shuffled alike
+    gather_tokens<float>(s, tokens, from, share.place, share.mean, share.std, share.batch.networks, config_.draws, v,
+                         size, coder.shuffle(seed_, draw));
+  };
+  gather(x0, theta);
+  if (config_.augment > 0) {
+    fill_normal<float>(s, target, rows, size, config_.augment, {seed_, Purpose::input_noise, draw});
+    add_scaled<float>(s, x0, x0, target, 1, std::size_t(rows) * size);
+    if (coder.has_padding())
+      clear_padding<float>(s, x0, share.place, rows, size);
+  }
+  if (start)
+    gather(start, theta + std::size_t(share.batch.networks) * v);
+  fill_normal<float>(s, target, rows, size, config_.noise_scale, {seed_, Purpose::diffusion_noise, draw});
+  draw_times<float>(s, t, rows, config_.draws, config_.noise, {seed_, Purpose::diffusion_time, draw});
+  mix_noise<float>(s, x0, target, x0, target, config_.residual ? start : nullptr, share.place, t, rows, size,
+                   config_.noise, config_.objective);
+}
+
 // Forward and backward of one part of a batch; after the last, the optimiser's step.
-void TransformerFit::learn(Stream &s, Work &w, NetworkSource &source, const Transformer &t, long step, int part) {
-  const std::size_t size = model_.size(), n = std::size_t(part_) * size;
-  const std::size_t networks = std::size_t(batch_.networks);
-  float *theta = theta_, *told = told_, *x0 = x0_, *target = target_;
+void TransformerFit::learn(Stream &s, Work &w, const std::vector<ConditionRange> &ranges, long step, int part) {
+  float *theta = theta_, *told = told_;
   const auto draw = std::uint32_t(step * config_.recipe.batch + part * part_);
-  const auto facts = source.next(s, theta, theta + networks * parameters_);
-  if (told) {
+  float *staged = told_staging_;
+  if (told)
     s.synchronize(); // the copy out of the staging before
-    float *staged = told_staging_;
-    conditions_.tell(staged, facts, batch_.networks, config_.draws, t.ranges);
+  for (std::size_t k = 0; k < shares_.size(); ++k) {
+    const Share &share = shares_[k];
+    float *to = theta + share.first_parameter;
+    const auto facts = w.sources[k]->next(s, to, to + std::size_t(share.batch.networks) * share.of.coder.parameters());
+    if (told)
+      conditions_.tell(staged + share.first_row, std::size_t(part_), facts, config_.draws, ranges);
+  }
+  if (told) {
     drop_conditions(staged, conditions_.size(), part_, config_.drop, seed_, draw);
     copy(s, told, staged, conditions_.size() * std::size_t(part_) * sizeof(float));
   }
   w.graphs[std::size_t(part)].run(s, [&] {
-    coder_.balance(s, theta, batch_.networks * (config_.start ? 2 : 1));
-    const auto gather = [&](float *tokens, const float *from) { // a network and its start are shuffled alike
-      gather_tokens<float>(s, tokens, from, place_, mean_, std_, batch_.networks, config_.draws, parameters_, size,
-                           coder_.shuffle(seed_, draw));
-    };
-    gather(x0, theta);
-    if (config_.augment > 0) {
-      fill_normal<float>(s, target, part_, size, config_.augment, {seed_, Purpose::input_noise, draw});
-      add_scaled<float>(s, x0, x0, target, 1, n);
-      if (coder_.has_padding())
-        clear_padding<float>(s, x0, place_, part_, size);
-    }
-    if (config_.start)
-      gather(start_, theta + networks * parameters_);
-    fill_normal<float>(s, target, part_, size, config_.noise_scale, {seed_, Purpose::diffusion_noise, draw});
-    draw_times<float>(s, t_, part_, config_.draws, config_.noise, {seed_, Purpose::diffusion_time, draw});
-    mix_noise<float>(s, x0, target, x0, target, config_.residual ? start_.get() : nullptr, place_, t_, part_, size,
-                     config_.noise, config_.objective);
+    for (const Share &share : shares_)
+      noise(s, share, draw);
     const FinishEarly<float> finish = [&](const TensorRange &tensor, float *gradient) {
       weights_.step_early(s, tensor, gradient, w.options);
     };
     const auto parameters = weights_.parameters(&finish);
-    const float *predicted = model_.forward(s, parameters, x0, {t_, told, start_});
-    mean_squared_error<float>(s, loss_ + part, model_.d_out(), predicted, target, n, partials_);
-    if (config_.accumulate > 1) // the mean of the parts' means
-      add_scaled<float>(s, model_.d_out(), model_.d_out(), model_.d_out(), 1.0 / config_.accumulate - 1, n);
-    model_.backward(s, parameters);
+    const float *predicted = model_->forward(s, parameters, x0_, {t_, told, start_});
+    mean_squared_error<float>(s, loss_ + part, model_->d_out(), predicted, target_, elements_, partials_);
+    if (const double factor = 1 / (config_.accumulate * counted_); factor != 1) // the mean of the parts' means
+      add_scaled<float>(s, model_->d_out(), model_->d_out(), model_->d_out(), factor - 1, elements_);
+    model_->backward(s, parameters);
     if (part + 1 == config_.accumulate)
       weights_.step(s, w.options, config_.recipe.max_norm);
   });
 }
 
-Transformer TransformerFit::run(Device device, const ZooReader &zoo, const std::vector<std::size_t> &rows,
-                                const std::filesystem::path &state_path, const std::string &key, Journal &journal,
-                                const Probe &probe) {
-  if (rows.size() != rows_ || zoo.parameters() != parameters_)
-    throw InputError("fit: found ", rows.size(), " networks of ", zoo.parameters(), " parameters, expected ", rows_,
-                     " of ", parameters_);
+Learned TransformerFit::run(Device device, const std::vector<FlowRows> &zoos, const std::filesystem::path &state_path,
+                            const std::string &key, Journal &journal, const Probe &probe) {
+  for (std::size_t k = 0; k < shares_.size(); ++k) {
+    const FlowNetworks &of = shares_[k].of;
+    if (zoos.size() != shares_.size() || zoos[k].rows.size() != of.rows ||
+        zoos[k].zoo.parameters() != of.coder.parameters())
+      throw InputError("fit: found ", zoos.at(k).rows.size(), " networks of ", zoos[k].zoo.parameters(),
+                       " parameters, expected ", of.rows, " of ", of.coder.parameters());
+  }
   const FitRecipe &r = config_.recipe;
   const auto state = load_state(state_path, key);
   const long first = state ? state->number("step") : 0;
-  Transformer now{config_, zoo.format(), {}, {}, {}, {}};
-  const Orders orders = coder_.orders(zoo, rows);
-  measure_tokens(zoo, rows, orders, now);
-  const ZooBatches batches(zoo, rows, batch_, seed_);
-  if (conditions_.size() > 0) {
-    std::vector<NetworkSource::Facts> some;
-    for (std::size_t seen = 0; seen < std::min(measured_networks, batches.targets());
-         seen += std::size_t(batch_.networks))
-      some.push_back(batches.facts_of(some.size()));
-    now.ranges = conditions_.measure(some, batch_.networks);
+  Learned now;
+  std::vector<Orders> orders;
+  for (std::size_t k = 0; k < shares_.size(); ++k)
+    orders.push_back(shares_[k].of.coder.orders(zoos[k].zoo, zoos[k].rows));
+  measure_tokens(zoos, orders, now);
+  std::vector<ZooBatches> batches;
+  std::vector<NetworkSource::Facts> some;
+  batches.reserve(shares_.size()); // sources keep references
+  for (std::size_t k = 0; k < shares_.size(); ++k) {
+    const ZooBatches &of = batches.emplace_back(zoos[k].zoo, zoos[k].rows, shares_[k].batch, seed_);
+    std::uint64_t at = 0;
+    for (std::size_t seen = 0; conditions_.size() > 0 && seen < std::min(measured_networks, of.targets());
+         seen += std::size_t(shares_[k].batch.networks))
+      some.push_back(of.facts_of(at++));
   }
+  if (conditions_.size() > 0)
+    now.ranges = conditions_.measure(some);
 
   Stream s(device);
   Work w(device, *this);
   weights_.initialise(s, seed_, initial_stream);
   if (state)
     weights_.load(s, *state);
-  const auto &places = coder_.tokens().place;
-  copy(s, place_, places.data(), places.size() * sizeof(std::int32_t));
-  copy(s, mean_, now.mean.data(), now.mean.size() * sizeof(float));
-  copy(s, std_, now.std.data(), now.std.size() * sizeof(float));
-  s.synchronize();
+  model_->upload(s);
+  for (std::size_t k = 0; k < shares_.size(); ++k) {
+    const auto &places = shares_[k].of.coder.tokens().place;
+    const auto &[mean, std] = now.tokens[k];
+    copy(s, shares_[k].place, places.data(), places.size() * sizeof(std::int32_t));
+    copy(s, shares_[k].mean, mean.data(), mean.size() * sizeof(float));
+    copy(s, shares_[k].std, std.data(), std.size() * sizeof(float));
+    s.synchronize();
+  }
 
   const ThreadShare share(stream_ && !s.is_cuda() ? threads() - cores_of_stream() : 0);
-  const auto networks = source(s, zoo, batches, orders, state ? &*state : nullptr);
+  for (std::size_t k = 0; k < shares_.size(); ++k)
+    w.sources.push_back(source(s, shares_[k], zoos[k].zoo, batches[k], orders[k], state ? &*state : nullptr));
   LrSchedule schedule{.kind = r.schedule, .steps = r.steps};
   schedule.warmup = std::min(config_.warmup, r.steps - 1);
   journal.rewind_metrics("fit.probe", first);
-  auto position = networks->position(); // of the first network that no whole step has seen
+  auto position = w.sources[0]->position(); // of the first network that no whole step has seen
   const auto step = [&](long i, bool report) {
     w.options = {.lr = r.lr * schedule.at(i),
                  .beta2 = config_.beta2,
@@ -242,13 +327,13 @@ Transformer TransformerFit::run(Device device, const ZooReader &zoo, const std::
                  .step = i + 1,
                  .ema_decay = std::min(r.ema_decay, double(i + 1) / double(i + 11))};
     for (int part = 0; part < config_.accumulate; ++part)
-      learn(s, w, *networks, now, i, part);
-    position = networks->position();
+      learn(s, w, now.ranges, i, part);
+    position = w.sources[0]->position();
     std::vector<std::pair<std::string, double>> metrics;
     if (report) {
       double mse = 0;
       for (const float loss : to_host(s, loss_.get(), std::size_t(config_.accumulate)))
-        mse += loss / config_.accumulate;
+        mse += loss / (config_.accumulate * counted_);
       metrics = {{"mse", mse}, {"lr", w.options.lr}};
     }
     if (config_.probe_every > 0 && (i + 1) % config_.probe_every == 0) {

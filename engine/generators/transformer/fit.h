@@ -9,10 +9,24 @@
 
 namespace theta {
 
+// Networks of one architecture that a flow learns.
+struct FlowNetworks {
+  TokenCoder coder;
+  std::size_t rows; // training networks
+};
+struct FlowRows {
+  const ZooReader &zoo;
+  const std::vector<std::size_t> &rows;
+};
+
 class TransformerFit {
 public:
-  // For `rows` training networks; from `stream`, if config.source asks for it. `stage` is its table of settings. Throws
-  // InputError for a configuration that cannot be.
+  // For networks of several architectures, equally many of each in a batch, which the model knows in this order; from
+  // `stream`, if config.source asks for it. `stage` is its table of settings. Throws InputError for a configuration
+  // that cannot be.
+  TransformerFit(TransformerConfig, std::vector<FlowNetworks>, std::unique_ptr<FlowModel<float>>, std::uint64_t seed,
+                 Backend, const std::optional<StreamTask> &, const std::string &stage);
+  // A weight transformer's, for `rows` training networks.
   TransformerFit(TransformerConfig, const NetworkFacts &, std::size_t rows, std::uint64_t seed, Backend,
                  const std::optional<StreamTask> &, const std::string &stage = "fit.transformer");
   TransformerFit(const TransformerFit &) = delete;
@@ -22,39 +36,51 @@ public:
   void lives_beside(const MemoryPlan &plan) { plan_.lives_beside(plan); }
 
   // What the generator of the moment is worth: metrics for the journal.
-  using Probe = std::function<std::vector<std::pair<std::string, double>>(const Transformer &)>;
+  using Probe = std::function<std::vector<std::pair<std::string, double>>(const Learned &)>;
 
   // Continues from `state` if it belongs to `key`, and saves into it. Calls probe every config.probe_every steps.
   // Throws Interrupted when asked to stop.
-  Transformer run(Device, const ZooReader &, const std::vector<std::size_t> &rows, const std::filesystem::path &state,
-                  const std::string &key, Journal &, const Probe &probe);
+  Learned run(Device, const std::vector<FlowRows> &, const std::filesystem::path &state, const std::string &key,
+              Journal &, const Probe &probe);
 
 private:
   struct Work;                                      // device memory, bound
   using Orders = std::map<std::size_t, UnitOrders>; // of rows that are to be aligned
-  std::unique_ptr<NetworkSource> source(Stream &, const ZooReader &, const ZooBatches &, const Orders &,
+  // An architecture's share of a batch.
+  struct Share {
+    FlowNetworks of;
+    NetworkBatch batch;
+    std::size_t first_row = 0, first_element = 0, first_parameter = 0; // in the batch's tensors
+    std::vector<Tensor<float>> staging{};                              // [networks, V] each
+    Tensor<std::int32_t> place{};                                      // [S]
+    Tensor<float> mean{}, std{};                                       // [S]
+    int rows(int draws) const { return batch.networks * draws; }
+    std::size_t size() const { return of.coder.tokens().size(); }
+    int networks() const { return batch.networks * (batch.pairs ? 2 : 1); }
+  };
+  void share_batch();
+  void plan_batch(Backend, const std::optional<StreamTask> &);
+  std::unique_ptr<NetworkSource> source(Stream &, const Share &, const ZooReader &, const ZooBatches &, const Orders &,
                                         const SavedState *);
-  void measure_tokens(const ZooReader &, const std::vector<std::size_t> &rows, const Orders &, Transformer &) const;
-  void learn(Stream &, Work &, NetworkSource &, const Transformer &, long step, int part);
+  void measure_tokens(const std::vector<FlowRows> &, const std::vector<Orders> &, Learned &) const;
+  void noise(Stream &, const Share &, std::uint32_t draw);
+  void learn(Stream &, Work &, const std::vector<ConditionRange> &, long step, int part);
 
   TransformerConfig config_;
-  std::size_t parameters_, rows_;
+  std::vector<Share> shares_;
   std::uint64_t seed_;
-  TokenCoder coder_;
   Conditions conditions_;
-  WeightTransformer<float> model_;
+  std::unique_ptr<FlowModel<float>> model_;
   Trainable weights_;
   int part_; // networks under noise that go through the model at once: batch/accumulate
-  NetworkBatch batch_;
+  std::size_t elements_ = 0, parameters_ = 0; // of them, and of the networks that they are of
+  double counted_ = 1;                        // the share of elements that are no padding, where the model knows them
   std::optional<StreamTask> stream_task_;
   std::optional<ZooStream> stream_;
   std::string stage_;
   MemoryPlan plan_, stream_plan_{"fit.stream", "zoo.wave"};
-  std::vector<Tensor<float>> staging_;    // [networks, V] each
   Tensor<float> told_staging_, told_;     // [K, part]
   Tensor<float> theta_, run_rows_;        // [networks, V], [checkpoints, V]
-  Tensor<std::int32_t> place_;            // [S]
-  Tensor<float> mean_, std_;              // [S]
   Tensor<float> x0_, start_, target_, t_; // [part, S] three times, [part]
   Tensor<float> loss_, partials_;         // [accumulate], [partial_sums]
 };

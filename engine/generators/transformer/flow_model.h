@@ -19,6 +19,8 @@ public:
 
   // Rehearses a training step, or inference, of a batch: networks of the first architecture, of the second, ...
   virtual void plan_for(MemoryPlan &, const std::vector<int> &networks, Mode) = 0;
+  // Whether padding is 0 in what it answers, and counts for nothing.
+  virtual bool ignores_padding() const { return false; }
   // What it keeps on the device beside parameters, once an arena holds the plan.
   virtual void upload(Stream &) const {}
 

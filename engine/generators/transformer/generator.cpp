@@ -45,7 +45,8 @@ public:
   void fit(const GeneratorTask &task, const FitWork &w) const override {
     TransformerFit fit(config_, task.networks, task.training, task.seed, task.backend, task.stream);
     // A few samples of the generator of the moment, and what they are worth.
-    const auto probe = [&](const Transformer &now) {
+    const auto probe = [&](const Learned &learned) {
+      const Transformer now = transformer_of(config_, w.zoo.format(), learned);
       const auto count = std::size_t(std::min(task.samples, task.sample_batch));
       std::vector<float> samples;
       SolverOptions options = sampling_.options(task);
@@ -57,8 +58,8 @@ public:
                });
       return w.worth(samples, count);
     };
-    save_transformer(w.file, fit.run(w.device, w.zoo, w.training, w.state, w.key, w.journal, probe),
-                     {w.key, w.settings});
+    const Learned learned = fit.run(w.device, {{w.zoo, w.training}}, w.state, w.key, w.journal, probe);
+    save_transformer(w.file, transformer_of(config_, w.zoo.format(), learned), {w.key, w.settings});
   }
 
   std::vector<Tellable> tellable(const std::filesystem::path &file) const override {

@@ -14,16 +14,24 @@ namespace theta {
 
 TransformerSampler::TransformerSampler(const TransformerConfig &config, const NetworkFacts &facts,
                                        SolverOptions options)
-    : options_(options), parameters_(facts.parameters()), coder_(config, facts), conditions_(config.conditions),
+    : TransformerSampler(config, TokenCoder(config, facts),
+                         std::make_unique<WeightTransformer<float>>(TokenCoder(config, facts).shape(config)), options) {
+}
+
+TransformerSampler::TransformerSampler(const TransformerConfig &config, TokenCoder coder,
+                                       std::unique_ptr<FlowModel<float>> model, SolverOptions options)
+    : options_(options), coder_(std::move(coder)), parameters_(coder_.parameters()), conditions_(config.conditions),
       start_(config.start), residual_(config.residual), guided_(options.guidance != 1 && conditions_.size() > 0),
       noise_scale_(config.noise_scale), objective_(config.objective), path_(config.noise),
       solver_(solver_of(options.solver, config.noise, config.objective, options.steps, options.eta)),
-      model_(coder_.shape(config)) {
-  const std::int64_t batch = options.batch, size = std::int64_t(model_.size()), k = std::int64_t(conditions_.size());
-  values_ = plan_.reserve<float>("transformer.value", MemoryClass::weights, {std::int64_t(model_.parameters().size())});
-  if (model_.reads_narrow())
+      model_(std::move(model)) {
+  const std::int64_t batch = options.batch, size = std::int64_t(coder_.tokens().size()),
+                     k = std::int64_t(conditions_.size());
+  values_ =
+      plan_.reserve<float>("transformer.value", MemoryClass::weights, {std::int64_t(model_->parameters().size())});
+  if (model_->reads_narrow())
     narrow_values_ =
-        plan_.reserve<bf16>("transformer.narrow", MemoryClass::weights, {std::int64_t(model_.parameters().size())});
+        plan_.reserve<bf16>("transformer.narrow", MemoryClass::weights, {std::int64_t(model_->parameters().size())});
   place_ = plan_.reserve<std::int32_t>("tokens.place", MemoryClass::weights, {size});
   mean_ = plan_.reserve<float>("tokens.mean", MemoryClass::weights, {size});
   std_ = plan_.reserve<float>("tokens.std", MemoryClass::weights, {size});
@@ -46,8 +54,8 @@ TransformerSampler::TransformerSampler(const TransformerConfig &config, const Ne
     inverse_ = plan_.reserve<float>("sample.inverse", MemoryClass::weights, {size});
   }
   staging_ = plan_.reserve<float>("sample.staging", MemoryClass::staging, {std::int64_t(parameters_)});
-  model_.plan(plan_, options.batch, Mode::infer);
-  plan_.holds_beside(model_.parameters().size() * sizeof(float));
+  model_->plan_for(plan_, {options.batch}, Mode::infer);
+  plan_.holds_beside(model_->parameters().size() * sizeof(float));
   plan_.place();
 }
 
@@ -55,14 +63,14 @@ TransformerSampler::TransformerSampler(const TransformerConfig &config, const Ne
 const float *TransformerSampler::predict(Stream &s, const Parameters<float> &weights, const float *z, double t,
                                          Guide *by) {
   const int batch = options_.batch;
-  const std::size_t n = std::size_t(batch) * model_.size();
+  const std::size_t n = std::size_t(batch) * coder_.tokens().size();
   const std::vector<float> times(static_cast<std::size_t>(batch), static_cast<float>(t));
   copy(s, t_, times.data(), times.size() * sizeof(float));
   float *told = told_, *start = start_tokens_, *out = prediction_;
-  copy(s, out, model_.forward(s, weights, z, {t_, told, start}), n * sizeof(float));
+  copy(s, out, model_->forward(s, weights, z, {t_, told, start}), n * sizeof(float));
   if (guided_) {
-    const float *untold = model_.forward(s, weights, z, {t_, told + conditions_.size() * std::size_t(batch), start});
-    denoise_step<float>(s, out, untold, batch, model_.size(), {options_.guidance, 1 - options_.guidance, 0},
+    const float *untold = model_->forward(s, weights, z, {t_, told + conditions_.size() * std::size_t(batch), start});
+    denoise_step<float>(s, out, untold, batch, coder_.tokens().size(), {options_.guidance, 1 - options_.guidance, 0},
                         {options_.seed, Purpose::sample_noise});
   }
   if (residual_)
@@ -75,7 +83,7 @@ const float *TransformerSampler::predict(Stream &s, const Parameters<float> &wei
 // The answer that means x0 nearer to what is known.
 void TransformerSampler::guide(Stream &s, Guide &by, float *prediction, const float *z, double t) {
   const int batch = options_.batch;
-  const std::size_t size = model_.size(), n = std::size_t(batch) * size;
+  const std::size_t size = coder_.tokens().size(), n = std::size_t(batch) * size;
   const Draws none{options_.seed, Purpose::sample_noise};
   const Reading r = reading_of(objective_, path_.at(t));
   if (r.x0_p == 0)
@@ -121,14 +129,14 @@ void TransformerSampler::tell(Stream &s, const Transformer &p, const Prompts &pr
     copy(s, told_, told.data(), told.size() * sizeof(float));
   }
   if (start_) {
-    std::vector<float> tokens(batch * model_.size());
+    std::vector<float> tokens(batch * coder_.tokens().size());
     for (std::size_t b = 0; b < batch; ++b) {
       const auto from = prompts.start.begin() + std::ptrdiff_t((first + std::min(b, count - 1)) * parameters_);
       std::vector<float> theta(from, from + std::ptrdiff_t(parameters_));
-      coder_.encode(tokens.data() + b * model_.size(), theta.data());
-      for (std::size_t e = 0; e < model_.size(); ++e)
+      coder_.encode(tokens.data() + b * coder_.tokens().size(), theta.data());
+      for (std::size_t e = 0; e < coder_.tokens().size(); ++e)
         if (coder_.tokens().place[e] >= 0)
-          tokens[b * model_.size() + e] = (tokens[b * model_.size() + e] - p.mean[e]) / p.std[e];
+          tokens[b * coder_.tokens().size() + e] = (tokens[b * coder_.tokens().size() + e] - p.mean[e]) / p.std[e];
     }
     copy(s, start_tokens_, tokens.data(), tokens.size() * sizeof(float));
   }
@@ -138,7 +146,7 @@ void TransformerSampler::tell(Stream &s, const Transformer &p, const Prompts &pr
 // The noise that samples first, first + 1, ... begin with: of their own, or on quarters of circles from one noise to
 // the next, where it keeps its deviation.
 void TransformerSampler::begin(Stream &s, float *x, std::size_t first) {
-  const std::size_t size = model_.size();
+  const std::size_t size = coder_.tokens().size();
   const double deviation = solver_.start * noise_scale_;
   const auto draws = [&](std::size_t stream) {
     return Draws{options_.seed, Purpose::sample_start, std::uint32_t(stream)};
@@ -185,15 +193,16 @@ void TransformerSampler::run(Device device, const Transformer &p, std::size_t sa
     fill_zero(s, zero_, p.std.size() * sizeof(float));
     s.synchronize();
   }
+  model_->upload(s);
   Parameters<float> weights{values_};
-  if (model_.reads_narrow()) {
+  if (model_->reads_narrow()) {
     narrow(s, narrow_values_, values_, p.weights.size());
     weights.narrow_value = narrow_values_;
   }
   const auto &places = coder_.tokens().place;
   copy(s, place_, places.data(), places.size() * sizeof(std::int32_t));
   const int batch = options_.batch;
-  const std::size_t size = model_.size(), n = std::size_t(batch) * size;
+  const std::size_t size = coder_.tokens().size(), n = std::size_t(batch) * size;
   float *x = x_, *next = next_;
   const auto clear = [&](float *z) {
     if (coder_.has_padding())

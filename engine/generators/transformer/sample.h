@@ -22,6 +22,9 @@ struct SolverOptions {
 
 class TransformerSampler {
 public:
+  // Of networks that are coded so, with a model of their architecture.
+  TransformerSampler(const TransformerConfig &, TokenCoder, std::unique_ptr<FlowModel<float>>, SolverOptions);
+  // A weight transformer's.
   TransformerSampler(const TransformerConfig &, const NetworkFacts &, SolverOptions);
   TransformerSampler(const TransformerSampler &) = delete;
 
@@ -40,15 +43,15 @@ private:
   void tell(Stream &, const Transformer &, const Prompts &, std::size_t first, std::size_t count);
 
   SolverOptions options_;
-  std::size_t parameters_;
   TokenCoder coder_;
+  std::size_t parameters_;
   Conditions conditions_;
   bool start_, residual_, guided_;
   double noise_scale_;
   Objective objective_;
   Path path_;
   Solver solver_;
-  WeightTransformer<float> model_;
+  std::unique_ptr<FlowModel<float>> model_;
   MemoryPlan plan_{"sample", "sample.batch"};
   Tensor<float> values_; // [parameters]
   Tensor<bf16> narrow_values_;

@@ -1,5 +1,6 @@
 #include "token_coder.h"
 #include "engine/networks/kind.h"
+#include "engine/weights/symmetry.h"
 #include "kernels/device/parallel.h"
 #include "kernels/operations/units.h"
 #include <algorithm>
@@ -32,6 +33,13 @@ TokenCoder::TokenCoder(const TransformerConfig &c, const NetworkFacts &facts)
   tokens_.types = std::move(types);
 }
 
+TokenCoder::TokenCoder(const TransformerConfig &c, const NetworkFacts &facts, Tokens tokens,
+                       std::vector<std::size_t> groups)
+    : layout_(facts.layout), normalizer_(c.normalizer), tokens_(std::move(tokens)), groups_(std::move(groups)) {
+  if (c.balance && facts.shape && can_balance(*facts.shape))
+    balanced_ = facts.shape;
+}
+
 bool TokenCoder::has_padding() const {
   return std::any_of(tokens_.place.begin(), tokens_.place.end(), [](std::int32_t place) { return place < 0; });
 }
@@ -44,6 +52,8 @@ WeightTransformerShape TokenCoder::shape(const TransformerConfig &c) const {
 }
 
 std::vector<std::size_t> TokenCoder::groups() const {
+  if (!groups_.empty())
+    return groups_;
   std::vector<std::size_t> group(tokens_.size());
   const auto tensor_of = [&](std::int32_t place) {
     return std::size_t(&tensor_at(layout_, std::size_t(place)) - layout_.data());

@@ -13,11 +13,15 @@ namespace theta {
 class TokenCoder {
 public:
   TokenCoder(const TransformerConfig &, const NetworkFacts &); // throws InputError for networks that it cannot cut
+  // With tokens that are cut already; elements of one number in `groups` share their mean and deviation, in all the
+  // coders of one training.
+  TokenCoder(const TransformerConfig &, const NetworkFacts &, Tokens, std::vector<std::size_t> groups);
   const Tokens &tokens() const { return tokens_; }
   bool has_padding() const;
   WeightTransformerShape shape(const TransformerConfig &) const;
 
-  // Which elements share their mean and deviation: element e has those of element groups()[e].
+  std::size_t parameters() const { return layout_.back().offset + elements_of(layout_.back()); } // V
+  // Which elements share their mean and deviation: those of one number.
   std::vector<std::size_t> groups() const;
 
   void encode(float *tokens, float *theta) const; // in host memory; theta [V] is balanced in place
@@ -40,6 +44,7 @@ private:
   UnitLayers shuffled_;
   UnitFactors factors_;
   Tokens tokens_;
+  std::vector<std::size_t> groups_; // empty: as the tokens say
 };
 
 } // namespace theta

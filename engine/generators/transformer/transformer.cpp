@@ -132,6 +132,11 @@ void check(const TransformerConfig &c, const std::string &table) {
           "otherwise but with shuffle = true and balance = false");
 }
 
+Transformer transformer_of(const TransformerConfig &config, const ZooFormat &networks, const Learned &learned) {
+  const auto &[mean, std] = learned.tokens.at(0);
+  return {config, networks, mean, std, learned.ranges, learned.weights};
+}
+
 std::vector<TensorSource> tensors_of(const Transformer &t, const std::string &prefix) {
   const TokenCoder coder(t.config, network_facts(t.networks, "generator"));
   const WeightTransformer<float> model(coder.shape(t.config));

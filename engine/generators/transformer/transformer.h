@@ -79,6 +79,19 @@ struct Transformer {
   std::vector<float> weights;
 };
 
+// What a training has found: of each architecture, mean and deviation of its tokens' elements; the conditions' ranges.
+struct Learned {
+  struct Scale {
+    std::vector<float> mean, std;
+  }; // [S]
+  std::vector<Scale> tokens;
+  std::vector<ConditionRange> ranges;
+  std::vector<float> weights;
+};
+
+// One that was trained on networks of one format.
+Transformer transformer_of(const TransformerConfig &, const ZooFormat &, const Learned &);
+
 // Its tensors in a file, their names after `prefix`; and back, into one whose config and networks are known already,
 // where `where` names the file. Throws InputError where one is missing.
 std::vector<TensorSource> tensors_of(const Transformer &, const std::string &prefix = "");

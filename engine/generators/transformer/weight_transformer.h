@@ -15,6 +15,7 @@
 #pragma once
 #include "engine/layers/dit_block.h"
 #include "engine/weights/tokens.h"
+#include "flow_model.h"
 #include "kernels/operations/diffusion.h"
 #include "tellers.h"
 #include <variant>
@@ -39,30 +40,29 @@ struct WeightTransformerShape {
   bool fused = false;     // the weights of linear layers are early tensors (parameters.h)
 };
 
-template <class T> class WeightTransformer {
+template <class T> class WeightTransformer : public FlowModel<T> {
 public:
+  using typename FlowModel<T>::Told;
   explicit WeightTransformer(const WeightTransformerShape &);
 
-  const Layout &parameters() const { return parameters_; }
-  const Layout &buffers() const { return buffers_; } // none
-  const EarlyTensors &early() const { return early_; }
+  const Layout &parameters() const override { return parameters_; }
+  const Layout &buffers() const override { return buffers_; } // none
+  const EarlyTensors &early() const override { return early_; }
   std::size_t size() const { return size_; } // S: elements of a tokenised network
   // Whether Parameters::narrow_value is read.
-  bool reads_narrow() const { return shape_.arithmetic == Arithmetic::bf16 && std::is_same_v<T, float>; }
+  bool reads_narrow() const override { return shape_.arithmetic == Arithmetic::bf16 && std::is_same_v<T, float>; }
 
   // Rehearses a training step, or inference, of `batch` networks.
   void plan(MemoryPlan &, int batch, Mode);
+  void plan_for(MemoryPlan &of, const std::vector<int> &networks, Mode mode) override {
+    plan(of, networks.at(0), mode);
+  }
 
-  // What the model is told: time [batch]; conditions [K, batch], NaN where not told; start [batch, S]; context [batch,
-  // its elements], which must live until backward. Null where the shape has none.
-  struct Told {
-    const T *time = nullptr, *conditions = nullptr, *start = nullptr, *context = nullptr;
-  };
   // x [batch, S], tokens of the first type first -> [batch, S].
-  const T *forward(Stream &, const Parameters<T> &, const T *x, const Told &);
+  const T *forward(Stream &, const Parameters<T> &, const T *x, const Told &) override;
   // The gradient of the output's loss goes where d_out() says, before backward.
-  T *d_out() const { return d_out_; }
-  void backward(Stream &, const Parameters<T> &);
+  T *d_out() const override { return d_out_; }
+  void backward(Stream &, const Parameters<T> &) override;
   T *d_context() const { return tellers_->d_context(); } // written by backward
 
 private:

@@ -1,0 +1,225 @@
+#include "graph.h"
+#include "data/json.h"
+#include "engine/settings/json_keys.h"
+#include "kernels/device/names.h"
+#include <cmath>
+#include <limits>
+
+namespace theta {
+
+namespace {
+
+constexpr const char *kind = "weight graph";
+
+GraphTransformerShape shape_of(const GraphConfig &c, const GraphSlots &slots) {
+  const TransformerConfig &f = c.flow;
+  return {slots,   f.width,     c.edge_width, f.layers,
+          f.heads, f.features,  f.arithmetic, Conditions(f.conditions).shapes(),
+          f.start, f.recompute, f.fused};
+}
+
+Tokens tokens_of(const WeightGraph &graph) { return {{}, graph.place()}; }
+
+// "2.0.incoming.0.49#7": the place, which element of it.
+struct ElementName {
+  std::string place;
+  std::size_t element;
+  explicit ElementName(const std::string &name)
+      : place(name.substr(0, name.find('#'))), element(std::stoul(name.substr(name.find('#') + 1))) {}
+};
+
+// "2.0.incoming.0.49": of networks of so many groups of units, of which group (or tensor), in which slot.
+struct PlaceName {
+  int groups, which;
+  std::string slot;
+  explicit PlaceName(const std::string &place) {
+    const auto first = place.find('.'), second = place.find('.', first + 1);
+    groups = std::stoi(place.substr(0, first)), which = std::stoi(place.substr(first + 1, second - first - 1));
+    slot = place.substr(second + 1);
+  }
+  // How far along the network: what tensors are counted by is twice what groups are.
+  double share() const { return double(which + 1) / (slot.starts_with("taps") ? 2 * (groups + 1) : groups + 1); }
+};
+
+const Learned::Scale &nearest(const GraphScales &scales, const std::string &place) {
+  if (const auto found = scales.find(place); found != scales.end())
+    return found->second;
+  const PlaceName wanted(place);
+  double least = std::numeric_limits<double>::infinity();
+  const Learned::Scale *best = nullptr;
+  for (const auto &[name, scale] : scales) {
+    const PlaceName other(name);
+    const double distance = std::abs(wanted.groups - other.groups) + std::abs(wanted.share() - other.share());
+    if (other.slot == wanted.slot && distance < least)
+      least = distance, best = &scale;
+  }
+  if (!best)
+    throw InputError("graph: found networks with ", wanted.slot, ", expected none but with what was learned");
+  return *best;
+}
+
+} // namespace
+
+void describe(Keys &keys, GraphConfig &config) {
+  TransformerConfig &c = config.flow;
+  keys("source", c.source, network_origin_named);
+  keys("draws", c.draws, positive);
+  keys("balance", c.balance);
+  keys("augment", c.augment, Limits{0, 10});
+  keys("noise", c.noise, noise_schedule_named);
+  keys("objective", c.objective, objective_named);
+  keys("conditions", c.conditions);
+  keys("drop", c.drop, share);
+  keys("start", c.start);
+  keys("residual", c.residual);
+  keys("width", c.width, Limits{1, 1 << 14});
+  keys("edge_width", config.edge_width, Limits{1, 1 << 14});
+  keys("layers", c.layers, Limits{1, 256});
+  keys("heads", c.heads, Limits{1, 1024});
+  keys("features", c.features, Limits{4, 1 << 14});
+  keys("warmup", c.warmup, not_negative);
+  keys("beta2", c.beta2, Limits{0, 0.9999999});
+  keys("accumulate", c.accumulate, positive);
+  keys("recompute", c.recompute);
+  keys({"fused", nullptr}, c.fused);
+  keys("probe_every", c.probe_every, not_negative);
+  keys("arithmetic", c.arithmetic, arithmetic_named);
+  keys.group("recipe", [&] { describe(keys, c.recipe); });
+}
+
+std::vector<NetworkShape> shapes_of(const std::vector<NetworkFacts> &networks, const std::string &where) {
+  std::vector<NetworkShape> all;
+  for (const NetworkFacts &facts : networks) {
+    if (!facts.shape)
+      throw InputError(where, ": found networks of an unknown architecture, expected one whose units are known, for ",
+                       "generator = graph");
+    all.push_back(*facts.shape);
+  }
+  return all;
+}
+
+GraphTask graph_task(const GraphConfig &config, const std::vector<NetworkFacts> &networks,
+                     const std::vector<std::size_t> &rows) {
+  const auto shapes = shapes_of(networks, "fit");
+  const GraphSlots slots = graph_slots(shapes);
+  GraphTask task;
+  std::vector<WeightGraph> graphs;
+  std::map<std::string, std::size_t> number; // of an element's name; that of padding too
+  for (std::size_t k = 0; k < shapes.size(); ++k) {
+    const WeightGraph &graph = graphs.emplace_back(shapes[k], slots);
+    std::vector<std::size_t> groups;
+    for (const std::string &name : graph.element_names())
+      groups.push_back(number.try_emplace(name, number.size()).first->second);
+    task.networks.push_back({TokenCoder(config.flow, networks[k], tokens_of(graph), std::move(groups)), rows[k]});
+  }
+  task.model = std::make_unique<GraphTransformer<float>>(shape_of(config, slots), std::move(graphs));
+  return task;
+}
+
+GraphTask graph_task(const GraphConfig &config, const std::vector<NetworkShape> &learned, const NetworkFacts &wanted) {
+  const GraphSlots slots = graph_slots(learned);
+  const auto shapes = shapes_of({wanted}, "sample");
+  WeightGraph graph(shapes[0], slots);
+  GraphTask task;
+  task.networks.push_back({TokenCoder(config.flow, wanted, tokens_of(graph), {}), 0});
+  std::vector<WeightGraph> graphs{std::move(graph)};
+  task.model = std::make_unique<GraphTransformer<float>>(shape_of(config, slots), std::move(graphs));
+  return task;
+}
+
+GraphScales scales_of(const std::vector<NetworkShape> &learned, const Learned &from) {
+  GraphScales all;
+  const GraphSlots slots = graph_slots(learned);
+  for (std::size_t k = 0; k < learned.size(); ++k) {
+    const auto names = WeightGraph(learned[k], slots).element_names();
+    for (std::size_t e = 0; e < names.size(); ++e) {
+      if (names[e].empty())
+        continue;
+      const ElementName name(names[e]);
+      auto &[mean, std] = all[name.place];
+      if (mean.size() <= name.element)
+        mean.resize(name.element + 1), std.resize(name.element + 1);
+      mean[name.element] = from.tokens[k].mean[e], std[name.element] = from.tokens[k].std[e];
+    }
+  }
+  return all;
+}
+
+Learned::Scale scale_for(const GraphScales &scales, const WeightGraph &graph) {
+  Learned::Scale all;
+  std::map<std::string, const Learned::Scale *> known;
+  for (const std::string &text : graph.element_names()) {
+    if (text.empty()) {
+      all.mean.push_back(0), all.std.push_back(1);
+      continue;
+    }
+    const ElementName name(text);
+    const auto [at, added] = known.try_emplace(name.place, nullptr);
+    if (added)
+      at->second = &nearest(scales, name.place);
+    all.mean.push_back(at->second->mean.at(name.element)), all.std.push_back(at->second->std.at(name.element));
+  }
+  return all;
+}
+
+void save_graph(const std::filesystem::path &path, const GraphDiffusion &g, const Stamp &stamp) {
+  GraphConfig config = g.config;
+  Json about = {{"kind", kind}, {"config", json_of([&](Keys &keys) { describe(keys, config); })}};
+  std::vector<NetworkFacts> facts;
+  for (const ZooFormat &format : g.networks) {
+    Json networks;
+    put_networks(networks, format);
+    about["networks"].push_back(networks);
+    facts.push_back(network_facts(format, "generator"));
+  }
+  std::vector<TensorSource> tensors;
+  for (const auto &[name, scale] : g.scales)
+    for (const auto &[what, values] : {std::pair{".mean", &scale.mean}, {".std", &scale.std}})
+      tensors.push_back({"scale." + name + what, Dtype::f32, {std::int64_t(values->size())}, values->data()});
+  static_assert(sizeof(ConditionRange) == 2 * sizeof(float));
+  if (!g.ranges.empty())
+    tensors.push_back({"conditions.range", Dtype::f32, {std::int64_t(g.ranges.size()), 2}, g.ranges.data()});
+  const GraphTask task = graph_task(g.config, facts, std::vector<std::size_t>(facts.size(), 1));
+  put_tensors(tensors, "", task.model->parameters(), g.weights);
+  write_safetensors(path, tensors, metadata_of(about, stamp));
+}
+
+GraphDiffusion load_graph(const std::filesystem::path &path) {
+  const Safetensors file(path);
+  const std::string where = path.string();
+  const Json about = about_generator(file, kind);
+  GraphDiffusion g;
+  read_json(field<Json>(about, "config", where), where, [&](Keys &keys) { describe(keys, g.config); });
+  std::vector<NetworkFacts> facts;
+  try {
+    check(g.config.flow, graph_table);
+    for (const Json &networks : field<Json>(about, "networks", where)) {
+      g.networks.push_back(networks_of(networks, where));
+      facts.push_back(network_facts(g.networks.back(), where));
+    }
+    shapes_of(facts, where);
+  } catch (const InputError &e) {
+    throw InputError(where, ": ", e.what());
+  }
+  if (facts.empty())
+    throw InputError(where, ": networks: found none, expected the architectures that it has learned");
+  const GraphTask task = graph_task(g.config, facts, std::vector<std::size_t>(facts.size(), 1));
+  const auto shapes = shapes_of(facts, where);
+  Learned zero; // what it must have
+  for (const FlowNetworks &of : task.networks)
+    zero.tokens.push_back({std::vector<float>(of.coder.tokens().size()), std::vector<float>(of.coder.tokens().size())});
+  g.scales = scales_of(shapes, zero);
+  for (auto &[name, scale] : g.scales) {
+    const Shape size{std::int64_t(scale.mean.size())};
+    scale = {file.read<float>("scale." + name + ".mean", size), file.read<float>("scale." + name + ".std", size)};
+  }
+  if (const std::size_t n = g.config.flow.conditions.size(); n > 0) {
+    const auto ranges = file.read<float>("conditions.range", {std::int64_t(n), 2});
+    for (std::size_t k = 0; k < n; ++k)
+      g.ranges.push_back({ranges[2 * k], ranges[2 * k + 1]});
+  }
+  g.weights = read_tensors(file, "", task.model->parameters());
+  return g;
+}
+
+} // namespace theta
