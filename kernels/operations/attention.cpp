@@ -65,25 +65,11 @@ public:
   // to [wide, block] = rows [count, wide] transposed.
   void transpose(W *to, const W *rows, int count) const { transpose_into(to, block, rows, wide, count, wide); }
 
-  // c [rows, columns] = or += a·b over k: element (r, i) of a is a[r·a_row + i·a_step], rows of b and c b_row and c_row
-  // apart. Columns are computed in whole packs.
+  // multiply_block, with columns in whole packs.
   void product(W *c, int c_row, const W *a, int a_row, int a_step, const W *b, int b_row, int rows, int columns, int k,
                bool accumulate) const {
-    const Strips<W> strips{columns};
-    for (int i = 0; i < strips.count(); ++i)
-      strips.strip(i, [&]<int V>(int column, int) {
-        for (int r = 0; r < rows; r += tile_height) {
-          const int here = std::min(tile_height, rows - r);
-          ProductTile<W, V> tile;
-          W *to = c + r * c_row + column;
-          accumulate ? tile.read(to, c_row, here, tile.width) : tile.clear();
-          const W *row[tile_height];
-          for (int e = 0; e < tile_height; ++e)
-            row[e] = a + (r + std::min(e, here - 1)) * a_row;
-          tile.multiply(row, b + column, {1, k, 0, a_step, 0, b_row});
-          tile.write(to, c_row, here, tile.width);
-        }
-      });
+    const int whole = (columns + lanes<W> - 1) / lanes<W> * lanes<W>;
+    multiply_block(c, c_row, a, a_row, a_step, b, b_row, rows, whole, k, accumulate);
   }
 
 private:

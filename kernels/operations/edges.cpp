@@ -1,8 +1,7 @@
-// On the cpu: one graph after another, its products by gemm, what edges do in plain loops along their states.
+// On the cpu: one graph after another; products are tiles (product.h), what edges do are loops along their states.
 #include "edges.h"
-#include "gemm.h"
 #include "kernels/device/parallel.h"
-#include "kernels/parts/simd.h"
+#include "kernels/parts/product.h"
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -90,6 +89,35 @@ template <class F> void for_ends(const EdgeAttention &p, F f) {
         (std::size_t(i) * p.heads * 2 + std::size_t(g.end[t] % 2)) * p.width);
 }
 
+// One head of a graph as products want it: rows in whole packs, and the same transposed.
+template <class W> class HeadBlock {
+public:
+  HeadBlock(const EdgeAttention &p, std::vector<W> &memory)
+      : nodes_(p.graph.nodes), head_(p.head), wide((p.head + lanes<W> - 1) / lanes<W> * lanes<W>),
+        tall((p.graph.nodes + lanes<W> - 1) / lanes<W> * lanes<W>) {
+    const std::size_t size = std::size_t(tall) * std::size_t(wide);
+    memory.resize(std::max(memory.size(), size)); // grows to the largest shape seen
+    at_ = memory.data();
+  }
+  const W *rows(const W *from, std::ptrdiff_t step) const {
+    for (int i = 0; i < nodes_; ++i)
+      for (int c = 0; c < wide; c += lanes<W>)
+        store(at_ + i * wide + c, load_some<Pack<W>>(from + i * step + c, std::max(0, std::min(lanes<W>, head_ - c))));
+    return at_;
+  }
+  const W *transposed(const W *from, std::ptrdiff_t step) const {
+    transpose_into(at_, tall, from, step, nodes_, head_);
+    return at_;
+  }
+
+private:
+  int nodes_, head_;
+  W *at_;
+
+public:
+  int wide, tall; // distances of rows, and of rows of the transposed
+};
+
 template <class F> void for_graphs(const EdgeAttention &p, F f) {
   parallel_for(p.batch, p.multiply_adds(), [&](int b) { f(std::size_t(b)); });
 }
@@ -104,27 +132,23 @@ void edge_attention_forward(Stream &s, T *out, T *gathered, Wide<T> *weight, con
     if (s.is_cuda())
       return cuda::edge_attention_forward(s, out, gathered, weight, qkv, bias, state, p);
   using W = Wide<T>;
+  using P = Pack<W>;
   const Sizes size(p);
   const int nodes = p.graph.nodes, model = int(size.model), width = p.width;
   const W scale = 1 / std::sqrt(W(p.head));
   for_graphs(p, [&](std::size_t b) {
+    thread_local std::vector<W> memory;
+    const HeadBlock<W> block(p, memory);
     const Widened<T> x(qkv + b * size.qkv, size.qkv), states(state + b * size.state, size.state);
     const Widened<T> to(out + b * size.out, size.out), sums(gathered + b * size.gathered, size.gathered);
     W *const of_sums = sums;
     const T *of_bias = bias + b * size.bias;
     W *w = weight + b * p.heads * size.square;
-    Stream host{Device{}};
-    gemm<W>(host, w, x, x + model,
-            {.m = nodes,
-             .n = nodes,
-             .k = p.head,
-             .transpose_b = true,
-             .lda = 3 * model,
-             .ldb = 3 * model,
-             .batch = p.heads,
-             .stride_a = std::size_t(p.head),
-             .stride_b = std::size_t(p.head),
-             .stride_c = size.square});
+    for (int h = 0; h < p.heads; ++h) {
+      const W *q = x + h * p.head, *k = q + model;
+      multiply_block(w + h * size.square, nodes, q, 3 * model, 1, block.transposed(k, 3 * model), block.tall, nodes,
+                     nodes, p.head, false);
+    }
     for (std::size_t i = 0; i < p.heads * size.square; ++i)
       w[i] *= scale;
     for_ends(p, [&](std::size_t i, std::size_t j, std::size_t end, std::size_t) {
@@ -133,25 +157,18 @@ void edge_attention_forward(Stream &s, T *out, T *gathered, Wide<T> *weight, con
     });
     for (int row = 0; row < p.heads * nodes; ++row)
       softmax(w + std::size_t(row) * nodes, nodes);
-    gemm<W>(host, to, w, x + 2 * model,
-            {.m = nodes,
-             .n = p.head,
-             .k = nodes,
-             .ldb = 3 * model,
-             .ldc = model,
-             .batch = p.heads,
-             .stride_a = size.square,
-             .stride_b = std::size_t(p.head),
-             .stride_c = std::size_t(p.head)});
+    for (int h = 0; h < p.heads; ++h)
+      multiply_block(to + h * p.head, model, w + h * size.square, nodes, 1,
+                     block.rows(x + 2 * model + h * p.head, 3 * model), block.wide, nodes, p.head, nodes, false);
     std::fill_n(of_sums, size.gathered, W(0));
     for_ends(p, [&](std::size_t i, std::size_t j, std::size_t end, std::size_t at) {
       const W *from = states + end / 2 * width;
-      for (int h = 0; h < p.heads; ++h) {
-        const W share = w[h * size.square + i * nodes + j];
-        W *sum = of_sums + at + std::size_t(h) * 2 * width;
-#pragma omp simd
-        for (int c = 0; c < width; ++c)
-          sum[c] += share * from[c];
+      for (int c = 0; c < width; c += lanes<W>) {
+        const P there = load_some<P>(from + c, width - c);
+        for (int h = 0; h < p.heads; ++h) {
+          W *sum = of_sums + at + std::size_t(h) * 2 * width + c;
+          store_some(sum, load_some<P>(sum, width - c) + w[h * size.square + i * nodes + j] * there, width - c);
+        }
       }
     });
     to.give(), sums.give();
@@ -168,60 +185,53 @@ void edge_attention_backward_accumulate(Stream &s, T *dqkv, T *dbias, T *dstate,
       return cuda::edge_attention_backward_accumulate(s, dqkv, dbias, dstate, dout, dgathered, weight, qkv, state,
                                                       workspace, p);
   using W = Wide<T>;
+  using P = Pack<W>;
   const Sizes size(p);
   const int nodes = p.graph.nodes, model = int(size.model), width = p.width;
   const W scale = 1 / std::sqrt(W(p.head));
   for_graphs(p, [&](std::size_t b) {
+    thread_local std::vector<W> memory;
+    const HeadBlock<W> block(p, memory);
     const Widened<T> x(qkv + b * size.qkv, size.qkv), d(dout + b * size.out, size.out),
         d_sums(dgathered + b * size.gathered, size.gathered), states(state + b * size.state, size.state);
     const Widened<T> dx(dqkv + b * size.qkv, size.qkv), d_states(dstate + b * size.state, size.state);
     T *d_bias = dbias + b * size.bias;
     const W *w = weight + b * p.heads * size.square;
     W *slope = workspace + b * p.heads * size.square; // of weights, then of scores
-    Stream host{Device{}};
-    const Gemm of_heads{.m = nodes,
-                        .n = p.head,
-                        .k = nodes,
-                        .batch = p.heads,
-                        .stride_a = size.square,
-                        .stride_b = std::size_t(p.head),
-                        .stride_c = std::size_t(p.head)};
-    gemm<W>(host, slope, d, x + 2 * model,
-            {.m = nodes,
-             .n = nodes,
-             .k = p.head,
-             .transpose_b = true,
-             .lda = model,
-             .ldb = 3 * model,
-             .batch = p.heads,
-             .stride_a = std::size_t(p.head),
-             .stride_b = std::size_t(p.head),
-             .stride_c = size.square});
+    const auto product = [&](W *to, int row, const W *a, int a_row, int a_step, const W *rows) {
+      multiply_block(to, row, a, a_row, a_step, rows, block.wide, nodes, p.head, nodes, false);
+    };
+    for (int h = 0; h < p.heads; ++h) {
+      const W *v = x + 2 * model + h * p.head, *of_out = d + h * p.head;
+      multiply_block(slope + h * size.square, nodes, of_out, model, 1, block.transposed(v, 3 * model), block.tall,
+                     nodes, nodes, p.head, false);
+      product(dx + 2 * model + h * p.head, 3 * model, w + h * size.square, 1, nodes, block.rows(of_out, model));
+    }
     for_ends(p, [&](std::size_t i, std::size_t j, std::size_t end, std::size_t at) {
       const W *from = states + end / 2 * width;
       W *to = d_states + end / 2 * width;
       for (int h = 0; h < p.heads; ++h) {
         const std::size_t pair = h * size.square + i * nodes + j;
-        const W *d_sum = d_sums + at + std::size_t(h) * 2 * width, share = w[pair];
-        W dot = 0;
-#pragma omp simd reduction(+ : dot)
-        for (int c = 0; c < width; ++c)
-          dot += d_sum[c] * from[c], to[c] += share * d_sum[c];
-        slope[pair] += dot;
+        const W *d_sum = d_sums + at + std::size_t(h) * 2 * width;
+        P dot{};
+        for (int c = 0; c < width; c += lanes<W>) {
+          const P of = load_some<P>(d_sum + c, width - c);
+          dot += of * load_some<P>(from + c, width - c);
+          store_some(to + c, load_some<P>(to + c, width - c) + w[pair] * of, width - c);
+        }
+        slope[pair] += simd::sum(dot);
       }
     });
-    Gemm product = of_heads;
-    product.transpose_a = true, product.ldb = model, product.ldc = 3 * model;
-    gemm<W>(host, dx + 2 * model, w, d, product);
     for (int row = 0; row < p.heads * nodes; ++row) {
       const W *of_w = w + std::size_t(row) * nodes;
-      W *of_slope = slope + std::size_t(row) * nodes, through = 0;
-#pragma omp simd reduction(+ : through)
-      for (int j = 0; j < nodes; ++j)
-        through += of_w[j] * of_slope[j];
-#pragma omp simd
-      for (int j = 0; j < nodes; ++j)
-        of_slope[j] = of_w[j] * (of_slope[j] - through);
+      W *of_slope = slope + std::size_t(row) * nodes;
+      P through{};
+      for (int j = 0; j < nodes; j += lanes<W>)
+        through += load_some<P>(of_w + j, nodes - j) * load_some<P>(of_slope + j, nodes - j);
+      const W sum = simd::sum(through);
+      for (int j = 0; j < nodes; j += lanes<W>)
+        store_some(of_slope + j, load_some<P>(of_w + j, nodes - j) * (load_some<P>(of_slope + j, nodes - j) - sum),
+                   nodes - j);
     }
     for_ends(p, [&](std::size_t i, std::size_t j, std::size_t end, std::size_t) {
       for (int h = 0; h < p.heads; ++h)
@@ -229,10 +239,11 @@ void edge_attention_backward_accumulate(Stream &s, T *dqkv, T *dbias, T *dstate,
     });
     for (std::size_t i = 0; i < p.heads * size.square; ++i)
       slope[i] *= scale;
-    product.transpose_a = false, product.ldb = 3 * model;
-    gemm<W>(host, dx, slope, x + model, product);
-    product.transpose_a = true;
-    gemm<W>(host, dx + model, slope, x, product);
+    for (int h = 0; h < p.heads; ++h) {
+      const W *q = x + h * p.head, *of_slope = slope + h * size.square;
+      product(dx + h * p.head, 3 * model, of_slope, nodes, 1, block.rows(q + model, 3 * model));
+      product(dx + model + h * p.head, 3 * model, of_slope, 1, nodes, block.rows(q, 3 * model));
+    }
     dx.give(), d_states.give();
   });
 }

@@ -113,6 +113,28 @@ template <class T> struct Strips {
   }
 };
 
+// c [rows, columns] = or += a·b over k: element (r, i) of a is a[r·a_row + i·a_step], rows of b and c b_row and c_row
+// apart. b is read in whole packs: its rows must be there up to a multiple of lanes.
+template <class T>
+void multiply_block(T *c, std::ptrdiff_t c_row, const T *a, std::ptrdiff_t a_row, std::ptrdiff_t a_step, const T *b,
+                    std::ptrdiff_t b_row, int rows, int columns, int k, bool accumulate) {
+  const Strips<T> strips{columns};
+  for (int i = 0; i < strips.count(); ++i)
+    strips.strip(i, [&]<int V>(int column, int here_columns) {
+      for (int r = 0; r < rows; r += tile_height) {
+        const int here = std::min(tile_height, rows - r);
+        ProductTile<T, V> tile;
+        T *to = c + r * c_row + column;
+        accumulate ? tile.read(to, c_row, here, here_columns) : tile.clear();
+        const T *row[tile_height]; // beyond the last row, that row again: nobody looks at it
+        for (int e = 0; e < tile_height; ++e)
+          row[e] = a + (r + std::min(e, here - 1)) * a_row;
+        tile.multiply(row, b + column, {1, k, 0, a_step, 0, b_row});
+        tile.write(to, c_row, here, here_columns);
+      }
+    });
+}
+
 // to [columns of from, `row` apart] = from transposed, `rows` of it `step` apart; rows beyond `rows`, up to a multiple
 // of lanes, as zeros.
 template <class T> void transpose_into(T *to, int row, const T *from, std::ptrdiff_t step, int rows, int columns) {
