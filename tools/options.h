@@ -1,6 +1,6 @@
 // The command line of theta: options that several subcommands share.
 #pragma once
-#include "engine/pipeline/stages.h"
+#include "engine/pipeline/family.h"
 #include "engine/pipeline/study.h"
 #include <CLI/CLI.hpp>
 #include <functional>

@@ -30,7 +30,13 @@ void describe(Keys &keys, Config &c) {
   keys("channels", c.data.channels, Limits{0, 3});
   keys.section("network");
   keys("kind", c.network.kind, network_kind_named);
-  keys("widths", c.network.widths, positive);
+  std::vector<std::vector<int>> widths{c.network.widths};
+  widths.insert(widths.end(), c.others.begin(), c.others.end());
+  keys("widths", widths, positive);
+  if (widths.empty())
+    throw InputError("network.widths: found an empty list, expected widths");
+  c.network.widths = widths.front(), c.others.assign(widths.begin() + 1, widths.end());
+  keys("unseen", c.unseen, positive);
   for (const auto &kind : network_kinds())
     kind->describe(keys, c.network);
   keys("activation", c.zoo.recipe.activation, activation_named);

@@ -59,6 +59,9 @@ struct Config {
   std::uint64_t seed = 1;
   DataConfig data;
   NetworkShape network;
+  // More architectures that the generator learns, and some that it does not see: [network] widths and unseen.
+  std::vector<std::vector<int>> others, unseen;
+  std::vector<NetworkShape> family{}; // of a run of one architecture: all that its generator has learned (family.h)
   ZooConfig zoo;
   FitConfig fit;
   Generators generators; // their settings of [fit] and [sample], and which of them learns the zoo

@@ -106,6 +106,8 @@ GeneratorTask generator_task(const Config &c, const DatasetSizes &sizes, Backend
                      c.sample.count,      c.sample.batch, {},     !c.sample.complete.empty()};
   if (c.zoo.from.empty())
     task.stream = StreamTask{c.zoo.recipe, c.network, sizes};
+  for (const NetworkShape &shape : c.family)
+    task.family.push_back({{layout_of(shape).places(), shape}, training});
   return task;
 }
 

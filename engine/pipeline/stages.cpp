@@ -108,7 +108,11 @@ std::string Stages::zoo_key() {
   return hash_of("zoo 3\n" + zoo_text(run_.config) + data().fingerprint +
                  (run_.device.backend == Backend::cpu ? "cpu" : "cuda"));
 }
-std::string Stages::fit_key() { return hash_of("fit 2\n" + zoo_key() + fit_text(run_.config)); }
+std::string Stages::fit_key() {
+  if (!generator_key_.empty())
+    return generator_key_;
+  return hash_of("fit 2\n" + zoo_key() + fit_text(run_.config));
+}
 std::string Stages::sample_key() { return hash_of("sample 1\n" + fit_key() + sample_text(run_.config)); }
 std::string Stages::eval_key() {
   std::string others;
@@ -218,33 +222,44 @@ void Stages::fit() {
     fs::remove(state);
     return journal_.line("fit: done before, skipped");
   }
-  check_zoo("fit");
-  const ZooReader zoo(zoo_path());
-  if (zoo.has_column("activation")) {
-    const auto activation = zoo.integers("activation");
-    if (std::adjacent_find(activation.begin(), activation.end(), std::not_equal_to<>()) != activation.end())
-      throw InputError("fit: ", zoo_path().string(),
-                       " holds networks of several activations, expected one: "
-                       "a generator does not know which a network has");
-  }
-  const Split split = split_of(zoo, run_.config.fit);
-  if (const auto bad = zoo.not_finite(split.training); !bad.empty())
-    throw InputError("fit: ", zoo_path().string(), ": row ", bad[0].row, ": '", bad[0].tensor, "' holds ", bad[0].value,
-                     ", and so do ", bad.size() - 1,
-                     " more rows; expected finite numbers (`theta zoo import` leaves "
-                     "such networks out)");
-  auto task = generator_task(run_.config, sizes_of(data()), run_.device.backend,
-                             network_facts(zoo.format(), zoo_path().string()), split.training.size());
-  if (task.stream)
-    task.stream->data = &data();
+  const auto [zoo, split] = training_zoo("fit");
   const Measured measured(*this, "fit");
   run_.config.generators.chosen().fit(
-      task, {run_.device, zoo, split.training, split.held_out, state, generator_path(), key,
-             zoo_text(run_.config) + fit_text(run_.config), journal_,
-             [&](const std::vector<float> &theta, std::size_t networks) { return worth(theta, networks); }});
+      task(zoo, split.training.size()),
+      {run_.device, zoo, split.training, split.held_out, state, generator_path(), key,
+       zoo_text(run_.config) + fit_text(run_.config), journal_,
+       [&](const std::vector<float> &theta, std::size_t networks) { return worth(theta, networks); }});
   fs::remove(state);
   journal_.line(fmt::format("fit: learned {} networks of {} parameters, in {}", split.training.size(), zoo.parameters(),
                             generator_path().string()));
+}
+
+Stages::TrainingZoo Stages::training_zoo(const char *stage) {
+  check_zoo(stage);
+  TrainingZoo all{ZooReader(zoo_path()), {}};
+  const ZooReader &zoo = all.zoo;
+  if (zoo.has_column("activation")) {
+    const auto activation = zoo.integers("activation");
+    if (std::adjacent_find(activation.begin(), activation.end(), std::not_equal_to<>()) != activation.end())
+      throw InputError(stage, ": ", zoo_path().string(),
+                       " holds networks of several activations, expected one: "
+                       "a generator does not know which a network has");
+  }
+  all.split = split_of(zoo, run_.config.fit);
+  if (const auto bad = zoo.not_finite(all.split.training); !bad.empty())
+    throw InputError(stage, ": ", zoo_path().string(), ": row ", bad[0].row, ": '", bad[0].tensor, "' holds ",
+                     bad[0].value, ", and so do ", bad.size() - 1,
+                     " more rows; expected finite numbers (`theta zoo import` leaves "
+                     "such networks out)");
+  return all;
+}
+
+GeneratorTask Stages::task(const ZooReader &zoo, std::size_t training) {
+  auto task = generator_task(run_.config, sizes_of(data()), run_.device.backend,
+                             network_facts(zoo.format(), zoo_path().string()), training);
+  if (task.stream)
+    task.stream->data = &data();
+  return task;
 }
 
 void Stages::report() {

@@ -7,6 +7,7 @@
 #include "engine/memory/plan.h"
 #include "engine/training/folder_lock.h"
 #include "engine/training/journal.h"
+#include "source.h"
 
 namespace theta {
 
@@ -18,6 +19,7 @@ struct Run {
   std::string version{};                    // of the program, for run.json
   bool writes = true;                       // else it only looks at what is there, also while another writes
   std::filesystem::path zoo{};              // where it is trained; empty: out/zoo
+  std::filesystem::path generator{};        // that others have trained (use_generator); empty: its own, in out
   std::string stage{};                      // the one that it is made for, whose plans alone count; empty: all
 };
 
@@ -40,19 +42,31 @@ public:
       return from;
     return run_.zoo.empty() ? run_.out / "zoo" : run_.zoo;
   }
-  std::filesystem::path generator_path() const { return run_.out / "generator.safetensors"; }
+  std::filesystem::path generator_path() const {
+    return run_.generator.empty() ? run_.out / "generator.safetensors" : run_.generator;
+  }
   std::filesystem::path samples_path() const { return run_.out / "samples"; }
   std::filesystem::path trajectory_path() const { return run_.out / "trajectory"; }
   std::filesystem::path eval_path() const { return run_.out / "eval.json"; }
 
+  // For runs that share a generator (family.h). The key of what it was made of; the zoo that a generator learns, and
+  // which of it; what the generator is made for; what networks are worth, as metrics.
+  void use_generator(std::string key) { generator_key_ = std::move(key); }
+  std::string zoo_key();
+  struct TrainingZoo {
+    ZooReader zoo;
+    Split split;
+  };
+  TrainingZoo training_zoo(const char *stage);
+  GeneratorTask task(const ZooReader &, std::size_t training);
+  Metrics worth(const std::vector<float> &theta, std::size_t networks);
+
 private:
   class Measured;
   explicit Stages(std::pair<Run, std::vector<MemoryPlan>> checked);
-  std::string zoo_key();
   std::string fit_key();
   std::string sample_key();
   std::string eval_key();
-  Metrics worth(const std::vector<float> &theta, std::size_t networks);
   std::pair<Scores, std::vector<char>> score(std::size_t parameters, const NetworkSet &);
   const Dataset &data();
   void check_made(const char *stage, const std::filesystem::path &what, bool same, const std::string &found,
@@ -70,6 +84,7 @@ private:
   Run run_;
   std::vector<MemoryPlan> plans_;
   std::optional<NetworkShape> network_, field_, body_; // source.h
+  std::string generator_key_{};                        // of one that others have trained
   std::optional<FolderLock> lock_;
   Journal journal_;
   std::optional<Dataset> data_;

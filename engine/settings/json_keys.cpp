@@ -31,6 +31,10 @@ private:
   void texts(const Key &key, std::vector<std::string> &values) override { json[key.in_json] = values; }
   void numbers(const Key &key, std::vector<double> &values, Limits) override { json[key.in_json] = values; }
   void integers(const Key &key, std::vector<int> &values, Limits) override { json[key.in_json] = values; }
+  void lists(const Key &key, std::vector<std::vector<int>> &values, Limits) override {
+    if (!values.empty())
+      json[key.in_json] = values;
+  }
   void name(const Key &key, const std::string &is, const Set &) override {
     if (key.in_json)
       json[key.in_json] = is;
@@ -84,6 +88,14 @@ private:
     read(key, values);
     for (const int value : values)
       within(key, value, limits);
+  }
+  void lists(const Key &key, std::vector<std::vector<int>> &values, Limits limits) override {
+    if (!from_->contains(key.in_json))
+      return values.clear();
+    read(key, values);
+    for (const auto &list : values)
+      for (const int value : list)
+        within(key, value, limits);
   }
   void name(const Key &key, const std::string &, const Set &set) override {
     if (!key.in_json)

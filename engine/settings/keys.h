@@ -43,6 +43,8 @@ public:
   void operator()(Key key, std::vector<std::string> &values) { texts(key, values); }
   void operator()(Key key, std::vector<double> &values, Limits limits = {}) { numbers(key, values, limits); }
   void operator()(Key key, std::vector<int> &values, Limits limits = {}) { integers(key, values, limits); }
+  // One list, or a list of them. None are not written.
+  void operator()(Key key, std::vector<std::vector<int>> &values, Limits limits = {}) { lists(key, values, limits); }
   template <class T>
   requires std::is_integral_v<T>
   void operator()(Key key, T &value, Limits limits = {}) {
@@ -75,6 +77,7 @@ protected:
   virtual void texts(const Key &, std::vector<std::string> &) = 0;
   virtual void numbers(const Key &, std::vector<double> &, Limits) = 0;
   virtual void integers(const Key &, std::vector<int> &, Limits) = 0;
+  virtual void lists(const Key &, std::vector<std::vector<int>> &, Limits) = 0;
   virtual void name(const Key &, const std::string &is, const Set &) = 0;
   // Calls set for every name of the list: those that there are, where it says nothing else.
   virtual void names(const Key &, const std::vector<std::string> &are, const Set &) = 0;

@@ -65,6 +65,28 @@ private:
     each_of(key, values, "a list of numbers",
             [&](const toml::node &item) { return int(integer_in(item, key, limits)); });
   }
+  void lists(const Key &key, std::vector<std::vector<int>> &values, Limits limits) override {
+    const toml::node *node = find(key);
+    if (!node)
+      return;
+    const auto list_of = [&](const toml::node &of) {
+      const toml::array *list = of.as_array();
+      if (!list)
+        wrong(of, key, "a list of numbers, or a list of such lists");
+      std::vector<int> numbers;
+      for (const toml::node &item : *list)
+        numbers.push_back(int(integer_in(item, key, limits)));
+      return numbers;
+    };
+    const toml::array *list = node->as_array();
+    if (!list || (!list->empty() && !list->front().is_array())) {
+      values = {list_of(*node)};
+      return;
+    }
+    values.clear();
+    for (const toml::node &item : *list)
+      values.push_back(list_of(item));
+  }
   void name(const Key &key, const std::string &, const Set &set) override {
     if (const toml::node *node = find(key))
       name_in(*node, key, set);
@@ -215,6 +237,10 @@ private:
   void texts(const Key &key, std::vector<std::string> &values) override { write(key, show(values)); }
   void numbers(const Key &key, std::vector<double> &values, Limits) override { write(key, show(values)); }
   void integers(const Key &key, std::vector<int> &values, Limits) override { write(key, show(values)); }
+  void lists(const Key &key, std::vector<std::vector<int>> &values, Limits) override {
+    if (!values.empty())
+      write(key, values.size() == 1 ? show(values[0]) : show(values));
+  }
   void name(const Key &key, const std::string &is, const Set &) override { write(key, "\"" + is + "\""); }
   void names(const Key &key, const std::vector<std::string> &are, const Set &set) override {
     for (const std::string &is : are)
