@@ -20,6 +20,7 @@ void add_run_commands(CLI::App &app, Action &action) {
   add("run", "the whole pipeline; finished stages are skipped", {&Stages::all, &Family::all});
   add("fit", "train the generator on the run's zoo", {&Stages::fit, &Family::fit});
   add("sample", "generate networks with the run's generator", {&Stages::sample, &Family::sample});
+  add("finetune", "what generated networks are worth as a start of training", {&Stages::finetune, &Family::finetune});
   add("eval", "how good and how new the generated networks are, beside all baselines", {&Stages::eval, &Family::eval});
 }
 

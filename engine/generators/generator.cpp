@@ -6,10 +6,7 @@ namespace {
 
 std::vector<std::pair<std::string, MakeGenerator>> &generators() {
   static std::vector<std::pair<std::string, MakeGenerator>> all{
-      {"p-diff", make_pdiff},
-      {"transformer", make_transformer},
-      {"subspace", make_subspace},
-      {"windows", make_windows},
+      {"p-diff", make_pdiff}, {"transformer", make_transformer}, {"subspace", make_subspace}, {"windows", make_windows},
       {"graph", make_graph},
   };
   return all;

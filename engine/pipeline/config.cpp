@@ -72,6 +72,11 @@ void describe(Keys &keys, Config &c) {
   keys("part", c.eval.part);
   keys("distance", c.eval.distance, distance_named);
   keys("noise", c.eval.noise, not_negative);
+  keys.section("finetune");
+  keys("networks", c.finetune.networks, not_negative);
+  keys("every", c.finetune.every, positive);
+  keys("lr", c.finetune.lr, Limits{1e-6, 1e3});
+  keys("less", c.finetune.less, Limits{0, 1});
 }
 
 void check(const Config &c) {
@@ -150,5 +155,6 @@ std::string zoo_text(const Config &c) { return sections_of(to_toml(c), {"data", 
 std::string fit_text(const Config &c) { return sections_of(to_toml(c), {"fit"}); }
 std::string sample_text(const Config &c) { return sections_of(to_toml(c), {"sample"}); }
 std::string eval_text(const Config &c) { return sections_of(to_toml(c), {"eval"}); }
+std::string finetune_text(const Config &c) { return sections_of(to_toml(c), {"finetune"}); }
 
 } // namespace theta

@@ -54,6 +54,14 @@ struct EvalConfig {
   std::vector<double> noise{0.01, 0.03, 0.1};
 };
 
+// What generated networks are as a start of training, beside random ones.
+struct FinetuneConfig {
+  int networks = 0;   // so many of each; 0: it is left out
+  int every = 10;     // steps between looks
+  double lr = 0.1;    // of generated ones, in that of the zoo's recipe
+  double less = 0.01; // than held-out networks' accuracy: what is to be reached
+};
+
 struct Config {
   std::string name;
   std::uint64_t seed = 1;
@@ -67,6 +75,7 @@ struct Config {
   Generators generators; // their settings of [fit] and [sample], and which of them learns the zoo
   SampleConfig sample;
   EvalConfig eval;
+  FinetuneConfig finetune;
 };
 
 // Reads and checks a file, with `overrides` such as "zoo.steps=500" applied over it. The run's name is `name` in the
@@ -85,5 +94,6 @@ std::string zoo_text(const Config &);
 std::string fit_text(const Config &);
 std::string sample_text(const Config &);
 std::string eval_text(const Config &);
+std::string finetune_text(const Config &);
 
 } // namespace theta

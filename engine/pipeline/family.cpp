@@ -200,11 +200,21 @@ void Family::eval() {
   journal_.result(table);
 }
 
+void Family::finetune() {
+  if (run_.config.finetune.networks == 0)
+    return;
+  const std::string key = fit_key();
+  for (const auto &stages : stages_)
+    stages->use_generator(key);
+  each(&Stages::finetune);
+}
+
 void Family::all() {
   zoo();
   fit();
   sample();
   eval();
+  finetune();
 }
 
 void run_stage(Run run, const StageOfAll &stage) {

@@ -27,6 +27,7 @@ public:
   void fit();
   void sample();
   void eval();
+  void finetune();
   void all();
 
 private:

@@ -5,6 +5,7 @@
 #include "data/solids.h"
 #include "engine/shapes/mesh_signals.h"
 #include "field_eval.h"
+#include "finetune.h"
 #include "shape_eval.h"
 #include <algorithm>
 
@@ -145,6 +146,11 @@ std::vector<MemoryPlan> plans_of(const Config &c, const Source &source, Backend 
       all.push_back(*base);
     all.push_back(trainer.plan());
   }
+  if (c.finetune.networks > 0 && source.network && which != StagesOf::generator)
+    for (const bool from_generated : {true, false}) {
+      MemoryPlan plan = ZooTrainer(finetune_task(c, from_generated), sizes, backend, budget).plan();
+      all.push_back(std::move(plan));
+    }
   if (which != StagesOf::networks)
     for (auto &plan : c.generators.chosen().plans(generator_task(c, sizes, backend, source.facts, source.training)))
       all.push_back(std::move(plan));

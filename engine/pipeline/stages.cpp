@@ -305,6 +305,7 @@ void Stages::all() {
     return journal_.line("eval, report: left out, these networks cannot be run on " + run_.config.data.name);
   eval();
   trajectories();
+  finetune();
   report();
   write_page({run_.out}, run_.out / "report" / "page.html");
   journal_.line("report: " + (run_.out / "report" / "page.html").string());

@@ -34,6 +34,7 @@ public:
   void sample();
   void eval();
   void trajectories(); // where samples are watched (sample.watch)
+  void finetune();     // where asked for (finetune.networks)
   void report();
   void all();
 

@@ -106,6 +106,11 @@ void Wave::start(Stream &s, int first_run, int networks, const std::vector<float
   s.synchronize();
 }
 
+void Wave::begin_as(Stream &s, int i, const float *theta) const {
+  copy(s, theta_ + std::size_t(i) * layout_.size(), theta, layout_.size() * sizeof(float));
+  s.synchronize();
+}
+
 void Wave::draw_starts(Stream &s) const {
   const std::size_t v = layout_.size();
   for (int first = 0, last; first < networks_; first = last) { // neighbours of one initialisation together

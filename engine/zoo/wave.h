@@ -28,6 +28,8 @@ public:
   // Fresh runs first_run..first_run+networks−1, none of their steps done. They start from `base` [V], where one is
   // given.
   void start(Stream &, int first_run, int networks, const std::vector<float> *base = nullptr);
+  // Network `i` begins as theta [V], in host memory, instead. Between start() and the first step.
+  void begin_as(Stream &, int i, const float *theta) const;
   // Trains all runs from step `first` to `last`, at most chunk() further.
   void train(Stream &, const Examples &, long first, long last);
 

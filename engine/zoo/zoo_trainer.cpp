@@ -298,9 +298,21 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
                       ": trained layer by layer, ", wave_, " at a time"));
 
   long step = 0;
+  std::optional<ZooReader> starts;
+  if (!task_.start.empty()) {
+    starts.emplace(task_.start);
+    if (starts->parameters() != open_.parameters() || starts->rows() == 0)
+      throw InputError("zoo: ", task_.start.string(), ": found ", starts->rows(), " networks of ", starts->parameters(),
+                       " parameters to begin as, expected some of ", open_.parameters());
+  }
   const auto start_wave = [&](int run) {
     w.first_run = run, step = 0;
     w.open.start(w.stream, run, networks_of(run), base_ ? &base : nullptr);
+    std::vector<float> theta(open_.parameters());
+    for (int i = 0; starts && i < networks_of(run); ++i) {
+      starts->theta(std::size_t(run + i) % starts->rows(), theta.data());
+      w.open.begin_as(w.stream, i, theta.data());
+    }
   };
   // What a smaller budget divides into other waves begins its open one again.
   const bool same = state && state->number("networks") == networks_of(first_run) &&

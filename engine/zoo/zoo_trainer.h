@@ -24,6 +24,8 @@ struct ZooTask {
   std::filesystem::path directory;
   std::string facts = "{}"; // JSON for the shards' metadata
   std::string key;          // of everything that the zoo depends on
+  std::filesystem::path
+      start{}; // a zoo whose row i network i begins as, and from row 0 again; empty: as the recipe says
   std::size_t most_row_bytes = theta::most_row_bytes;
 };
 
