@@ -66,17 +66,19 @@ std::vector<Member> members_of(const Config &c) {
   return all;
 }
 
-std::vector<MemoryPlan> family_plans(const Config &c, Backend backend, Budget budget) {
+std::vector<MemoryPlan> family_plans(const Config &c, Backend backend, Budget budget, StagesOf which) {
   std::vector<MemoryPlan> all;
-  const auto members = members_of(c);
-  for (const Member &member : members) {
+  const auto add = [&](const Member &member, StagesOf stages) {
     const Source source = source_of(member.config, dataset_sizes(c.data.options()));
-    for (auto &plan : plans_of(member.config, source, backend, budget, StagesOf::networks))
+    for (auto &plan : plans_of(member.config, source, backend, budget, stages))
       all.push_back(std::move(plan));
-  }
-  const Source source = source_of(members[0].config, dataset_sizes(c.data.options()));
-  for (auto &plan : plans_of(members[0].config, source, backend, budget, StagesOf::generator))
-    all.push_back(std::move(plan));
+  };
+  const auto members = members_of(c);
+  for (const Member &member : members)
+    if (which != StagesOf::generator)
+      add(member, StagesOf::networks);
+  if (which != StagesOf::networks)
+    add(members[0], StagesOf::generator);
   return all;
 }
 

@@ -50,6 +50,6 @@ struct StageOfAll {
 void run_stage(Run, const StageOfAll &);
 
 // The memory plans of every member, and of their generator.
-std::vector<MemoryPlan> family_plans(const Config &, Backend, Budget = {});
+std::vector<MemoryPlan> family_plans(const Config &, Backend, Budget = {}, StagesOf = StagesOf::run);
 
 } // namespace theta

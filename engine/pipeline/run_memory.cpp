@@ -1,5 +1,6 @@
 #include "run_memory.h"
 #include "engine/settings/toml_keys.h"
+#include "family.h"
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -39,6 +40,20 @@ auto RunMemory::planned(const std::vector<std::string> &changes, double wider, S
   auto all = overrides_;
   all.insert(all.end(), changes.begin(), changes.end());
   Planned p{load_config(path_, all), 0, {}};
+  if (is_family(p.config)) {
+    const auto widen = [&](std::vector<int> &widths) {
+      for (std::size_t l = 1; l + 1 < widths.size(); ++l)
+        widths[l] = std::max(1, int(std::lround(widths[l] * wider)));
+    };
+    widen(p.config.network.widths);
+    for (auto *lists : {&p.config.others, &p.config.unseen})
+      for (auto &widths : *lists)
+        widen(widths);
+    for (const Member &member : members_of(p.config))
+      p.parameters = std::max(p.parameters, layout_of(member.config.network).size());
+    p.plans = family_plans(p.config, backend_, budget_, which);
+    return with_largest(std::move(p));
+  }
   Source source = source_of(p.config, dataset_sizes(p.config.data.options()));
   if (wider != 1) {
     if (!source.facts.shape)
@@ -52,6 +67,10 @@ auto RunMemory::planned(const std::vector<std::string> &changes, double wider, S
   }
   p.parameters = source.facts.parameters();
   p.plans = plans_of(p.config, source, backend_, budget_, which);
+  return with_largest(std::move(p));
+}
+
+auto RunMemory::with_largest(Planned p) const -> Planned {
   for (std::size_t i = 0; i < p.plans.size(); ++i)
     if (const std::size_t bytes = p.plans[i].bytes_on(backend_); bytes > p.bytes)
       p.bytes = bytes, p.stage = i;

@@ -44,6 +44,7 @@ public:
   Advice advice(std::size_t budget) const;
 
 private:
+  Planned with_largest(Planned) const; // which stage takes most
   std::filesystem::path path_;
   std::vector<std::string> overrides_;
   Backend backend_;

@@ -25,11 +25,17 @@ half the shared memory | batchnorm.cu | batchnorm.cu | test_batchnorm | threads,
 a row of a tile is never written | softmax_cross_entropy.cu | softmax_cross_entropy.cu | test_softmax | e < count * p.classes | e < (count - 1) * p.classes | nothing has written
 no wait for an asynchronous copy | conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | async_wait<stages - 2>(); | | nothing has written|race
 no barrier in the pipeline of copies | conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | 1:__syncthreads(); | | nothing has written|race
+no barrier between a row of weights and its sums | edges.cu | edges.cu | test_edges | 1:__syncwarp(); | | race
 no tail guard of positions | conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | if (j < g.count) | if (true) | race|of a device buffer
 '
 
 # Tail guards, for the sweep: file | kernel | tests | what is replaced | by what
 guards='
+edges.cu | edges.cu | test_edges | 1:if (item >= std::size_t(p.batch) * p.heads * g.nodes) | if (false)
+edges.cu | edges.cu | test_edges | 2:if (item >= std::size_t(p.batch) * p.heads * g.nodes) | if (false)
+edges.cu | edges.cu | test_edges | if (item >= std::size_t(p.batch) * p.heads * nodes) | if (false)
+edges.cu | edges.cu | test_edges | if (item >= std::size_t(p.batch) * g.edges) | if (false)
+edges.cu | edges.cu | test_edges | 2:__syncwarp(); | 
 activation.cu | activation.cu | test_activation | 1:if (i >= n) | if (false)
 activation.cu | activation.cu | test_activation | if (column < p.cols) { | if (true) {
 activation.cu | activation.cu | test_activation | threadIdx.y > 0 \|\| column >= p.cols | threadIdx.y > 0
