@@ -164,29 +164,25 @@ __global__ void __launch_bounds__(threads)
   }
 }
 
-} // namespace
-
 template <class T>
-void edge_attention_forward(Stream &s, T *out, T *gathered, float *weight, const T *qkv, const T *bias, const T *state,
-                            const EdgeAttention &p) {
+void attend(Stream &s, T *out, T *gathered, float *weight, const T *qkv, const T *bias, const T *state,
+            const EdgeAttention &p) {
   launch(attend_kernel<T>, blocks_for(p.pairs() * p.graph.nodes, warps), threads, 0, s, out, gathered, weight, qkv,
          bias, state, p);
 }
 
 template <class T>
-void edge_attention_backward_accumulate(Stream &s, T *dqkv, T *dbias, T *dstate, const T *dout, const T *dgathered,
-                                        const float *weight, const T *qkv, const T *state, float *workspace,
-                                        const EdgeAttention &p) {
+void attend_backward(Stream &s, T *dqkv, T *dbias, T *dstate, const T *dout, const T *dgathered, const float *weight,
+                     const T *qkv, const T *state, float *slope, const EdgeAttention &p) {
   const unsigned nodes = blocks_for(p.pairs() * p.graph.nodes, warps);
-  launch(queries_kernel<T>, nodes, threads, 0, s, dqkv, dbias, workspace, dout, dgathered, weight, qkv, state, p);
-  launch(keys_kernel<T>, nodes, threads, 0, s, dqkv, dout, weight, workspace, qkv, p);
+  launch(queries_kernel<T>, nodes, threads, 0, s, dqkv, dbias, slope, dout, dgathered, weight, qkv, state, p);
+  launch(keys_kernel<T>, nodes, threads, 0, s, dqkv, dout, weight, slope, qkv, p);
   if (p.graph.edges > 0)
     launch(states_kernel<T>, blocks_for(std::size_t(p.batch) * p.graph.edges, warps), threads, 0, s, dstate, dgathered,
            weight, p);
 }
 
-template <class T>
-void add_ends(Stream &s, T *y, const T *x, const T *of_node, int batch, int width, const GraphEdges &g) {
+template <class T> void hear(Stream &s, T *y, const T *x, const T *of_node, int batch, int width, const GraphEdges &g) {
   each(s, std::size_t(batch) * g.edges * width, [=] __device__(std::size_t i) {
     const std::size_t c = i % width, e = i / width % g.edges, b = i / width / g.edges;
     const T *node = of_node + b * g.nodes * 2 * width + c;
@@ -195,8 +191,7 @@ void add_ends(Stream &s, T *y, const T *x, const T *of_node, int batch, int widt
   });
 }
 
-template <class T>
-void add_ends_backward(Stream &s, T *d_of_node, const T *dy, int batch, int width, const GraphEdges &g) {
+template <class T> void hear_backward(Stream &s, T *d_of_node, const T *dy, int batch, int width, const GraphEdges &g) {
   each(s, std::size_t(batch) * g.nodes * 2 * width, [=] __device__(std::size_t i) {
     const std::size_t c = i % width, node = i / width / 2 % g.nodes, b = i / width / 2 / g.nodes;
     const int side = int(i / width % 2);
@@ -208,14 +203,25 @@ void add_ends_backward(Stream &s, T *d_of_node, const T *dy, int batch, int widt
   });
 }
 
-#define THETA_INSTANTIATE(T)                                                                                           \
-  template void edge_attention_forward(Stream &, T *, T *, float *, const T *, const T *, const T *,                   \
-                                       const EdgeAttention &);                                                         \
-  template void edge_attention_backward_accumulate(Stream &, T *, T *, T *, const T *, const T *, const float *,       \
-                                                   const T *, const T *, float *, const EdgeAttention &);              \
-  template void add_ends(Stream &, T *, const T *, const T *, int, int, const GraphEdges &);                           \
-  template void add_ends_backward(Stream &, T *, const T *, int, int, const GraphEdges &);
-THETA_INSTANTIATE(float)
-THETA_INSTANTIATE(bf16)
+} // namespace
+
+#define THETA_DEFINE(T)                                                                                                \
+  void edge_attention_forward(Stream &s, T *out, T *gathered, float *weight, const T *qkv, const T *bias,              \
+                              const T *state, const EdgeAttention &p) {                                                \
+    attend(s, out, gathered, weight, qkv, bias, state, p);                                                             \
+  }                                                                                                                    \
+  void edge_attention_backward_accumulate(Stream &s, T *dqkv, T *dbias, T *dstate, const T *dout, const T *dgathered,  \
+                                          const float *weight, const T *qkv, const T *state, float *workspace,         \
+                                          const EdgeAttention &p) {                                                    \
+    attend_backward(s, dqkv, dbias, dstate, dout, dgathered, weight, qkv, state, workspace, p);                        \
+  }                                                                                                                    \
+  void add_ends(Stream &s, T *y, const T *x, const T *of_node, int batch, int width, const GraphEdges &g) {            \
+    hear(s, y, x, of_node, batch, width, g);                                                                           \
+  }                                                                                                                    \
+  void add_ends_backward(Stream &s, T *d_of_node, const T *dy, int batch, int width, const GraphEdges &g) {            \
+    hear_backward(s, d_of_node, dy, batch, width, g);                                                                  \
+  }
+THETA_DEFINE(float)
+THETA_DEFINE(bf16)
 
 } // namespace theta::cuda
