@@ -30,7 +30,7 @@ fs::path folder_of(const ReportOptions &o, const std::string &run, bool draw) {
   const fs::path folder = made.out;
   if (draw) {
     made.writes = false, made.stage = "report";
-    Stages(std::move(made)).report();
+    run_stage(std::move(made), {&Stages::report, &Family::report});
   }
   return folder;
 }

@@ -2,9 +2,11 @@
 #include "data/atomic_file.h"
 #include "data/hash.h"
 #include "data/json.h"
+#include "data/mapped_file.h"
 #include "engine/generators/generator_file.h"
 #include "eval_file.h"
 #include "kernels/device/trace.h"
+#include "page_files.h"
 #include "source.h"
 #include <fmt/core.h>
 #include <set>
@@ -211,12 +213,29 @@ void Family::finetune() {
   each(&Stages::finetune);
 }
 
+void Family::report() { each(&Stages::report); }
+
 void Family::all() {
   zoo();
   fit();
   sample();
   eval();
   finetune();
+  report();
+  write_page({run_.out}, run_.out / "report" / "page.html");
+  journal_.line("report: " + (run_.out / "report" / "page.html").string());
+}
+
+std::vector<fs::path> members_in(const fs::path &run) {
+  if (!fs::is_directory(run) || !fs::exists(run / "family.json"))
+    return {run};
+  const auto bytes = MappedFile(run / "family.json").bytes();
+  const std::string where = (run / "family.json").string();
+  const Json family = parse_json({reinterpret_cast<const char *>(bytes.data()), bytes.size()}, where);
+  std::vector<fs::path> all;
+  for (const Json &member : field<Json>(family, "members", where))
+    all.push_back(run / field<std::string>(member, "architecture", where));
+  return all;
 }
 
 void run_stage(Run run, const StageOfAll &stage) {

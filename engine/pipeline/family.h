@@ -28,6 +28,7 @@ public:
   void sample();
   void eval();
   void finetune();
+  void report(); // pictures of every member
   void all();
 
 private:
@@ -41,6 +42,9 @@ private:
   Journal journal_;
   std::vector<std::unique_ptr<Stages>> stages_; // of the members
 };
+
+// The folders of a family's members, where `run` is a family's folder that has been judged; else `run` alone.
+std::vector<std::filesystem::path> members_in(const std::filesystem::path &run);
 
 // Whatever the configuration is of: a stage of a run, or of each member of a family.
 struct StageOfAll {

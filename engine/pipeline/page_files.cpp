@@ -3,6 +3,7 @@
 #include "data/json.h"
 #include "engine/report/page.h"
 #include "engine/training/interrupt.h"
+#include "family.h"
 #include "page_data.h"
 #include <arpa/inet.h>
 #include <cerrno>
@@ -96,8 +97,9 @@ void answer(int to, const std::vector<fs::path> &runs) {
 
 std::vector<Json> pages_of(const std::vector<fs::path> &runs) {
   std::vector<Json> pages;
-  for (const fs::path &run : runs)
-    pages.push_back(fs::is_directory(run) ? page_data_of(run) : read_page_data(run));
+  for (const fs::path &family : runs)
+    for (const fs::path &run : members_in(family))
+      pages.push_back(fs::is_directory(run) ? page_data_of(run) : read_page_data(run));
   return pages;
 }
 
@@ -106,7 +108,7 @@ void write_page(const std::vector<fs::path> &runs, const fs::path &page) {
   if (!page.parent_path().empty())
     fs::create_directories(page.parent_path());
   write_file(page, page_of(pages));
-  if (runs.size() == 1 && fs::is_directory(runs[0]))
+  if (pages.size() == 1 && fs::is_directory(runs[0]))
     write_file(fs::path(page).replace_extension(".json"), pages[0].dump() + "\n");
 }
 

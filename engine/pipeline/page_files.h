@@ -6,7 +6,7 @@
 
 namespace theta {
 
-// Of a run's folder, of the file of a page's data, or of a record: page_data.h.
+// Of a run's folder (of a family's: of all its members), of the file of a page's data, or of a record: page_data.h.
 std::vector<Json> pages_of(const std::vector<std::filesystem::path> &runs);
 
 // Writes `page`, HTML, and beside it, of one run's folder, page.json, its data. Atomic.

@@ -1,6 +1,7 @@
 // Random configurations of every generator: what is planned is what an arena takes, to the byte; a byte less is
 // refused. And random shapes of their models: what saves memory changes no gradient.
 #include "bound.h"
+#include "engine/generators/graph/graph_transformer.h"
 #include "engine/generators/pdiff/conv_vae.h"
 #include "engine/generators/transformer/weight_transformer.h"
 #include "engine/pipeline/source.h"
@@ -80,15 +81,17 @@ namespace {
 // What a training step of a model gives: its output, and all gradients.
 template <class T> struct Step { std::vector<T> out, gradient; };
 
+// Of a model that denoises `batch` networks of `elements` each.
 template <class T>
-Step<T> step_of(Stream &s, const WeightTransformerShape &shape, int batch, std::uint64_t seed, std::size_t &bytes) {
-  WeightTransformer<T> model(shape);
+Step<T> step_of(Stream &s, FlowModel<T> &model, std::size_t elements, int batch, std::uint64_t seed,
+                std::size_t &bytes) {
   MemoryPlan plan("test");
-  model.plan(plan, batch, Mode::train);
+  model.plan_for(plan, {batch}, Mode::train);
   plan.place();
   bytes = plan.device_bytes();
   const Arena arena(s.device(), plan);
-  const std::size_t n = std::size_t(batch) * model.size();
+  model.upload(s);
+  const std::size_t n = std::size_t(batch) * elements;
   Vectors<T> vectors(s, random_values<T>(model.parameters().size(), seed, 0.3), {T(0)});
   const Buffer<T> x(s, random_values<T>(n, seed + 1)), t(s, random_values<T>(std::size_t(batch), seed + 2));
   const auto p = vectors.parameters(model.early());
@@ -97,6 +100,12 @@ Step<T> step_of(Stream &s, const WeightTransformerShape &shape, int batch, std::
   copy(s, model.d_out(), d.data(), n * sizeof(T));
   model.backward(s, p);
   return {out, vectors.all_gradients(model.early())};
+}
+
+template <class T>
+Step<T> step_of(Stream &s, const WeightTransformerShape &shape, int batch, std::uint64_t seed, std::size_t &bytes) {
+  WeightTransformer<T> model(shape);
+  return step_of<T>(s, model, model.size(), batch, seed, bytes);
 }
 
 // The autoencoder's, all its tensors in the order of one that keeps them; streamed ones from `values`, by name.
@@ -174,6 +183,37 @@ TEST_CASE("memory: of random transformers, recomputed and fused, gradients are t
     CHECK((bytes < plain_bytes || shape.layers == 1));
     saving.fused = true;
     const auto both = step_of<float>(s, saving, batch, std::uint64_t(trial), bytes);
+    CHECK((both.out == plain.out && both.gradient == plain.gradient));
+  }
+}
+
+TEST_CASE("memory: of random graph transformers, recomputed and fused gradients are the plain ones, bit for bit") {
+  Stream s{Device{}};
+  for (int trial = 0; trial < 16; ++trial) {
+    const Below below(80, trial);
+    NetworkShape network;
+    network.widths = {1 + below(6)};
+    for (int hidden = 1 + below(3); hidden > 0; --hidden)
+      network.widths.push_back(1 + below(5));
+    network.widths.push_back(1 + below(4));
+    const int heads = 1 + below(3);
+    GraphTransformerShape shape{graph_slots({network}), heads * 2 * (1 + below(4)), 1 + below(9), 1 + below(3), heads,
+                                4 + 2 * below(4)};
+    CAPTURE(trial);
+    const int batch = 1 + below(5);
+    const auto step = [&](std::size_t &bytes) {
+      const WeightGraph graph(network, shape.slots);
+      GraphTransformer<float> model(shape, {graph});
+      return step_of<float>(s, model, graph.size(), batch, std::uint64_t(trial), bytes);
+    };
+    std::size_t plain_bytes = 0, bytes = 0;
+    const auto plain = step(plain_bytes);
+    shape.recompute = true;
+    const auto recomputed = step(bytes);
+    CHECK((recomputed.out == plain.out && recomputed.gradient == plain.gradient));
+    CHECK((bytes < plain_bytes || shape.layers == 1));
+    shape.fused = true;
+    const auto both = step(bytes);
     CHECK((both.out == plain.out && both.gradient == plain.gradient));
   }
 }

@@ -77,5 +77,5 @@ refused() { # EXPECTED ARGUMENTS...: exits with 2 and one line that says so
 refused "transformer cannot learn more" run "$work/graph.toml" --out "$work/no" --set fit.generator=transformer --set 'network.widths=[[49,4,10],[49,5,10]]'
 refused "found 49-4-10 twice" run "$work/graph.toml" --out "$work/no" --set 'network.widths=[[49,4,10],[49,4,10]]'
 refused "found an empty list" run "$work/graph.toml" --out "$work/no" --set 'network.widths=[]'
-refused "incoming.0.50" plan "$work/graph.toml" --set 'network.widths=[[49,4,10]]' --set 'network.unseen=[[50,4,10]]'
+refused "found 50 inputs" plan "$work/graph.toml" --set 'network.widths=[[49,4,10]]' --set 'network.unseen=[[50,4,10]]'
 [ ! -e "$work/no" ] || fail "a refused run left a folder"
