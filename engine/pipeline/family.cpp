@@ -2,7 +2,6 @@
 #include "data/atomic_file.h"
 #include "data/hash.h"
 #include "data/json.h"
-#include "data/mapped_file.h"
 #include "engine/generators/generator_file.h"
 #include "eval_file.h"
 #include "kernels/device/trace.h"
@@ -229,9 +228,8 @@ void Family::all() {
 std::vector<fs::path> members_in(const fs::path &run) {
   if (!fs::is_directory(run) || !fs::exists(run / "family.json"))
     return {run};
-  const auto bytes = MappedFile(run / "family.json").bytes();
   const std::string where = (run / "family.json").string();
-  const Json family = parse_json({reinterpret_cast<const char *>(bytes.data()), bytes.size()}, where);
+  const Json family = json_file(run / "family.json");
   std::vector<fs::path> all;
   for (const Json &member : field<Json>(family, "members", where))
     all.push_back(run / field<std::string>(member, "architecture", where));

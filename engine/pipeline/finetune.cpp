@@ -1,7 +1,6 @@
 #include "finetune.h"
 #include "data/atomic_file.h"
 #include "data/json.h"
-#include "data/mapped_file.h"
 #include "engine/analysis/statistics.h"
 #include <fmt/core.h>
 #include <map>
@@ -15,11 +14,6 @@ Json json_of(const FinetuneCurve &curve) { return {{"step", curve.step}, {"mean"
 FinetuneCurve curve_from(const Json &from, const std::string &where) {
   return {field<std::vector<long>>(from, "step", where), field<std::vector<double>>(from, "mean", where),
           field<std::vector<double>>(from, "std", where)};
-}
-
-Json parsed(const std::filesystem::path &path) {
-  const auto bytes = MappedFile(path).bytes();
-  return parse_json({reinterpret_cast<const char *>(bytes.data()), bytes.size()}, path.string());
 }
 
 } // namespace
@@ -87,7 +81,7 @@ void write_finetune(const std::filesystem::path &path, const FinetuneReport &rep
 
 std::string finetune_key_of(const std::filesystem::path &path) {
   try {
-    return parsed(path).value("key", "");
+    return json_file(path).value("key", "");
   } catch (const InputError &) {
     return "";
   }
@@ -95,7 +89,7 @@ std::string finetune_key_of(const std::filesystem::path &path) {
 
 FinetuneReport read_finetune(const std::filesystem::path &path) {
   const std::string where = path.string();
-  const Json from = parsed(path);
+  const Json from = json_file(path);
   return {field<double>(from, "held_out", where), field<double>(from, "target", where),
           curve_from(field<Json>(from, "generated", where), where),
           curve_from(field<Json>(from, "scratch", where), where)};
