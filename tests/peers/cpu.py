@@ -5,7 +5,7 @@ it: --jax PYTHON (pip install jax numpy), --torch PYTHON (Debian: python3-torch 
 import argparse, json, os, statistics, subprocess, sys, tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CASES = "zoo_mlp_cpu_784-32|zoo_mlp_cpu_196|zoo_mlp_cpu_49|zoo_siren|zoo_field|zoo_cnn|transformer|pdiff"
+CASES = "zoo_mlp_cpu_784-32|zoo_mlp_cpu_196|zoo_mlp_cpu_49|zoo_siren|zoo_field|zoo_cnn|transformer|graph|pdiff"
 
 
 def theta_round(only):
@@ -15,8 +15,9 @@ def theta_round(only):
     return record, {r["name"]: r.get("network_steps_per_s", 1e3 / r["value"]) for r in record["results"]}
 
 
-def peer_round(python, script):
-    run = subprocess.run([python, os.path.join(HERE, script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def peer_round(python, script, only):
+    one = ["--only", only] if "|" not in only else []  # they know no more than parts of names
+    run = subprocess.run([python, os.path.join(HERE, script), *one], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if run.returncode:
         sys.exit(f"{script}: {run.stderr.strip().splitlines()[-1]}")
     lines = [json.loads(line) for line in run.stdout.splitlines()]
@@ -40,7 +41,7 @@ def main():
         for name, rate in rates.items():
             ours.setdefault(name, []).append(rate)
         for python, script in peers:
-            peer, rates = peer_round(python, script)
+            peer, rates = peer_round(python, script, options.only)
             for name, rate in rates.items():
                 theirs.setdefault(name, {}).setdefault(peer, []).append(rate)
         print(f"round {round + 1} of {options.rounds} done", file=sys.stderr)

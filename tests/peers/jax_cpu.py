@@ -128,6 +128,59 @@ def transformer(d=96, layers=3, heads=4, tokens=9, batch=64, width=60, features=
     return steps / best(lambda: run(weights, zero, zero))
 
 
+def graph(d=96, e=32, layers=4, heads=4, batch=64, inputs=49, first=8, second=8, outputs=10, features=64, steps=20):
+    """Perceptrons of two hidden layers as graphs, written for this one architecture, without index lists."""
+    key, nodes = jax.random.PRNGKey(0), first + second + 1
+    n = lambda *s: 0.05 * jax.random.normal(key, s)
+    z = jnp.zeros
+    weights = dict(u=n(inputs + 1, d), v=n(outputs + 1, d), b=n(outputs, d), e=n(1, e), kind=n(3, d), t1=n(features, d), t2=n(d, d), fin=n(d, 2 * d),
+                   fe=n(d, 2 * e), ou=n(d, inputs + 1), ov=n(d, outputs + 1), ob=n(d, outputs), oe=n(e, 1), ends=n(d, e), ends2=n(d, e),
+                   blocks=[dict(mod=n(d, 6 * d), mode=n(d, 3 * e), qkv=n(d, 3 * d), o=n(d, d), bias=n(e, 2 * heads), val=n(e, d), val2=n(e, d), w1=n(d, 4 * d),
+                                b1=z(4 * d), w2=n(4 * d, d), es=n(d, e), et=n(d, e), m1=n(e, 2 * e), m2=n(2 * e, e)) for _ in range(layers)])
+    norm = lambda x: (x - x.mean(-1, keepdims=True)) * jax.lax.rsqrt(x.var(-1, keepdims=True) + 1e-6)
+    lower, upper = slice(first, first + second), slice(0, first)
+    def model(p, x, t):
+        u, v, edge, b = x
+        angle = t[:, None] * jnp.exp(-jnp.arange(features // 2) * 0.3)
+        c = jax.nn.silu(jax.nn.silu(jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], 1) @ p["t1"]) @ p["t2"])
+        h, edge = jnp.concatenate([u @ p["u"] + p["kind"][0], v @ p["v"] + p["kind"][1], b @ p["b"] + p["kind"][2]], 1), edge @ p["e"]
+        for q in p["blocks"]:
+            shift1, scale1, gate1, shift2, scale2, gate2 = jnp.split((c @ q["mod"])[:, None], 6, -1)
+            shift, scale, gate = jnp.split((c @ q["mode"])[:, None, None], 3, -1)
+            split = lambda y: y.reshape(batch, nodes, heads, d // heads).transpose(0, 2, 1, 3)
+            query, k, v = jnp.split((norm(h) * (1 + scale1) + shift1) @ q["qkv"], 3, -1)
+            state = norm(edge)
+            bias = (state @ q["bias"]).transpose(0, 3, 1, 2)
+            score = split(query) @ split(k).transpose(0, 1, 3, 2) / math.sqrt(d // heads)
+            score = score.at[:, :, lower, upper].add(bias[:, :heads]).at[:, :, upper, lower].add(bias[:, heads:].transpose(0, 1, 3, 2))
+            w = jax.nn.softmax(score)
+            out = (w @ split(v)).transpose(0, 2, 1, 3).reshape(batch, nodes, d)
+            values = lambda name: (state @ q[name]).reshape(batch, second, first, heads, -1)
+            down = jnp.einsum("nhij,nijhd->nihd", w[:, :, lower, upper], values("val")).reshape(batch, second, d)
+            up = jnp.einsum("nhji,nijhd->njhd", w[:, :, upper, lower], values("val2")).reshape(batch, first, d)
+            h = h + gate1 * (out.at[:, lower].add(down).at[:, upper].add(up) @ q["o"])
+            h = h + gate2 * (jax.nn.gelu((norm(h) * (1 + scale2) + shift2) @ q["w1"] + q["b1"]) @ q["w2"])
+            heard = state * (1 + scale) + shift + (norm(h)[:, lower] @ q["et"])[:, :, None] + (norm(h)[:, upper] @ q["es"])[:, None]
+            edge = edge + gate * (jax.nn.gelu(heard @ q["m1"]) @ q["m2"])
+        shift, scale = jnp.split((c @ p["fin"])[:, None], 2, -1)
+        h = norm(h) * (1 + scale) + shift
+        shift, scale = jnp.split((c @ p["fe"])[:, None, None], 2, -1)
+        f = norm(edge) * (1 + scale) + shift + (h[:, lower] @ p["ends"])[:, :, None] + (h[:, upper] @ p["ends2"])[:, None]
+        return [h[:, upper] @ p["ou"], h[:, lower] @ p["ov"], f @ p["oe"], h[:, -1:] @ p["ob"]]
+    x = [jax.random.normal(key, (batch, *s)) for s in ((first, inputs + 1), (second, outputs + 1), (second, first, 1), (1, outputs))]
+    def loss(p, key):
+        t = jax.nn.sigmoid(jax.random.normal(key, (batch,)))
+        noise = [jax.random.normal(jax.random.fold_in(key, i), a.shape) for i, a in enumerate(x)]
+        at = lambda a: t.reshape((-1,) + (1,) * (a.ndim - 1))
+        y = model(p, [(1 - at(a)) * a + at(a) * b for a, b in zip(x, noise)], t)
+        return sum(((o - (b - a)) ** 2).sum() for o, a, b in zip(y, x, noise)) / sum(a.size for a in x)
+    def body(state, key):
+        return adam(*state, jax.grad(loss)(state[0], key)), 0
+    run = jax.jit(lambda p, m, v: jax.lax.scan(body, (p, m, v), jax.random.split(key, steps))[0])
+    zero = jax.tree.map(jnp.zeros_like, weights)
+    return steps / best(lambda: run(weights, zero, zero))
+
+
 def normalised(h, gamma, beta):
     return (h - h.mean((0, 2), keepdims=True)) * jax.lax.rsqrt(h.var((0, 2), keepdims=True) + 1e-5) * gamma + beta
 
@@ -186,6 +239,7 @@ CASES = {  # theta's case: settings to try
     "zoo_field_cpu_27-128-128-128-1_2048pts": [functools.partial(perceptron, "relu", (27, 128, 128, 128, 1), 2048, n, 10) for n in (1, 2)],
     "zoo_cnn_cpu_s_b128": [functools.partial(convolutional, 128)],
     "transformer_train_cpu_d96_L3_T9_b64": [transformer],
+    "graph_train_cpu_d96_e32_L4_49-8-8-10_b64": [graph],
     "pdiff_vae_step_b50_v3072_latent64_fp32": [functools.partial(autoencoder, 3072, 64, [8, 16, 32, 32, 16])],
     "pdiff_denoiser_step_b50_latent128_fp32": [denoiser],
 }
