@@ -1,4 +1,5 @@
 #include "assigned.h"
+#include "engine/training/interrupt.h"
 #include "engine/weights/assignment.h"
 #include "engine/weights/symmetry.h"
 #include "kernels/device/parallel.h"
@@ -11,6 +12,12 @@
 namespace theta {
 
 namespace {
+
+// Deep networks take minutes to match.
+void go_on() {
+  if (interrupted())
+    throw Interrupted("eval: stopped; the same command starts it again");
+}
 
 using simd::Floats;
 constexpr int lanes = simd::lanes<float>;
@@ -200,9 +207,10 @@ std::vector<float> AssignedDistance::pairs(const std::vector<float> &networks,
   const std::size_t rows = p.finite.size(), columns = q.finite.size();
   std::vector<float> distances(rows * columns);
   parallel_each(long(rows), [&](long i) {
-    for (std::size_t j = 0; j < columns; ++j)
+    for (std::size_t j = 0; j < columns && !interrupted(); ++j)
       distances[std::size_t(i) * columns + j] = float(std::sqrt(squared_distance(p, std::size_t(i), q, j)));
   });
+  go_on();
   return distances;
 }
 
@@ -231,13 +239,14 @@ std::vector<Nearest> AssignedDistance::nearest(const NetworkSet &group, const Ne
           order[candidates++] = std::uint32_t(j);
       }
       std::sort(order, order + candidates, [&](std::uint32_t x, std::uint32_t y) { return bound[x] < bound[y]; });
-      for (std::size_t c = 0; c < candidates && bound[order[c]] < farthest(); ++c) {
+      for (std::size_t c = 0; c < candidates && bound[order[c]] < farthest() && !interrupted(); ++c) {
         const std::size_t j = order[c];
         if (left_out && left_out(std::size_t(i), first + j))
           continue;
         keep_nearest(mine, k, {float(std::sqrt(squared_distance(p, std::size_t(i), q, j))), first + j});
       }
     });
+    go_on();
   }
   return best;
 }

@@ -77,14 +77,7 @@ void describe(Keys &keys, GraphConfig &config) {
   keys("layers", c.layers, Limits{1, 256});
   keys("heads", c.heads, Limits{1, 1024});
   keys("features", c.features, Limits{4, 1 << 14});
-  keys("warmup", c.warmup, not_negative);
-  keys("beta2", c.beta2, Limits{0, 0.9999999});
-  keys("accumulate", c.accumulate, positive);
-  keys("recompute", c.recompute);
-  keys({"fused", nullptr}, c.fused);
-  keys("probe_every", c.probe_every, not_negative);
-  keys("arithmetic", c.arithmetic, arithmetic_named);
-  keys.group("recipe", [&] { describe(keys, c.recipe); });
+  describe_training(keys, c);
 }
 
 std::vector<NetworkShape> shapes_of(const std::vector<NetworkFacts> &networks, const std::string &where) {

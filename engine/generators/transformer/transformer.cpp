@@ -56,6 +56,10 @@ void describe(Keys &keys, TransformerConfig &c) {
   keys("features", c.features, Limits{4, 1 << 14});
   keys("places", c.places, place_kind_named);
   keys("qk_norm", c.qk_norm);
+  describe_training(keys, c);
+}
+
+void describe_training(Keys &keys, TransformerConfig &c) {
   keys("warmup", c.warmup, not_negative);
   keys("beta2", c.beta2, Limits{0, 0.9999999});
   keys("accumulate", c.accumulate, positive);

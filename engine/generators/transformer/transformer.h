@@ -62,6 +62,8 @@ struct TransformerConfig {
 
 // The settings of [fit.transformer].
 void describe(Keys &, TransformerConfig &);
+// Those of them that say how it is trained; the last of its table.
+void describe_training(Keys &, TransformerConfig &);
 // Those of them that a residual perceptron has, in another generator's table, and their defaults.
 void describe_flow(Keys &, TransformerConfig &);
 TransformerConfig flow_config();
