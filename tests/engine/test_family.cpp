@@ -47,7 +47,8 @@ TEST_CASE("family: lists of widths are members, in their order, the unseen last;
 
 TEST_CASE("family: the generator's plan is of all that it learns") {
   const Scratch folder;
-  const std::string rest = "[zoo]\nnetworks = 100\n[fit]\ngenerator = 'graph'\n[fit.graph]\nwidth = 16\nheads = 2\nbatch = 8\n";
+  const std::string rest =
+      "[zoo]\nnetworks = 100\n[fit]\ngenerator = 'graph'\n[fit.graph]\nwidth = 16\nheads = 2\nbatch = 8\n";
   const auto fit_bytes = [&](const std::string &widths) {
     const Config c = config_of(folder, "[network]\nwidths = " + widths + "\n" + rest);
     for (const MemoryPlan &plan : is_family(c) ? family_plans(c, Backend::cpu) : plans_of(c, Backend::cpu))
