@@ -14,8 +14,8 @@ TEST_CASE("bench: every case has a name of its own, a floor, and the whole steps
       CAPTURE(c.name);
       CHECK(names.insert(c.name).second);
       CHECK(c.bytes + c.flops > 0);
-      const bool whole =
-          c.name.starts_with("pdiff_") || c.name.starts_with("transformer_") || c.name.starts_with("sample_");
+      const bool whole = c.name.starts_with("pdiff_") || c.name.starts_with("transformer_") ||
+                         c.name.starts_with("graph_") || c.name.starts_with("sample_");
       CHECK((c.planned_bytes > 0) == whole);
     }
     CHECK(names.size() > 20);

@@ -1,5 +1,6 @@
 #include "engine/analysis/curvature.h"
 #include "engine/memory/arena.h"
+#include "engine/pipeline/family.h"
 #include "engine/pipeline/source.h"
 #include "engine/pipeline/stages.h"
 #include "engine/pipeline/study.h"
@@ -146,7 +147,7 @@ TEST_CASE("every configuration of runs/ is planned, and its arenas take what was
       continue;
     }
     const Config config = load_config(entry.path());
-    const auto plans = plans_of(config, Backend::cpu);
+    const auto plans = is_family(config) ? family_plans(config, Backend::cpu) : plans_of(config, Backend::cpu);
     // p-diff has three phases, the subspace two, and its samples two. Classifiers are scored and judged, their
     // probabilities and small perceptrons' curvature too; fields of images are drawn, a classifier is trained and looks
     // at them, and neighbours are searched by weights and by pixels.
@@ -158,7 +159,12 @@ TEST_CASE("every configuration of runs/ is planned, and its arenas take what was
     const std::size_t judged = is_classifier(config.network)  ? LossGradient::can(config.network) && is_small ? 4 : 3
                                : config.data.name == "solids" ? 4
                                                               : 5;
-    CHECK(plans.size() == 2 + fit + stream + judged + (config.zoo.recipe.start == StartKind::base));
+    // Of every architecture: its zoo, scores, judges and starts of training; of all of them the generator and its
+    // samples.
+    const std::size_t members = 1 + config.others.size() + config.unseen.size();
+    const std::size_t networks =
+        1 + judged + (config.zoo.recipe.start == StartKind::base) + (config.finetune.networks > 0 ? 2 : 0);
+    CHECK(plans.size() == 1 + fit + stream + members * networks);
     for (const auto &plan : plans) {
       CAPTURE(plan.name());
       const Arena arena(Device{}, plan);

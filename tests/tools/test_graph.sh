@@ -66,6 +66,11 @@ killed_after 200 "$theta" run "$work/graph.toml" --out "$work/family2" "${family
 "$theta" run "$work/graph.toml" --out "$work/family2" "${family[@]}" >/dev/null 2>&1 || fail "a killed family does not continue"
 [ "$before" = "$(cat "$work/family2"/*/samples/*.safetensors | cksum)" ] || fail "a killed family ends with other samples"
 
+# Without end, and told what to make.
+"$theta" run "$work/graph.toml" --out "$work/stream" --set fit.graph.source=stream --set fit.graph.steps=60 --set 'fit.graph.conditions=["test_loss"]' \
+  --set 'sample.prompt=["test_loss=0.9"]' --set eval.baselines=false >"$work/table" 2>"$work/err" || fail "a stream's run failed: $(tail -n 1 "$work/err")"
+grep -q '^generated  *40 ' "$work/table" || fail "no table of networks from a stream: $(cat "$work/table")"
+
 refused() { # EXPECTED ARGUMENTS...: exits with 2 and one line that says so
   local expected=$1
   shift
