@@ -117,7 +117,7 @@ expect 2 "expected tanh or sine" "$theta" plan "$work/transformer.toml" --set fi
 expect 2 "expected several for a generator that starts" "$theta" fit "$work/transformer.toml" --out "$work/whole" --set fit.transformer.start=true --set fit.transformer.source=stream
 expect 2 "expected one of neuron, chunk, layer" "$theta" run "$work/transformer.toml" --out "$work/none" --set fit.transformer.tokens=words
 expect 2 "expected a divisor of width" "$theta" plan "$work/transformer.toml" --set fit.transformer.heads=5
-expect 2 "expected p-diff, transformer, subspace or windows" "$theta" plan "$work/transformer.toml" --set fit.generator=gan
+expect 2 "expected p-diff, transformer, subspace, windows or graph" "$theta" plan "$work/transformer.toml" --set fit.generator=gan
 expect 0 "" "$theta" plan "$work/transformer.toml" --set network.widths=[49,4,4,10] # distances of deep networks are matched
 [ ! -e "$work/none" ] || fail "a refused run left its folder"
 finish
