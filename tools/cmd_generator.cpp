@@ -13,7 +13,7 @@ void print_generator(const std::filesystem::path &path, bool as_json) {
   const Safetensors file(path);
   const Json about = parse_json(file.metadata("theta"), path.string());
   const auto kind = field<std::string>(about, "kind", path.string());
-  const ZooFormat networks = networks_of(about, path.string());
+  const auto architectures = architectures_of(about, path.string());
   const Generators all;
   const Generator *of = all.made(kind);
   if (!of)
@@ -30,9 +30,11 @@ void print_generator(const std::filesystem::path &path, bool as_json) {
   }
   fmt::print("{}: {}, {} tensors, {}\n", path.string(), kind, file.tensors().size(),
              text_of_bytes(std::filesystem::file_size(path)));
-  const Json facts = parse_json(networks.facts, path.string());
-  fmt::print("  makes networks of {} parameters: {}\n", networks.parameters,
-             facts.contains("architecture") ? facts["architecture"].dump() : "unknown");
+  for (const ZooFormat &networks : architectures) {
+    const Json facts = parse_json(networks.facts, path.string());
+    fmt::print("  {} networks of {} parameters: {}\n", architectures.size() > 1 ? "has learned" : "makes",
+               networks.parameters, facts.contains("architecture") ? facts["architecture"].dump() : "unknown");
+  }
   for (const auto &t : told)
     if (t.contains("classes"))
       fmt::print("  may be told {}: a label from 0 to {}\n", t["name"].get<std::string>(), t["classes"].get<int>() - 1);

@@ -34,6 +34,26 @@ ZooFormat networks_of(const Json &about, const std::string &where) {
   return networks;
 }
 
+void put_architectures(Json &about, const std::vector<ZooFormat> &networks) {
+  about["networks"] = Json::array();
+  for (const ZooFormat &format : networks) {
+    Json one;
+    put_networks(one, format);
+    about["networks"].push_back(one);
+  }
+}
+
+std::vector<ZooFormat> architectures_of(const Json &about, const std::string &where) {
+  if (!about.contains("networks"))
+    return {networks_of(about, where)};
+  std::vector<ZooFormat> all;
+  for (const Json &one : field<Json>(about, "networks", where))
+    all.push_back(networks_of(one, where));
+  if (all.empty())
+    throw InputError(where, ": networks: found none, expected the architectures that it has learned");
+  return all;
+}
+
 Json about_generator(const Safetensors &file, const std::string &kind) {
   const std::string where = file.path().string();
   Json about = parse_json(file.metadata("theta"), where);

@@ -10,6 +10,10 @@ namespace theta {
 // "parameters", "layout" and "facts" of the networks.
 void put_networks(Json &about, const ZooFormat &);
 ZooFormat networks_of(const Json &about, const std::string &where);
+// The same of a generator of several architectures, "networks": a list of the above; of any other's, the one that it
+// has.
+void put_architectures(Json &about, const std::vector<ZooFormat> &networks);
+std::vector<ZooFormat> architectures_of(const Json &about, const std::string &where);
 
 // The JSON of a generator file of that kind. Throws InputError where it is another's.
 Json about_generator(const Safetensors &, const std::string &kind);

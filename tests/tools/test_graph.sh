@@ -58,6 +58,7 @@ for name in 49-4-10 49-3-3-10 49-5-10; do
   "$theta" zoo verify "$work/family/zoo/$name" >/dev/null || fail "the zoo of $name is not whole"
   [ -s "$work/family/$name/finetune.json" ] || fail "nothing is known of $name as a start"
 done
+"$theta" generator info "$work/family/generator.safetensors" | grep -c 'has learned' | grep -qx 2 || fail "generator info does not name two architectures"
 grep -q '"seen": false' "$work/family/zoo/family.json" || fail "family.json does not say what is unseen"
 before=$(cat "$work/family"/*/samples/*.safetensors | cksum)
 mkdir "$work/family2"

@@ -159,12 +159,9 @@ void save_graph(const std::filesystem::path &path, const GraphDiffusion &g, cons
   GraphConfig config = g.config;
   Json about = {{"kind", kind}, {"config", json_of([&](Keys &keys) { describe(keys, config); })}};
   std::vector<NetworkFacts> facts;
-  for (const ZooFormat &format : g.networks) {
-    Json networks;
-    put_networks(networks, format);
-    about["networks"].push_back(networks);
+  put_architectures(about, g.networks);
+  for (const ZooFormat &format : g.networks)
     facts.push_back(network_facts(format, "generator"));
-  }
   std::vector<TensorSource> tensors;
   for (const auto &[name, scale] : g.scales)
     for (const auto &[what, values] : {std::pair{".mean", &scale.mean}, {".std", &scale.std}})
@@ -186,16 +183,13 @@ GraphDiffusion load_graph(const std::filesystem::path &path) {
   std::vector<NetworkFacts> facts;
   try {
     check(g.config.flow, graph_table);
-    for (const Json &networks : field<Json>(about, "networks", where)) {
-      g.networks.push_back(networks_of(networks, where));
-      facts.push_back(network_facts(g.networks.back(), where));
-    }
+    g.networks = architectures_of(about, where);
+    for (const ZooFormat &format : g.networks)
+      facts.push_back(network_facts(format, where));
     shapes_of(facts, where);
   } catch (const InputError &e) {
     throw InputError(where, ": ", e.what());
   }
-  if (facts.empty())
-    throw InputError(where, ": networks: found none, expected the architectures that it has learned");
   const GraphTask task = graph_task(g.config, facts, std::vector<std::size_t>(facts.size(), 1));
   const auto shapes = shapes_of(facts, where);
   Learned zero; // what it must have
