@@ -125,12 +125,16 @@ std::string Family::fit_key() {
   return hash_of("fit 2\n" + zoos + fit_text(run_.config));
 }
 
+void Family::share_generator() {
+  const std::string key = fit_key();
+  for (const auto &stages : stages_)
+    stages->use_generator(key);
+}
+
 void Family::fit() {
   const Span span("fit");
   const std::string key = fit_key();
   const fs::path state = run_.out / ".generator.state.safetensors";
-  for (const auto &stages : stages_)
-    stages->use_generator(key);
   if (generator_key(generator_path()) == key) {
     fs::remove(state);
     return journal_.line("fit: done before, skipped");
@@ -164,16 +168,12 @@ void Family::fit() {
 }
 
 void Family::sample() {
-  const std::string key = fit_key();
-  for (const auto &stages : stages_)
-    stages->use_generator(key);
+  share_generator();
   each(&Stages::sample);
 }
 
 void Family::eval() {
-  const std::string key = fit_key();
-  for (const auto &stages : stages_)
-    stages->use_generator(key);
+  share_generator();
   each(&Stages::eval);
   std::string table = fmt::format("{:<20} {:>5}  {:>15}  {:>15}  {:>17}  {}\n", "architecture", "n", "accuracy %",
                                   "held out %", "memorised (95 %)", "verdict");
@@ -206,9 +206,7 @@ void Family::eval() {
 void Family::finetune() {
   if (run_.config.finetune.networks == 0)
     return;
-  const std::string key = fit_key();
-  for (const auto &stages : stages_)
-    stages->use_generator(key);
+  share_generator();
   each(&Stages::finetune);
 }
 

@@ -33,6 +33,7 @@ public:
 
 private:
   std::string fit_key();
+  void share_generator(); // tells the members whose samples they have
   std::filesystem::path generator_path() const { return run_.out / "generator.safetensors"; }
   void each(void (Stages::*stage)());
 

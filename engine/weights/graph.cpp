@@ -14,19 +14,9 @@ struct Owner {
   UnitAxis::Role role;
 };
 
-// What a set of nodes, or of edges, holds of one tensor.
-struct Held {
-  std::string slot; // its name
-  int width;
-};
-
-// A tensor of the layout taken apart: which elements are whose. Sets of edges have two owners an element.
-struct Taken {
-  std::vector<std::vector<Owner>> owners; // of each element
-};
-
-Taken owners_of(const TensorPlace &tensor, std::size_t index, const Symmetries &groups) {
-  Taken all{std::vector<std::vector<Owner>>(elements_of(tensor))};
+// Of each element of a tensor: whose it is. Weights between two units have two owners.
+std::vector<std::vector<Owner>> owners_of(const TensorPlace &tensor, std::size_t index, const Symmetries &groups) {
+  std::vector<std::vector<Owner>> all(elements_of(tensor));
   for (std::size_t g = 0; g < groups.size(); ++g)
     for (const UnitAxis &axis : groups[g].axes) {
       if (axis.tensor != index)
@@ -34,8 +24,8 @@ Taken owners_of(const TensorPlace &tensor, std::size_t index, const Symmetries &
       std::size_t inner = std::size_t(axis.run);
       for (std::size_t d = std::size_t(axis.axis) + 1; d < tensor.shape.size(); ++d)
         inner *= std::size_t(tensor.shape[d]);
-      for (std::size_t e = 0; e < all.owners.size(); ++e)
-        all.owners[e].push_back({g, e / inner % std::size_t(groups[g].units), axis.role});
+      for (std::size_t e = 0; e < all.size(); ++e)
+        all[e].push_back({g, e / inner % std::size_t(groups[g].units), axis.role});
     }
   return all;
 }
@@ -52,8 +42,8 @@ void take_apart(const Layout &layout, const Symmetries &groups, Unit unit, Edge 
   int others = 0;
   for (std::size_t k = 0; k < layout.places().size(); ++k) {
     const TensorPlace &tensor = layout.places()[k];
-    const Taken taken = owners_of(tensor, k, groups);
-    const auto &first = taken.owners.front();
+    const auto owners_of_all = owners_of(tensor, k, groups);
+    const auto &first = owners_of_all.front();
     if (first.size() > 2)
       throw InputError("graph: '", tensor.name, "' belongs to ", first.size(),
                        " groups of units, expected two at most: a weight leads from one unit to another");
@@ -62,8 +52,8 @@ void take_apart(const Layout &layout, const Symmetries &groups, Unit unit, Edge 
       slot = text(name_of(first[0].role), ".", before[{first[0].group, first[0].role}]++);
     else if (first.empty())
       slot = text("rest.", others++);
-    for (std::size_t e = 0; e < taken.owners.size(); ++e) {
-      const auto &owners = taken.owners[e];
+    for (std::size_t e = 0; e < owners_of_all.size(); ++e) {
+      const auto &owners = owners_of_all[e];
       if (owners.empty())
         rest(slot, tensor.offset + e);
       else if (owners.size() == 1)
