@@ -1,5 +1,6 @@
 #include "network_source.h"
 #include <algorithm>
+#include <cmath>
 
 namespace theta {
 
@@ -13,19 +14,39 @@ std::size_t start_of(std::uint32_t bits, std::size_t n) {
   return std::min(n - 1, std::size_t(u * u * double(n)));
 }
 
-std::vector<float> numbers_of(const ZooReader &zoo, const std::string &column) {
-  if (!zoo.has_column(column))
-    throw InputError("fit: ", zoo.path().string(), ": found no column '", column, "', expected one to condition on");
-  return zoo.numbers(column);
+} // namespace
+
+std::vector<float> ranks_among(std::vector<float> numbers, std::vector<float> others) {
+  std::sort(others.begin(), others.end());
+  for (float &number : numbers) {
+    const auto [first, last] = std::equal_range(others.begin(), others.end(), number);
+    number = float(double((first - others.begin()) + (last - others.begin())) / (2 * double(others.size())));
+  }
+  return numbers;
 }
 
-} // namespace
+std::vector<float> told_numbers(const ZooReader &zoo, const std::string &name, const std::vector<std::size_t> &among) {
+  const bool rank = name.starts_with(rank_prefix);
+  const std::string column = rank ? name.substr(rank_prefix.size()) : name;
+  if (!zoo.has_column(column))
+    throw InputError("fit: ", zoo.path().string(), ": found no column '", column, "', expected one to condition on");
+  auto numbers = zoo.numbers(column);
+  if (!rank)
+    return numbers;
+  for (const float number : numbers)
+    if (!std::isfinite(number))
+      throw InputError("fit: condition ", name, ": found ", number, ", expected a finite number");
+  std::vector<float> others;
+  for (const std::size_t row : among)
+    others.push_back(numbers[row]);
+  return ranks_among(std::move(numbers), std::move(others));
+}
 
 ZooBatches::ZooBatches(const ZooReader &zoo, const std::vector<std::size_t> &rows, NetworkBatch batch,
                        std::uint64_t seed)
     : batch_(std::move(batch)), seed_(seed) {
   for (const std::string &column : batch_.columns)
-    columns_.push_back(numbers_of(zoo, column));
+    columns_.push_back(told_numbers(zoo, column, rows));
   if (!batch_.pairs) {
     targets_ = rows;
     return;

@@ -35,6 +35,15 @@ public:
   virtual std::map<std::string, long> position() const { return {}; }
 };
 
+// Each number's place among others: the share of them below it, and half of those that equal it; 0 to 1. Finite
+// numbers.
+std::vector<float> ranks_among(std::vector<float> numbers, std::vector<float> others);
+
+// A column of a zoo's rows; behind rank_prefix their ranks in it among the rows `among`. Throws InputError where there
+// is no such column, or nothing to rank.
+inline constexpr std::string_view rank_prefix = "rank.";
+std::vector<float> told_numbers(const ZooReader &, const std::string &name, const std::vector<std::size_t> &among);
+
 // Which rows of a zoo make batch i. Each epoch has an order of its own. Pairs: every row but a run's first is a target,
 // its start an earlier one of its run, drawn at random, early ones more often: even in the square root of their place.
 class ZooBatches {

@@ -102,7 +102,7 @@ PromptTable prompt_table(const std::vector<std::string> &texts, int points, cons
   std::map<std::string, std::vector<float>> known; // of the starts
   if (start)
     for (const std::string &column : conditions.columns())
-      known[column] = zoo.numbers(column);
+      known[column] = told_numbers(zoo, column, held_out);
   for (std::size_t i = 0; i < samples; ++i)
     for (const Condition &c : conditions.all()) {
       std::vector<float> wanted, started;

@@ -19,14 +19,18 @@ PromptReport prompt_report(const PromptTable &t, const ZooReader &zoo, const std
   PromptReport report{{{"prompts", Json::array()}}, ""};
   for (std::size_t k = 0; k < t.prompts.size(); ++k) {
     const Prompt &p = t.prompts[k];
-    const auto *observed = p.name == "test_loss" ? &loss : p.name == "test_accuracy" ? &accuracy : nullptr;
-    if (!observed || p.from == p.to)
+    const bool rank = p.name.starts_with(rank_prefix);
+    const std::string column = rank ? p.name.substr(rank_prefix.size()) : p.name;
+    if ((column != "test_loss" && column != "test_accuracy") || p.from == p.to)
       continue;
+    auto observed = column == "test_loss" ? loss : accuracy;
+    if (rank)
+      observed = ranks_among(std::move(observed), zoo.floats(column));
     std::vector<float> prompted;
     std::vector<std::vector<float>> at(static_cast<std::size_t>(t.points));
-    for (std::size_t i = 0; i < observed->size(); ++i)
-      prompted.push_back(t.value(k, i)), at[i % at.size()].push_back((*observed)[i]);
-    const double alignment = prompt_alignment(prompted, *observed);
+    for (std::size_t i = 0; i < observed.size(); ++i)
+      prompted.push_back(t.value(k, i)), at[i % at.size()].push_back(observed[i]);
+    const double alignment = prompt_alignment(prompted, observed);
     report.table += fmt::format("{:<16} {:>5}  {:>18}\n", "told " + p.name, "n", "observed");
     Json list = Json::array();
     for (std::size_t i = 0; i < at.size(); ++i) {

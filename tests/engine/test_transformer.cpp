@@ -276,6 +276,10 @@ TEST_CASE("conditions: columns, starts, differences, labels, and a form of one's
   CHECK_THROWS_AS(Conditions({"optimizer:2"}).measure({{{2, 0}, {}}}), InputError);
 }
 
+TEST_CASE("ranks: shares of what is below and half of what is equal, of numbers that are among the others or not") {
+  CHECK(ranks_among({3, 1, 2, 0, 9, 1.5f}, {1, 2, 2, 3}) == std::vector<float>{0.875f, 0.125f, 0.5f, 0, 1, 0.25f});
+}
+
 TEST_CASE("prompts: alignment is 1 where they are met, 0 for what does not listen; texts are checked") {
   CHECK(prompt_alignment({1, 2, 3}, {1, 2, 3}) == 1);
   CHECK(prompt_alignment({1, 2, 3}, {2, 2, 2}) == 0);
