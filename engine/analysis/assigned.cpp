@@ -52,8 +52,15 @@ struct AssignedDistance::Lanes {
   std::vector<float> value; // [⌈networks/lanes⌉, V, lanes]
 };
 
-AssignedDistance::AssignedDistance(const NetworkShape &shape, int starts)
-    : shape_(shape), parameters_(layout_of(shape).size()), balances_(can_balance(shape)), matcher_(shape, starts) {}
+struct AssignedDistance::Candidate {
+  float bound; // of its distance
+  std::size_t index;
+  bool operator<(const Candidate &other) const { return bound < other.bound; }
+};
+
+AssignedDistance::AssignedDistance(const NetworkShape &shape, int starts, std::size_t shortlist)
+    : shape_(shape), parameters_(layout_of(shape).size()), balances_(can_balance(shape)), matcher_(shape, starts),
+      shortlist_(shortlist) {}
 
 bool AssignedDistance::is_exact() const {
   const UnitBalance balance = unit_balance(shape_);
@@ -219,7 +226,9 @@ std::vector<Nearest> AssignedDistance::nearest(const NetworkSet &group, const Ne
   constexpr float bound_rounding = 1e-5f; // a bound's sums of V squares in single precision, relative
   const Prepared p = prepared(read(group, 0, group.count, parameters_));
   const Skip left_out = and_itself(skip, group, references);
+  const std::size_t listed = matcher_.is_exact() || shortlist_ == 0 ? references.count : shortlist_ + k;
   std::vector<Nearest> best(group.count * k, no_nearest(references));
+  std::vector<Candidates> candidates(group.count);
   for (std::size_t first = 0; first < references.count; first += references_at_once) {
     const std::size_t columns = std::min(references_at_once, references.count - first);
     const Prepared q = prepared(read(references, first, columns, parameters_));
@@ -228,27 +237,66 @@ std::vector<Nearest> AssignedDistance::nearest(const NetworkSet &group, const Ne
       if (!p.finite[std::size_t(i)])
         return;
       float bound[references_at_once];
-      std::uint32_t order[references_at_once];
       bounds(bound, p, std::size_t(i), lanes);
       Nearest *mine = best.data() + std::size_t(i) * k;
       const auto farthest = [&] { return mine[k - 1].distance; };
-      std::size_t candidates = 0;
+      Candidates &near = candidates[std::size_t(i)];
       for (std::size_t j = 0; j < columns; ++j) {
-        bound[j] = std::sqrt(bound[j]) * (1 - bound_rounding);
-        if (bound[j] < farthest())
-          order[candidates++] = std::uint32_t(j);
-      }
-      std::sort(order, order + candidates, [&](std::uint32_t x, std::uint32_t y) { return bound[x] < bound[y]; });
-      for (std::size_t c = 0; c < candidates && bound[order[c]] < farthest() && !interrupted(); ++c) {
-        const std::size_t j = order[c];
-        if (left_out && left_out(std::size_t(i), first + j))
+        const Candidate it{std::sqrt(bound[j]) * (1 - bound_rounding), first + j};
+        if (!(it.bound < (near.size() < listed ? farthest() : near.front().bound)))
           continue;
-        keep_nearest(mine, k, {float(std::sqrt(squared_distance(p, std::size_t(i), q, j))), first + j});
+        if (left_out && left_out(std::size_t(i), it.index))
+          continue;
+        if (near.size() == listed)
+          std::pop_heap(near.begin(), near.end()), near.pop_back();
+        near.push_back(it);
+        std::push_heap(near.begin(), near.end());
       }
+      if (listed < references.count)
+        return;
+      std::sort(near.begin(), near.end());
+      for (std::size_t c = 0; c < near.size() && near[c].bound < farthest() && !interrupted(); ++c)
+        keep_nearest(mine, k,
+                     {float(std::sqrt(squared_distance(p, std::size_t(i), q, near[c].index - first))), near[c].index});
+      near.clear();
     });
     go_on();
   }
+  if (listed < references.count)
+    nearest_of(best, p, candidates, references);
   return best;
+}
+
+// The nearest of each network's candidates, in blocks of those that anyone has.
+void AssignedDistance::nearest_of(std::vector<Nearest> &best, const Prepared &p,
+                                  const std::vector<Candidates> &candidates, const NetworkSet &references) const {
+  struct Pair {
+    std::size_t reference, network;
+  };
+  std::vector<Pair> pairs;
+  for (std::size_t i = 0; i < candidates.size(); ++i)
+    for (const Candidate &c : candidates[i])
+      pairs.push_back({c.index, i});
+  std::sort(pairs.begin(), pairs.end(), [](const Pair &a, const Pair &b) {
+    return std::pair(a.reference, a.network) < std::pair(b.reference, b.network);
+  });
+  const std::size_t k = best.size() / candidates.size();
+  std::vector<float> distance(pairs.size());
+  for (std::size_t first = 0; first < pairs.size(); first += references_at_once) {
+    const std::size_t count = std::min(references_at_once, pairs.size() - first);
+    std::vector<float> theta(count * parameters_);
+    for (std::size_t c = 0; c < count; ++c)
+      references.network(pairs[first + c].reference, theta.data() + c * parameters_);
+    const Prepared q = prepared(std::move(theta));
+    parallel_each(long(count), [&](long c) {
+      if (!interrupted())
+        distance[first + std::size_t(c)] =
+            float(std::sqrt(squared_distance(p, pairs[first + std::size_t(c)].network, q, std::size_t(c))));
+    });
+    go_on();
+  }
+  for (std::size_t c = 0; c < pairs.size(); ++c)
+    keep_nearest(best.data() + pairs[c].network * k, k, {distance[c], pairs[c].reference});
 }
 
 void AssignedDistance::align(float *theta, float *reference) const {

@@ -9,8 +9,11 @@ namespace theta {
 
 class AssignedDistance {
 public:
-  explicit AssignedDistance(const NetworkShape &, int starts = usual_starts);
+  // Where units are matched, nearest() matches each network with `shortlist` references; 0: with all that may be
+  // nearer.
+  explicit AssignedDistance(const NetworkShape &, int starts = usual_starts, std::size_t shortlist = usual_shortlist);
   static constexpr int usual_starts = 4;
+  static constexpr std::size_t usual_shortlist = 64;
 
   // Whether it is the least over all that leaves a network's function alone: not where units are matched, nor where
   // their signs and phases (tanh, sine) are chosen by each network's own largest weights before they are assigned.
@@ -23,8 +26,9 @@ public:
   // Of each network the `k` nearest references but itself, the nearest first, [networks, k]. Most pairs never meet: a
   // pair's distance is bounded from below by what its units would be apart if two might go to one place (the
   // assignment's rows and columns, reduced) and the elements that several groups move if each might go anywhere (both
-  // sorted), and only where that is less than the best so far are they assigned. Exact where the distance is; else the
-  // nearest of what matching finds.
+  // sorted), and only where that is less than the best so far are they assigned. Exact where the distance is. Where
+  // units are matched that leaves too many, and only those of the least bounds are: what is found is at least as far as
+  // the nearest, and a copy, whose bound is less than its distance, is found. No set of references has an advantage.
   std::vector<Nearest> nearest(const NetworkSet &group, const NetworkSet &references, std::size_t k = 1,
                                const Skip & = {}) const;
 
@@ -39,10 +43,16 @@ private:
   void bounds(float *squared, const Prepared &, std::size_t network, const Lanes &) const;
   double squared_distance(const Prepared &, std::size_t i, const Prepared &, std::size_t j) const;
 
+  struct Candidate; // a reference that may be the nearest of a network
+  using Candidates = std::vector<Candidate>;
+  void nearest_of(std::vector<Nearest> &best, const Prepared &, const std::vector<Candidates> &,
+                  const NetworkSet &references) const;
+
   NetworkShape shape_;
   std::size_t parameters_;
   bool balances_;
   UnitMatcher matcher_;
+  std::size_t shortlist_;
 };
 
 } // namespace theta

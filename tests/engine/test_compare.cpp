@@ -100,7 +100,7 @@ TEST_CASE("compare: nearest by bounds and assignments is nearest by all assignme
     auto references = random_values<float>(m * v, 2, 0.5);
     references[7 * v] = NAN;   // is nobody's neighbour,
     references[9 * v] = 1e20f; // nor whose squares overflow
-    const AssignedDistance distance(shape);
+    const AssignedDistance distance(shape, AssignedDistance::usual_starts, 0);
     const auto all = distance.pairs(group, references);
     const auto found = distance.nearest(set_of(group, n), set_of(references, m), 3,
                                         [](std::size_t i, std::size_t j) { return i == 0 && j % 2 == 0; });
@@ -117,6 +117,38 @@ TEST_CASE("compare: nearest by bounds and assignments is nearest by all assignme
       }
     }
   }
+}
+
+TEST_CASE("compare: of deep networks those of the least bounds are matched, and copies are among them") {
+  const NetworkShape shape{{5, 4, 4, 2}, Activation::relu};
+  const std::size_t v = layout_of(shape).size(), n = 40, m = 600; // more than a block of references, and a part
+  const auto group = random_values<float>(n * v, 1, 0.5);
+  auto references = random_values<float>(m * v, 2, 0.5);
+  for (std::size_t i = 0; i < 10; ++i) { // copies of the first ten: another order, another balance, a little noise
+    const auto noise = random_values<float>(v, 3 + i, 0.01);
+    float *copy = references.data() + (37 + 55 * i) * v;
+    for (std::size_t e = 0; e < v; ++e)
+      copy[e] = group[i * v + e] + noise[e];
+    shuffle_units(copy, shape, {.spread = 0.3}, 3, std::uint32_t(i));
+  }
+  references[7 * v] = NAN;
+  const NetworkSet some = vectors_of(group, v), all = vectors_of(references, v);
+  const AssignedDistance listed(shape), whole(shape, AssignedDistance::usual_starts, 0);
+  const auto found = listed.nearest(some, all, 2), least = whole.nearest(some, all, 2);
+  const auto pairs = whole.pairs(group, references);
+  double far = 0, near = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    CHECK(found[2 * i].distance == pairs[i * m + found[2 * i].index]);
+    CHECK(found[2 * i + 1].distance >= found[2 * i].distance);
+    CHECK(found[2 * i].distance >= least[2 * i].distance);
+    if (i < 10)
+      CHECK(found[2 * i].index == 37 + 55 * i);
+    else
+      far += found[2 * i].distance, near += least[2 * i].distance;
+  }
+  CHECK(far <= 1.02 * near); // 66 of 600 matched
+  CHECK(AssignedDistance(shape, AssignedDistance::usual_starts, m).nearest(some, all)[20].distance ==
+        least[40].distance);
 }
 
 TEST_CASE("compare: one hidden layer's distance is the least over all orders; of two, matching is near it") {
