@@ -277,6 +277,8 @@ void AssignedDistance::nearest_of(std::vector<Nearest> &best, const Prepared &p,
   for (std::size_t i = 0; i < candidates.size(); ++i)
     for (const Candidate &c : candidates[i])
       pairs.push_back({c.index, i});
+  if (pairs.empty())
+    return;
   std::sort(pairs.begin(), pairs.end(), [](const Pair &a, const Pair &b) {
     return std::pair(a.reference, a.network) < std::pair(b.reference, b.network);
   });

@@ -28,7 +28,7 @@ public:
   // assignment's rows and columns, reduced) and the elements that several groups move if each might go anywhere (both
   // sorted), and only where that is less than the best so far are they assigned. Exact where the distance is. Where
   // units are matched that leaves too many, and only those of the least bounds are: what is found is at least as far as
-  // the nearest, and a copy, whose bound is less than its distance, is found. No set of references has an advantage.
+  // the nearest. A copy is found unless as many others have bounds below its distance. No references have an advantage.
   std::vector<Nearest> nearest(const NetworkSet &group, const NetworkSet &references, std::size_t k = 1,
                                const Skip & = {}) const;
 

@@ -40,7 +40,7 @@ public:
 std::vector<float> ranks_among(std::vector<float> numbers, std::vector<float> others);
 
 // A column of a zoo's rows; behind rank_prefix their ranks in it among the rows `among`. Throws InputError where there
-// is no such column, or nothing to rank.
+// is no such column, or a number to rank that is not finite.
 inline constexpr std::string_view rank_prefix = "rank.";
 std::vector<float> told_numbers(const ZooReader &, const std::string &name, const std::vector<std::size_t> &among);
 
