@@ -68,6 +68,19 @@ killed_after() {
   wait $pid 2>/dev/null
 }
 
+# stopped_in STAGE FOLDER command...: the command, which writes its run there, ended by Ctrl-C as soon as it has a figure of that
+# stage to tell, if it has not ended by then.
+stopped_in() {
+  local stage=$1 metrics=$2/metrics.jsonl
+  shift 2
+  rm -f "$metrics"
+  "$@" >/dev/null 2>/dev/null &
+  local pid=$!
+  until grep -qsF "{\"stage\":\"$stage\"," "$metrics" || ! kill -0 $pid 2>/dev/null; do sleep 0.02; done
+  kill -INT $pid 2>/dev/null
+  wait $pid 2>/dev/null
+}
+
 finish() {
   [ $failures -eq 0 ] || exit 1
   exit 0

@@ -66,7 +66,7 @@ cp -r "$work/stream/zoo" "$work/cut_stream/zoo"
 for after in 400 900; do
   killed_after $after "$theta" run "$work/transformer.toml" --out "$work/cut_stream" "${stream[@]}"
 done
-timeout -s INT 1 "$theta" run "$work/transformer.toml" --out "$work/cut_stream" "${stream[@]}" >/dev/null 2>&1
+stopped_in fit.transformer "$work/cut_stream" "$theta" run "$work/transformer.toml" --out "$work/cut_stream" "${stream[@]}"
 [ -e "$work/cut_stream/.generator.state.safetensors" ] || [ -e "$work/cut_stream/generator.safetensors" ] ||
   fail "a stopped stream left nothing to continue from"
 "$theta" run "$work/transformer.toml" --out "$work/cut_stream" "${stream[@]}" >/dev/null 2>"$work/err" ||
