@@ -1,10 +1,13 @@
 // A transformer block over graphs whose edges have a state of their own (kernels/operations/edges.h), conditioned by a
 // vector a graph on both (adaLN-Zero: Peebles & Xie, 2023). h are nodes, e edges, c what conditions:
-//   (shift1, scale1, gate1, shift2, scale2, gate2, shift3, scale3) = ada(silu(c)), (shift, scale, gate) =
-//   edge_ada(silu(c)) s = norm(e)·(1 + scale) + shift (a, g) = attention of qkv(norm(h)·(1 + scale1) + shift1), biased
-//   by edge_bias(s), and its sums g of s along edges h = h + gate1·proj(a + edge_values·g), head by head h = h +
-//   gate2·fc2(gelu_tanh(fc1(norm(h)·(1 + scale2) + shift2))) e = e + gate·edge_fc2(gelu_tanh(edge_fc1(s +
-//   ends(norm(h)·(1 + scale3) + shift3) of target and of source)))
+//   (shift1, scale1, gate1, shift2, scale2, gate2, shift3, scale3) = ada(silu(c))
+//   (shift, scale, gate) = edge_ada(silu(c))
+//   s = norm(e)·(1 + scale) + shift
+//   (a, g) = attention of qkv(norm(h)·(1 + scale1) + shift1), biased by edge_bias(s), and its sums g of s along edges
+//   h = h + gate1·proj(a + edge_values·g), head by head
+//   h = h + gate2·fc2(gelu_tanh(fc1(norm(h)·(1 + scale2) + shift2)))
+//   m = ends(norm(h)·(1 + scale3) + shift3)
+//   e = e + gate·edge_fc2(gelu_tanh(edge_fc1(s + m of the target + m of the source)))
 // A permutation of nodes permutes the output. A batch is of graphs of several kinds, one kind after another: nothing is
 // padded, and products see the rows of all.
 // The residual streams h and e, and what conditions, are Wide<T>; branches are T, which may be bf16 (dit_block.h).
