@@ -50,11 +50,10 @@ template <class T> void take_half_turns(const Unit<T> &unit, double omega) {
 // The factor for what comes in, whose inverse is for what leaves.
 template <class T> double balancing(const Unit<T> &unit, UnitBalance kind) {
   if (kind != UnitBalance::norms) {
-    T largest = 0;
-    for (std::size_t i = 0; i < unit.in; ++i)
-      largest = std::abs(unit.incoming[i]) > std::abs(largest) ? unit.incoming[i] : largest;
-    largest = std::abs(*unit.bias) > std::abs(largest) ? *unit.bias : largest;
-    return largest < 0 ? -1 : 1;
+    double cubes = 0;
+    for (std::size_t i = 0; i < unit.leaving; ++i)
+      cubes += std::pow(double(unit.outgoing(i)), 3);
+    return cubes < 0 ? -1 : 1;
   }
   double incoming = double(*unit.bias) * double(*unit.bias), outgoing = 0;
   for (std::size_t i = 0; i < unit.in; ++i)
@@ -86,8 +85,9 @@ template <class T> void balance_units(Stream &s, T *theta, int networks, const U
       return cuda::balance_units(s, theta, networks, w, kind);
   const std::size_t v = w.parameters();
   parallel_for(networks, 4 * double(networks) * double(v), [&](int n) {
-    T *weight = theta + std::size_t(n) * v;
-    for (int l = 0; l + 1 < w.layers; weight += w.size(l++)) {
+    T *weight = theta + std::size_t(n + 1) * v - w.size(w.layers - 1);
+    for (int l = w.layers - 2; l >= 0; --l) {
+      weight -= w.size(l);
       if (kind != UnitBalance::norms && w.pooled[l])
         continue;
       const std::size_t in = w.incoming(l), taps = std::size_t(w.taps[l + 1]), units = std::size_t(w.width[l + 1]);

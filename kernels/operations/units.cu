@@ -48,15 +48,10 @@ __global__ void balance_kernel(float *theta, int networks, std::size_t parameter
     if (in > 0 && out > 0)
       factor = sqrtf(sqrtf(out / in));
   } else {
-    // The largest size, and then the sign of the first weight that has it.
-    float largest = 0;
-    int at = l.in + 1;
-    for (int i = lane; i <= l.in; i += 32)
-      if (const float w = turned(i); fabsf(w) > fabsf(largest))
-        largest = w, at = i;
-    const float most = warp_reduce<Max>(fabsf(largest));
-    const float first = -warp_reduce<Max>(fabsf(largest) == most ? -float(at) : -float(l.in + 1));
-    if (warp_reduce<Sum>(float(at) == first ? largest : 0) < 0)
+    float cubes = 0;
+    for (int i = lane; i < leaving; i += 32)
+      cubes += outgoing(i) * outgoing(i) * outgoing(i);
+    if (warp_reduce<Sum>(fmodf(turns, 2) != 0 ? -cubes : cubes) < 0)
       factor = -1;
   }
   for (int i = lane; i <= l.in; i += 32)
@@ -89,14 +84,16 @@ __device__ float shuffled(const float *theta, const UnitShuffle &s, unsigned n, 
 void balance_units(Stream &s, float *theta, int networks, const UnitLayers &w, UnitBalance kind) {
   constexpr double pi = 3.14159265358979323846;
   const auto half_turn = float(pi / w.omega);
-  std::size_t weight = 0;
-  for (int l = 0; l + 1 < w.layers; weight += w.size(l++))
+  std::size_t weight = w.parameters() - w.size(w.layers - 1);
+  for (int l = w.layers - 2; l >= 0; --l) {
+    weight -= w.size(l);
     if (kind == UnitBalance::norms || !w.pooled[l])
       launch(balance_kernel, blocks_for(std::size_t(networks) * std::size_t(w.width[l + 1]), warps), threads, 0, s,
              theta, networks, w.parameters(),
              Layer{int(w.incoming(l)), w.width[l + 1], w.width[l + 2], w.taps[l + 1], weight, float(w.omega / pi),
                    half_turn, float(pi / w.omega - double(half_turn))},
              kind);
+  }
 }
 
 void gather_tokens(Stream &s, float *tokens, const float *theta, const std::int32_t *place, const float *mean,

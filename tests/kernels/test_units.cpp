@@ -63,7 +63,7 @@ TEST_CASE("units: balanced and shuffled networks compute the same, on every devi
       const std::size_t v = w.parameters(), n = v * networks;
       const auto start = random_values<float>(n, 1);
       const Buffer<float> norms(s, start), signs(s, start), phases(s, start), shuffled(s, n), scaled(s, n),
-          turned(s, n);
+          ordered(s, n), turned(s, n);
       balance_units<float>(s, norms, networks, w, UnitBalance::norms);
       balance_units<float>(s, signs, networks, w, UnitBalance::signs);
       balance_units<float>(s, phases, networks, w, UnitBalance::phases);
@@ -78,9 +78,14 @@ TEST_CASE("units: balanced and shuffled networks compute the same, on every devi
       };
       shuffle(shuffled, norms, {});
       shuffle(scaled, norms, {.spread = 0.5});
+      shuffle(ordered, signs, {});
       shuffle(turned, signs, {.signs = true});
       const auto balanced = norms.host(), flipped = signs.host(), moved = shuffled.host(), sizes = scaled.host(),
                  mirrored = turned.host(), sines = phases.host();
+      // Units of any signs are brought to the same ones.
+      const auto placed = ordered.host();
+      balance_units<float>(s, turned, networks, w, UnitBalance::signs);
+      CHECK(turned.host() == placed);
       const auto x = random_values<double>(std::size_t(w.width[0]), 7);
       for (int i = 0; i < networks; ++i) {
         const float *before = start.data() + std::size_t(i) * v;
@@ -91,30 +96,30 @@ TEST_CASE("units: balanced and shuffled networks compute the same, on every devi
                                          {&mirrored, Activation::tanh},
                                          {&sines, Activation::sine}})
           CHECK(norm_error(outputs(after->data() + std::size_t(i) * v, w, x, act), outputs(before, w, x, act)) <= 1e-5);
-        if (w.layers == 1)
-          continue;
-        // The last hidden layer was balanced last: its units' norms are equal; and signs are positive.
-        const int in = int(w.incoming(w.layers - 2)), units = w.width[w.layers - 1], out = w.width[w.layers],
-                  taps = w.taps[w.layers - 1];
-        const std::size_t first = v - w.size(w.layers - 1) - w.size(w.layers - 2);
-        for (int u = 0; u < units; ++u) {
-          double incoming = 0, outgoing = 0, largest = 0, most = 0;
-          const float *theta = balanced.data() + std::size_t(i) * v + first;
-          const float *sign = flipped.data() + std::size_t(i) * v + first;
-          const float *sine = sines.data() + std::size_t(i) * v + first;
-          for (int k = 0; k <= in; ++k) {
-            const int at = k < in ? u * in + k : in * units + u;
-            incoming += std::pow(theta[at], 2);
-            largest = std::abs(sign[at]) > std::abs(largest) ? sign[at] : largest;
-            most = std::abs(sine[at]) > std::abs(most) ? sine[at] : most;
+        // Norms are equal in the first layer, which was balanced last, and signs as they should be in every one.
+        std::size_t first = 0;
+        for (int l = 0; l + 1 < w.layers; first += w.size(l++)) {
+          const std::size_t in = w.incoming(l), units = std::size_t(w.width[l + 1]), taps = std::size_t(w.taps[l + 1]);
+          for (std::size_t u = 0; u < units; ++u) {
+            double incoming = 0, outgoing = 0, cubes = 0, of_sine = 0;
+            const float *theta = balanced.data() + std::size_t(i) * v + first;
+            const float *sign = flipped.data() + std::size_t(i) * v + first;
+            const float *sine = sines.data() + std::size_t(i) * v + first;
+            for (std::size_t k = 0; k <= in; ++k)
+              incoming += std::pow(theta[k < in ? u * in + k : in * units + u], 2);
+            for (std::size_t o = 0; o < std::size_t(w.width[l + 2]); ++o)
+              for (std::size_t k = 0; k < taps; ++k) {
+                const std::size_t at = (in + 1) * units + (o * units + u) * taps + k;
+                outgoing += std::pow(theta[at], 2), cubes += std::pow(sign[at], 3), of_sine += std::pow(sine[at], 3);
+              }
+            if (l == 0)
+              CHECK(incoming == doctest::Approx(outgoing).epsilon(1e-4));
+            if (w.pooled[l])
+              continue;
+            CHECK(cubes > 0);
+            CHECK(of_sine > 0);
+            CHECK(std::abs(sine[in * units + u]) <= std::numbers::pi / (2 * w.omega) * (1 + 1e-5));
           }
-          for (int o = 0; o < out; ++o)
-            for (int k = 0; k < taps; ++k)
-              outgoing += std::pow(theta[(in + 1) * units + (o * units + u) * taps + k], 2);
-          CHECK(incoming == doctest::Approx(outgoing).epsilon(1e-4));
-          CHECK(largest > 0);
-          CHECK(most > 0);
-          CHECK(std::abs(sine[in * units + u]) <= std::numbers::pi / (2 * w.omega) * (1 + 1e-5));
         }
       }
       // Units keep their order under factors; networks i and i + pair share both.
@@ -123,21 +128,14 @@ TEST_CASE("units: balanced and shuffled networks compute the same, on every devi
         const auto bias = [&](const std::vector<float> &of, int i, int u) {
           return of[std::size_t(i) * v + std::size_t(in * units + u)];
         };
-        const auto negative = [&](int i, int u) { // what of balanced signs was positive
-          float largest = 0;
-          for (int k = 0; k <= in; ++k)
-            if (const float x = mirrored[std::size_t(i) * v + std::size_t(k < in ? u * in + k : in * units + u)];
-                std::abs(x) > std::abs(largest))
-              largest = x;
-          return largest < 0;
-        };
         int flips = 0;
         double squares = 0;
         for (int u = 0; u < units; ++u) {
           const double factor = bias(sizes, 0, u) / bias(moved, 0, u);
           CHECK(bias(sizes, pair, u) / bias(moved, pair, u) == doctest::Approx(factor).epsilon(1e-5));
-          CHECK(negative(0, u) == negative(pair, u));
-          squares += std::pow(std::log(factor), 2), flips += negative(0, u);
+          const bool flip = bias(mirrored, 0, u) != bias(placed, 0, u);
+          CHECK((bias(mirrored, pair, u) != bias(placed, pair, u)) == flip);
+          squares += std::pow(std::log(factor), 2), flips += flip;
         }
         CHECK(std::sqrt(squares / units) == doctest::Approx(0.5).epsilon(0.35)); // three standard errors
         CHECK((flips > 10 && flips < 30));                                       // likewise
