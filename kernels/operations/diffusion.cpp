@@ -10,6 +10,7 @@ decltype(theta::draw_times<float>) draw_times;
 decltype(theta::mix_noise<float>) mix_noise;
 decltype(theta::denoise_step<float>) denoise_step;
 decltype(theta::clear_padding<float>) clear_padding;
+decltype(theta::weigh_columns<float>) weigh_columns;
 } // namespace cuda
 
 template <class T> void draw_times(Stream &s, T *t, int rows, int repeat, const NoisePath<T> &path, const Draws &d) {
@@ -72,12 +73,23 @@ template <class T> void clear_padding(Stream &s, T *x, const std::int32_t *place
         x[std::size_t(r) * cols + c] = 0;
 }
 
+template <class T> void weigh_columns(Stream &s, T *dy, const T *weight, int rows, std::size_t cols) {
+  const Span span(s, "weigh_columns", 2.0 * rows * double(cols) * sizeof(T));
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::weigh_columns(s, dy, weight, rows, cols);
+  for (int r = 0; r < rows; ++r)
+    for (std::size_t c = 0; c < cols; ++c)
+      dy[std::size_t(r) * cols + c] *= weight[c];
+}
+
 #define THETA_INSTANTIATE(T)                                                                                           \
   template void draw_times(Stream &, T *, int, int, const NoisePath<T> &, const Draws &);                              \
   template void mix_noise(Stream &, T *, T *, const T *, const T *, const T *, const std::int32_t *, const T *, int,   \
                           std::size_t, const NoisePath<T> &, Objective);                                               \
   template void denoise_step(Stream &, T *, const T *, int, std::size_t, const DenoiseStep &, const Draws &);          \
-  template void clear_padding(Stream &, T *, const std::int32_t *, int, std::size_t);
+  template void clear_padding(Stream &, T *, const std::int32_t *, int, std::size_t);                                  \
+  template void weigh_columns(Stream &, T *, const T *, int, std::size_t);
 THETA_INSTANTIATE(float)
 THETA_INSTANTIATE(double)
 

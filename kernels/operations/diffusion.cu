@@ -48,4 +48,8 @@ void clear_padding(Stream &s, float *x, const std::int32_t *place, int rows, std
   });
 }
 
+void weigh_columns(Stream &s, float *dy, const float *weight, int rows, std::size_t cols) {
+  each(s, rows * cols, [=] __device__(std::size_t i) { dy[i] *= weight[i % cols]; });
+}
+
 } // namespace theta::cuda

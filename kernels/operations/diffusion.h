@@ -145,4 +145,8 @@ void denoise_step(Stream &, T *z, const T *eps, int rows, std::size_t cols, cons
 // x[r, c] = 0 where place[c] < 0.   x [rows, cols].
 template <class T> void clear_padding(Stream &, T *x, const std::int32_t *place, int rows, std::size_t cols);
 
+// dy[r, c] *= weight[c]: the gradient of a loss in which columns count differently.   dy [rows, cols]; weight [cols].
+// Bytes: 2·rows·cols·sizeof(T).
+template <class T> void weigh_columns(Stream &, T *dy, const T *weight, int rows, std::size_t cols);
+
 } // namespace theta

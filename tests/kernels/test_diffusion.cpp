@@ -92,6 +92,13 @@ TEST_CASE("noising: mixing, times and padding, on every device") {
     for (int r = 0; r < rows; ++r)
       CHECK(cleared[std::size_t(r * cols + 3)] == 0);
     results.push_back(cleared);
+    const auto weights = random_values<float>(std::size_t(cols), 6);
+    const Buffer<float> weight(s, weights);
+    weigh_columns<float>(s, xt, weight, rows, cols);
+    const auto weighed = xt.host();
+    for (std::size_t i = 0; i < weighed.size(); ++i)
+      CHECK(weighed[i] == cleared[i] * weights[i % std::size_t(cols)]);
+    results.push_back(weighed);
     return results;
   });
 }

@@ -51,7 +51,7 @@ cmp -s "$work/whole/samples/shard-00000.safetensors" "$work/cut/samples/shard-00
 
 # Several architectures, what they are worth as starts, and one that the generator does not see.
 family=(--set 'network.widths=[[49, 4, 10], [49, 3, 3, 10]]' --set 'network.unseen=[[49, 5, 10]]' --set fit.graph.steps=300
-  --set zoo.networks=100 --set eval.baselines=false --set finetune.networks=20 --set finetune.every=50)
+  --set fit.graph.weigh_by=tensors --set zoo.networks=100 --set eval.baselines=false --set finetune.networks=20 --set finetune.every=50)
 "$theta" run "$work/graph.toml" --out "$work/family" "${family[@]}" >"$work/table" 2>"$work/err" || fail "a family's run failed: $(tail -n 1 "$work/err")"
 grep -q '^49-5-10  *40 .*has not seen' "$work/table" || fail "no row of the unseen architecture: $(tail -n 5 "$work/table")"
 for name in 49-4-10 49-3-3-10 49-5-10; do
@@ -66,6 +66,12 @@ cp -r "$work/family/zoo" "$work/family2/zoo"
 killed_after 200 "$theta" run "$work/graph.toml" --out "$work/family2" "${family[@]}"
 "$theta" run "$work/graph.toml" --out "$work/family2" "${family[@]}" >/dev/null 2>&1 || fail "a killed family does not continue"
 [ "$before" = "$(cat "$work/family2"/*/samples/*.safetensors | cksum)" ] || fail "a killed family ends with other samples"
+
+# What counts in the loss makes another generator.
+mkdir "$work/elements"
+cp -r "$work/family/zoo" "$work/elements/zoo"
+"$theta" fit "$work/graph.toml" --out "$work/elements" "${family[@]}" --set fit.graph.weigh_by=elements >/dev/null 2>"$work/err" || fail "a fit failed: $(tail -n 1 "$work/err")"
+cmp -s "$work/family/generator.safetensors" "$work/elements/generator.safetensors" && fail "weigh_by changes nothing"
 
 # Told ranks, each network's among those of its own architecture; one that is not seen is asked for them too.
 mkdir "$work/ranks"
@@ -92,4 +98,5 @@ refused "transformer cannot learn more" run "$work/graph.toml" --out "$work/no" 
 refused "found 49-4-10 twice" run "$work/graph.toml" --out "$work/no" --set 'network.widths=[[49,4,10],[49,4,10]]'
 refused "found an empty list" run "$work/graph.toml" --out "$work/no" --set 'network.widths=[]'
 refused "found 50 inputs" plan "$work/graph.toml" --set 'network.widths=[[49,4,10]]' --set 'network.unseen=[[50,4,10]]'
+refused "weigh_by" plan "$work/graph.toml" --set fit.graph.weigh_by=layers
 [ ! -e "$work/no" ] || fail "a refused run left a folder"

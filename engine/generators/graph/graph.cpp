@@ -68,6 +68,7 @@ void describe(Keys &keys, GraphConfig &config) {
   keys("augment", c.augment, Limits{0, 10});
   keys("noise", c.noise, noise_schedule_named);
   keys("objective", c.objective, objective_named);
+  keys({"weigh_by", nullptr}, c.weigh_by, weigh_by_named);
   keys("conditions", c.conditions);
   keys("drop", c.drop, share);
   keys("start", c.start);

@@ -104,6 +104,8 @@ void TransformerFit::plan_batch(Backend backend, const std::optional<StreamTask>
     share.place = plan_.reserve<std::int32_t>(name("tokens.place", k), MemoryClass::data, {size});
     share.mean = plan_.reserve<float>(name("tokens.mean", k), MemoryClass::data, {size});
     share.std = plan_.reserve<float>(name("tokens.std", k), MemoryClass::data, {size});
+    if (config_.weigh_by == WeighBy::tensors)
+      share.weight = plan_.reserve<float>(name("tokens.weight", k), MemoryClass::data, {size});
   }
   const auto data = [&](const char *what, std::int64_t n, std::int64_t width) {
     return plan_.reserve<float>(what, MemoryClass::data, {n, width}, "batch");
@@ -260,6 +262,10 @@ void TransformerFit::learn(Stream &s, Work &w, const std::vector<ConditionRange>
     const auto parameters = weights_.parameters(&finish);
     const float *predicted = model_->forward(s, parameters, x0_, {t_, told, start_});
     mean_squared_error<float>(s, loss_ + part, model_->d_out(), predicted, target_, elements_, partials_);
+    for (const Share &share : shares_)
+      if (config_.weigh_by == WeighBy::tensors)
+        weigh_columns<float>(s, model_->d_out() + share.first_element, share.weight, share.rows(config_.draws),
+                             share.size());
     if (const double factor = 1 / (config_.accumulate * counted_); factor != 1) // the mean of the parts' means
       add_scaled<float>(s, model_->d_out(), model_->d_out(), model_->d_out(), factor - 1, elements_);
     model_->backward(s, parameters);
@@ -310,6 +316,9 @@ Learned TransformerFit::run(Device device, const std::vector<FlowRows> &zoos, co
     copy(s, shares_[k].place, places.data(), places.size() * sizeof(std::int32_t));
     copy(s, shares_[k].mean, mean.data(), mean.size() * sizeof(float));
     copy(s, shares_[k].std, std.data(), std.size() * sizeof(float));
+    const auto weight = shares_[k].of.coder.tensor_weights();
+    if (config_.weigh_by == WeighBy::tensors)
+      copy(s, shares_[k].weight, weight.data(), weight.size() * sizeof(float));
     s.synchronize();
   }
 

@@ -54,6 +54,7 @@ private:
     std::vector<Tensor<float>> staging{};                              // [networks, V] each
     Tensor<std::int32_t> place{};                                      // [S]
     Tensor<float> mean{}, std{};                                       // [S]
+    Tensor<float> weight{};                                            // [S], where elements do not count alike
     int rows(int draws) const { return batch.networks * draws; }
     std::size_t size() const { return of.coder.tokens().size(); }
     int networks() const { return batch.networks * (batch.pairs ? 2 : 1); }

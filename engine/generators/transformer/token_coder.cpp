@@ -4,6 +4,7 @@
 #include "kernels/device/parallel.h"
 #include "kernels/operations/units.h"
 #include <algorithm>
+#include <cmath>
 
 namespace theta {
 
@@ -70,6 +71,19 @@ std::vector<std::size_t> TokenCoder::groups() const {
         first = std::min(first, at), group[at] = first;
       }
   return group;
+}
+
+std::vector<float> TokenCoder::tensor_weights() const {
+  std::vector<float> weight(tokens_.size(), 0);
+  double sum = 0, elements = 0;
+  for (std::size_t at = 0; at < weight.size(); ++at)
+    if (const std::int32_t place = tokens_.place[at]; place >= 0) {
+      const double of = 1 / std::sqrt(double(elements_of(tensor_at(layout_, std::size_t(place)))));
+      weight[at] = float(of), sum += of, elements += 1;
+    }
+  for (float &of : weight)
+    of = float(of * elements / sum);
+  return weight;
 }
 
 void TokenCoder::encode(float *tokens, float *theta) const {

@@ -13,6 +13,7 @@ constexpr const char *kind = "weight transformer";
 constexpr std::array origin_names{"zoo", "stream"};
 constexpr std::array way_names{"modulation", "tokens"};
 constexpr std::array place_names{"learned", "sinusoidal"};
+constexpr std::array weigh_names{"elements", "tensors"};
 
 // The order in which files have the settings, where it is not that of configurations.
 const std::vector<std::string> file_order{"conditions", "start", "residual", "condition_by", "drop"};
@@ -30,6 +31,9 @@ const char *name_of(ConditionWay way) { return way_names[std::size_t(way)]; }
 PlaceKind place_kind_named(std::string_view name) { return value_named<PlaceKind>(name, place_names, "places"); }
 const char *name_of(PlaceKind kind) { return place_names[std::size_t(kind)]; }
 
+WeighBy weigh_by_named(std::string_view name) { return value_named<WeighBy>(name, weigh_names, "weigh_by"); }
+const char *name_of(WeighBy weigh_by) { return weigh_names[std::size_t(weigh_by)]; }
+
 void describe(Keys &keys, TransformerConfig &c) {
   keys("source", c.source, network_origin_named);
   keys("draws", c.draws, positive);
@@ -45,6 +49,7 @@ void describe(Keys &keys, TransformerConfig &c) {
   keys("augment", c.augment, Limits{0, 10});
   keys("noise", c.noise, noise_schedule_named);
   keys("objective", c.objective, objective_named);
+  keys({"weigh_by", nullptr}, c.weigh_by, weigh_by_named);
   keys("conditions", c.conditions);
   keys("condition_by", c.condition_by, condition_way_named);
   keys("drop", c.drop, share);

@@ -19,6 +19,12 @@ const char *name_of(ConditionWay);
 PlaceKind place_kind_named(std::string_view name); // throws InputError
 const char *name_of(PlaceKind);
 
+// What counts in the loss: every element alike, or every tensor by the root of its size, so that the few biases of the
+// outputs, on which all that a network says depends, are not lost among its weights.
+enum class WeighBy { elements, tensors };
+WeighBy weigh_by_named(std::string_view name); // throws InputError
+const char *name_of(WeighBy);
+
 struct TransformerConfig {
   NetworkOrigin source = NetworkOrigin::zoo;
   int draws = 1;                 // of noise for each network of a batch, which then holds batch/draws networks
@@ -37,6 +43,7 @@ struct TransformerConfig {
 
   NoiseSchedule noise = NoiseSchedule::logit_normal;
   Objective objective = Objective::velocity;
+  WeighBy weigh_by = WeighBy::elements;
   std::vector<std::string> conditions; // conditions.h
   bool start = false;                  // a network of the same run, some steps earlier, is told
   bool residual = false;               // the model learns the difference from the start
