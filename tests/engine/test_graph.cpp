@@ -1,6 +1,5 @@
 #include "bound.h"
 #include "engine/generators/graph/graph_transformer.h"
-#include "engine/generators/transformer/token_coder.h"
 #include "engine/networks/kind.h"
 #include "engine/weights/symmetry.h"
 #include <limits>
@@ -128,30 +127,6 @@ TEST_CASE("a network as a graph: every weight stands in one place, of kinds and 
     for (const UnitGroup &group : shape.kind->symmetries(shape))
       units += group.units;
     CHECK(graph.nodes() == units);
-  }
-}
-
-TEST_CASE("tensors counted by the roots of their sizes: shares of a loss, whatever the tokens") {
-  const NetworkShape shape = shape_of({5, 3, 4, 2});
-  const NetworkFacts facts{layout_of(shape).places(), shape};
-  TransformerConfig config;
-  for (const char *tokens : {"neuron", "layer", "chunk"}) {
-    config.tokens = tokens;
-    const TokenCoder coder(config, facts);
-    const auto &place = coder.tokens().place;
-    const auto weight = coder.tensor_weights();
-    double roots = 0, elements = 0;
-    for (const TensorPlace &tensor : facts.layout)
-      roots += std::sqrt(double(elements_of(tensor))), elements += double(elements_of(tensor));
-    for (const TensorPlace &tensor : facts.layout) {
-      double share = 0;
-      for (std::size_t at = 0; at < place.size(); ++at)
-        if (place[at] >= int(tensor.offset) && place[at] < int(tensor.offset + elements_of(tensor)))
-          share += double(weight[at]) / elements;
-      CHECK(share == doctest::Approx(std::sqrt(double(elements_of(tensor))) / roots).epsilon(1e-5));
-    }
-    for (std::size_t at = 0; at < place.size(); ++at)
-      CHECK((place[at] < 0) == (weight[at] == 0));
   }
 }
 

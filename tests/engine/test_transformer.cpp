@@ -276,6 +276,31 @@ TEST_CASE("conditions: columns, starts, differences, labels, and a form of one's
   CHECK_THROWS_AS(Conditions({"optimizer:2"}).measure({{{2, 0}, {}}}), InputError);
 }
 
+TEST_CASE("tensors counted by the roots of their sizes: shares of a loss, whatever the tokens") {
+  NetworkShape shape;
+  shape.widths = {5, 3, 4, 2}, shape.kind = network_kind_named("mlp");
+  const NetworkFacts facts{layout_of(shape).places(), shape};
+  TransformerConfig config;
+  for (const char *tokens : {"neuron", "layer", "chunk"}) {
+    config.tokens = tokens;
+    const TokenCoder coder(config, facts);
+    const auto &place = coder.tokens().place;
+    const auto weight = coder.tensor_weights();
+    double roots = 0, elements = 0;
+    for (const TensorPlace &tensor : facts.layout)
+      roots += std::sqrt(double(elements_of(tensor))), elements += double(elements_of(tensor));
+    for (const TensorPlace &tensor : facts.layout) {
+      double share = 0;
+      for (std::size_t at = 0; at < place.size(); ++at)
+        if (place[at] >= int(tensor.offset) && place[at] < int(tensor.offset + elements_of(tensor)))
+          share += double(weight[at]) / elements;
+      CHECK(share == doctest::Approx(std::sqrt(double(elements_of(tensor))) / roots).epsilon(1e-5));
+    }
+    for (std::size_t at = 0; at < place.size(); ++at)
+      CHECK((place[at] < 0) == (weight[at] == 0));
+  }
+}
+
 TEST_CASE("ranks: shares of what is below and half of what is equal, of numbers that are among the others or not") {
   CHECK(ranks_among({3, 1, 2, 0, 9, 1.5f}, {1, 2, 2, 3}) == std::vector<float>{0.875f, 0.125f, 0.5f, 0, 1, 0.25f});
 }

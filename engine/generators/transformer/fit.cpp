@@ -316,9 +316,11 @@ Learned TransformerFit::run(Device device, const std::vector<FlowRows> &zoos, co
     copy(s, shares_[k].place, places.data(), places.size() * sizeof(std::int32_t));
     copy(s, shares_[k].mean, mean.data(), mean.size() * sizeof(float));
     copy(s, shares_[k].std, std.data(), std.size() * sizeof(float));
-    const auto weight = shares_[k].of.coder.tensor_weights();
-    if (config_.weigh_by == WeighBy::tensors)
+    std::vector<float> weight;
+    if (config_.weigh_by == WeighBy::tensors) {
+      weight = shares_[k].of.coder.tensor_weights();
       copy(s, shares_[k].weight, weight.data(), weight.size() * sizeof(float));
+    }
     s.synchronize();
   }
 
