@@ -113,7 +113,7 @@ StoredImage bmp(const File &f, bool whole) {
   return p;
 }
 
-StoredImage open(const std::filesystem::path &path, bool whole) {
+StoredImage decoded(const std::filesystem::path &path, bool whole) {
   const MappedFile mapped(path);
   const File f{path.string(), reinterpret_cast<const unsigned char *>(mapped.bytes().data()), mapped.bytes().size()};
   if (f.size == 0)
@@ -131,7 +131,7 @@ StoredImage open(const std::filesystem::path &path, bool whole) {
 
 } // namespace
 
-StoredImage image_header(const std::filesystem::path &path) { return open(path, false); }
-StoredImage read_stored_image(const std::filesystem::path &path) { return open(path, true); }
+StoredImage image_header(const std::filesystem::path &path) { return decoded(path, false); }
+StoredImage read_stored_image(const std::filesystem::path &path) { return decoded(path, true); }
 
 } // namespace theta

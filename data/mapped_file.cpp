@@ -34,18 +34,18 @@ MappedFile::~MappedFile() {
 }
 
 namespace {
-constexpr std::size_t many = std::size_t(64) << 10;
+constexpr std::size_t worth_advice = std::size_t(64) << 10;
 }
 
 void MappedFile::will_read(std::size_t offset, std::size_t bytes) const {
-  if (bytes < many)
+  if (bytes < worth_advice)
     return;
   const std::size_t page = std::size_t(sysconf(_SC_PAGESIZE)), first = offset / page * page;
   madvise(const_cast<std::byte *>(data_) + first, offset + bytes - first, MADV_WILLNEED); // a wish
 }
 
 void MappedFile::read(std::size_t offset, void *to, std::size_t bytes) const {
-  if (bytes < many) {
+  if (bytes < worth_advice) {
     std::memcpy(to, data_ + offset, bytes);
     return;
   }

@@ -12,9 +12,9 @@ namespace theta {
 namespace {
 
 // The header, a Python dict of three keys: {'descr': '<f4', 'fortran_order': False, 'shape': (6, 3322), }
-class Header {
+class NpyHeader {
 public:
-  Header(std::string_view text, const std::string &where) : text_(text), where_(where) {}
+  NpyHeader(std::string_view text, const std::string &where) : text_(text), where_(where) {}
 
   std::string descr;
   bool fortran = false;
@@ -149,7 +149,7 @@ NpyArray parse_npy(std::span<const std::byte> file, const std::string &where) {
   if (version < 1 || version > 3 || length > file.size() - begin)
     throw InputError(where, ": found version ", version, " and a header of ", length, " bytes in a file of ",
                      file.size(), ", expected a numpy array");
-  Header header(text(begin, length), where);
+  NpyHeader header(text(begin, length), where);
   header.parse();
   NpyArray array{header.shape, {}, {}};
   if (!known_type(header.descr, array.dtype))

@@ -13,7 +13,7 @@ namespace theta {
 namespace {
 
 using Value = std::shared_ptr<Pickled>;
-constexpr int most_depth = 8;
+constexpr int most_nested = 8;
 
 bool dtype_of_storage(const std::string &storage, Dtype &dtype) {
   static const std::pair<const char *, Dtype> all[] = {{"FloatStorage", Dtype::f32}, {"DoubleStorage", Dtype::f64},
@@ -98,7 +98,7 @@ void find_state_dicts(const Value &v, const std::string &path, int depth,
                       std::vector<std::pair<std::string, Value>> &found) {
   if (holds_tensors(v))
     return found.emplace_back(path, v), void();
-  if (v->kind != Pickled::Kind::dict || depth == most_depth)
+  if (v->kind != Pickled::Kind::dict || depth == most_nested)
     return;
   for (std::size_t i = 0; i + 1 < v->items.size(); i += 2)
     if (v->items[i]->kind == Pickled::Kind::text)

@@ -13,7 +13,7 @@ libstb-dev             | include/stb/stb_image_write.h                          
 libcli11-dev           | include/CLI/CLI.hpp                                      | 2.1.2
 libtomlplusplus-dev    | include/toml++/toml.h                                    | 3.3.0
 nlohmann-json3-dev     | include/nlohmann/json.hpp                                | 3.11.2
-libfmt-dev             | include/fmt/core.h                                       | 9.1.0
+libfmt-dev             | include/fmt/format-inl.h                                 | 9.1.0
 libxxhash-dev          | include/xxhash.h                                         | 0.8.1
 zlib1g-dev             | lib/$multiarch/libz.a                                    | 1.2.13
 libminizip-dev         | include/minizip/unzip.h                                  | 1.1

@@ -24,11 +24,10 @@ constexpr int lanes = simd::lanes<float>;
 constexpr std::size_t references_at_once = 512;
 
 double squared(const float *x, const float *y, std::size_t n) {
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (std::size_t e = 0; e < n; ++e)
-    sum += (x[e] - y[e]) * (x[e] - y[e]);
-  return double(sum);
+  return double(simd::row_sum<float>(int(n), [&](int e, int count) {
+    const Floats apart = simd::load_some<Floats>(x + e, count) - simd::load_some<Floats>(y + e, count);
+    return apart * apart;
+  }));
 }
 
 std::vector<float> read(const NetworkSet &set, std::size_t first, std::size_t count, std::size_t v) {
@@ -125,7 +124,7 @@ void AssignedDistance::bounds(float *to_bounds, const Prepared &p, std::size_t n
             const Floats y = simd::load<Floats>(unit + e * lanes);
             for (std::size_t i = 0; i < 4; ++i) {
               const Floats d = y - a[(u + i) * width + e];
-              c[i] += d * d;
+              c[i] = simd::multiply_add(d, d, c[i]);
             }
           }
           for (std::size_t i = 0; i < 4; ++i)
@@ -135,7 +134,7 @@ void AssignedDistance::bounds(float *to_bounds, const Prepared &p, std::size_t n
           Floats c{};
           for (std::size_t e = 0; e < width; ++e) {
             const Floats d = simd::load<Floats>(unit + e * lanes) - a[u * width + e];
-            c += d * d;
+            c = simd::multiply_add(d, d, c);
           }
           simd::store(costs.data() + (u * n + w) * lanes, c);
         }
@@ -170,7 +169,7 @@ void AssignedDistance::bounds(float *to_bounds, const Prepared &p, std::size_t n
     }
     for (; a < row + v; ++a, b += lanes) {
       const Floats d = simd::load<Floats>(b) - *a;
-      sum += d * d;
+      sum = simd::multiply_add(d, d, sum);
     }
     for (std::size_t lane = 0; lane < lanes && chunk * lanes + lane < to.networks; ++lane)
       to_bounds[chunk * lanes + lane] = sum[lane];

@@ -1,10 +1,11 @@
 #include "baselines.h"
 #include "data/work_file.h"
+#include "engine/weights/dense.h"
 #include "engine/weights/normalizer.h"
 #include "kernels/device/parallel.h"
 #include "kernels/device/philox.h"
 #include <algorithm>
-#include <eigen3/Eigen/Eigenvalues>
+#include <cmath>
 #include <memory>
 
 namespace theta {
@@ -148,37 +149,47 @@ NetworkSet gaussians(const ZooReader &zoo, const std::vector<std::size_t> &rows,
 
 NetworkSet full_gaussians(const ZooReader &zoo, const std::vector<std::size_t> &rows, std::size_t count,
                           std::uint64_t seed) {
-  using Matrix = Eigen::MatrixXd;
   const std::size_t v = zoo.parameters();
   if (v > most_covariance)
     throw InputError("baseline: found networks of ", v, " parameters, expected at most ", most_covariance,
                      " for a covariance");
-  const auto size = Eigen::Index(v);
-  Eigen::VectorXd mean = Eigen::VectorXd::Zero(size);
+  std::vector<double> mean(v, 0);
   std::vector<float> theta(v);
-  const auto read = [&](std::size_t row) {
+  for (const std::size_t row : rows) {
     zoo.theta(row, theta.data());
-    return Eigen::Map<const Eigen::VectorXf>(theta.data(), size).cast<double>();
-  };
-  for (const std::size_t row : rows)
-    mean += read(row) / double(rows.size());
+    for (std::size_t c = 0; c < v; ++c)
+      mean[c] += double(theta[c]) / double(rows.size());
+  }
   constexpr std::size_t block = 256;
-  Matrix covariance = Matrix::Zero(size, size), part(size, Eigen::Index(block));
+  std::vector<double> covariance(v * v, 0);
   for (std::size_t first = 0; first < rows.size(); first += block) {
     const std::size_t n = std::min(block, rows.size() - first);
-    for (std::size_t i = 0; i < n; ++i)
-      part.col(Eigen::Index(i)) = read(rows[first + i]) - mean;
-    const auto some = part.leftCols(Eigen::Index(n));
-    covariance += some * some.transpose() / double(rows.size());
+    std::vector<double> part(n * v); // [n, V]
+    for (std::size_t i = 0; i < n; ++i) {
+      zoo.theta(rows[first + i], theta.data());
+      for (std::size_t c = 0; c < v; ++c)
+        part[i * v + c] = double(theta[c]) - mean[c];
+    }
+    const auto products = transposed_product(part, part, n);
+    for (std::size_t e = 0; e < v * v; ++e)
+      covariance[e] += products[e] / double(rows.size());
   }
-  const Eigen::SelfAdjointEigenSolver<Matrix> solver(covariance);
-  const Matrix root = solver.eigenvectors() * solver.eigenvalues().cwiseMax(0).cwiseSqrt().asDiagonal();
-  const auto fitted = std::make_shared<std::pair<Eigen::VectorXd, Matrix>>(mean, root);
-  return {count, [fitted, size, seed](std::size_t i, float *to) {
-            Eigen::VectorXd draws(size);
-            for (Eigen::Index c = 0; c < size; ++c)
-              draws[c] = normal(seed, Purpose::gaussian_baseline, std::uint32_t(i), std::uint64_t(c));
-            Eigen::Map<Eigen::VectorXf>(to, size) = (fitted->first + fitted->second * draws).cast<float>();
+  Spectrum root = spectrum_of(covariance.data(), v); // its vectors by the roots of their values
+  for (std::size_t j = 0; j < v; ++j)
+    for (std::size_t c = 0; c < v; ++c)
+      root.vectors[j * v + c] *= std::sqrt(std::max(0.0, root.values[j]));
+  struct Fitted {
+    std::vector<double> mean, directions; // [V], [V, V]: a direction a row
+  };
+  const auto fitted = std::make_shared<const Fitted>(std::move(mean), std::move(root.vectors));
+  return {count, [fitted, v, seed](std::size_t i, float *to) {
+            std::vector<double> at = fitted->mean;
+            for (std::size_t j = 0; j < v; ++j) {
+              const double draw = normal(seed, Purpose::gaussian_baseline, std::uint32_t(i), std::uint64_t(j));
+              for (std::size_t c = 0; c < v; ++c)
+                at[c] += draw * fitted->directions[j * v + c];
+            }
+            std::copy(at.begin(), at.end(), to);
           }};
 }
 

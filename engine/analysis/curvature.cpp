@@ -1,8 +1,8 @@
 #include "curvature.h"
 #include "engine/networks/kind.h"
+#include "engine/weights/dense.h"
 #include "kernels/operations/softmax_cross_entropy.h"
 #include <cmath>
-#include <eigen3/Eigen/Eigenvalues>
 
 namespace theta {
 
@@ -118,16 +118,15 @@ Extremes lanczos_extremes(const Product &product, std::size_t n, int steps, std:
     beside.push_back(length);
     v = std::move(w);
   }
-  const auto m = Eigen::Index(diagonal.size());
-  Eigen::MatrixXd t = Eigen::MatrixXd::Zero(m, m);
-  for (Eigen::Index i = 0; i < m; ++i) {
-    t(i, i) = diagonal[std::size_t(i)];
+  const std::size_t m = diagonal.size();
+  std::vector<double> t(m * m, 0);
+  for (std::size_t i = 0; i < m; ++i) {
+    t[i * m + i] = diagonal[i];
     if (i + 1 < m)
-      t(i, i + 1) = t(i + 1, i) = beside[std::size_t(i)];
+      t[i * m + i + 1] = t[(i + 1) * m + i] = beside[i];
   }
-  const Eigen::VectorXd eigenvalues =
-      Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>(t, Eigen::EigenvaluesOnly).eigenvalues();
-  return {eigenvalues(m - 1), eigenvalues(0)};
+  const auto eigenvalues = eigenvalues_of(t.data(), m);
+  return {eigenvalues.back(), eigenvalues.front()};
 }
 
 } // namespace theta

@@ -1,15 +1,15 @@
 #include "diversity.h"
+#include "engine/weights/dense.h"
 #include "kernels/device/parallel.h"
 #include "point_sets.h"
 #include <algorithm>
 #include <cmath>
-#include <eigen3/Eigen/Eigenvalues>
+#include <numeric>
 
 namespace theta {
 
 namespace {
 
-using Matrix = Eigen::MatrixXd;
 constexpr double z95 = 1.959963984540054;
 
 // Trace and participation ratio of the covariance of those of n networks that take part, from their Gram matrix.
@@ -185,14 +185,18 @@ void DiversityJudge::judge(NoveltyJudge &judge, const JudgedGroup &judged, Group
   tell_moments(report, "", products, n);
   if (m >= 2)
     tell_moments(report, "held_out_", square(held_out_gram_), m);
-  Matrix centred = Eigen::Map<const Matrix>(products.data(), Eigen::Index(n), Eigen::Index(n));
-  centred.rowwise() -= centred.colwise().mean().eval();
-  centred.colwise() -= centred.rowwise().mean().eval();
-  const Eigen::VectorXd eigenvalues =
-      Eigen::SelfAdjointEigenSolver<Matrix>(centred / double(n - 1), Eigen::EigenvaluesOnly).eigenvalues();
+  std::vector<double> mean(n, 0), covariance(n * n); // of a symmetric matrix' rows, and of its columns
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < n; ++j)
+      mean[i] += products[i * n + j] / double(n);
+  const double middle = std::accumulate(mean.begin(), mean.end(), 0.0) / double(n);
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < n; ++j)
+      covariance[i * n + j] = (products[i * n + j] - mean[i] - mean[j] + middle) / double(n - 1);
+  const auto eigenvalues = eigenvalues_of(covariance.data(), n);
   Series spectrum;
-  for (Eigen::Index i = eigenvalues.size() - 1; i > 0; --i)
-    spectrum.x.push_back(double(spectrum.x.size() + 1)), spectrum.y.push_back(std::max(0.0, eigenvalues(i)));
+  for (std::size_t i = n - 1; i > 0; --i)
+    spectrum.x.push_back(double(spectrum.x.size() + 1)), spectrum.y.push_back(std::max(0.0, eigenvalues[i]));
   report.series["spectrum"] = std::move(spectrum);
 }
 

@@ -1,36 +1,42 @@
 #include "features.h"
+#include "engine/weights/dense.h"
 #include "kernels/device/error.h"
 #include "kernels/device/parallel.h"
 #include <algorithm>
-#include <eigen3/Eigen/Eigenvalues>
+#include <cmath>
 
 namespace theta {
 
 namespace {
 
-using Matrix = Eigen::MatrixXd;
-
 struct Gaussian {
-  Eigen::VectorXd mean;
-  Matrix covariance;
+  std::vector<double> mean, covariance; // [width], [width, width]
 };
 
 Gaussian gaussian_of(const Features &f) {
   if (f.count < 2)
     throw InputError("Fréchet distance: found ", f.count, " pictures, expected at least 2");
-  const Eigen::Map<const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> all(
-      f.values.data(), Eigen::Index(f.count), Eigen::Index(f.width));
-  Gaussian g{all.colwise().mean(), {}};
-  const Matrix centred = all.rowwise() - g.mean.transpose();
-  g.covariance = centred.transpose() * centred / double(f.count - 1);
+  const std::size_t w = f.width;
+  Gaussian g{std::vector<double>(w, 0), {}};
+  for (std::size_t i = 0; i < f.count; ++i)
+    for (std::size_t c = 0; c < w; ++c)
+      g.mean[c] += f.of(i)[c] / double(f.count);
+  std::vector<double> centred = f.values;
+  for (std::size_t e = 0; e < centred.size(); ++e)
+    centred[e] -= g.mean[e % w];
+  g.covariance = transposed_product(centred, centred, f.count);
+  for (double &c : g.covariance)
+    c /= double(f.count - 1);
   return g;
 }
 
 // Of a symmetric matrix without negative eigenvalues, but for rounding.
-Matrix root(const Matrix &m) {
-  const Eigen::SelfAdjointEigenSolver<Matrix> solver(m);
-  const Eigen::VectorXd values = solver.eigenvalues().cwiseMax(0).cwiseSqrt();
-  return solver.eigenvectors() * values.asDiagonal() * solver.eigenvectors().transpose();
+std::vector<double> root(const std::vector<double> &m, std::size_t n) {
+  const Spectrum s = spectrum_of(m.data(), n);
+  std::vector<double> scaled = s.vectors;
+  for (std::size_t e = 0; e < scaled.size(); ++e)
+    scaled[e] *= std::sqrt(std::max(0.0, s.values[e / n]));
+  return transposed_product(s.vectors, scaled, n);
 }
 
 double squared_distance(const double *a, const double *b, std::size_t width) {
@@ -68,10 +74,14 @@ double frechet_distance(const Features &a, const Features &b) {
     throw InputError("Fréchet distance: found features of ", a.width, " and ", b.width, " numbers, expected as many");
   const Gaussian p = gaussian_of(a), q = gaussian_of(b);
   // The eigenvalues of A·B are those of A^½·B·A^½, which is symmetric.
-  const Matrix half = root(p.covariance);
-  const Eigen::SelfAdjointEigenSolver<Matrix> solver(half * q.covariance * half, Eigen::EigenvaluesOnly);
-  return (p.mean - q.mean).squaredNorm() + p.covariance.trace() + q.covariance.trace() -
-         2 * solver.eigenvalues().cwiseMax(0).cwiseSqrt().sum();
+  const std::size_t n = a.width;
+  const auto half = root(p.covariance, n);
+  double distance = squared_distance(p.mean.data(), q.mean.data(), n);
+  for (std::size_t i = 0; i < n; ++i)
+    distance += p.covariance[i * n + i] + q.covariance[i * n + i];
+  for (const double value : eigenvalues_of(product(product(half, q.covariance, n), half, n).data(), n))
+    distance -= 2 * std::sqrt(std::max(0.0, value));
+  return distance;
 }
 
 PrecisionRecall precision_recall(const Features &generated, const Features &references, std::size_t k) {

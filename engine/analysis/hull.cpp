@@ -1,75 +1,82 @@
 #include "hull.h"
+#include "engine/weights/dense.h"
 #include "kernels/device/parallel.h"
 #include <algorithm>
 #include <cmath>
-#include <eigen3/Eigen/Dense>
+#include <numeric>
 
 namespace theta {
 
 namespace {
-using Matrix = Eigen::MatrixXd;
-using Vector = Eigen::VectorXd;
-using Gram = Eigen::Map<const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
 
-// Weights, of sum 1, of the point of the points' affine hull that is nearest to the origin.
-Vector affine_weights(const Gram &gram, const std::vector<Eigen::Index> &of) {
-  const auto n = Eigen::Index(of.size());
-  Matrix a = Matrix::Zero(n + 1, n + 1); // the Lagrangian's: [G 1; 1ᵀ 0]
-  const double scale = gram.diagonal().maxCoeff();
-  for (Eigen::Index i = 0; i < n; ++i) {
-    for (Eigen::Index j = 0; j < n; ++j)
-      a(i, j) = gram(of[std::size_t(i)], of[std::size_t(j)]) / scale;
-    a(i, n) = a(n, i) = 1;
+// Weights, of sum 1, of the point of the points' affine hull that is nearest to the origin; of points `of` among k.
+std::vector<double> affine_weights(const std::vector<double> &gram, std::size_t k, const std::vector<std::size_t> &of) {
+  const std::size_t n = of.size();
+  std::vector<double> a((n + 1) * (n + 1), 0), b(n + 1, 0); // the Lagrangian's: [G 1; 1ᵀ 0]
+  double scale = 0;
+  for (std::size_t i = 0; i < k; ++i)
+    scale = std::max(scale, gram[i * k + i]);
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j < n; ++j)
+      a[i * (n + 1) + j] = gram[of[i] * k + of[j]] / scale;
+    a[i * (n + 1) + n] = a[n * (n + 1) + i] = 1;
   }
-  Vector b = Vector::Zero(n + 1);
-  b(n) = 1;
-  return a.completeOrthogonalDecomposition().solve(b).head(n);
+  b[n] = 1;
+  auto weight = least_squares(a, b);
+  weight.pop_back();
+  return weight;
 }
 
 } // namespace
 
-double distance_to_hull(const std::vector<double> &values, std::size_t k) {
-  const Gram gram(values.data(), Eigen::Index(k), Eigen::Index(k));
-  Eigen::Index nearest = 0;
-  const double scale = gram.diagonal().maxCoeff();
-  if (!(gram.diagonal().minCoeff(&nearest) > 0))
+double distance_to_hull(const std::vector<double> &gram, std::size_t k) {
+  std::size_t nearest = 0;
+  double scale = 0;
+  for (std::size_t i = 0; i < k; ++i) {
+    scale = std::max(scale, gram[i * k + i]);
+    if (gram[i * k + i] < gram[nearest * k + nearest])
+      nearest = i;
+  }
+  if (!(gram[nearest * k + nearest] > 0))
     return 0;
-  std::vector<Eigen::Index> corral{nearest}; // the points of which the best so far is a combination
-  Vector weight = Vector::Ones(1);
-  double distance = gram(nearest, nearest);
+  std::vector<std::size_t> corral{nearest}; // the points of which the best so far is a combination
+  std::vector<double> weight{1};
+  double distance = gram[nearest * k + nearest];
   for (std::size_t round = 0; round < 20 * k; ++round) {
-    Vector along = Vector::Zero(Eigen::Index(k)); // products of the best with every point
+    std::vector<double> along(k, 0); // products of the best with every point
     for (std::size_t i = 0; i < corral.size(); ++i)
-      along += weight(Eigen::Index(i)) * gram.col(corral[i]);
+      for (std::size_t j = 0; j < k; ++j)
+        along[j] += weight[i] * gram[corral[i] * k + j];
     double now = 0;
     for (std::size_t i = 0; i < corral.size(); ++i)
-      now += weight(Eigen::Index(i)) * along(corral[i]);
+      now += weight[i] * along[corral[i]];
     distance = std::max(0.0, now);
-    Eigen::Index next = 0;
-    if (along.minCoeff(&next) >= now - 1e-12 * scale || std::find(corral.begin(), corral.end(), next) != corral.end())
+    const std::size_t next = std::size_t(std::min_element(along.begin(), along.end()) - along.begin());
+    if (along[next] >= now - 1e-12 * scale || std::find(corral.begin(), corral.end(), next) != corral.end())
       break;
-    corral.push_back(next);
-    weight.conservativeResize(weight.size() + 1);
-    weight(weight.size() - 1) = 0;
+    corral.push_back(next), weight.push_back(0);
     for (;;) {
-      const Vector wanted = affine_weights(gram, corral);
-      if (wanted.minCoeff() > 1e-12) {
+      const auto wanted = affine_weights(gram, k, corral);
+      if (*std::min_element(wanted.begin(), wanted.end()) > 1e-12) {
         weight = wanted;
         break;
       }
       double step = 1; // towards them, until the first weight is gone
-      for (Eigen::Index i = 0; i < wanted.size(); ++i)
-        if (wanted(i) <= 1e-12 && weight(i) - wanted(i) > 0)
-          step = std::min(step, weight(i) / (weight(i) - wanted(i)));
-      weight += step * (wanted - weight);
-      std::vector<Eigen::Index> kept;
-      Vector rest(weight.size());
-      for (Eigen::Index i = 0; i < weight.size(); ++i)
-        if (weight(i) > 1e-12)
-          rest(Eigen::Index(kept.size())) = weight(i), kept.push_back(corral[std::size_t(i)]);
+      for (std::size_t i = 0; i < wanted.size(); ++i)
+        if (wanted[i] <= 1e-12 && weight[i] - wanted[i] > 0)
+          step = std::min(step, weight[i] / (weight[i] - wanted[i]));
+      for (std::size_t i = 0; i < wanted.size(); ++i)
+        weight[i] += step * (wanted[i] - weight[i]);
+      std::vector<std::size_t> kept;
+      std::vector<double> rest;
+      for (std::size_t i = 0; i < weight.size(); ++i)
+        if (weight[i] > 1e-12)
+          rest.push_back(weight[i]), kept.push_back(corral[i]);
+      const double all = std::accumulate(rest.begin(), rest.end(), 0.0);
+      for (double &w : rest)
+        w /= all;
       const bool shrinks = kept.size() < corral.size();
-      corral = std::move(kept),
-      weight = rest.head(Eigen::Index(corral.size())) / rest.head(Eigen::Index(corral.size())).sum();
+      corral = std::move(kept), weight = std::move(rest);
       if (!shrinks)
         break;
     }
@@ -77,13 +84,15 @@ double distance_to_hull(const std::vector<double> &values, std::size_t k) {
   return std::sqrt(distance);
 }
 
-double distance_to_span(const std::vector<double> &values, std::size_t k) {
-  const Gram gram(values.data(), Eigen::Index(k), Eigen::Index(k));
-  std::vector<Eigen::Index> all(k);
+double distance_to_span(const std::vector<double> &gram, std::size_t k) {
+  std::vector<std::size_t> all(k);
+  std::iota(all.begin(), all.end(), std::size_t(0));
+  const auto weight = affine_weights(gram, k, all);
+  double squared = 0;
   for (std::size_t i = 0; i < k; ++i)
-    all[i] = Eigen::Index(i);
-  const Vector weight = affine_weights(gram, all);
-  return std::sqrt(std::max(0.0, weight.dot(gram * weight)));
+    for (std::size_t j = 0; j < k; ++j)
+      squared += weight[i] * gram[i * k + j] * weight[j];
+  return std::sqrt(std::max(0.0, squared));
 }
 
 HullJudge::HullJudge(std::size_t parameters, std::size_t networks, std::size_t closest)
@@ -112,14 +121,8 @@ std::vector<double> HullJudge::differences(const NoveltyJudge &judge, const floa
 
 namespace {
 
-using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
 std::vector<double> gram_of(const std::vector<double> &differences, std::size_t k) {
-  const auto rows = Eigen::Index(k);
-  const Eigen::Map<const Rows> d(differences.data(), rows, Eigen::Index(differences.size() / k));
-  std::vector<double> gram(k * k);
-  Eigen::Map<Rows>(gram.data(), rows, rows) = d * d.transpose();
-  return gram;
+  return product_transposed(differences, differences, differences.size() / k);
 }
 
 // Over the distance to the mean of all.

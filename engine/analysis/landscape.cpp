@@ -1,8 +1,8 @@
 #include "landscape.h"
 #include "engine/training/interrupt.h"
+#include "engine/weights/dense.h"
 #include <algorithm>
 #include <cmath>
-#include <eigen3/Eigen/SVD>
 
 namespace theta {
 
@@ -106,19 +106,20 @@ void LandscapeJudge::layers(const JudgedGroup &judged, GroupReport &report) cons
   }
   report.series["tensor_norms"] = std::move(norms);
   for (const TensorPlace &tensor : layout_.places()) {
-    const auto rows = Eigen::Index(tensor.shape[0]), columns = Eigen::Index(elements_of(tensor)) / rows;
+    const std::size_t rows = std::size_t(tensor.shape[0]), columns = elements_of(tensor) / rows;
     if (tensor.shape.size() < 2 || elements_of(tensor) > most_singular)
       continue;
-    Eigen::VectorXd mean = Eigen::VectorXd::Zero(std::min(rows, columns));
+    std::vector<double> mean(std::min(rows, columns), 0);
     for (std::size_t i = 0; i < n; ++i) {
       judged.sound.network(i, theta.data());
-      const Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> w(
-          theta.data() + tensor.offset, rows, columns);
-      mean += Eigen::BDCSVD<Eigen::MatrixXd>(w.cast<double>()).singularValues() / double(n);
+      const float *w = theta.data() + tensor.offset;
+      const auto values = singular_values({w, w + rows * columns}, rows, columns);
+      for (std::size_t j = 0; j < mean.size(); ++j)
+        mean[j] += values[j] / double(n);
     }
     Series series;
-    for (Eigen::Index i = 0; i < mean.size(); ++i)
-      series.x.push_back(double(i + 1)), series.y.push_back(mean(i));
+    for (std::size_t i = 0; i < mean.size(); ++i)
+      series.x.push_back(double(i + 1)), series.y.push_back(mean[i]);
     report.series["singular." + tensor.name] = std::move(series);
   }
 }

@@ -1,14 +1,13 @@
 #include "trajectories.h"
+#include "engine/weights/dense.h"
 #include <algorithm>
 #include <cmath>
-#include <eigen3/Eigen/Eigenvalues>
 #include <numbers>
+#include <numeric>
 
 namespace theta {
 
 namespace {
-
-using Rows = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 void thin(Way &way, std::size_t v) {
   const std::size_t n = way.states.size() / v;
@@ -23,20 +22,32 @@ void thin(Way &way, std::size_t v) {
 }
 
 void measure(DrawnWay &to, const std::vector<float> &states, std::size_t v) {
-  const Eigen::Map<const Rows> all(states.data(), Eigen::Index(states.size() / v), Eigen::Index(v));
-  Eigen::VectorXd before;
-  double turns = 0;
-  for (Eigen::Index i = 0; i + 1 < all.rows(); ++i) {
-    const Eigen::VectorXd step = (all.row(i + 1) - all.row(i)).cast<double>();
-    to.length += step.norm();
-    if (before.size() > 0 && before.norm() > 0 && step.norm() > 0) {
-      const double cosine = std::clamp(before.dot(step) / (before.norm() * step.norm()), -1.0, 1.0);
+  const std::size_t n = states.size() / v;
+  const auto way = [&](std::size_t from, std::size_t there) { // from one state to another
+    std::vector<double> step(v);
+    for (std::size_t c = 0; c < v; ++c)
+      step[c] = double(states[there * v + c] - states[from * v + c]);
+    return step;
+  };
+  const auto dot = [](const std::vector<double> &a, const std::vector<double> &b) {
+    return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+  };
+  std::vector<double> before;
+  double turns = 0, length_before = 0;
+  for (std::size_t i = 0; i + 1 < n; ++i) {
+    auto step = way(i, i + 1);
+    const double length = std::sqrt(dot(step, step));
+    to.length += length;
+    if (length_before > 0 && length > 0) {
+      const double cosine = std::clamp(dot(before, step) / (length_before * length), -1.0, 1.0);
       to.turn += (std::acos(cosine) * 180 / std::numbers::pi - to.turn) / ++turns;
     }
-    before = step;
+    before = std::move(step), length_before = length;
   }
-  if (all.rows() > 1)
-    to.displacement = double((all.row(all.rows() - 1) - all.row(0)).norm());
+  if (n > 1) {
+    const auto whole = way(0, n - 1);
+    to.displacement = std::sqrt(dot(whole, whole));
+  }
 }
 
 } // namespace
@@ -66,45 +77,48 @@ Plane plane_of(std::vector<Way> ways, const NetworkShape &shape, Evaluator &eval
   if (states < 3)
     throw InputError("trajectories: found ", states, " states, expected at least 3");
 
-  Eigen::MatrixXd all = Eigen::MatrixXd::Zero(Eigen::Index(states), Eigen::Index(v));
-  Eigen::Index row = 0;
-  for (const Way &way : ways) {
-    const Eigen::Map<const Rows> mine(way.states.data(), Eigen::Index(way.states.size() / v), Eigen::Index(v));
-    all.middleRows(row, mine.rows()) = mine.cast<double>();
-    row += mine.rows();
-  }
-  const Eigen::RowVectorXd mean = all.colwise().mean();
-  all.rowwise() -= mean;
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(all * all.transpose());
+  std::vector<double> all; // [states, V], centred
+  for (const Way &way : ways)
+    all.insert(all.end(), way.states.begin(), way.states.end());
+  std::vector<double> mean(v, 0);
+  for (std::size_t e = 0; e < all.size(); ++e)
+    mean[e % v] += all[e] / double(states);
+  for (std::size_t e = 0; e < all.size(); ++e)
+    all[e] -= mean[e % v];
+  const Spectrum spectrum = spectrum_of(product_transposed(all, all, v).data(), states);
   Plane plane;
-  const Eigen::Index last = all.rows() - 1;
-  const double total = solver.eigenvalues().cwiseMax(0).sum();
-  Eigen::MatrixXd direction = Eigen::MatrixXd::Zero(2, all.cols()), place = Eigen::MatrixXd::Zero(all.rows(), 2);
-  for (Eigen::Index d = 0; d < 2; ++d) {
-    const double deviation = std::sqrt(std::max(0.0, solver.eigenvalues()(last - d)));
-    plane.explained[d] = total > 0 ? std::max(0.0, solver.eigenvalues()(last - d)) / total : 0;
-    direction.row(d).setZero();
-    if (deviation > 0)
-      direction.row(d) = (solver.eigenvectors().col(last - d).transpose() * all) / deviation;
-    Eigen::Index largest = 0;
-    direction.row(d).cwiseAbs().maxCoeff(&largest);
-    if (direction(d, largest) < 0)
-      direction.row(d) *= -1;
-    place.col(d) = all * direction.row(d).transpose();
+  double total = 0;
+  for (const double value : spectrum.values)
+    total += std::max(0.0, value);
+  std::vector<double> direction[2], place[2]; // [V], [states]
+  for (std::size_t d = 0; d < 2; ++d) {
+    const double value = std::max(0.0, spectrum.values[states - 1 - d]), deviation = std::sqrt(value);
+    plane.explained[d] = total > 0 ? value / total : 0;
+    direction[d].assign(v, 0);
+    if (deviation > 0) {
+      const auto vector = spectrum.vectors.begin() + std::ptrdiff_t((states - 1 - d) * states);
+      direction[d] = product({vector, vector + std::ptrdiff_t(states)}, all, states);
+      const double largest = *std::max_element(direction[d].begin(), direction[d].end(),
+                                               [](double a, double b) { return std::abs(a) < std::abs(b); });
+      for (double &x : direction[d])
+        x *= (largest < 0 ? -1 : 1) / deviation;
+    }
+    place[d] = product_transposed(all, direction[d], v);
   }
 
-  row = 0;
+  std::size_t row = 0;
   for (const Way &way : ways) {
     DrawnWay drawn{way.name, way.kind, {}, {}, {}};
     const std::size_t n = way.states.size() / v;
     for (std::size_t i = 0; i < n; ++i, ++row)
-      drawn.x.push_back(place(row, 0)), drawn.y.push_back(place(row, 1));
+      drawn.x.push_back(place[0][row]), drawn.y.push_back(place[1][row]);
     drawn.loss = evaluator.score_all(s, way.states.data(), n).loss;
     measure(drawn, way.states, v);
     plane.ways.push_back(std::move(drawn));
   }
   for (int axis = 0; axis < 2; ++axis) {
-    const double low = place.col(axis).minCoeff(), high = place.col(axis).maxCoeff(), beside = 0.1 * (high - low);
+    const auto [least, most] = std::minmax_element(place[axis].begin(), place[axis].end());
+    const double low = *least, high = *most, beside = 0.1 * (high - low);
     for (int i = 0; i < grid; ++i)
       (axis == 0 ? plane.grid_x : plane.grid_y)
           .push_back(low - beside + (high - low + 2 * beside) * i / std::max(1, grid - 1));
@@ -117,9 +131,8 @@ Plane plane_of(std::vector<Way> ways, const NetworkShape &shape, Evaluator &eval
                               [&](std::size_t i, float *theta) {
                                 const double x = plane.grid_x[i % plane.grid_x.size()],
                                              y = plane.grid_y[i / plane.grid_x.size()];
-                                const Eigen::RowVectorXd at = mean + x * direction.row(0) + y * direction.row(1);
                                 for (std::size_t c = 0; c < v; ++c)
-                                  theta[c] = float(at(Eigen::Index(c)));
+                                  theta[c] = float(mean[c] + x * direction[0][c] + y * direction[1][c]);
                               },
                               staging.data())
                           .loss;

@@ -20,7 +20,6 @@ namespace theta {
 
 namespace {
 
-constexpr std::size_t word = sizeof(float);
 
 // "32768x768", "100M".
 std::string count_of(std::size_t n) {

@@ -6,6 +6,8 @@
 
 namespace theta {
 
+inline constexpr std::size_t word = sizeof(float);
+
 class Tensors {
 public:
   // Each set holds tensors of these sizes in bytes, filled with numbers from N(0, 1). `sets` 0: as many as exceed the

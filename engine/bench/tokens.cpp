@@ -16,7 +16,6 @@ namespace theta {
 
 namespace {
 
-constexpr std::size_t word = sizeof(float);
 
 template <class T> BenchCase attention(const Attention &p) {
   const std::size_t n = sizeof(T) * std::size_t(p.batch) * p.tokens * p.heads * p.head,

@@ -24,7 +24,7 @@ std::string name_of(const std::vector<int> &widths) {
 }
 
 // Checked before the run's folder is touched.
-Run checked(Run run) {
+Run checked_family(Run run) {
   const Config &c = run.config;
   if (!c.zoo.from.empty())
     throw InputError("zoo.from: found ", c.zoo.from, ", expected nothing for a run of several architectures");
@@ -84,7 +84,7 @@ std::vector<MemoryPlan> family_plans(const Config &c, Backend backend, Budget bu
 }
 
 Family::Family(Run run)
-    : run_(checked(std::move(run))), members_(members_of(run_.config)),
+    : run_(checked_family(std::move(run))), members_(members_of(run_.config)),
       journal_((run_.writes ? (lock_.emplace(run_.out), run_.out) : fs::path()), Journal::Without::terminal) {
   if (run_.writes)
     write_file(run_.out / "config.toml", to_toml(run_.config));

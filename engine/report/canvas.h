@@ -10,6 +10,7 @@ namespace theta {
 struct Color {
   std::uint8_t r, g, b;
 };
+inline constexpr Color ink{40, 44, 52}; // of letters and axes
 
 class Canvas {
 public:

@@ -10,7 +10,7 @@ namespace theta {
 namespace {
 
 // Colours that the colour-blind tell apart (Okabe & Ito, 2008), the yellow darker.
-constexpr Color ink{40, 44, 52}, faint{225, 228, 232}, grey{120, 124, 130};
+constexpr Color faint{225, 228, 232}, grey{120, 124, 130};
 constexpr std::array<Color, 11> palette{{{0, 114, 178},
                                          {213, 94, 0},
                                          {0, 158, 115},
@@ -24,7 +24,7 @@ constexpr std::array<Color, 11> palette{{{0, 114, 178},
                                          {122, 74, 43}}};
 constexpr int title_size = 20;
 
-struct Range {
+struct Span {
   double low = std::numeric_limits<double>::infinity(), high = -std::numeric_limits<double>::infinity();
   void include(double x) {
     if (std::isfinite(x))
@@ -70,7 +70,7 @@ Canvas line_chart(const Axes &axes, const std::vector<Curve> &curves) {
   Canvas canvas(960, 540);
   title_of(canvas, axes.title);
   const int left = 90, top = 64, width = 620, height = 400;
-  Range xs, ys;
+  Span xs, ys;
   bool positive = true;
   for (const auto &curve : curves)
     for (std::size_t i = 0; i < curve.x.size(); ++i)
@@ -78,7 +78,7 @@ Canvas line_chart(const Axes &axes, const std::vector<Curve> &curves) {
   const bool log_y = positive && ys.high > 10 * ys.low, log_x = axes.log_x && xs.low > 0 && xs.high > xs.low;
   ys.widen(), xs.widen();
   const auto shown = [](double v, bool logarithmic) { return logarithmic ? std::log10(v) : v; };
-  Range x_scale, y_scale;
+  Span x_scale, y_scale;
   x_scale.include(shown(xs.low, log_x)), x_scale.include(shown(xs.high, log_x));
   y_scale.include(shown(ys.low, log_y)), y_scale.include(shown(ys.high, log_y));
   const auto px = [&](double x) { return left + width * x_scale.place(shown(x, log_x)); };
@@ -130,7 +130,7 @@ Canvas histograms(const std::string &title, const std::vector<Sample> &samples) 
   constexpr int left = 150, width = 660, row = 56, top = 60, bins = 66;
   Canvas canvas(960, top + row * int(samples.size()) + 50);
   title_of(canvas, title);
-  Range xs;
+  Span xs;
   for (const auto &sample : samples)
     for (const float v : sample.values)
       xs.include(v);
@@ -162,7 +162,7 @@ Canvas bar_chart(const std::string &title, const std::vector<Bar> &bars) {
   constexpr int left = 170, width = 640, row = 34, top = 60;
   Canvas canvas(960, top + row * int(bars.size()) + 50);
   title_of(canvas, title);
-  Range xs;
+  Span xs;
   xs.include(0);
   for (const Bar &bar : bars)
     xs.include(bar.value), xs.include(bar.low), xs.include(bar.high);

@@ -6,7 +6,7 @@ namespace theta {
 
 namespace {
 
-constexpr Color ink{40, 44, 52}, faint{236, 238, 241};
+constexpr Color track{236, 238, 241};
 constexpr std::array<Color, memory_classes> colors{
     {{31, 119, 180}, {214, 39, 40}, {148, 103, 189}, {44, 160, 44}, {255, 127, 14}, {140, 86, 75}, {127, 127, 127}}};
 
@@ -29,7 +29,7 @@ Canvas memory_chart(const std::string &title, const std::vector<MemoryPlan> &pla
     const int y0 = top + int(i) * (height + gap);
     canvas.text(left, y0 - 2, plan.name() + ": " + text_of_bytes(plan.device_bytes()), ink);
     const int base = y0 + 16 + height;
-    canvas.rectangle(left, y0 + 16, width, height, faint);
+    canvas.rectangle(left, y0 + 16, width, height, track);
     const double per_byte = double(height) / double(std::max<std::size_t>(1, plan.device_bytes()));
     const double per_tick = double(width) / std::max(1, plan.ticks());
     for (const auto &e : plan.entries()) {

@@ -9,7 +9,6 @@ namespace theta {
 
 namespace {
 
-constexpr Color ink{40, 44, 52};
 constexpr int left = 90, top = 64, width = 640, height = 560, bands = 12;
 
 struct Kind {

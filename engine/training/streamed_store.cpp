@@ -6,7 +6,7 @@
 namespace theta {
 
 namespace {
-constexpr std::size_t piece = std::size_t(1) << 18; // elements
+constexpr std::size_t stretch = std::size_t(1) << 18; // elements
 constexpr std::array streaming_names{"none", "memory", "file"};
 constexpr std::array part_names{"value", "moment1", "moment2"};
 } // namespace
@@ -104,7 +104,7 @@ void StreamedStore::begin(std::uint64_t seed, std::uint32_t stream) {
   open(1); // as if a step had led to generation 0
   for (std::size_t t = 0; t < tensors_.size(); ++t) {
     const OutsideTensor &tensor = tensors_[t];
-    const std::size_t rows = std::max<std::size_t>(1, piece / cols(t));
+    const std::size_t rows = std::max<std::size_t>(1, stretch / cols(t));
     std::vector<float> part, zero(rows * cols(t));
     for (std::size_t first = 0, n = tensor.elements(); first < n; first += part.size()) {
       part.resize(std::min(zero.size(), n - first));

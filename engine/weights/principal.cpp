@@ -1,8 +1,8 @@
 #include "principal.h"
+#include "dense.h"
 #include "kernels/operations/gemm.h"
 #include <algorithm>
 #include <cmath>
-#include <eigen3/Eigen/Eigenvalues>
 
 namespace theta {
 
@@ -98,17 +98,15 @@ void PrincipalComponents::fit(const Read &read, const Told &told) {
     }
   }
   // Ascending eigenvalues λ of the scatter; singular values are their roots.
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(Eigen::Map<Eigen::MatrixXd>(matrix, n, n));
-  if (solver.info() != Eigen::Success)
-    throw Error("subspace: the spectrum of ", n, " × ", n, " did not converge");
-  const double largest = std::max(solver.eigenvalues()[n - 1], 0.0);
+  const Spectrum spectrum = spectrum_of(matrix, std::size_t(n));
+  const double largest = std::max(spectrum.values.back(), 0.0);
   for (int j = 0; j < d; ++j) {
-    const double lambda = solver.eigenvalues()[n - 1 - j];
-    const auto vector = solver.eigenvectors().col(n - 1 - j);
-    Eigen::Index strongest = 0;
-    vector.cwiseAbs().maxCoeff(&strongest);
+    const double lambda = spectrum.values[std::size_t(n - 1 - j)];
+    const double *vector = spectrum.vectors.data() + std::size_t(n - 1 - j) * std::size_t(n);
+    const double strongest =
+        *std::max_element(vector, vector + n, [](double a, double b) { return std::abs(a) < std::abs(b); });
     const bool there = lambda > no_variance * largest;
-    const double sign = vector[strongest] < 0 ? -1 : 1, singular = there ? std::sqrt(lambda) : 0;
+    const double sign = strongest < 0 ? -1 : 1, singular = there ? std::sqrt(lambda) : 0;
     deviation[j] = singular / std::sqrt(double(networks_));
     for (int i = 0; i < n; ++i) {
       const double u = sign * vector[i];

@@ -7,7 +7,7 @@
 namespace theta {
 
 namespace {
-constexpr int evaluated_at_once = 64, barren_waves = 8;
+constexpr int judged_at_once = 64, barren_waves = 8;
 }
 
 float ZooStream::Row::fact(const std::string &column) const {
@@ -37,7 +37,7 @@ ZooStream::ZooStream(const ZooRecipe &recipe, const NetworkShape &shape, std::ui
                      Backend backend, bool scored, int buffered)
     : recipe_(recipe), shape_(shape),
       wave_(recipe, shape, recipe.wave, seed, false, backend, trainer_for(backend, shape, recipe)),
-      evaluator_(shape, sizes.test, std::min(recipe.wave, evaluated_at_once), backend, trainer_for(backend, shape, 1)),
+      evaluator_(shape, sizes.test, std::min(recipe.wave, judged_at_once), backend, trainer_for(backend, shape, 1)),
       scored_(scored), buffered_(buffered), examples_(shape, sizes) {
   check_fits(shape, sizes);
   if (wave_.needs_file())

@@ -141,14 +141,14 @@ void attention_forward(Stream &s, T *out, Wide<T> *log_sum, const T *qkv, const 
           largest[i] = std::max(before, simd::largest(most));
           if (largest[i] == none)
             continue;
-          P here{};
+          RowSum<W> here;
           for (int j = 0; j < keys; j += lanes<W>) {
             const P x = load<P>(score + j), weight = x == none ? P{} : simd::exp(x - largest[i]);
-            here += weight;
+            here.add(j, weight);
             store(score + j, weight);
           }
           const W shrink = before == none ? W(0) : std::exp(before - largest[i]);
-          sum[i] = sum[i] * shrink + simd::sum(here);
+          sum[i] = sum[i] * shrink + here.total();
           if (j0 > 0)
             for (int c = 0; c < of.wide; ++c)
               of.first[i * of.wide + c] *= shrink;
@@ -190,11 +190,9 @@ void attention_backward(Stream &s, T *dqkv, const T *dout, const T *out, const W
     const W *log_sums = log_sum + pair * p.tokens;
     W *through = workspace + pair * p.tokens;
     for (int i = 0; i < p.tokens; ++i) {
-      P sum{};
-      for (int c = 0; c < p.head; c += lanes<W>)
-        sum +=
-            load_wide<P>(d + i * head.out_step + c, p.head - c) * load_wide<P>(o + i * head.out_step + c, p.head - c);
-      through[i] = simd::sum(sum);
+      through[i] = row_sum<W>(p.head, [&, row = i * head.out_step](int c, int count) {
+        return load_wide<P>(d + row + c, count) * load_wide<P>(o + row + c, count);
+      });
     }
     const auto give = [&](const T *of_input, int first, const W *sums, int count) { // to the gradient of q, k or v
       T *to = dqkv + (of_input - qkv) + first * head.step;

@@ -38,7 +38,7 @@ inline void multiply_packs_tile(const PackMatrix<W> &c, const PackMatrix<W> &a, 
       const P value = load<P>(from + x * a.row * L);
 #pragma GCC unroll 4
       for (int y = 0; y < J; ++y)
-        sum[x][y] += value * of[y];
+        sum[x][y] = multiply_add(value, of[y], sum[x][y]);
     }
   }
 #pragma GCC unroll 4
@@ -228,7 +228,7 @@ void short_attention_backward(T *dqkv, const T *dout, const T *out, const Wide<T
     P dot{};
     for (int e = 0; e < p.head; ++e) {
       const std::size_t at = (std::size_t(i) * p.head + e) * L;
-      dot += load<P>(of.d + at) * load<P>(of.out + at);
+      dot = multiply_add(load<P>(of.d + at), load<P>(of.out + at), dot);
     }
     of.give_numbers(through, i, dot);
     const P logs = of.numbers(log_sum, i);

@@ -48,19 +48,13 @@ struct Moments {
 template <class T> Moments moments_of(const T *x, int c, const BatchNorm &p) {
   double sum = 0, squares = 0;
   for_rows(p, c, [&](std::size_t first) {
-    double row = 0;
-#pragma omp simd reduction(+ : row)
-    for (std::size_t i = first; i < first + p.length; ++i)
-      row += x[i];
-    sum += row;
+    sum += sum_in_double(std::size_t(p.length), [from = x + first](std::size_t i) { return double(from[i]); });
   });
   const double m = sum / (double(p.batch) * p.length);
   for_rows(p, c, [&](std::size_t first) {
-    double row = 0;
-#pragma omp simd reduction(+ : row)
-    for (std::size_t i = first; i < first + p.length; ++i)
-      row += (x[i] - m) * (x[i] - m);
-    squares += row;
+    squares += sum_in_double(std::size_t(p.length), [from = x + first, m](std::size_t i) {
+      return (double(from[i]) - m) * (double(from[i]) - m);
+    });
   });
   return {m, squares};
 }
@@ -91,16 +85,16 @@ GradientSums gradient_sums(T *kept, const T *dy, const X *x, int c, const T *mea
                            const T *beta, const BatchNorm &p) {
   GradientSums all;
   for_rows(p, c, [&](std::size_t first) {
-    Pack<T> plain{}, times{};
+    RowSum<T> plain, times;
     for_packs<T>(first, p.length, [&](std::size_t i, int count) {
       const Pack<T> normalised = (load_wide<Pack<T>>(x + i, count) - mean[c]) * rstd[c];
       const Pack<T> g =
           load_wide<Pack<T>>(dy + i, count) * activate_with_slope(p.act, gamma[c] * normalised + beta[c]).slope;
-      plain += g, times += g * normalised;
+      plain.add(int(i - first), g), times.add_product(int(i - first), g, normalised);
       if (kept)
         store_some(kept + i, g, count);
     });
-    all.plain += sum(plain), all.normalised += sum(times);
+    all.plain += plain.total(), all.normalised += times.total();
   });
   return all;
 }

@@ -64,7 +64,8 @@ struct Sizes {
 template <class W> void softmax(W *x, int n) {
   using P = Pack<W>;
   constexpr W none = -std::numeric_limits<W>::infinity();
-  P most = broadcast<P>(none), sum{};
+  P most = broadcast<P>(none);
+  RowSum<W> sum;
   for (int j = 0; j < n; j += lanes<W>) {
     const P there = load_some<P>(x + j, n - j);
     most = larger(most, counting<P>() < W(n - j) ? there : broadcast<P>(none));
@@ -73,9 +74,9 @@ template <class W> void softmax(W *x, int n) {
   for (int j = 0; j < n; j += lanes<W>) {
     const P e = simd::exp(load_some<P>(x + j, n - j) - largest);
     store_some(x + j, e, n - j);
-    sum += counting<P>() < W(n - j) ? e : P{};
+    sum.add(j, first_lanes(e, n - j));
   }
-  const W share = 1 / simd::sum(sum);
+  const W share = 1 / sum.total();
   for (int j = 0; j < n; ++j)
     x[j] *= share;
 }
@@ -167,7 +168,7 @@ void edge_attention_forward(Stream &s, T *out, T *gathered, Wide<T> *weight, con
         const P there = load_some<P>(from + c, width - c);
         for (int h = 0; h < p.heads; ++h) {
           W *sum = of_sums + at + std::size_t(h) * 2 * width + c;
-          store_some(sum, load_some<P>(sum, width - c) + w[h * size.square + i * nodes + j] * there, width - c);
+          store_some(sum, multiply_add(w[h * size.square + i * nodes + j], there, load_some<P>(sum, width - c)), width - c);
         }
       }
     });
@@ -213,22 +214,21 @@ void edge_attention_backward_accumulate(Stream &s, T *dqkv, T *dbias, T *dstate,
       for (int h = 0; h < p.heads; ++h) {
         const std::size_t pair = h * size.square + i * nodes + j;
         const W *d_sum = d_sums + at + std::size_t(h) * 2 * width;
-        P dot{};
+        RowSum<W> dot;
         for (int c = 0; c < width; c += lanes<W>) {
           const P of = load_some<P>(d_sum + c, width - c);
-          dot += of * load_some<P>(from + c, width - c);
-          store_some(to + c, load_some<P>(to + c, width - c) + w[pair] * of, width - c);
+          dot.add_product(c, of, load_some<P>(from + c, width - c));
+          store_some(to + c, multiply_add(w[pair], of, load_some<P>(to + c, width - c)), width - c);
         }
-        slope[pair] += simd::sum(dot);
+        slope[pair] += dot.total();
       }
     });
     for (int row = 0; row < p.heads * nodes; ++row) {
       const W *of_w = w + std::size_t(row) * nodes;
       W *of_slope = slope + std::size_t(row) * nodes;
-      P through{};
-      for (int j = 0; j < nodes; j += lanes<W>)
-        through += load_some<P>(of_w + j, nodes - j) * load_some<P>(of_slope + j, nodes - j);
-      const W sum = simd::sum(through);
+      const W sum = row_sum<W>(nodes, [&](int j, int count) {
+        return load_some<P>(of_w + j, count) * load_some<P>(of_slope + j, count);
+      });
       for (int j = 0; j < nodes; j += lanes<W>)
         store_some(of_slope + j, load_some<P>(of_w + j, nodes - j) * (load_some<P>(of_slope + j, nodes - j) - sum),
                    nodes - j);

@@ -1,5 +1,6 @@
 #include "modulate.h"
 #include "kernels/device/parallel.h"
+#include "kernels/parts/simd.h"
 #include <cmath>
 
 namespace theta {
@@ -17,6 +18,8 @@ decltype(theta::gate_backward<bf16>) gate_backward;
 
 namespace {
 
+using namespace simd;
+
 // Calls f(b, row) for every token, samples in parallel.
 template <class F> void for_samples(const Modulation &p, F f) {
   parallel_for(p.batch, double(p.rows()) * p.width, [&](int b) { f(b); });
@@ -32,19 +35,17 @@ void modulate_forward(Stream &s, T *y, Wide<T> *mean, Wide<T> *rstd, const Wide<
     if (s.is_cuda())
       return cuda::modulate_forward(s, y, mean, rstd, x, shift, scale, p);
   using W = Wide<T>;
+  using P = Pack<W>;
   for_samples(p, [&](int b) {
     const W *of_shift = shift + b * p.step, *of_scale = scale + b * p.step;
     for (int r = b * p.tokens; r < (b + 1) * p.tokens; ++r) {
       const W *from = x + std::size_t(r) * p.width;
       T *to = y + std::size_t(r) * p.width;
-      W sum = 0, squares = 0;
-#pragma omp simd reduction(+ : sum)
-      for (int c = 0; c < p.width; ++c)
-        sum += from[c];
-      const W m = sum / W(p.width);
-#pragma omp simd reduction(+ : squares)
-      for (int c = 0; c < p.width; ++c)
-        squares += (from[c] - m) * (from[c] - m);
+      const W m = row_sum<W>(p.width, [&](int c, int count) { return load_some<P>(from + c, count); }) / W(p.width);
+      const W squares = row_sum<W>(p.width, [&](int c, int count) {
+        const P apart = first_lanes(load_some<P>(from + c, count) - m, count);
+        return apart * apart;
+      });
       const W by = 1 / std::sqrt(squares / W(p.width) + W(p.eps));
       mean[r] = m, rstd[r] = by;
 #pragma omp simd
@@ -63,6 +64,7 @@ void modulate_backward_accumulate(Stream &s, Wide<T> *dx, Wide<T> *dshift, Wide<
     if (s.is_cuda())
       return cuda::modulate_backward_accumulate(s, dx, dshift, dscale, dy, x, mean, rstd, scale, p);
   using W = Wide<T>;
+  using P = Pack<W>;
   for_samples(p, [&](int b) {
     const W *of_scale = scale + b * p.step;
     W *shift_sum = dshift + b * p.step, *scale_sum = dscale + b * p.step;
@@ -71,13 +73,14 @@ void modulate_backward_accumulate(Stream &s, Wide<T> *dx, Wide<T> *dshift, Wide<
     for (int r = b * p.tokens; r < (b + 1) * p.tokens; ++r) {
       const W *from = x + std::size_t(r) * p.width, m = mean[r], by = rstd[r];
       const T *d = dy + std::size_t(r) * p.width;
-      W *to = dx + std::size_t(r) * p.width, sum = 0, sum_normalised = 0;
-#pragma omp simd reduction(+ : sum, sum_normalised)
-      for (int c = 0; c < p.width; ++c) {
-        const W g = widened(d[c]) * (1 + of_scale[c]), normalised = (from[c] - m) * by;
-        sum += g, sum_normalised += g * normalised;
+      W *to = dx + std::size_t(r) * p.width;
+      RowSum<W> plain, times;
+      for (int c = 0; c < p.width; c += lanes<W>) {
+        const int count = p.width - c;
+        const P g = load_wide<P>(d + c, count) * (1 + load_some<P>(of_scale + c, count)); // zero beyond the row
+        plain.add(c, g), times.add_product(c, g, (load_some<P>(from + c, count) - m) * by);
       }
-      const W average = sum / W(p.width), average_normalised = sum_normalised / W(p.width);
+      const W average = plain.total() / W(p.width), average_normalised = times.total() / W(p.width);
 #pragma omp simd
       for (int c = 0; c < p.width; ++c) {
         const W normalised = (from[c] - m) * by, of = widened(d[c]);

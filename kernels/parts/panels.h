@@ -49,7 +49,7 @@ inline void multiply_panels(T *z, const T *x, int in, const T *w, int w_row, con
         const P value = broadcast<P>(from[r * L + k]);
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v)
-          sum[r][v] += value * of[v];
+          sum[r][v] = multiply_add(value, of[v], sum[r][v]);
       }
       weights += w_row;
     };
@@ -91,7 +91,7 @@ inline void transpose_multiply_panels(const T *x, int in, const T *d, int panel,
         const P value = broadcast<P>(from[r]);
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v)
-          sum[r][v] += value * of[v];
+          sum[r][v] = multiply_add(value, of[v], sum[r][v]);
       }
     }
 #pragma GCC unroll 1

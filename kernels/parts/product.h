@@ -60,7 +60,7 @@ template <class T, int V> struct ProductTile {
           const P value = broadcast<P>(at[r][a]);
 #pragma GCC unroll 4
           for (int v = 0; v < V; ++v)
-            sum[r][v] += value * of[v];
+            sum[r][v] = multiply_add(value, of[v], sum[r][v]);
         }
       }
     }

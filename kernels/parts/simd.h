@@ -1,6 +1,10 @@
 // A few numbers at a time on the cpu: packs of the compiler's vector types, as wide as the machine's registers, and the
 // functions of them that a small network needs. Single precision has polynomials of its own (Cephes: Moshier,
 // 1984-2000), good to about 2e-7; double calls the library, lane by lane, and is for tests.
+//
+// The same bits on every processor: a product and a sum are rounded as one only where multiply_add says so, never by the
+// compiler's choice (-ffp-contract=off), and a sum across lanes has the order of RowSum or add_lanes, which does not
+// depend on how wide a pack is.
 #pragma once
 #include "activations.h"
 #include "kernels/device/bf16.h"
@@ -91,6 +95,32 @@ template <class T, class V> inline void store_rounded(T *to, V x, int count) {
 
 template <class V> inline V broadcast(Element<V> x) { return x - V{}; }
 
+// a·b + c, rounded once. A processor without the instruction rounds twice.
+template <class V> inline V multiply_add(V a, V b, V c) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64 && std::is_same_v<Element<V>, float>)
+    return V(_mm512_fmadd_ps(__m512(a), __m512(b), __m512(c)));
+  else if constexpr (sizeof(V) == 64 && std::is_same_v<Element<V>, double>)
+    return V(_mm512_fmadd_pd(__m512d(a), __m512d(b), __m512d(c)));
+#endif
+#if defined(__FMA__)
+  if constexpr (sizeof(V) == 32 && std::is_same_v<Element<V>, float>)
+    return V(_mm256_fmadd_ps(__m256(a), __m256(b), __m256(c)));
+  else if constexpr (sizeof(V) == 32 && std::is_same_v<Element<V>, double>)
+    return V(_mm256_fmadd_pd(__m256d(a), __m256d(b), __m256d(c)));
+#endif
+  return a * b + c;
+}
+template <class V> inline V multiply_add(Element<V> a, V b, V c) { return multiply_add(broadcast<V>(a), b, c); }
+template <class V> inline V multiply_add(V a, V b, Element<V> c) { return multiply_add(a, b, broadcast<V>(c)); }
+
+// Of c, highest power first.
+template <class V, class... C> inline V polynomial(V x, Element<V> first, C... c) {
+  V sum = broadcast<V>(first);
+  ((sum = multiply_add(sum, x, Element<V>(c))), ...);
+  return sum;
+}
+
 // 0, 1, 2, ...
 template <class V> inline V counting() {
   V x;
@@ -134,6 +164,71 @@ template <class V> inline Element<V> largest(V x) {
   return fold(x, [](auto a, auto b) { return larger(a, b); });
 }
 
+// The first `count` lanes of x, the others zero.
+template <class V> inline V first_lanes(V x, int count) {
+  return count >= lanes_of<V> ? x : (counting<V>() < Element<V>(count) ? x : V{});
+}
+
+// A sum along a row: element i goes to lane i % (64 / sizeof(T)), of as many packs as that takes.
+template <class T> class RowSum {
+public:
+  static constexpr int packs = 64 / pack_bytes;
+  // Elements i.. of the row, i a multiple of lanes<T>.
+  void add(int i, Pack<T> x) { part_[i / lanes<T> % packs] += x; }
+  void add_product(int i, Pack<T> a, Pack<T> b) {
+    Pack<T> &part = part_[i / lanes<T> % packs];
+    part = multiply_add(a, b, part);
+  }
+  T total() const {
+    Pack<T> all[packs];
+    for (int i = 0; i < packs; ++i)
+      all[i] = part_[i];
+    for (int half = packs / 2; half > 0; half /= 2)
+      for (int i = 0; i < half; ++i)
+        all[i] += all[i + half];
+    return sum(all[0]);
+  }
+
+private:
+  Pack<T> part_[packs] = {};
+};
+
+// Σ term(i, how many of its lanes count) over the packs of a row of n.
+template <class T, class F> inline T row_sum(int n, F term) {
+  RowSum<T> all;
+  for (int i = 0; i < n; i += lanes<T>)
+    all.add(i, term(i, n - i));
+  return all.total();
+}
+
+// Σ term(i) over n elements in double, in the order of RowSum; term gives a double.
+template <class F> inline double sum_in_double(std::size_t n, F term) {
+  constexpr std::size_t L = 8;
+  double part[L] = {};
+  std::size_t i = 0;
+  for (; i + L <= n; i += L)
+#pragma omp simd
+    for (std::size_t k = 0; k < L; ++k)
+      part[k] += term(i + k);
+  for (; i < n; ++i)
+    part[i % L] += term(i);
+  for (std::size_t half = L / 2; half > 0; half /= 2)
+    for (std::size_t k = 0; k < half; ++k)
+      part[k] += part[k + half];
+  return part[0];
+}
+
+// Adds x's lanes to `to` as packs of 32 bytes would be, one such pack after the other: where lanes are examples, of
+// which a narrower processor takes fewer at a time.
+template <class V> inline void add_lanes(Element<V> &to, V x) {
+  constexpr int some = std::min(lanes_of<V>, int(32 / sizeof(Element<V>)));
+#pragma GCC unroll 4
+  for (int half = some / 2; half > 0; half /= 2)
+    x += __builtin_shuffle(x, counting<Integers<V>>() ^ half);
+  for (int i = 0; i < lanes_of<V>; i += some)
+    to += x[i];
+}
+
 template <class V> inline V square_root(V x) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(V) == 64 && std::is_same_v<Element<V>, float>)
@@ -162,13 +257,11 @@ template <class V> inline Exponential<V> exponential(V x) {
   if constexpr (std::is_same_v<Element<V>, float>) {
     x = x < -87.0f ? broadcast<V>(-87.0f) : x, x = x > 88.0f ? broadcast<V>(88.0f) : x;
     const auto [n, bits] = nearest(x * 1.44269504088896341f);
-    const V r = x - n * 0.693359375f + n * 2.12194440e-4f;
-    const V p = ((((1.9875691500e-4f * r + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r + 4.1665795894e-2f) * r +
-                 1.6666665459e-1f) *
-                    r +
-                5.0000001201e-1f;
-    const V small = p * r * r + r, scale = V((bits + 127) << 23);
-    return {small * scale + (scale - 1), (small + 1) * scale};
+    const V r = multiply_add(2.12194440e-4f, n, multiply_add(-0.693359375f, n, x));
+    const V p = polynomial(r, 1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f,
+                           5.0000001201e-1f);
+    const V small = multiply_add(p * r, r, r), scale = V((bits + 127) << 23);
+    return {multiply_add(small, scale, scale - 1), (small + 1) * scale};
   } else {
     return {each_lane(x, [](auto v) { return std::expm1(v); }), each_lane(x, [](auto v) { return std::exp(v); })};
   }
@@ -179,10 +272,9 @@ template <class V> inline V tanh(V x) {
   if constexpr (std::is_same_v<Element<V>, float>) {
     const V size = x < 0 ? -x : x, z = x * x;
     const V far = 1 - 2 / (exp(size + size) + 1);
-    const V near =
-        x + x * z *
-                ((((-5.70498872745e-3f * z + 2.06390887954e-2f) * z - 5.37397155531e-2f) * z + 1.33314422036e-1f) * z -
-                 3.33332819422e-1f);
+    const V p = polynomial(z, -5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f,
+                           -3.33332819422e-1f);
+    const V near = multiply_add(x * z, p, x);
     return size < 0.625f ? near : (x < 0 ? -far : far);
   } else {
     return each_lane(x, [](auto v) { return std::tanh(v); });
@@ -192,9 +284,9 @@ template <class V> inline V tanh(V x) {
 // Abramowitz & Stegun 7.1.26: |error| <= 1.5e-7.
 template <class V> inline V erf(V x) {
   if constexpr (std::is_same_v<Element<V>, float>) {
-    const V size = x < 0 ? -x : x, t = 1 / (1 + 0.3275911f * size);
-    const V p = ((((1.061405429f * t - 1.453152027f) * t + 1.421413741f) * t - 0.284496736f) * t + 0.254829592f) * t;
-    const V y = 1 - p * exp(-size * size);
+    const V size = x < 0 ? -x : x, one = broadcast<V>(1), t = 1 / multiply_add(0.3275911f, size, one);
+    const V p = t * polynomial(t, 1.061405429f, -1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f);
+    const V y = multiply_add(-p, exp(-size * size), one);
     return x < 0 ? -y : y;
   } else {
     return each_lane(x, [](auto v) { return std::erf(v); });
@@ -206,10 +298,12 @@ template <class V> struct SineCosine { V sine, cosine; };
 template <class V> inline SineCosine<V> sine_cosine(V x) {
   if constexpr (std::is_same_v<Element<V>, float>) {
     const auto [n, quadrant] = nearest(x * 0.636619772367581f);
-    const V r = ((x - n * 1.5703125f) - n * 4.83751296997e-4f) - n * 7.5497899549e-8f, z = r * r;
-    const V s = r + r * z * ((-1.9515295891e-4f * z + 8.3321608736e-3f) * z - 1.6666654611e-1f);
-    const V c =
-        1 - 0.5f * z + z * z * ((2.443315711809948e-5f * z - 1.388731625493765e-3f) * z + 4.166664568298827e-2f);
+    const V r = multiply_add(-7.5497899549e-8f, n,
+                             multiply_add(-4.83751296997e-4f, n, multiply_add(-1.5703125f, n, x))),
+            z = r * r;
+    const V s = multiply_add(r * z, polynomial(z, -1.9515295891e-4f, 8.3321608736e-3f, -1.6666654611e-1f), r);
+    const V c = multiply_add(z * z, polynomial(z, 2.443315711809948e-5f, -1.388731625493765e-3f, 4.166664568298827e-2f),
+                             multiply_add(-0.5f, z, broadcast<V>(1)));
     const Integers<V> odd = (quadrant & 1) != 0;
     const V sine = odd ? c : s, cosine = odd ? s : c;
     return {(quadrant & 2) != 0 ? -sine : sine, ((quadrant + 1) & 2) != 0 ? -cosine : cosine};
@@ -234,20 +328,20 @@ template <class V> inline Activated<V> activate_with_slope(Activation act, V x, 
   }
   case Activation::silu: {
     const V s = 1 / (1 + exp(-x));
-    return {x * s, s * (1 + x * (1 - s))};
+    return {x * s, s * multiply_add(x, 1 - s, one)};
   }
   case Activation::gelu: {
     const V half = T(0.5) * (1 + erf(x * T(0.70710678118654752440)));
-    return {x * half, half + x * T(0.39894228040143267794) * exp(T(-0.5) * x * x)};
+    return {x * half, multiply_add(x * T(0.39894228040143267794), exp(T(-0.5) * x * x), half)};
   }
   case Activation::gelu_tanh: {
     const T c = T(0.79788456080286535588), d = T(0.044715); // (1 + tanh u)/2 is the logistic function of 2u
-    const V s = 1 / (1 + exp(-2 * c * (x + d * x * x * x)));
-    return {x * s, s + 2 * c * x * s * (1 - s) * (1 + 3 * d * x * x)};
+    const V square = x * x, s = 1 / (1 + exp(-2 * c * multiply_add(d * square, x, x)));
+    return {x * s, multiply_add(2 * c * x * s, (1 - s) * multiply_add(3 * d, square, one), s)};
   }
   case Activation::tanh: {
     const V u = tanh(x);
-    return {u, 1 - u * u};
+    return {u, multiply_add(-u, u, one)};
   }
   case Activation::sine: {
     const auto w = sine_cosine(T(omega) * x);

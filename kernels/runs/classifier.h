@@ -6,11 +6,11 @@
 
 namespace theta::simd {
 
-// The gradient of weight·Σ losses in place of the logits, zero for lanes from `count` on. Returns Σ of the losses of
-// the first `count` lanes where `tell`. label: the classes' numbers.
+// The gradient of weight·Σ losses in place of the logits, zero for lanes from `count` on. The losses of the first
+// `count` lanes are added to *loss, one after another, unless it is null. label: the classes' numbers.
 template <class P>
-double softmax_gradient(Element<P> *logits, int classes, P label, int count, Element<P> weight, float smoothing,
-                        bool tell) {
+void softmax_gradient(Element<P> *logits, int classes, P label, int count, Element<P> weight, float smoothing,
+                      double *loss) {
   using T = Element<P>;
   constexpr int L = lanes_of<P>;
   const T rest = T(smoothing) / T(classes);
@@ -19,32 +19,27 @@ double softmax_gradient(Element<P> *logits, int classes, P label, int count, Ele
     largest = larger(largest, load<P>(logits + c * L));
   for (int c = 0; c < classes; ++c) {
     const P x = load<P>(logits + c * L), e = exp(x - largest);
-    if (tell)
+    if (loss)
       plain += x, of_label = label == T(c) ? x : of_label;
     sum += e;
     store(logits + c * L, e);
   }
-  double loss = 0;
-  if (tell)
+  if (loss)
     for (int i = 0; i < L && i < count; ++i)
-      loss += std::log(double(sum[i])) + double(largest[i]) - (1 - double(smoothing)) * double(of_label[i]) -
-              double(rest) * double(plain[i]);
+      *loss += std::log(double(sum[i])) + double(largest[i]) - (1 - double(smoothing)) * double(of_label[i]) -
+               double(rest) * double(plain[i]);
   P scale = weight / sum, target = broadcast<P>(weight);
   for (int i = std::max(count, 0); i < L; ++i)
     scale[i] = 0, target[i] = 0;
   for (int c = 0; c < classes; ++c)
     store(logits + c * L, load<P>(logits + c * L) * scale -
                               target * (label == T(c) ? broadcast<P>(rest + 1 - T(smoothing)) : broadcast<P>(rest)));
-  return loss;
 }
 
-// Σ of the losses of the first `count` lanes, and a bit for each that is wrong: its largest logit (the first of equals;
-// none, if one is NaN) is not its label's.
-struct Judged {
-  double loss;
-  std::uint32_t wrong;
-};
-template <class P> Judged judge(const Element<P> *logits, int classes, const std::uint8_t *label, int count) {
+// Adds the losses of the first `count` lanes to `loss`, one after another. Returns a bit for each that is wrong: its
+// largest logit (the first of equals; none, if one is NaN) is not its label's.
+template <class P>
+std::uint32_t judge(double &loss, const Element<P> *logits, int classes, const std::uint8_t *label, int count) {
   using T = Element<P>;
   constexpr int L = lanes_of<P>;
   P sum{}, best{}, largest = broadcast<P>(-std::numeric_limits<T>::infinity());
@@ -54,13 +49,13 @@ template <class P> Judged judge(const Element<P> *logits, int classes, const std
   }
   for (int c = 0; c < classes; ++c)
     sum += exp(load<P>(logits + c * L) - largest);
-  Judged judged{0, 0};
+  std::uint32_t wrong = 0;
   for (int i = 0; i < L && i < count; ++i) {
-    judged.loss += double(largest[i]) + std::log(double(sum[i])) - double(logits[label[i] * L + i]);
+    loss += double(largest[i]) + std::log(double(sum[i])) - double(logits[label[i] * L + i]);
     if (int(best[i]) != label[i] || !(sum[i] == sum[i]))
-      judged.wrong |= 1u << i;
+      wrong |= 1u << i;
   }
-  return judged;
+  return wrong;
 }
 
 // Mean loss of a network over all images, and its mistakes as bits (counting.h), `at_once` images at a time:
@@ -76,9 +71,8 @@ double evaluate_classifier(std::uint32_t *wrong, Element<P> *kept, const ImageSe
     const int count = std::min(at_once, int(set.examples) - first);
     run(first, count);
     for (int b = 0; b < count; b += L) {
-      const Judged judged = judge<P>(logits(b), set.classes, set.label + first + b, count - b);
-      loss += judged.loss;
-      wrong[(first + b) / 32] |= judged.wrong << (first + b) % 32;
+      wrong[(first + b) / 32] |= judge<P>(loss, logits(b), set.classes, set.label + first + b, count - b)
+                                 << (first + b) % 32;
       for (int i = 0; kept && i < L && b + i < count; ++i)
         for (int c = 0; c < set.classes; ++c)
           kept[std::size_t(first + b + i) * std::size_t(set.classes) + std::size_t(c)] = logits(b)[c * L + i];

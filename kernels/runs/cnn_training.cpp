@@ -51,7 +51,7 @@ inline void convolve_tile(T *z, const T *in, const Taps<T> &w, const T *bias, in
         for (int c = 0; c < CO; ++c)
 #pragma GCC unroll 8
           for (int v = 0; v < X; ++v)
-            sum[c][v] += weight[c * w.of_output] * value[v];
+            sum[c][v] = multiply_add(weight[c * w.of_output], value[v], sum[c][v]);
       }
     }
 #pragma GCC unroll 8
@@ -62,7 +62,7 @@ inline void convolve_tile(T *z, const T *in, const Taps<T> &w, const T *bias, in
 }
 
 // Σ over places of d[o, y, x]·in[i, S·y + ky, S·x + kx], for CO outputs and X taps from kx on, given to use(output,
-// tap, sum).
+// tap, a pack of sums).
 template <class T, int S, int CO, int X, class F>
 inline void correlate_tile(const T *d, const T *in, int o, int i, int ky, int kx, int side, int kernel, F use) {
   constexpr int L = lanes<T>;
@@ -82,7 +82,7 @@ inline void correlate_tile(const T *d, const T *in, int o, int i, int ky, int kx
         const Pack<T> of = load<Pack<T>>(gradient + c * plane);
 #pragma GCC unroll 8
         for (int v = 0; v < X; ++v)
-          sum[c][v] += of * value[v];
+          sum[c][v] = multiply_add(of, value[v], sum[c][v]);
       }
     }
   }
@@ -90,7 +90,7 @@ inline void correlate_tile(const T *d, const T *in, int o, int i, int ky, int kx
   for (int c = 0; c < CO; ++c)
 #pragma GCC unroll 8
     for (int v = 0; v < X; ++v)
-      use(o + c, kx + v, simd::sum(sum[c][v]));
+      use(o + c, kx + v, sum[c][v]);
 }
 
 // Calls f.template operator()<CO, X>(first output, first place) so that all are covered, by tiles of at most MostCO x
@@ -250,8 +250,8 @@ private:
         for (int i = 0; i < inputs; ++i)
           for (int ky = 0; ky < kernel; ++ky)
             for_tiles<most_gradients, most_taps>(layer.channels, kernel, [&]<int CO, int X>(int o, int kx) {
-              correlate_tile<T, S, CO, X>(z_[l], h_[l], o, i, ky, kx, side, kernel, [&](int output, int tap, T sum) {
-                g[(std::size_t(output) * inputs + i) * kernel * kernel + ky * kernel + tap] += sum;
+              correlate_tile<T, S, CO, X>(z_[l], h_[l], o, i, ky, kx, side, kernel, [&](int output, int tap, Pack<T> sum) {
+                add_lanes(g[(std::size_t(output) * inputs + i) * kernel * kernel + ky * kernel + tap], sum);
               });
             });
       });
@@ -259,7 +259,7 @@ private:
         Pack<T> sum{};
         for (int e = 0; e < out * out; ++e)
           sum += load<Pack<T>>(z_[l] + (std::size_t(o) * out * out + e) * L);
-        bias(g_, l)[o] += simd::sum(sum);
+        add_lanes(bias(g_, l)[o], sum);
       }
       if (l == 0)
         return;
@@ -343,8 +343,8 @@ private:
         });
       else
         forward(r.act, [](int, int, Pack<T> one) { return one; });
-      loss += softmax_gradient<Pack<T>>(z_[p_.layers - 1], set_.classes, label, p_.batch - first, T(1) / p_.batch,
-                                        r.label_smoothing, tell);
+      softmax_gradient<Pack<T>>(z_[p_.layers - 1], set_.classes, label, p_.batch - first, T(1) / p_.batch,
+                                r.label_smoothing, tell ? &loss : nullptr);
       backward(r.act);
     }
     with_update<Pack<T>>(runs, r, now, [&](auto update) {

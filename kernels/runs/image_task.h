@@ -34,13 +34,13 @@ public:
       const int pixels = std::min(L, set_.pixels - at);
       if (pixels == L)
         for (int b = 0; b < rows; ++b, x += L)
-          store(x, from_bytes<P>(image_[b] + at) * scale + shift);
+          store(x, multiply_add(from_bytes<P>(image_[b] + at), scale, shift));
       else
         for (int b = 0; b < rows; ++b, x += L) {
           std::uint8_t tail[L] = {};
           for (int i = 0; i < pixels; ++i)
             tail[i] = image_[b][at + i];
-          store(x, counting<P>() < T(pixels) ? from_bytes<P>(tail) * scale + shift : P{});
+          store(x, first_lanes(multiply_add(from_bytes<P>(tail), scale, shift), pixels));
         }
     }
   }
@@ -48,8 +48,8 @@ public:
   double gradient(T *z, int rows, int count, T weight, float smoothing, bool tell) {
     double loss = 0;
     for (int b = 0; b < rows; b += L) {
-      loss +=
-          softmax_gradient<P>(logits(z, rows, b), classes_, load<P>(label_ + b), count - b, weight, smoothing, tell);
+      softmax_gradient<P>(logits(z, rows, b), classes_, load<P>(label_ + b), count - b, weight, smoothing,
+                          tell ? &loss : nullptr);
       for (int panel = 0; panel < Panels<T, L>::count(classes_); ++panel) {
         P d[L];
 #pragma GCC unroll 16

@@ -64,9 +64,9 @@ void with_update(const TrainingRuns<T> &runs, const RunRecipe &r, const Schedule
     const SgdNumbers<T> numbers({.lr = double(lr), .momentum = r.momentum, .weight_decay = r.weight_decay, .clip = {}});
     f([&numbers](T *w, T *u, T *, P g) {
       P p = load<P>(w), velocity = load<P>(u);
-      g += numbers.weight_decay * p;
-      velocity = numbers.momentum * velocity + g;
-      store(u, velocity), store(w, p - numbers.lr * (g + numbers.momentum * velocity));
+      g = multiply_add(numbers.weight_decay, p, g);
+      velocity = multiply_add(numbers.momentum, velocity, g);
+      store(u, velocity), store(w, multiply_add(-numbers.lr, multiply_add(numbers.momentum, velocity, g), p));
     });
   } else {
     const bool decoupled = r.optimizer == OptimizerKind::adamw;
@@ -75,10 +75,11 @@ void with_update(const TrainingRuns<T> &runs, const RunRecipe &r, const Schedule
     const T decay = decoupled ? 1 - lr * T(r.weight_decay) : T(1), l2 = decoupled ? T(0) : T(r.weight_decay);
     f([=](T *w, T *m, T *v, P g) {
       P p = load<P>(w) * decay;
-      g += l2 * p;
-      const P first = beta1 * load<P>(m) + (1 - beta1) * g, second = beta2 * load<P>(v) + (1 - beta2) * g * g;
+      g = multiply_add(l2, p, g);
+      const P first = multiply_add(beta1, load<P>(m), (1 - beta1) * g),
+              second = multiply_add(beta2, load<P>(v), (1 - beta2) * g * g);
       store(m, first), store(v, second);
-      store(w, p - step_size * first / (square_root(second) * root_correction + eps));
+      store(w, p - step_size * first / multiply_add(square_root(second), broadcast<P>(root_correction), eps));
     });
   }
 }

@@ -30,7 +30,7 @@ void write_zoo(const fs::path &folder, std::size_t rows, std::size_t per_shard, 
   writer.finish();
 }
 
-std::string refusal(const fs::path &folder) {
+std::string refused_zoo(const fs::path &folder) {
   try {
     const ZooReader zoo(folder);
     std::vector<float> theta(zoo.parameters());
@@ -82,7 +82,7 @@ TEST_CASE("zoo: without an index it is not complete; a new writer removes the ol
     ZooWriter writer(folder.path(), small_format(), 10);
     writer.append(std::vector<float>(8).data(), {std::int64_t(1), 1.0});
   } // killed before finish()
-  CHECK(refusal(folder.path()).find("not a complete zoo") != std::string::npos);
+  CHECK(refused_zoo(folder.path()).find("not a complete zoo") != std::string::npos);
   write_zoo(folder.path(), 1, 3);
   CHECK(ZooReader(folder.path()).rows() == 1);
   CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 2);
@@ -124,15 +124,15 @@ TEST_CASE("zoo: no flipped byte of a header and no truncation goes unnoticed or 
       bad[at] = char(bad[at] ^ flip);
       put(path, bad);
       CAPTURE(at);
-      CHECK(refusal(folder.path()) != "");
+      CHECK(refused_zoo(folder.path()) != "");
     }
   for (std::size_t length = 0; length < good.size(); length += length < 64 || length > header - 16 ? 1 : 97) {
     put(path, good.substr(0, length));
     CAPTURE(length);
-    CHECK(refusal(folder.path()) != "");
+    CHECK(refused_zoo(folder.path()) != "");
   }
   put(path, good + "x");
-  CHECK(refusal(folder.path()) != "");
+  CHECK(refused_zoo(folder.path()) != "");
 }
 
 TEST_CASE("zoo: damage to the index never crashes") {
@@ -144,17 +144,17 @@ TEST_CASE("zoo: damage to the index never crashes") {
     std::string bad = good;
     bad[at] = char(bad[at] ^ 0x15);
     put(path, bad);
-    refusal(folder.path()); // a space may turn into another space-like byte; no crash is what counts
+    refused_zoo(folder.path()); // a space may turn into another space-like byte; no crash is what counts
     put(path, good.substr(0, at));
-    CHECK(refusal(folder.path()) != "");
+    CHECK(refused_zoo(folder.path()) != "");
   }
   std::string lie = good;
   lie.replace(lie.find("\"rows\": 3"), 9, "\"rows\": 4");
   put(path, lie);
-  CHECK(refusal(folder.path()).find("rows") != std::string::npos);
+  CHECK(refused_zoo(folder.path()).find("rows") != std::string::npos);
   fs::remove(folder.path() / "shard-00001.safetensors");
   put(path, good);
-  CHECK(refusal(folder.path()).find("shard-00001") != std::string::npos);
+  CHECK(refused_zoo(folder.path()).find("shard-00001") != std::string::npos);
 }
 
 TEST_CASE("zoo: any flipped byte of the data is found by its checksum") {

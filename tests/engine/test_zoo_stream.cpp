@@ -12,7 +12,7 @@ using namespace theta::test;
 namespace {
 
 // A stream of small_task's networks, and the rows taken from it.
-struct Source {
+struct TestStream {
   Dataset data = small_data();
   ZooTask task = small_task("unused");
   Device device;
@@ -23,7 +23,7 @@ struct Source {
   std::vector<float> theta;
   std::vector<ZooStream::Row> rows;
 
-  explicit Source(Device d, int wave = 3, double divergence_limit = 1e3, long count = 10)
+  explicit TestStream(Device d, int wave = 3, double divergence_limit = 1e3, long count = 10)
       : device(d), stream(recipe(wave, divergence_limit, count), task.network, task.seed, sizes_of(data), d.backend),
         s(d) {}
   const ZooRecipe &recipe(int wave, double divergence_limit, long count) {
@@ -51,7 +51,7 @@ TEST_CASE("zoo stream: hands out the networks that a zoo of the same seed holds,
   for (const auto device : all_devices()) {
     CAPTURE(device.name());
     const Scratch folder;
-    Source source(device);
+    TestStream source(device);
     source.task.directory = folder.path() / "zoo", source.task.recipe.networks = 9;
     Journal journal;
     ZooTrainer(source.task, sizes_of(source.data), device.backend).run(device, source.data, journal);
@@ -74,7 +74,7 @@ TEST_CASE("zoo stream: hands out the networks that a zoo of the same seed holds,
 }
 
 TEST_CASE("zoo stream: goes on from a position with the same rows") {
-  Source whole(Device{}), before(Device{}), after(Device{});
+  TestStream whole(Device{}), before(Device{}), after(Device{});
   whole.start();
   whole.take(20);
   before.start();
@@ -87,7 +87,7 @@ TEST_CASE("zoo stream: goes on from a position with the same rows") {
 
 TEST_CASE("stream source: pairs are two rows of one run, none held out, no run twice") {
   constexpr int networks = 4, batches = 5;
-  Source plain(Device{}, 3, 1e3, 4), paired(Device{}, 3, 1e3, 4); // runs of five rows
+  TestStream plain(Device{}, 3, 1e3, 4), paired(Device{}, 3, 1e3, 4); // runs of five rows
   plain.start(), paired.start();
   plain.take(5 * 30);
   const std::size_t v = plain.stream.parameters();
@@ -118,12 +118,12 @@ TEST_CASE("stream source: pairs are two rows of one run, none held out, no run t
     }
   }
   CHECK(steps == std::set<float>{8, 12, 16, 20}); // all but the first, among 20 drawn
-  Source single(Device{}, 3, 1e3, 20);
+  TestStream single(Device{}, 3, 1e3, 20);
   CHECK_THROWS_AS(StreamSource(single.stream, single.task.recipe, {1, true, {}}, run_rows, 1), InputError);
 }
 
 TEST_CASE("zoo stream: a recipe under which every run diverges is an error, not a wait without end") {
-  Source source(Device{}, 3, 1e-6);
+  TestStream source(Device{}, 3, 1e-6);
   source.start();
   CHECK_THROWS_AS(source.take(1), Error);
 }

@@ -22,12 +22,12 @@ const CnnTraining colour{.channels = 3, .side = 4, .layers = 2, .layer = {{5, 3,
 const CnnTraining averaged{
     .channels = 3, .side = 12, .layers = 3, .layer = {{4, 3, 1, 2}, {5, 2, 1, 2, true}, {3, 1, 1}}, .batch = 9};
 
-template <class T> struct Setting : Runs<T> {
+template <class T> struct CnnSetting : Runs<T> {
   CnnTraining shape;
   int pixels, classes, examples = 23;
   std::vector<std::uint8_t> image, label;
 
-  Setting(const CnnTraining &p, int networks, std::vector<std::int32_t> due, const RunRecipe &r)
+  CnnSetting(const CnnTraining &p, int networks, std::vector<std::int32_t> due, const RunRecipe &r)
       : shape(p), pixels(p.channels * p.side * p.side), classes(p.layer[p.layers - 1].channels) {
     this->make(parameters_of(p), networks, due, r);
     image = random_bytes(std::size_t(examples * pixels), 1, 256);
@@ -57,7 +57,7 @@ TEST_CASE("cnn training agrees with PyTorch: ModelZoos' small network, loss and 
   const auto x = golden.get<double>("x");
   CnnTraining shape = small;
   shape.channels = planes, shape.batch = 5;
-  Setting<double> setting(shape, 1, {1}, gradient_recipe(Activation::tanh));
+  CnnSetting<double> setting(shape, 1, {1}, gradient_recipe(Activation::tanh));
   setting.examples = 5;
   setting.image.assign(5 * planes * 784, 0);
   setting.label = golden.labels("label");
@@ -128,7 +128,7 @@ TEST_CASE("cnn training agrees with PyTorch: G.pt's network of CIFAR, strided an
   const Golden golden("net_cnn_averaged");
   const CnnTraining shape{
       .channels = 3, .side = 32, .layers = 3, .layer = {{16, 3, 1, 2}, {32, 3, 1, 1, true}, {10, 1}}, .batch = 5};
-  Setting<double> setting(shape, 1, {1}, gradient_recipe(Activation::relu));
+  CnnSetting<double> setting(shape, 1, {1}, gradient_recipe(Activation::relu));
   setting.examples = 5; // the batch is the whole set
   const auto bytes = golden.get<double>("byte");
   setting.image.assign(bytes.begin(), bytes.end());
@@ -148,7 +148,7 @@ TEST_CASE("cnn training: the first step's gradient is the loss's slope (finite d
   for (const CnnTraining &shape : {odd, averaged})
     for (const auto act : {Activation::tanh, Activation::gelu}) { // relu and pooling have corners that a step may cross
       CAPTURE(std::string(name_of(act)));
-      Setting<double> setting(shape, 1, {1}, gradient_recipe(act));
+      CnnSetting<double> setting(shape, 1, {1}, gradient_recipe(act));
       setting.recipe[0].label_smoothing = 0.1f, setting.recipe[0].label_noise = 0.4f, setting.recipe[0].dropout = 0.3f;
       check_gradient(setting);
     }
@@ -157,8 +157,8 @@ TEST_CASE("cnn training: the first step's gradient is the loss's slope (finite d
 TEST_CASE("cnn training: float follows double, and where it is cut into calls changes nothing") {
   const RunRecipe recipe{
       .optimizer = OptimizerKind::adamw, .act = Activation::tanh, .lr = 0.01f, .weight_decay = 0.02f};
-  Setting<float> narrow(odd, 2, {0, 2, 5}, recipe), cut = narrow;
-  Setting<double> wide(odd, 2, {0, 2, 5}, recipe);
+  CnnSetting<float> narrow(odd, 2, {0, 2, 5}, recipe), cut = narrow;
+  CnnSetting<double> wide(odd, 2, {0, 2, 5}, recipe);
   wide.theta.assign(narrow.theta.begin(), narrow.theta.end());
   narrow.train(0, 5), wide.train(0, 5), cut.train(0, 2), cut.train(2, 5);
   CHECK(relative_error(narrow.row, wide.row) <= 1e-4); // five steps of Adam: a step is lr whatever the gradient
@@ -172,15 +172,15 @@ TEST_CASE("cnn training and evaluation: the same on every device, to bf16's roun
     for (const auto act : {Activation::tanh, Activation::relu}) {
       CAPTURE(shape.side);
       CAPTURE(std::string(name_of(act)));
-      const Setting<float> start(shape, 2, {1, 2}, {.optimizer = OptimizerKind::adamw, .act = act, .lr = 0.003f});
-      Setting<float> expected = start;
+      const CnnSetting<float> start(shape, 2, {1, 2}, {.optimizer = OptimizerKind::adamw, .act = act, .lr = 0.003f});
+      CnnSetting<float> expected = start;
       expected.train(0, 2);
       const std::vector<Activation> acts(2, act);
       Results losses;
       for (const auto device : all_devices()) {
         CAPTURE(device.name());
         REQUIRE(cnn_training_fits(device.backend, shape));
-        Setting<float> here = start;
+        CnnSetting<float> here = start;
         here.train(0, 2, device);
         CHECK(norm_error(here.row_loss, expected.row_loss) <= 0.02);
         CHECK(moved_error(here, expected, start) <= 0.3); // as for whole runs of perceptrons
@@ -206,7 +206,7 @@ TEST_CASE("cnn training and evaluation: the same on every device, to bf16's roun
 }
 
 TEST_CASE("cnn evaluation: loss and mistakes are those of training's forward pass") {
-  Setting<double> setting(odd, 3, {1}, gradient_recipe(Activation::tanh));
+  CnnSetting<double> setting(odd, 3, {1}, gradient_recipe(Activation::tanh));
   setting.examples = odd.batch; // the batch is the whole set
   const auto theta = setting.theta;
   std::vector<double> loss(3);
