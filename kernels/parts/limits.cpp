@@ -48,7 +48,7 @@ double multiply_add_rate(int threads) {
     for (long step = 0; step < steps; ++step)
 #pragma GCC unroll 12
       for (int i = 0; i < sums; ++i)
-        sum[i] = sum[i] * factor + more;
+        sum[i] = multiply_add(sum[i], factor, more);
 #pragma GCC unroll 12
     for (int i = 0; i < sums; ++i)
       keep(sum[i]);
