@@ -55,10 +55,11 @@ COMMON := -std=c++20 -fopenmp-simd -ffp-contract=off $(INCLUDES) -MMD -MP
 CXXFLAGS := $(COMMON) $(WARNINGS) -fno-math-errno -march=$(MARCH) $(MTUNE:%=-mtune=%) -DTHETA_CUDA=$(CUDA) -DTHETA_SIMT=0
 # The emulator's build: kernels/*/*.cu compiled by g++ so that every access of a kernel is a call to tests/simt/memory.cpp,
 # everything else under AddressSanitizer; UBSan over all.
-SIMTFLAGS := $(COMMON) $(WARNINGS) -Wno-unknown-pragmas -march=$(MARCH) -g1 -fno-omit-frame-pointer -Itests/simt \
+SIMTFLAGS := $(COMMON) $(WARNINGS) -Wno-unknown-pragmas -march=$(MARCH) -fno-omit-frame-pointer -Itests/simt \
   -DTHETA_CUDA=1 -DTHETA_SIMT=1
 SIMT_HOST := -fsanitize=address,undefined -fno-sanitize-recover=all
-SIMT_KERNEL := -O1 -fsanitize=thread,undefined -fno-sanitize-recover=all --param tsan-instrument-func-entry-exit=0 \
+# Debug information for kernels alone: reports name the lines of these.
+SIMT_KERNEL := -O1 -g1 -fsanitize=thread,undefined -fno-sanitize-recover=all --param tsan-instrument-func-entry-exit=0 \
   -Wno-attributes
 
 ARCH_FLAGS := $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) \
@@ -123,7 +124,7 @@ $(NATIVE)/run-tests: $(TESTS) $(LIBRARY)
 	@echo 'link $@'; $(CXX) $^ $(LIBS) -o $@
 $(SIMT)/run-tests: $(SIMT_OBJECTS)
 	@echo 'link $@'; $(CXX) -fsanitize=address,undefined -rdynamic $^ $(STATIC) -ldl -o $@
-	@printf '%s\n' $^ > $(SIMT)/objects; echo '$(STATIC)' > $(SIMT)/libraries
+	@printf '%s\n' $(filter $(SIMT)/kernels/% $(SIMT)/data% $(SIMT)/tests/simt/% $(SIMT)/tests/kernels% $(SIMT)/tests/main% $(SIMT)/tests/image_files%,$^) > $(SIMT)/objects; echo '$(STATIC)' > $(SIMT)/libraries
 	@echo '$(CXX) $(filter-out -MMD -MP -fopenmp-simd,$(SIMTFLAGS)) $(subst -O1,-O0,$(SIMT_KERNEL)) -w' > $(SIMT)/kernel-command
 
 .PHONY: about-cuda
@@ -176,6 +177,8 @@ $(SIMT)/%.cpp.o: build/units/%.cpp .deps/ready $(SIMT)/flags $$(call precompiled
 	$(call compile,simt,$(SIMT),$(call simt_level,$*),$(SIMTFLAGS) $(SIMT_HOST))
 $(SIMT)/%.cpp.o: %.cpp .deps/ready $(SIMT)/flags $$(call precompiled,$(SIMT)/$$(call simt_level,%))
 	$(call compile,simt,$(SIMT),$(call simt_level,$*),$(SIMTFLAGS) $(SIMT_HOST))
+# Eigen's sums have the order of its packs: those of x86-64-v3 everywhere.
+$(NATIVE)/engine/weights/dense.cpp.o $(SIMT)/engine/weights/dense.cpp.o: private CXXFLAGS += -mno-avx512f
 # The emulator itself: nothing watches it.
 $(SIMT)/tests/simt/%.cpp.o: tests/simt/%.cpp .deps/ready $(SIMT)/flags
 	@mkdir -p $(@D)

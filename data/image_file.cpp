@@ -53,11 +53,33 @@ std::vector<std::uint8_t> first_channels(const std::vector<std::uint8_t> &sample
   return kept;
 }
 
+// The file without what it says of colours' meaning (gamma, primaries, profiles), which the decoder would convert by:
+// training takes the values as they are stored.
+std::vector<unsigned char> without_gamma(const File &f) {
+  constexpr std::size_t signature = 8, around = 12; // a chunk's length, name and checksum
+  std::vector<unsigned char> kept(f.bytes, f.bytes + std::min(f.size, signature));
+  std::size_t at = kept.size();
+  while (f.size - at >= around) {
+    const unsigned char *chunk = f.bytes + at;
+    const std::size_t length =
+        std::size_t(chunk[0]) << 24 | std::size_t(chunk[1]) << 16 | std::size_t(chunk[2]) << 8 | chunk[3];
+    if (length > f.size - at - around)
+      break;
+    const std::string_view name(reinterpret_cast<const char *>(chunk) + 4, 4);
+    if (name != "gAMA" && name != "cHRM" && name != "sRGB" && name != "iCCP" && name != "cICP")
+      kept.insert(kept.end(), chunk, chunk + around + length);
+    at += around + length;
+  }
+  kept.insert(kept.end(), f.bytes + at, f.bytes + f.size);
+  return kept;
+}
+
 StoredImage png(const File &f, bool whole) {
+  const auto bytes = without_gamma(f);
   png_image image{};
   image.version = PNG_IMAGE_VERSION;
   const std::unique_ptr<png_image, void (*)(png_image *)> owned(&image, png_image_free);
-  if (!png_image_begin_read_from_memory(&image, f.bytes, f.size))
+  if (!png_image_begin_read_from_memory(&image, bytes.data(), bytes.size()))
     f.unknown(image.message);
   check_size(f, image.width, image.height);
   if (image.format & PNG_FORMAT_FLAG_LINEAR)
@@ -87,10 +109,20 @@ StoredImage jpeg(const File &f, bool whole) {
   if (!whole)
     return p;
   p.pixels.resize(std::size_t(p.width) * std::size_t(p.height) * std::size_t(p.channels));
-  // A warning is damage too: what is cut would end in gray.
-  if (tjDecompress2(decoder.get(), f.bytes, f.size, p.pixels.data(), p.width, 0, p.height,
-                    p.channels == 1 ? TJPF_GRAY : TJPF_RGB, TJFLAG_STOPONWARNING | TJFLAG_ACCURATEDCT) != 0)
-    f.damaged(tjGetErrorStr2(decoder.get()));
+  // A warning is damage too, for what is cut would end in gray; but for bytes between segments, which no pixel misses.
+  const auto decode = [&](int flags) {
+    return tjDecompress2(decoder.get(), f.bytes, f.size, p.pixels.data(), p.width, 0, p.height,
+                         p.channels == 1 ? TJPF_GRAY : TJPF_RGB, flags | TJFLAG_ACCURATEDCT) == 0;
+  };
+  if (!decode(TJFLAG_STOPONWARNING)) {
+    const auto harmless = [&] {
+      return tjGetErrorCode(decoder.get()) == TJERR_WARNING &&
+             std::string_view(tjGetErrorStr2(decoder.get())).find("extraneous bytes before marker") !=
+                 std::string_view::npos;
+    };
+    if (!harmless() || (!decode(0) && !harmless()))
+      f.damaged(tjGetErrorStr2(decoder.get()));
+  }
   return p;
 }
 

@@ -65,21 +65,17 @@ RawImages read_image_folder(const DatasetOptions &o, Reading) {
     throw InputError("data.folder: found '", o.folder.string(),
                      "', expected a folder of images, or of one folder a class");
   RawImages raw{.name = "images", .side = o.side};
-  const bool divided = fs::is_directory(o.folder / "train") && fs::is_directory(o.folder / "test");
-  auto [train, classes] = labelled_files(divided ? o.folder / "train" : o.folder, is_image);
-  std::vector<std::pair<fs::path, std::uint8_t>> test;
-  if (divided) {
-    auto part = labelled_files(o.folder / "test", is_image);
-    if (part.classes != classes)
-      throw InputError(o.folder.string(), ": found ", classes, " classes in train and ", part.classes, " in test");
-    test = std::move(part.files);
+  std::vector<std::pair<fs::path, std::uint8_t>> train, test;
+  if (has_parts(o.folder)) {
+    LabelledParts parts = labelled_parts(o.folder, is_image);
+    raw.classes = parts.train.classes();
+    train = std::move(parts.train.files), test = std::move(parts.test.files);
   } else { // every tenth is for the test
-    std::vector<std::pair<fs::path, std::uint8_t>> rest;
-    for (std::size_t i = 0; i < train.size(); ++i)
-      (i % 10 == 9 ? test : rest).push_back(train[i]);
-    train = std::move(rest);
+    const LabelledFiles all = labelled_files(o.folder, is_image);
+    raw.classes = all.classes();
+    for (std::size_t i = 0; i < all.files.size(); ++i)
+      (i % 10 == 9 ? test : train).push_back(all.files[i]);
   }
-  raw.classes = classes;
   if (train.empty() || test.empty())
     throw InputError(o.folder.string(), ": found ", train.size(), " images to train on and ", test.size(),
                      " to test on, expected some of each (PNG, JPEG or BMP)");

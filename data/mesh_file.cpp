@@ -9,6 +9,8 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <map>
+#include <tuple>
 
 namespace theta {
 
@@ -16,7 +18,7 @@ static_assert(std::endian::native == std::endian::little);
 
 namespace {
 
-constexpr std::array<std::pair<const char *, Mesh (*)(const MeshText &)>, 4> formats{
+constexpr std::array<std::pair<const char *, StoredMesh (*)(const MeshText &)>, 4> formats{
     {{".obj", read_obj}, {".off", read_off}, {".ply", read_ply}, {".stl", read_stl}}};
 
 std::string ending_of(const std::filesystem::path &path) {
@@ -25,16 +27,51 @@ std::string ending_of(const std::filesystem::path &path) {
   return ending;
 }
 
-void check(const Mesh &mesh, const std::string &where) {
-  if (mesh.triangles.empty())
+void check(const StoredMesh &mesh, const std::string &where) {
+  if (mesh.sizes.empty())
     throw InputError(where, ": found no triangle");
   for (std::size_t i = 0; i < mesh.vertices.size(); ++i)
     if (!std::isfinite(mesh.vertices[i]))
       throw InputError(where, ": vertex ", i / 3, ": found ", mesh.vertices[i], ", expected finite numbers");
-  for (const std::uint32_t vertex : mesh.triangles)
+  for (const std::uint32_t vertex : mesh.corners)
     if (vertex >= mesh.vertex_count())
       throw InputError(where, ": found a triangle of vertex ", vertex, ", expected numbers below ",
                        mesh.vertex_count());
+}
+
+StoredMesh read_stored_mesh(const std::filesystem::path &path) {
+  const std::string where = path.string();
+  for (const auto &[ending, read] : formats)
+    if (ending_of(path) == ending) {
+      const MappedFile file(path);
+      const auto bytes = file.bytes();
+      StoredMesh mesh = read({{reinterpret_cast<const char *>(bytes.data()), bytes.size()}, where});
+      check(mesh, where);
+      return mesh;
+    }
+  throw InputError(where, ": found the ending '", path.extension().string(), "', expected .obj, .off, .ply or .stl");
+}
+
+// Vertices in use, those that are the same as one, and polygons as triangles.
+ExactMesh used(const StoredMesh &stored) {
+  ExactMesh mesh;
+  std::vector<std::uint32_t> triangles;
+  const std::uint32_t *corners = stored.corners.data();
+  for (const std::size_t n : stored.sizes) {
+    triangulate(triangles, stored.vertices, corners, n);
+    corners += n;
+  }
+  std::map<std::array<double, 3>, std::uint32_t> known;
+  for (const std::uint32_t vertex : triangles) {
+    std::array<double, 3> at;
+    for (std::size_t a = 0; a < 3; ++a)
+      at[a] = stored.vertices[3 * std::size_t(vertex) + a] + 0.0; // one zero
+    const auto [entry, is_new] = known.try_emplace(at, std::uint32_t(mesh.vertices.size() / 3));
+    if (is_new)
+      mesh.vertices.insert(mesh.vertices.end(), at.begin(), at.end());
+    mesh.triangles.push_back(entry->second);
+  }
+  return mesh;
 }
 
 template <class T> void append(std::string &to, const T &value) {
@@ -102,27 +139,15 @@ std::vector<Side> sides_of(const Mesh &mesh) {
 
 } // namespace
 
-void add_polygon(Mesh &mesh, const std::vector<std::uint32_t> &corners) {
-  for (std::size_t k = 2; k < corners.size(); ++k)
-    mesh.triangles.insert(mesh.triangles.end(), {corners[0], corners[k - 1], corners[k]});
-}
-
 bool is_mesh_file(const std::filesystem::path &path) {
   return std::any_of(formats.begin(), formats.end(), [&](const auto &f) { return ending_of(path) == f.first; });
 }
 
-Mesh read_mesh(const std::filesystem::path &path) {
-  const std::string where = path.string();
-  for (const auto &[ending, read] : formats)
-    if (ending_of(path) == ending) {
-      const MappedFile file(path);
-      const auto bytes = file.bytes();
-      const Mesh mesh = read({{reinterpret_cast<const char *>(bytes.data()), bytes.size()}, where});
-      check(mesh, where);
-      return mesh;
-    }
-  throw InputError(where, ": found the ending '", path.extension().string(), "', expected .obj, .off, .ply or .stl");
-}
+ExactMesh read_exact_mesh(const std::filesystem::path &path) { return used(read_stored_mesh(path)); }
+
+Mesh read_mesh(const std::filesystem::path &path) { return rounded(read_exact_mesh(path)); }
+
+Mesh rounded(const ExactMesh &exact) { return {{exact.vertices.begin(), exact.vertices.end()}, exact.triangles}; }
 
 void write_mesh(const std::filesystem::path &path, const Mesh &mesh) {
   const std::string ending = ending_of(path);

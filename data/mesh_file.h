@@ -13,10 +13,19 @@ struct Mesh {
   std::size_t triangle_count() const { return triangles.size() / 3; }
 };
 
-// By its ending. Polygons become fans of triangles; texture, colour and normals are left out; vertices of STL that are
-// the same become one. Throws InputError, with the line where there are lines, for what is damaged, cut, without a
-// triangle, names a vertex that is not there, or has a coordinate that is not a finite number.
-Mesh read_mesh(const std::filesystem::path &);
+// The same, with coordinates as exact as a file has them.
+struct ExactMesh {
+  std::vector<double> vertices;
+  std::vector<std::uint32_t> triangles;
+};
+Mesh rounded(const ExactMesh &);
+
+// By its ending. Polygons become triangles within them; texture, colour and normals are left out, and vertices that no
+// triangle has; vertices that are the same become one. Throws InputError, with the line where there are lines, for what
+// is damaged, cut, without a triangle, names a vertex that is not there, or has a coordinate that is not a finite
+// number.
+ExactMesh read_exact_mesh(const std::filesystem::path &);
+Mesh read_mesh(const std::filesystem::path &);    // rounded
 bool is_mesh_file(const std::filesystem::path &); // by its ending
 
 // PLY (binary, little endian), STL (binary) or OBJ, by the ending. Atomic. Throws InputError for another ending.

@@ -157,17 +157,39 @@ private:
   std::size_t at_;
 };
 
+bool is_corners(const Property &p) { return p.is_list && (p.name == "vertex_indices" || p.name == "vertex_index"); }
+
+template <class T> std::string names_of(const std::vector<T> &all) {
+  std::string names;
+  for (const T &each : all)
+    names += (names.empty() ? "'" : ", '") + each.name.substr(0, 32) + "'";
+  return names.empty() ? "nothing" : names;
+}
+
+// Every corner makes a triangle with the two before it, every other one the other way round.
+void add_strip(StoredMesh &mesh, const std::vector<std::uint32_t> &corners) {
+  for (std::size_t k = 2; k < corners.size(); ++k) {
+    const std::uint32_t a = corners[k - 2], b = corners[k - 1], c = corners[k];
+    if (a != b && b != c && c != a) // such triangles join strips
+      mesh.add_polygon(k % 2 == 0 ? std::vector{a, b, c} : std::vector{b, a, c});
+  }
+}
+
 } // namespace
 
-Mesh read_ply(const MeshText &text) {
-  MeshLines lines(text);
+StoredMesh read_ply(const MeshText &text) {
+  MeshLines lines(text, {});
   const Header header = read_header(lines, text.where);
   Values values(text, lines, header.encoding);
-  Mesh mesh;
+  StoredMesh mesh;
   bool has_vertices = false, has_faces = false;
   std::vector<std::uint32_t> corners;
   for (const Element &element : header.elements) {
-    const bool vertices = element.name == "vertex", faces = element.name == "face";
+    const bool vertices = element.name == "vertex", faces = element.name == "face",
+               strips = element.name == "tristrips";
+    if ((faces || strips) && std::none_of(element.properties.begin(), element.properties.end(), is_corners))
+      throw InputError(text.where, ": found ", element.name, " with ", names_of(element.properties),
+                       ", expected the list vertex_indices");
     std::array<bool, 3> axes{};
     for (const Property &p : element.properties)
       for (std::size_t a = 0; a < 3; ++a)
@@ -185,27 +207,33 @@ Mesh read_ply(const MeshText &text) {
         if (!p.is_list) {
           const double value = values.next(p.type);
           if (vertices && p.name.size() == 1 && p.name[0] >= 'x' && p.name[0] <= 'z')
-            mesh.vertices[mesh.vertices.size() - 3 + std::size_t(p.name[0] - 'x')] = float(value);
+            mesh.vertices[mesh.vertices.size() - 3 + std::size_t(p.name[0] - 'x')] = value;
           continue;
         }
-        const bool is_face = faces && (p.name == "vertex_indices" || p.name == "vertex_index");
+        const bool is_strip = strips && is_corners(p), is_face = (faces && is_corners(p)) || is_strip;
         const std::size_t length = values.length(p);
         corners.clear();
         for (std::size_t k = 0; k < length; ++k) {
           const double value = values.next(p.type);
           if (!is_face)
             continue;
+          if (is_strip && value == -1) { // a strip ends, another begins
+            add_strip(mesh, corners), corners.clear();
+            continue;
+          }
           if (!(value >= 0) || value != std::floor(value) || value > 4294967295.0)
             throw InputError(text.where, ": face ", i, ": found vertex ", value, ", expected whole numbers from 0 on");
           corners.push_back(std::uint32_t(value));
         }
-        if (is_face)
-          has_faces = true, add_polygon(mesh, corners);
+        if (is_strip)
+          has_faces = true, add_strip(mesh, corners);
+        else if (is_face)
+          has_faces = true, mesh.add_polygon(corners);
       }
     }
   }
   if (!has_vertices || !has_faces)
-    throw InputError(text.where, ": found no ", has_vertices ? "faces" : "vertices", ", expected a mesh of triangles");
+    throw InputError(text.where, ": found ", names_of(header.elements), ", expected vertex, and face or tristrips");
   return mesh;
 }
 

@@ -2,10 +2,10 @@
 #include "kernels/device/error.h"
 #include "mesh_formats.h"
 #include <algorithm>
-#include <array>
 #include <charconv>
+#include <cmath>
+#include <cstdlib>
 #include <cstring>
-#include <map>
 
 namespace theta {
 
@@ -15,15 +15,38 @@ constexpr long most = std::int64_t(1) << 31; // vertices, or corners of a polygo
 constexpr std::size_t shown = 32;            // bytes of a word in an error
 } // namespace
 
+MeshLines::MeshLines(const MeshText &text, Have have) : text_(text), have_(have) {
+  if (text.content.starts_with("\xff\xfe") || text.content.starts_with("\xfe\xff"))
+    throw InputError(text.where, ": found text of 16 bits a character, expected UTF-8");
+  if (text.content.starts_with("\xef\xbb\xbf")) // a byte-order mark
+    at_ = 3;
+}
+
 bool MeshLines::next() {
+  bool goes_on = false;
+  joined_.clear();
   while (at_ < text_.content.size()) {
     const std::size_t end = std::min(text_.content.find('\n', at_), text_.content.size());
     line_ = text_.content.substr(at_, end - at_);
     at_ = std::min(end + 1, text_.content.size()), ++line_number_;
-    line_ = line_.substr(0, line_.find('#'));
-    const std::size_t first = line_.find_first_not_of(spaces);
-    if (first == std::string_view::npos)
+    for (std::size_t at = 0; have_.comments && (at = line_.find('#', at)) != std::string_view::npos; ++at)
+      if (at == 0 || spaces.find(line_[at - 1]) != std::string_view::npos)
+        line_ = line_.substr(0, at);
+    const std::size_t last = line_.find_last_not_of(spaces);
+    line_ = line_.substr(0, last == std::string_view::npos ? 0 : last + 1);
+    const bool before = goes_on;
+    goes_on = have_.continued && line_.ends_with('\\');
+    if (goes_on)
+      line_.remove_suffix(1);
+    if (before || goes_on)
+      joined_ += line_, joined_ += ' ', line_ = joined_;
+    if (goes_on && at_ < text_.content.size())
       continue;
+    const std::size_t first = line_.find_first_not_of(spaces);
+    if (first == std::string_view::npos) {
+      joined_.clear();
+      continue;
+    }
     line_.remove_prefix(first);
     return true;
   }
@@ -49,8 +72,12 @@ double MeshLines::number() {
     digits.remove_prefix(1);
   double value = 0;
   const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (failed != std::errc() || end != digits.data() + digits.size())
+  if (failed == std::errc::result_out_of_range && end == digits.data() + digits.size())
+    value = std::strtod(std::string(digits).c_str(), nullptr); // what is smaller than any number is 0
+  else if (failed != std::errc() || end != digits.data() + digits.size())
     refuse("'" + std::string(all.substr(0, shown)) + "'", "a number");
+  if (!std::isfinite(value))
+    refuse("'" + std::string(all.substr(0, shown)) + "'", "finite numbers");
   return value;
 }
 
@@ -65,15 +92,15 @@ long MeshLines::whole(long from, long to) {
 
 // v x y z, and f with corners v, v/t, v//n or v/t/n: from 1 on, or from the end where negative. Everything else is left
 // out.
-Mesh read_obj(const MeshText &text) {
-  MeshLines lines(text);
-  Mesh mesh;
+StoredMesh read_obj(const MeshText &text) {
+  MeshLines lines(text, {.comments = true, .continued = true});
+  StoredMesh mesh;
   std::vector<std::uint32_t> corners;
   while (lines.next()) {
     const auto kind = lines.word();
     if (kind == "v") {
       for (int k = 0; k < 3; ++k)
-        mesh.vertices.push_back(float(lines.number()));
+        mesh.vertices.push_back(lines.number());
     } else if (kind == "f") {
       corners.clear();
       for (auto corner = lines.word(); !corner.empty(); corner = lines.word()) {
@@ -89,7 +116,7 @@ Mesh read_obj(const MeshText &text) {
       }
       if (corners.size() < 3)
         lines.refuse(theta::text("a face of ", corners.size(), " corners"), "3 or more");
-      add_polygon(mesh, corners);
+      mesh.add_polygon(corners);
     }
   }
   return mesh;
@@ -97,8 +124,8 @@ Mesh read_obj(const MeshText &text) {
 
 // OFF (or COFF, NOFF: with colours, or normals, after the coordinates), numbers of vertices, faces and edges, perhaps
 // in the same line or, as in ModelNet, the same word; then a line each.
-Mesh read_off(const MeshText &text) {
-  MeshLines lines(text);
+StoredMesh read_off(const MeshText &text) {
+  MeshLines lines(text, {.comments = true});
   const auto cut = [&] {
     if (!lines.next())
       throw InputError(text.where, ": found its end, expected more lines: it has been cut");
@@ -125,11 +152,11 @@ Mesh read_off(const MeshText &text) {
       lines.refuse("'" + std::string(kind.substr(0, shown)) + "'", "a number of vertices");
   }
   const long faces = lines.whole(0, most);
-  Mesh mesh;
+  StoredMesh mesh;
   for (long v = 0; v < vertices; ++v) {
     cut();
     for (int k = 0; k < 3; ++k)
-      mesh.vertices.push_back(float(lines.number()));
+      mesh.vertices.push_back(lines.number());
   }
   std::vector<std::uint32_t> corners;
   for (long f = 0; f < faces; ++f) {
@@ -138,87 +165,82 @@ Mesh read_off(const MeshText &text) {
     corners.clear();
     for (long k = 0; k < count; ++k)
       corners.push_back(std::uint32_t(lines.whole(0, vertices - 1)));
-    add_polygon(mesh, corners);
+    mesh.add_polygon(corners);
   }
   return mesh;
 }
 
 namespace {
 
-// Corners that are the same become one vertex.
-class Welding {
-public:
-  explicit Welding(Mesh &mesh) : mesh_(mesh) {}
-  std::uint32_t vertex(std::array<float, 3> at) {
-    for (float &x : at)
-      x += 0.0f; // one zero
-    const auto [entry, is_new] = known_.try_emplace(at, std::uint32_t(mesh_.vertex_count()));
-    if (is_new)
-      mesh_.vertices.insert(mesh_.vertices.end(), at.begin(), at.end());
-    return entry->second;
-  }
+constexpr std::size_t header = 84, record = 50, normal = 12; // bytes
 
-private:
-  Mesh &mesh_;
-  std::map<std::array<float, 3>, std::uint32_t> known_;
-};
-
-Mesh read_binary_stl(const MeshText &text, std::size_t triangles) {
-  constexpr std::size_t header = 84, record = 50, normal = 12;
-  Mesh mesh;
-  Welding weld(mesh);
-  for (std::size_t t = 0; t < triangles; ++t)
-    for (std::size_t k = 0; k < 3; ++k) {
-      std::array<float, 3> at;
-      std::memcpy(at.data(), text.content.data() + header + t * record + normal + k * sizeof at, sizeof at);
-      for (const float x : at)
-        if (!(x - x == 0)) // a NaN has no place in an order
-          throw InputError(text.where, ": triangle ", t, ": found ", x, ", expected finite numbers");
-      mesh.triangles.push_back(weld.vertex(at));
+StoredMesh read_binary_stl(const MeshText &text, std::size_t triangles) {
+  StoredMesh mesh;
+  for (std::size_t t = 0; t < triangles; ++t) {
+    const auto first = std::uint32_t(mesh.vertex_count());
+    for (std::size_t k = 0; k < 9; ++k) {
+      float at = 0;
+      std::memcpy(&at, text.content.data() + header + t * record + normal + k * sizeof at, sizeof at);
+      if (!std::isfinite(at))
+        throw InputError(text.where, ": triangle ", t, ": found ", at, ", expected finite numbers");
+      mesh.vertices.push_back(at);
     }
+    mesh.add_polygon({first, first + 1, first + 2});
+  }
   return mesh;
+}
+
+// The words of a text STL are written small, large or as names are.
+std::string small(std::string_view word) {
+  std::string s(word);
+  std::transform(s.begin(), s.end(), s.begin(), [](unsigned char c) { return std::tolower(c); });
+  return s;
 }
 
 } // namespace
 
-// In bytes where the length says so (80 of header, their number, 50 a triangle), whatever the header begins with; else
-// text.
-Mesh read_stl(const MeshText &text) {
-  if (text.content.size() >= 84) {
-    std::uint32_t triangles = 0;
+// In bytes where the length says so (80 of header, their number, 50 a triangle, perhaps more), whatever the header
+// begins with; else text, if it begins with "solid" of any case. Text has no such length: its letters are numbers
+// beyond any file.
+StoredMesh read_stl(const MeshText &text) {
+  const std::size_t size = text.content.size();
+  MeshLines lines(text, {});
+  const bool is_text = lines.next() && small(lines.word()) == "solid";
+  std::uint32_t triangles = 0;
+  if (size >= header) {
     std::memcpy(&triangles, text.content.data() + 80, sizeof triangles);
-    if (text.content.size() == 84 + std::size_t(triangles) * 50)
+    const std::size_t there = (size - header) / record;
+    if (triangles > 0 && triangles <= there)
       return read_binary_stl(text, triangles);
-    if (!text.content.starts_with("solid"))
-      throw InputError(text.where, ": found ", text.content.size(), " bytes, expected ",
-                       84 + std::size_t(triangles) * 50, " for ", triangles, " triangles: it has been cut");
+    if (triangles == 0 && there > 0 && size == header + there * record) // a writer that did not go back to count them
+      return read_binary_stl(text, there);
   }
-  MeshLines lines(text);
-  if (!lines.next() || lines.word() != "solid")
+  if (!is_text && size >= header)
+    throw InputError(text.where, ": found ", size, " bytes, expected ", header + std::size_t(triangles) * record,
+                     " for ", triangles,
+                     " triangles: ", triangles > 0 ? "it has been cut" : "their number is not that of its bytes");
+  if (!is_text)
     throw InputError(text.where, ": found neither STL's text, which begins with 'solid', nor its bytes");
-  Mesh mesh;
-  Welding weld(mesh);
-  std::vector<std::uint32_t> corners;
+  StoredMesh mesh;
   bool open = false;
   while (lines.next()) {
-    const auto word = lines.word();
+    const std::string word = small(lines.word());
+    const std::size_t vertices = mesh.vertex_count() - 3 * mesh.sizes.size(); // of this facet
     if (word == "facet") {
       if (open)
         lines.refuse("facet", "endfacet");
-      open = true, corners.clear();
+      open = true;
     } else if (word == "vertex") {
-      std::array<float, 3> at;
-      for (float &x : at) {
-        x = float(lines.number());
-        if (!(x - x == 0))
-          lines.refuse("a coordinate that is not finite", "finite numbers");
-      }
-      corners.push_back(weld.vertex(at));
+      if (!open || vertices == 3)
+        lines.refuse(theta::text("a vertex ", open ? "more" : "without a facet"), "3 a facet");
+      for (int k = 0; k < 3; ++k)
+        mesh.vertices.push_back(lines.number());
     } else if (word == "endfacet") {
-      if (!open || corners.size() != 3)
-        lines.refuse(theta::text("a facet of ", open ? corners.size() : 0, " vertices"), "3");
+      if (!open || vertices != 3)
+        lines.refuse(theta::text("a facet of ", open ? vertices : 0, " vertices"), "3");
       open = false;
-      add_polygon(mesh, corners);
+      const auto first = std::uint32_t(3 * mesh.sizes.size());
+      mesh.add_polygon({first, first + 1, first + 2});
     }
   }
   if (open)

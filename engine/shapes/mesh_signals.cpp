@@ -67,6 +67,9 @@ Dataset load_signals(Device device, const DatasetOptions &o, const std::function
   if (set.skipped > 0)
     tell(text("data: ", set.skipped, " of ", set.skipped + set.train.size() + set.validation.size() + set.test.size(),
               meshes ? " meshes" : " images", " could not be read and were left out; the first: ", set.first_skipped));
+  if (folder.turned > 0)
+    tell(text("data: ", folder.turned, " of ", folder.meshes.size(),
+              " meshes are closed but inside out; their faces were turned"));
   if (folder.open > 0)
     tell(text("data: ", folder.open, " of ", folder.meshes.size(),
               " meshes are not watertight; where they are open, a winding number of one half is their surface"));

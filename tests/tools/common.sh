@@ -3,8 +3,10 @@ set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 theta=$PWD/build/theta
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 failures=0
+at_end() { :; } # a script's own clearing up
+# However a script ends, a failure that it has told is its status.
+trap 'status=$?; at_end; rm -rf "$work"; [ $failures -eq 0 ] || exit 1; exit $status' EXIT
 
 # A run of all stages in a few seconds.
 cat >"$work/small.toml" <<'TOML'
@@ -79,9 +81,4 @@ stopped_in() {
   until grep -qsF "{\"stage\":\"$stage\"," "$metrics" || ! kill -0 $pid 2>/dev/null; do sleep 0.02; done
   kill -INT $pid 2>/dev/null
   wait $pid 2>/dev/null
-}
-
-finish() {
-  [ $failures -eq 0 ] || exit 1
-  exit 0
 }

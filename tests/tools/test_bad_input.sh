@@ -42,4 +42,3 @@ expect 2 "shard-00000.safetensors" "$theta" fit "$work/small.toml" --out "$work/
 printf '\xff' | dd of="$work/good" bs=1 seek=3 conv=notrunc status=none
 cp "$work/good" "$shard"
 expect 2 "header" "$theta" zoo info "$work/run/zoo"
-finish

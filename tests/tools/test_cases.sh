@@ -121,4 +121,3 @@ expect 2 "expected a convolution to average" "$theta" "${train[@]}" --out "$work
   --set 'network.pools=[]' --set 'network.strides=[]'
 expect 2 "expected one of each" "$theta" "${train[@]}" --out "$work/none" "${strided[@]}" --set 'network.strides=[2]'
 expect 2 "expected one of them" "$theta" "${train[@]}" --out "$work/none" "${strided[@]}" --set 'network.pools=[1,2]' --set data.pool=2
-finish

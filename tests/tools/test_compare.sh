@@ -68,4 +68,3 @@ expect 2 "index.json" "$theta" compare "$work/small.toml" "${quick[@]}" --out "$
 "$theta" zoo train "$work/small.toml" --set 'network.widths=[49,5,10]' --out "$work/narrow" >/dev/null 2>&1
 expect 2 "parameters, expected" "$theta" compare "$work/small.toml" "${quick[@]}" --out "$work/run" --zoo "narrow=$work/narrow/zoo"
 [ ! -e "$work/none" ] || fail "a refused comparison left its folder"
-finish

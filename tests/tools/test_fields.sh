@@ -109,4 +109,3 @@ done
   --set network.initialisation=pytorch --set network.omega=30 --set zoo.start=own --set zoo.steps=1 >"$work/out" 2>"$work/err" || fail "pixels did not run: $(tail -n 1 "$work/err")"
 grep -q "^generated " "$work/out" || fail "pixels were not judged"
 expect 2 "expected 49 and 1" "$theta" zoo train "$work/fields.toml" --out "$work/no" --set network.kind=pixels --set network.widths=[50,1] --set network.omega=30 --set zoo.start=own
-finish

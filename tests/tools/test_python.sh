@@ -17,4 +17,3 @@ assert theta.shape == (40, 370) and run.tolist()[:11] == [0] * 10 + [1]
 assert abs(theta).max() < 100 and abs(theta).mean() > 1e-3 and 0.3 < accuracy.mean() < 1
 PYTHON
 "$python" "$work/read.py" || fail "the README's lines do not read a shard"
-finish

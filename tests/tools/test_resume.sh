@@ -59,4 +59,3 @@ again streamed --set fit.stream=file --set fit.tile=16 --set fit.autoencoder.ste
 again held --set fit.stream=memory --set fit.moments=8bit --set fit.autoencoder.steps=300
 again subspace --set fit.generator=subspace --set fit.subspace.align=true --set fit.subspace.width=32 --set fit.subspace.steps=2000 --set fit.subspace.batch=8
 again windows --set fit.generator=windows --set fit.windows.chunk=32 --set fit.windows.window=4 --set fit.windows.state=32 --set fit.windows.width=32 --set fit.windows.steps=1500 --set fit.windows.batch=4 --set sample.solver_steps=10
-finish

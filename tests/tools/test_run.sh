@@ -69,4 +69,3 @@ expect 2 "--threads" "$theta" run "$work/small.toml" --threads 0
 expect 0 "" "$theta" bench --device cpu --only '^softmax_xent|^sgd' --json "$work/bench.json"
 grep -q '"name": "softmax_xent_200000x10"' "$work/bench.json" || fail "the benchmark's record lacks a case"
 grep -q '"copy_GB_per_s"' "$work/bench.json" || fail "the benchmark's record lacks the ceilings"
-finish

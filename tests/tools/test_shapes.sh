@@ -77,4 +77,3 @@ expect 2 "cut.off: found its end" "$theta" zoo train "$work/solids.toml" --out "
 expect 2 "expected a folder of meshes" "$theta" zoo train "$work/solids.toml" --out "$work/no" --set data.name=meshes
 expect 2 "expected union, superquadric" "$theta" zoo train "$work/solids.toml" --out "$work/no" --set 'data.families=["sofa"]'
 expect 2 "expected occupancy or distance" "$theta" zoo train "$work/solids.toml" --out "$work/no" --set data.signal=colour
-finish

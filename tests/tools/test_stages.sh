@@ -38,4 +38,3 @@ expect 2 "none.safetensors" "$theta" generator info "$work/none.safetensors"
 make -s -C "$(dirname "$theta")/.." install PREFIX="$work/prefix" >/dev/null 2>"$work/err" || fail "make install failed: $(tail -n 1 "$work/err")"
 (cd "$work" && "$work/prefix/bin/theta" plan "$work/small.toml" >/dev/null 2>"$work/err") || fail "the installed program fails: $(cat "$work/err")"
 (cd / && "$theta" plan "$work/small.toml" >/dev/null 2>"$work/err") || fail "the program fails in another folder: $(cat "$work/err")"
-finish

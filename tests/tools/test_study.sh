@@ -36,4 +36,3 @@ expect 2 "two runs named seed_1" "$theta" study "$work/bad.toml" --out "$work/no
 study 'base = "small.toml"' 'vary = ["seed=1 | zoo.stpes=3"]'
 expect 2 "did you mean 'zoo.steps'" "$theta" study "$work/bad.toml" --out "$work/none"
 [ ! -e "$work/none" ] || fail "a refused study left its folder"
-finish

@@ -120,4 +120,3 @@ expect 2 "expected a divisor of width" "$theta" plan "$work/transformer.toml" --
 expect 2 "expected p-diff, transformer, subspace, windows or graph" "$theta" plan "$work/transformer.toml" --set fit.generator=gan
 expect 0 "" "$theta" plan "$work/transformer.toml" --set network.widths=[49,4,4,10] # distances of deep networks are matched
 [ ! -e "$work/none" ] || fail "a refused run left its folder"
-finish

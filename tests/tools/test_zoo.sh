@@ -21,7 +21,7 @@ diff -rq "$work/whole/zoo" "$work/killed/zoo" >/dev/null || fail "after kill -9 
 # A disk that has no room is refused at the start; one that fills up on the way leaves whole shards.
 mkdir "$work/disk"
 if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=2600k tmpfs "$work/disk" 2>/dev/null; then
-  trap 'umount "$work/disk"; rm -rf "$work"' EXIT
+  at_end() { umount "$work/disk"; }
   expect 1 "free on its disk" "$theta" zoo train "$work/small.toml" --out "$work/disk/run" --networks 2048 "${zoo[@]}"
   "$theta" zoo train "$work/small.toml" --out "$work/disk/run" --networks 1024 "${zoo[@]}" --set zoo.steps=2000 >/dev/null 2>"$work/err" &
   pid=$!
@@ -42,4 +42,3 @@ if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=2600k tmpfs "$work/disk" 2>/dev/
 else
   echo "   not tried: a full disk (needs root and mount)"
 fi
-finish
