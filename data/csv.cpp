@@ -30,6 +30,9 @@ CsvTable read_csv(const std::filesystem::path &path) {
   constexpr unsigned char mark[] = {0xef, 0xbb, 0xbf};
   if (bytes.size() >= 3 && std::equal(mark, mark + 3, reinterpret_cast<const unsigned char *>(bytes.data())))
     bytes = bytes.subspan(3);
+  if (bytes.size() >= 2 && (bytes[0] == std::byte(0xff) || bytes[0] == std::byte(0xfe)) &&
+      (bytes[1] == std::byte(0xff) || bytes[1] == std::byte(0xfe)))
+    throw InputError(where, ": found text of 16 bits a character, expected UTF-8");
   csv_parser parser;
   if (csv_init(&parser, 0) != 0)
     throw Error(where, ": the reader of tables cannot start");

@@ -1,5 +1,6 @@
 #include "idx.h"
 #include "kernels/device/error.h"
+#include "mapped_file.h"
 #include <memory>
 #include <zlib.h>
 
@@ -27,6 +28,7 @@ class IdxFile {
 public:
   explicit IdxFile(const std::filesystem::path &path)
       : where_(path.string()), file_(gzopen(path.c_str(), "rb"), gzclose) {
+    const MappedFile looked_at(path); // which says what stands in its place
     if (!file_)
       throw InputError(where_, ": cannot be read");
   }

@@ -91,6 +91,8 @@ private:
       if (error != std::errc{} || side < 0)
         wrong();
       at_ = std::size_t(end - text_.data());
+      if (at_ < text_.size() && text_[at_] == 'L') // a long of Python 2
+        ++at_;
       shape.push_back(side);
       if (!take(',')) {
         expect(')');
@@ -104,7 +106,11 @@ private:
   std::size_t at_ = 0;
 };
 
-bool known_type(const std::string &descr, Dtype &dtype) {
+// `swapped`: numbers lie with their highest byte first.
+bool known_type(std::string descr, Dtype &dtype, bool &swapped) {
+  swapped = descr.starts_with('>');
+  if (descr.starts_with('>') || descr.starts_with('='))
+    descr[0] = '<';
   static const std::pair<const char *, Dtype> all[] = {
       {"<f4", Dtype::f32},     {"<f8", Dtype::f64}, {"<f2", Dtype::f16}, {"<i8", Dtype::i64},
       {"<i4", Dtype::i32},     {"<u4", Dtype::u32}, {"<u8", Dtype::u64}, {"|u1", Dtype::u8},
@@ -152,9 +158,10 @@ NpyArray parse_npy(std::span<const std::byte> file, const std::string &where) {
   NpyHeader header(text(begin, length), where);
   header.parse();
   NpyArray array{header.shape, {}, {}};
-  if (!known_type(header.descr, array.dtype))
-    throw InputError(where, ": found elements of type '", header.descr,
-                     "', expected numbers such as '<f4' (little-endian)");
+  bool swapped = false;
+  if (!known_type(header.descr, array.dtype, swapped))
+    throw UnknownNpyType(where, ": found elements of type '", header.descr,
+                         "', expected numbers such as '<f4' (little-endian)");
   const std::size_t element = size_of(array.dtype);
   std::size_t bytes = element;
   for (const auto side : array.shape) {
@@ -166,6 +173,8 @@ NpyArray parse_npy(std::span<const std::byte> file, const std::string &where) {
   if (data.size() != bytes)
     throw InputError(where, ": found ", data.size(), " bytes of data, expected ", bytes, " of ", text_of(array.shape));
   array.bytes.assign(data.begin(), data.end());
+  for (std::size_t at = 0; swapped && at < bytes; at += element)
+    std::reverse(array.bytes.begin() + std::ptrdiff_t(at), array.bytes.begin() + std::ptrdiff_t(at + element));
   if (header.fortran && array.shape.size() > 1 && bytes > 0)
     array.bytes = in_c_order(array.bytes, array.shape, element);
   return array;
@@ -176,12 +185,16 @@ NpyArray read_npy(const std::filesystem::path &path) {
   return parse_npy(file.bytes(), path.string());
 }
 
-std::vector<std::pair<std::string, NpyArray>> read_npz(const std::filesystem::path &path) {
+NpzArrays read_npz(const std::filesystem::path &path) {
   const ZipFile zip(path);
-  std::vector<std::pair<std::string, NpyArray>> arrays;
+  NpzArrays arrays;
   for (const std::string &name : zip.names()) {
     const std::string key = name.ends_with(".npy") ? name.substr(0, name.size() - 4) : name;
-    arrays.emplace_back(key, parse_npy(zip.read(name), path.string() + ": '" + key + "'"));
+    try {
+      arrays.each.emplace_back(key, parse_npy(zip.read(name), path.string() + ": '" + key + "'"));
+    } catch (const UnknownNpyType &) {
+      arrays.left_out.push_back(key);
+    }
   }
   return arrays;
 }

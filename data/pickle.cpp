@@ -2,6 +2,8 @@
 #include "kernels/device/error.h"
 #include <algorithm>
 #include <bit>
+#include <charconv>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -101,6 +103,41 @@ private:
     v->integer = i;
     return v;
   }
+  // What nobody here needs to know: a value of that name, or without one.
+  Value opaque(std::string name = "") {
+    Value v = make(Pickled::Kind::opaque);
+    v->text = std::move(name);
+    return v;
+  }
+  // A whole number of n bytes, little-endian, its highest bit the sign.
+  Value long_of(std::uint64_t n) {
+    const auto part = take(n);
+    const auto sign = std::byte(n > 0 && (part[std::size_t(n - 1)] & std::byte(0x80)) != std::byte{} ? 0xff : 0);
+    std::uint64_t bits = sign == std::byte{} ? 0 : ~std::uint64_t(0);
+    for (std::size_t i = std::size_t(n); i-- > 0;)
+      if (i < 8)
+        bits = bits << 8 | std::uint64_t(part[i]);
+      else if (part[i] != sign)
+        return opaque();
+    const bool fits = n <= 8 || (std::int64_t(bits) < 0) == (sign != std::byte{});
+    return fits ? integer(std::int64_t(bits)) : opaque();
+  }
+  Value number(double x) {
+    Value v = make(Pickled::Kind::number);
+    v->number = x;
+    return v;
+  }
+  // The words of protocols 0 and 1: a value written as text.
+  Value whole_of(std::string word) {
+    if (word.ends_with('L'))
+      word.pop_back();
+    if (word == "00" || word == "01")
+      return boolean(word == "01");
+    std::int64_t value = 0;
+    const auto [end, failed] = std::from_chars(word.data(), word.data() + word.size(), value);
+    return failed == std::errc() && end == word.data() + word.size() ? integer(value) : opaque();
+  }
+  Value number_of(const std::string &word) { return number(std::strtod(word.c_str(), nullptr)); }
   Value boolean(bool b) {
     Value v = make(Pickled::Kind::boolean);
     v->integer = b;
@@ -108,6 +145,8 @@ private:
   }
 
   void append(Value &to, std::vector<Value> items, Pickled::Kind kind) {
+    if (to->kind == Pickled::Kind::opaque)
+      return;
     if (to->kind != kind || (kind == Pickled::Kind::dict && items.size() % 2 != 0))
       wrong("adds to what takes no items");
     if (to->is_held)
@@ -139,6 +178,7 @@ private:
 
   void global(const std::string &module, const std::string &name) {
     static const char *const known[] = {"collections.OrderedDict",
+                                        "collections.defaultdict",
                                         "torch._utils._rebuild_tensor_v2",
                                         "torch._utils._rebuild_parameter",
                                         "torch.Size",
@@ -154,9 +194,7 @@ private:
                                         "torch.BoolStorage"};
     const std::string full = module + "." + name;
     if (std::find(std::begin(known), std::end(known), full) == std::end(known))
-      wrong("asks for '", full,
-            "', expected a state dict: tensors, dicts, lists, numbers and texts; save it with "
-            "torch.save(model.state_dict(), ...)");
+      return push(opaque(full));
     Value v = make(Pickled::Kind::global);
     v->text = full;
     push(std::move(v));
@@ -164,10 +202,12 @@ private:
 
   void reduce() {
     const Value arguments = pop(), function = pop();
+    if (function->kind == Pickled::Kind::opaque) // nothing is ever called
+      return push(opaque(function->text));
     if (function->kind != Pickled::Kind::global || arguments->kind != Pickled::Kind::list)
       wrong("calls what is no function");
     const auto &a = arguments->items;
-    if (function->text == "collections.OrderedDict" && a.empty())
+    if ((function->text == "collections.OrderedDict" && a.empty()) || function->text == "collections.defaultdict")
       return push(make(Pickled::Kind::dict));
     if (function->text == "torch.Size" && a.size() == 1)
       return push(a[0]);
@@ -181,7 +221,7 @@ private:
         wrong("found a tensor of ", v->tensor.shape.size(), " sides and ", v->tensor.stride.size(), " strides");
       return push(std::move(v));
     }
-    wrong("calls ", function->text, " with ", a.size(), " arguments that it does not take");
+    push(opaque(function->text));
   }
 
   // ('storage', torch.FloatStorage, key, location, elements)
@@ -189,14 +229,22 @@ private:
     const Value id = pop();
     const auto &a = id->items;
     if (id->kind != Pickled::Kind::list || a.size() != 5 || a[0]->text != "storage" ||
-        a[1]->kind != Pickled::Kind::global || a[2]->kind != Pickled::Kind::text || !a[1]->text.ends_with("Storage"))
+        (a[1]->kind != Pickled::Kind::global && a[1]->kind != Pickled::Kind::opaque) ||
+        a[2]->kind != Pickled::Kind::text || !a[1]->text.ends_with("Storage"))
       wrong("refers to something outside that is no storage");
     Value v = make(Pickled::Kind::storage);
-    v->tensor.dtype = a[1]->text.substr(a[1]->text.find('.') + 1);
+    v->tensor.dtype = a[1]->text.substr(a[1]->text.rfind('.') + 1);
     v->tensor.storage = a[2]->text, v->tensor.elements = whole(a[4]);
     push(std::move(v));
   }
 
+  std::uint64_t place_of(const std::string &word) const {
+    std::uint64_t at = 0;
+    const auto [end, failed] = std::from_chars(word.data(), word.data() + word.size(), at);
+    if (failed != std::errc() || end != word.data() + word.size())
+      wrong("keeps a value under what is no number");
+    return at;
+  }
   void remember(std::uint64_t at) { memo_[at] = top(); }
   void recall(std::uint64_t at) {
     const auto found = memo_.find(at);
@@ -208,8 +256,8 @@ private:
   void execute(int op) {
     switch (op) {
     case 0x80: // PROTO
-      if (const int version = byte(); version < 2 || version > 5)
-        wrong("found protocol ", version, ", expected 2 to 5");
+      if (const int version = byte(); version > 5)
+        wrong("found protocol ", version, ", expected at most 5");
       return;
     case 0x95: // FRAME
       take(8);
@@ -234,24 +282,79 @@ private:
       return push(integer(std::int64_t(unsigned_of(2))));
     case 'J':
       return push(integer(std::int32_t(unsigned_of(4))));
-    case 0x8a: { // LONG1
-      const auto n = int(unsigned_of(1));
-      if (n > 8)
-        wrong("found a whole number of ", n, " bytes");
-      const std::uint64_t bits = n > 0 ? unsigned_of(n) : 0;
-      const int shift = 64 - 8 * std::max(1, n);
-      return push(integer(n > 0 ? std::int64_t(bits << shift) >> shift : 0));
+    case 0x8a: // LONG1
+      return push(long_of(unsigned_of(1)));
+    case 0x8b: // LONG4
+      return push(long_of(unsigned_of(4)));
+    case 'I':
+    case 'L':
+      return push(whole_of(line()));
+    case 'F':
+      return push(number_of(line()));
+    case 'S':
+    case 'V': {
+      std::string word = line();
+      if (op == 'S' && word.size() >= 2)
+        word = word.substr(1, word.size() - 2);
+      return push(text(std::move(word)));
     }
+    case 'B': // bytes
+      take(unsigned_of(4));
+      return push(opaque());
+    case 'C':
+      take(unsigned_of(1));
+      return push(opaque());
+    case 0x8e:
+    case 0x96:
+      take(unsigned_of(8));
+      return push(opaque());
+    case 0x8f: // a set
+      return push(opaque("set"));
+    case 0x90: { // its items
+      pop_mark();
+      if (top()->kind != Pickled::Kind::opaque)
+        wrong("adds to what is no set");
+      return;
+    }
+    case 0x91:
+      pop_mark();
+      return push(opaque("frozenset"));
+    case 0x81: { // NEWOBJ: a class and its arguments; nothing is made
+      pop();
+      return push(opaque(pop()->text));
+    }
+    case 0x92: {
+      pop(), pop();
+      return push(opaque(pop()->text));
+    }
+    case 'o': {
+      const auto items = pop_mark();
+      return push(opaque(items.empty() ? "" : items[0]->text));
+    }
+    case 'i': {
+      const std::string module = line(), name = line();
+      pop_mark();
+      return push(opaque(module + "." + name));
+    }
+    case 0x82: // extensions of a registry that is not here
+    case 0x83:
+    case 0x84:
+      take(op == 0x82 ? 1 : op == 0x83 ? 2 : 4);
+      return push(opaque());
+    case 0x97: // a buffer outside
+      return push(opaque());
+    case 0x98:
+      return;
     case 'G': { // BINFLOAT, big-endian
       std::uint64_t bits = 0;
       for (const std::byte b : take(8))
         bits = bits << 8 | std::uint64_t(b);
-      Value v = make(Pickled::Kind::number);
-      v->number = std::bit_cast<double>(bits);
-      return push(std::move(v));
+      return push(number(std::bit_cast<double>(bits)));
     }
     case 'X':
       return push(text(text_of(unsigned_of(4))));
+    case 0x8d:
+      return push(text(text_of(unsigned_of(8))));
     case 0x8c:
     case 'U':
       return push(text(text_of(unsigned_of(1))));
@@ -267,6 +370,13 @@ private:
     }
     case 't':
       return push(list_of(pop_mark()));
+    case 'l':
+      return push(list_of(pop_mark()));
+    case 'd': {
+      Value v = make(Pickled::Kind::dict);
+      append(v, pop_mark(), Pickled::Kind::dict);
+      return push(std::move(v));
+    }
     case 'a': {
       std::vector<Value> one{pop()};
       return append(top(), std::move(one), Pickled::Kind::list);
@@ -283,6 +393,10 @@ private:
       auto items = pop_mark();
       return append(top(), std::move(items), Pickled::Kind::dict);
     }
+    case 'p':
+      return remember(place_of(line()));
+    case 'g':
+      return recall(place_of(line()));
     case 'q':
       return remember(unsigned_of(1));
     case 'r':
@@ -296,6 +410,11 @@ private:
     case '0':
       pop();
       return;
+    case '1':
+      pop_mark();
+      return;
+    case '2':
+      return push(top());
     case 'c': {
       const std::string module = line(), name = line();
       return global(module, name);
@@ -310,12 +429,9 @@ private:
       return reduce();
     case 'Q':
       return persistent();
-    case 'b': { // BUILD: attributes of an OrderedDict (its _metadata) are of no use here
-      pop();
-      if (top()->kind != Pickled::Kind::dict)
-        wrong("sets attributes of what is no dict");
+    case 'b': // BUILD: attributes, of an OrderedDict (its _metadata) or of what is opaque, are of no use here
+      pop(), top();
       return;
-    }
     default:
       wrong("found opcode ", op, ", which no state dict needs,");
     }

@@ -1,5 +1,6 @@
-// Pickles of state dicts (Python's pickle, protocols 2 to 5), as values. The few opcodes that they need are known, and
-// the few globals: everything else throws InputError, naming it.
+// Pickles (Python's pickle, protocols 0 to 5) as values. Nothing is ever called or made: tensors, dicts, lists, numbers
+// and texts are what they say, and everything else (other classes' objects, bytes, sets, whole numbers beyond 64 bits)
+// is an opaque value with the name of what it asked for.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -18,10 +19,22 @@ struct PickledTensor {
 };
 
 struct Pickled {
-  enum class Kind { none, boolean, integer, number, text, list, dict, storage, tensor, global } kind = Kind::none;
+  enum class Kind {
+    none,
+    boolean,
+    integer,
+    number,
+    text,
+    list,
+    dict,
+    storage,
+    tensor,
+    global,
+    opaque
+  } kind = Kind::none;
   std::int64_t integer = 0;
   double number = 0;
-  std::string text;                            // also a global's name
+  std::string text;                            // also the name of a global, or of what an opaque value asks for
   std::vector<std::shared_ptr<Pickled>> items; // of a list or tuple; of a dict: key, value, key, value, ...
   PickledTensor tensor{};
   int depth = 1;        // of what it holds

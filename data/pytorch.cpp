@@ -93,33 +93,56 @@ bool holds_tensors(const Value &v) {
   return false;
 }
 
-// State dicts below a value, with the path of keys to each.
-void find_state_dicts(const Value &v, const std::string &path, int depth,
-                      std::vector<std::pair<std::string, Value>> &found) {
+struct StateDict {
+  std::string path, key; // of keys to it, and the last of them
+  int depth;
+  Value dict;
+};
+
+// State dicts at and below a value.
+void find_state_dicts(const Value &v, const StateDict &here, std::vector<StateDict> &found) {
   if (holds_tensors(v))
-    return found.emplace_back(path, v), void();
-  if (v->kind != Pickled::Kind::dict || depth == most_nested)
+    found.push_back(here);
+  if (v->kind != Pickled::Kind::dict || here.depth == most_nested)
     return;
   for (std::size_t i = 0; i + 1 < v->items.size(); i += 2)
-    if (v->items[i]->kind == Pickled::Kind::text)
-      find_state_dicts(v->items[i + 1], path.empty() ? v->items[i]->text : path + "." + v->items[i]->text, depth + 1,
+    if (const Value &key = v->items[i], &value = v->items[i + 1]; key->kind == Pickled::Kind::text)
+      find_state_dicts(value,
+                       {here.path.empty() ? key->text : here.path + "." + key->text, key->text, here.depth + 1, value},
                        found);
 }
 
+// The name of an object in a value, if there is one.
+std::string object_in(const Value &v) {
+  if (v->kind == Pickled::Kind::opaque)
+    return v->text;
+  std::string name;
+  for (std::size_t i = 0; i < v->items.size() && name.empty(); ++i)
+    name = object_in(v->items[i]);
+  return name;
+}
+
+// A dict under a usual name goes before tensors that lie loose around it (a loss, a best accuracy), however deep.
 Value state_dict_of(const Value &root, const std::string &where) {
-  std::vector<std::pair<std::string, Value>> found;
-  find_state_dicts(root, "", 0, found);
-  if (found.empty())
+  std::vector<StateDict> found;
+  find_state_dicts(root, {"", "", 0, root}, found);
+  if (found.empty()) {
+    if (const std::string name = object_in(root); !name.empty())
+      throw InputError(where, ": found no tensors under names; it asks for '", name,
+                       "', expected a state dict: save it with torch.save(model.state_dict(), ...)");
     throw InputError(where, ": found no tensors under names, expected a state dict");
-  if (found.size() == 1)
-    return found[0].second;
-  for (const char *usual : {"state_dict", "model_state_dict", "model", "net", "network", "module"})
-    for (const auto &[path, dict] : found)
-      if (path == usual)
-        return dict;
+  }
+  std::stable_sort(found.begin(), found.end(), [](const auto &a, const auto &b) { return a.depth < b.depth; });
+  for (const char *usual : {"state_dict", "model_state_dict", "model_state", "net_state_dict", "model", "net",
+                            "network", "module", "weights", "params", "parameters"})
+    for (const StateDict &each : found)
+      if (each.key == usual)
+        return each.dict;
+  if (found.size() == 1 || found[0].depth == 0)
+    return found[0].dict;
   std::string all;
-  for (const auto &[path, dict] : found)
-    all += (all.empty() ? "'" : ", '") + path + "'";
+  for (const StateDict &each : found)
+    all += (all.empty() ? "'" : ", '") + each.path + "'";
   throw InputError(where, ": found ", found.size(), " state dicts (", all,
                    "), expected one, or one called 'state_dict'");
 }
@@ -154,6 +177,10 @@ std::vector<TensorTable> read_pytorch(const std::filesystem::path &path) {
   }
   Archive archive(path);
   const Value root = archive.root();
+  std::vector<std::string> opaque; // beside the state dict
+  for (std::size_t i = 0; root->kind == Pickled::Kind::dict && i + 1 < root->items.size(); i += 2)
+    if (root->items[i]->kind == Pickled::Kind::text && root->items[i + 1]->kind == Pickled::Kind::opaque)
+      opaque.push_back(root->items[i]->text);
   std::vector<TensorTable> networks;
   if (root->kind == Pickled::Kind::list) {
     for (const Value &one : root->items)
@@ -162,6 +189,10 @@ std::vector<TensorTable> read_pytorch(const std::filesystem::path &path) {
       throw InputError(archive.where(), ": found an empty list, expected state dicts");
   } else {
     networks.push_back(table_of(archive, state_dict_of(root, archive.where())));
+    auto &left_out = networks.back().left_out;
+    for (const std::string &name : opaque)
+      if (std::find(left_out.begin(), left_out.end(), name) == left_out.end())
+        left_out.push_back(name);
   }
   return networks;
 }

@@ -8,9 +8,11 @@
 #include "network_files.h"
 #include "recipe.h"
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <fmt/core.h>
 #include <map>
+#include <set>
 
 namespace theta {
 
@@ -22,7 +24,7 @@ namespace {
 struct Metrics {
   std::vector<Column> columns;
   std::map<std::string, std::vector<ColumnValue>> rows;
-  std::vector<std::string> left_out; // columns of text
+  std::vector<std::string> left_out; // columns, and why
 };
 
 std::optional<double> number_of(const std::string &text) {
@@ -33,37 +35,76 @@ std::optional<double> number_of(const std::string &text) {
   return *end ? std::nullopt : std::optional(value);
 }
 
+bool is_whole(const std::string &s) {
+  const std::size_t sign = !s.empty() && s[0] == '-';
+  return s.size() > sign && s.find_first_not_of("0123456789", sign) == std::string::npos;
+}
+std::optional<std::int64_t> whole_of(const std::string &s) {
+  std::int64_t value = 0;
+  const auto [end, failed] = std::from_chars(s.data(), s.data() + s.size(), value);
+  return is_whole(s) && failed == std::errc() && end == s.data() + s.size() ? std::optional(value) : std::nullopt;
+}
+
+// Columns as zoos can have them: under names of their own, which a file can hold and a terminal show.
+void check_columns(const std::vector<Column> &columns, const std::string &where) {
+  std::set<std::string> seen;
+  for (const auto &[name, dtype] : columns) {
+    const bool is_text = [&] {
+      try {
+        return Json(name).dump() != "" && name == printable(name);
+      } catch (const Json::exception &) { // not UTF-8
+        return false;
+      }
+    }();
+    if (name.empty() || !is_text || name == "theta" || name == "checksum" || name == "__metadata__")
+      throw InputError(where, ": found a column '", is_text ? name : "?", "', expected another name",
+                       is_text ? "" : ", of letters in UTF-8");
+    if (!seen.insert(name).second)
+      throw InputError(where, ": found two columns '", name, "', expected names of their own");
+    if ((name == "run" || name == "step" || name == "held_out") && dtype != Dtype::i64)
+      throw InputError(where, ": found numbers in column '", name, "' that are not whole, expected whole ones");
+  }
+}
+
 Metrics read_metrics(const fs::path &path) {
   const CsvTable table = read_csv(path);
-  const auto whole = [](const std::string &s) {
-    return !s.empty() && s.size() < 18 && s.find_first_not_of("0123456789", s[0] == '-') == std::string::npos &&
-           s != "-";
-  };
   Metrics metrics;
-  for (const auto &row : table.rows)
-    metrics.rows[row[0]];
+  std::map<std::string, long> first;
+  for (std::size_t r = 0; r < table.rows.size(); ++r) {
+    const auto &name = table.rows[r][0];
+    if (const auto [at, is_new] = first.try_emplace(name, table.lines[r]); !is_new)
+      throw InputError(path.string(), ": line ", table.lines[r], ": found '", name, "' again, which line ", at->second,
+                       " has, expected one line a network");
+    metrics.rows[name];
+  }
   for (std::size_t c = 1; c < table.header.size(); ++c) {
     const std::string &name = table.header[c];
+    const auto all = [&](auto f) {
+      return std::all_of(table.rows.begin(), table.rows.end(), [&](const auto &row) { return f(row[c]); });
+    };
     const auto wrong = std::find_if(table.rows.begin(), table.rows.end(),
                                     [&](const auto &row) { return !number_of(row[c]).has_value(); });
-    const bool numbers = std::any_of(table.rows.begin(), table.rows.end(),
-                                     [&](const auto &row) { return !row[c].empty() && number_of(row[c]); });
+    const bool numbers = !all([](const std::string &s) { return s.empty() || !number_of(s); });
     if (wrong != table.rows.end() && numbers)
       throw InputError(path.string(), ": line ", table.lines[std::size_t(wrong - table.rows.begin())], ": ", name,
                        ": found '", (*wrong)[c], "', expected a number");
     if (wrong != table.rows.end()) {
-      metrics.left_out.push_back(name);
+      metrics.left_out.push_back("'" + name + "' is text");
       continue;
     }
-    if (name.empty() || name == "theta" || name == "checksum")
-      throw InputError(path.string(), ": found a column '", name, "', expected another name");
-    const bool integers =
-        std::all_of(table.rows.begin(), table.rows.end(), [&](const auto &row) { return whole(row[c]); });
+    const bool integers = all([](const std::string &s) { return whole_of(s).has_value(); });
+    if (!integers && !all([](const std::string &s) {
+          return !is_whole(s) || (whole_of(s) && fits_float(double(*whole_of(s))) &&
+                                  std::int64_t(double(*whole_of(s))) == *whole_of(s));
+        })) {
+      metrics.left_out.push_back("'" + name + "' has whole numbers that a column cannot hold exactly");
+      continue;
+    }
     metrics.columns.push_back({name, integers ? Dtype::i64 : Dtype::f32});
     for (const auto &row : table.rows)
-      metrics.rows[row[0]].push_back(integers ? ColumnValue(std::int64_t(std::stoll(row[c])))
-                                              : ColumnValue(*number_of(row[c])));
+      metrics.rows[row[0]].push_back(integers ? ColumnValue(*whole_of(row[c])) : ColumnValue(*number_of(row[c])));
   }
+  check_columns(metrics.columns, path.string());
   return metrics;
 }
 
@@ -234,13 +275,15 @@ std::size_t import_zoo(const ImportTask &task, Journal &journal) {
                              kept.size(), printable(dropped)));
 
   for (const std::string &name : metrics.left_out)
-    journal.line(fmt::format("import: {}: column '{}' is text, left out", task.metrics.string(), printable(name)));
+    journal.line(fmt::format("import: {}: column {}, left out", task.metrics.string(), printable(name)));
   if (!plan.shape)
     journal.line("import: the architecture is unknown: " + plan.why);
 
   ZooFormat format{plan.layout, v, task.storage, metrics.columns};
+  check_columns(first.columns, files.front().parts.front().string());
   for (const Column &column : first.columns)
     format.columns.push_back(column);
+  check_columns(format.columns, task.metrics.string() + " and " + files.front().parts.front().string());
   const auto has = [&](const char *name) {
     return std::any_of(format.columns.begin(), format.columns.end(), [&](const Column &c) { return c.name == name; });
   };
@@ -286,7 +329,7 @@ std::size_t import_zoo(const ImportTask &task, Journal &journal) {
     names += (names.empty() ? "" : ", ") + name;
   journal.line(fmt::format("import: {} networks of {} parameters in {}{}", written, v, task.zoo.string(),
                            left_out.empty() ? ""
-                                            : fmt::format(" ({} tensors a file are not parameters, left out: {})",
+                                            : fmt::format(" ({} entries of a file are no parameters, left out: {})",
                                                           left_out.size(), printable(names))));
   return written;
 }

@@ -3,11 +3,16 @@
 #include "data/mapped_file.h"
 #include "data/npy.h"
 #include "data/pytorch.h"
+#include "data/zip_file.h"
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <glob.h>
 #include <numeric>
+#include <optional>
 #include <set>
+#include <unistd.h>
+#include <utility>
 
 namespace theta {
 
@@ -15,12 +20,34 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const char *const endings[] = {".safetensors", ".pt", ".pth", ".npy", ".npz"};
+const char *const endings[] = {".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".npy", ".npz"};
 constexpr const char *index_ending = ".safetensors.index.json";
 
+// Whatever case its letters have.
 bool is_ours(const std::string &name) {
-  return name.ends_with(index_ending) ||
-         std::any_of(std::begin(endings), std::end(endings), [&](const char *e) { return name.ends_with(e); });
+  std::string small = name;
+  std::transform(small.begin(), small.end(), small.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+  return small.ends_with(index_ending) ||
+         std::any_of(std::begin(endings), std::end(endings), [&](const char *e) { return small.ends_with(e); });
+}
+
+// What a file is, by its first bytes.
+enum class Stored { safetensors, pytorch, npy, npz, unknown };
+Stored stored_as(const fs::path &path) {
+  const MappedFile file(path);
+  const std::string_view content(reinterpret_cast<const char *>(file.bytes().data()), file.bytes().size());
+  if (content.starts_with("\x93NUMPY"))
+    return Stored::npy;
+  if (content.starts_with("PK")) {
+    const auto names = ZipFile(path).names();
+    const bool torch = std::any_of(names.begin(), names.end(), [](const std::string &name) {
+      return name == "data.pkl" || name.ends_with("/data.pkl");
+    });
+    return torch || names.empty() ? Stored::pytorch : Stored::npz;
+  }
+  if (content.starts_with('\x80')) // a bare pickle: PyTorch's before 1.6
+    return Stored::pytorch;
+  return content.size() > 8 && content[8] == '{' ? Stored::safetensors : Stored::unknown;
 }
 
 // Paths below root, sorted. Only the pattern is one: root may hold any character.
@@ -73,14 +100,22 @@ Networks rows_of(const NpyArray &array, const std::string &where) {
   return networks;
 }
 
-std::vector<double> numbers_in(const NpyArray &a) {
+// An array's values as a column has them; nothing where that would change one.
+std::optional<std::vector<ColumnValue>> column_of(const NpyArray &a) {
   const auto n = std::size_t(a.shape.empty() ? 1 : a.shape[0]);
-  std::vector<double> values;
+  std::vector<ColumnValue> values;
+  bool exact = true;
   const auto take = [&]<class T>(T) {
     for (std::size_t i = 0; i < n; ++i) {
       T x;
       std::memcpy(&x, a.bytes.data() + i * sizeof(T), sizeof(T));
-      values.push_back(double(x));
+      if constexpr (std::is_same_v<T, double>) {
+        exact = exact && fits_float(x);
+        values.emplace_back(x);
+      } else {
+        exact = exact && std::in_range<std::int64_t>(x);
+        values.emplace_back(std::int64_t(x));
+      }
     }
   };
   switch (a.dtype) {
@@ -90,47 +125,68 @@ std::vector<double> numbers_in(const NpyArray &a) {
   case Dtype::i64:
     take(std::int64_t{});
     break;
+  case Dtype::u64:
+    take(std::uint64_t{});
+    break;
   case Dtype::i32:
     take(std::int32_t{});
+    break;
+  case Dtype::u32:
+    take(std::uint32_t{});
+    break;
+  case Dtype::i16:
+    take(std::int16_t{});
+    break;
+  case Dtype::u16:
+    take(std::uint16_t{});
+    break;
+  case Dtype::i8:
+    take(std::int8_t{});
     break;
   case Dtype::u8:
   case Dtype::boolean:
     take(std::uint8_t{});
     break;
   default:
-    if (is_floating(a.dtype))
-      for (const float x : to_floats(a.dtype, a.bytes.data(), n))
-        values.push_back(x);
+    if (!is_floating(a.dtype))
+      return std::nullopt;
+    for (const float x : to_floats(a.dtype, a.bytes.data(), n))
+      values.emplace_back(double(x));
   }
-  return values;
+  return exact ? std::optional(std::move(values)) : std::nullopt;
 }
 
 // Flattened networks with columns: one [K, V] array, and others of [K] that say something of each. Or else the tensors
 // of one network.
 Networks from_npz(const fs::path &path) {
-  const auto arrays = read_npz(path);
+  auto [arrays, left_out] = read_npz(path);
   const NpyArray *rows = nullptr;
   for (const auto &[name, array] : arrays)
     if (is_floating(array.dtype) && array.shape.size() == 2 &&
-        (name == "theta" || std::all_of(arrays.begin(), arrays.end(), [&](const auto &other) {
-           return &other.second == &array || other.second.shape == Shape{array.shape[0]};
-         })))
+        (name == "theta" || (!rows && array.shape[0] != array.shape[1] && // a square and a vector are a layer's
+                             std::all_of(arrays.begin(), arrays.end(), [&](const auto &other) {
+                               return &other.second == &array || other.second.shape == Shape{array.shape[0]};
+                             }))))
       rows = &array;
-  if (rows && rows->shape[0] != rows->shape[1]) {
+  if (rows) {
     Networks networks = rows_of(*rows, path.string());
     networks.values.resize(networks.each.size());
     for (const auto &[name, array] : arrays) {
-      const auto values = array.shape == Shape{rows->shape[0]} ? numbers_in(array) : std::vector<double>{};
-      if (&array == rows || values.size() != networks.each.size())
+      if (&array == rows)
         continue;
-      const bool whole = !is_floating(array.dtype);
-      networks.columns.push_back({name, whole ? Dtype::i64 : Dtype::f32});
-      for (std::size_t i = 0; i < values.size(); ++i)
-        networks.values[i].push_back(whole ? ColumnValue(std::int64_t(values[i])) : ColumnValue(values[i]));
+      const auto values = array.shape == Shape{rows->shape[0]} ? column_of(array) : std::nullopt;
+      if (!values) {
+        left_out.push_back(name);
+        continue;
+      }
+      networks.columns.push_back({name, is_floating(array.dtype) ? Dtype::f32 : Dtype::i64});
+      for (std::size_t i = 0; i < values->size(); ++i)
+        networks.values[i].push_back((*values)[i]);
     }
+    networks.each.front().left_out = left_out;
     return networks;
   }
-  TensorTable table;
+  TensorTable table{{}, left_out};
   for (const auto &[name, array] : arrays) {
     const std::size_t n = array.bytes.size() / size_of(array.dtype);
     if (is_floating(array.dtype) && n > 0)
@@ -149,9 +205,15 @@ std::vector<NetworksFile> networks_files(const fs::path &folder, const std::stri
              folder.string().ends_with(index_ending) ? parts_of(folder) : std::vector<fs::path>{folder}}};
   if (!fs::exists(folder))
     throw InputError(folder.string(), ": cannot be read: there is no such file or folder");
+  if (access(folder.c_str(), R_OK | X_OK) != 0)
+    throw InputError(folder.string(), ": cannot be read: ", std::strerror(errno));
   const std::string root = (folder / "").string();
   std::vector<std::string> names = found_by(root, pattern.empty() ? "*" : pattern);
-  std::erase_if(names, [](const std::string &name) { return !is_ours(name); });
+  std::erase_if(names, [&](const std::string &name) {
+    if (fs::is_directory(root + name) || fs::path(name).filename().string().starts_with('.'))
+      return true;
+    return !is_ours(name) && (pattern.empty() || stored_as(root + name) == Stored::unknown);
+  });
   std::set<fs::path> in_an_index;
   std::vector<NetworksFile> files;
   for (const std::string &name : names)
@@ -165,18 +227,26 @@ std::vector<NetworksFile> networks_files(const fs::path &folder, const std::stri
   std::sort(files.begin(), files.end(), [](const auto &a, const auto &b) { return a.name < b.name; });
   if (files.empty())
     throw InputError(root, pattern.empty() ? "*" : pattern,
-                     ": found no file, expected networks: .safetensors, .pt, .pth, .npy or .npz");
+                     ": found no file, expected networks: .safetensors, .pt, .pth, .ckpt, .bin, .npy or .npz");
   return files;
 }
 
 Networks read_networks(const NetworksFile &file) {
-  const std::string name = file.parts.front().string();
-  if (name.ends_with(".pt") || name.ends_with(".pth"))
-    return {read_pytorch(file.parts.front()), false, {}, {}};
-  if (name.ends_with(".npy"))
-    return rows_of(read_npy(file.parts.front()), name);
-  if (name.ends_with(".npz"))
-    return from_npz(file.parts.front());
+  const fs::path &first = file.parts.front();
+  switch (stored_as(first)) { // its ending says nothing
+  case Stored::pytorch:
+    return {read_pytorch(first), false, {}, {}};
+  case Stored::npy:
+    return rows_of(read_npy(first), first.string());
+  case Stored::npz:
+    return from_npz(first);
+  case Stored::unknown:
+    if (!first.string().ends_with(".safetensors")) // whose reader says what is wrong with it
+      throw InputError(first.string(), ": found neither safetensors nor what PyTorch or numpy write");
+    break;
+  case Stored::safetensors:
+    break;
+  }
   TensorTable table;
   for (const fs::path &part : file.parts) {
     TensorTable of = safetensors_table(part);
