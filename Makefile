@@ -138,7 +138,7 @@ endif
 # How much a unit is optimised: O3 what computes, O2 what computes beside it, O1 what calls, reads, writes and prints.
 level = $(or $(if $(filter kernels/%,$1),O3),$(if $(filter engine/weights% engine/analysis% engine/shapes% engine/diffusion%,$1),O2),O1)
 # What only calls operations compiles faster without the optimiser.
-simt_level = $(if $(filter kernels/% data%,$1),O1,O0)
+simt_level = $(if $(filter kernels/% data% engine/weights/dense%,$1),O1,O0)
 
 # tools/precompiled.h, once a set of flags: with the libraries that it holds go the units at O1 and O0.
 PRECOMPILED ?= 1
@@ -178,7 +178,7 @@ $(SIMT)/%.cpp.o: build/units/%.cpp .deps/ready $(SIMT)/flags $$(call precompiled
 $(SIMT)/%.cpp.o: %.cpp .deps/ready $(SIMT)/flags $$(call precompiled,$(SIMT)/$$(call simt_level,%))
 	$(call compile,simt,$(SIMT),$(call simt_level,$*),$(SIMTFLAGS) $(SIMT_HOST))
 # Eigen's sums have the order of its packs: those of x86-64-v3 everywhere.
-$(NATIVE)/engine/weights/dense.cpp.o $(SIMT)/engine/weights/dense.cpp.o: private CXXFLAGS += -mno-avx512f
+$(NATIVE)/engine/weights/dense.cpp.o: private CXXFLAGS += -mno-avx512f
 # The emulator itself: nothing watches it.
 $(SIMT)/tests/simt/%.cpp.o: tests/simt/%.cpp .deps/ready $(SIMT)/flags
 	@mkdir -p $(@D)

@@ -62,8 +62,11 @@ void check_options(const DatasetOptions &o, const RawImages &raw) {
     throw InputError("data.pool: found ", o.pool, ", expected ", fits);
   }
   if (o.validation >= raw.train.size())
-    throw InputError("data.validation: found ", o.validation, ", expected less than the ", raw.train.size(),
-                     " training images");
+    throw InputError("data.validation: found ", o.validation,
+                     o.validation == DatasetOptions{}.validation ? ", which it is unless a configuration says otherwise"
+                                                                 : "",
+                     ", expected less than the ", raw.train.size(),
+                     " training images: data.validation = ", raw.train.size() / 10, ", for one");
   for (const Images *part : {&raw.train, &raw.test})
     if (std::any_of(part->labels.begin(), part->labels.end(), [&](auto label) { return label >= raw.classes; }))
       throw InputError(raw.name, ": found a label above ", raw.classes - 1, ", the largest of the training images");

@@ -20,7 +20,11 @@ bool is_left_by_machines(const fs::path &path) {
 
 std::vector<fs::path> sorted(const fs::path &folder, auto wanted) {
   std::vector<fs::path> found;
-  for (const auto &entry : fs::directory_iterator(folder))
+  std::error_code failed;
+  const fs::directory_iterator entries(folder, failed);
+  if (failed)
+    throw InputError(folder.string(), ": cannot be read: ", failed.message());
+  for (const auto &entry : entries)
     if (!is_left_by_machines(entry.path()) && wanted(entry))
       found.push_back(entry.path());
   std::sort(found.begin(), found.end());

@@ -25,7 +25,7 @@ void add_device_command(CLI::App &app, Action &action) {
       if (*json)
         fmt::print("{}\n", Json{{"built_with_cuda", built_with_cuda}, {"devices", all}}.dump(1));
       else if (!built_with_cuda)
-        fmt::print("this build has no CUDA kernels: nvcc was not found when it was made\n");
+        fmt::print("this build has no CUDA kernels: 'make CUDA=1' compiles them\n");
     };
   });
 }

@@ -60,7 +60,7 @@ void add_report_commands(CLI::App &app, Action &action) {
         runs.push_back(folder_of(*o, run, !o->serves));
       if (o->serves) {
         serve_page(runs, o->port,
-                   [](int port) { fmt::print(stderr, "report: http://127.0.0.1:{}/ until Ctrl-C\n", port); });
+                   [](int port) { say(fmt::format("report: http://127.0.0.1:{}/ until Ctrl-C\n", port)); });
         return;
       }
       fs::path page = o->page;
@@ -69,7 +69,7 @@ void add_report_commands(CLI::App &app, Action &action) {
                    ? runs[0] / "report" / "page.html"
                    : fs::path("runs/out") / (runs.size() == 1 ? runs[0].stem().string() + ".html" : "page.html");
       write_page(runs, page);
-      fmt::print(stderr, "report: {}\n", page.string());
+      say(fmt::format("report: {}\n", page.string()));
     };
   });
 

@@ -203,7 +203,14 @@ void add_zoo_commands(CLI::App &app, Action &action) {
       std::filesystem::path picture = *sheet;
       if (picture.empty())
         picture = (reader.path() / "").parent_path().string() + ".png";
-      draw_zoo_sheet(picture, reader);
+      try {
+        draw_zoo_sheet(picture, reader);
+      } catch (const Error &e) {
+        if (!sheet->empty())
+          throw;
+        fmt::print("  no picture beside it: {}\n", e.what()); // what was asked for is above
+        return;
+      }
       if (!*json)
         fmt::print("  picture: {}\n", picture.string());
     };

@@ -5,12 +5,18 @@
 #include "engine/training/interrupt.h"
 #include "family.h"
 #include "page_data.h"
+#include <algorithm>
 #include <arpa/inet.h>
+#include <atomic>
+#include <cctype>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <list>
+#include <memory>
 #include <poll.h>
 #include <sys/socket.h>
+#include <thread>
 #include <unistd.h>
 
 namespace theta {
@@ -52,15 +58,31 @@ bool send_all(int to, const std::string &text) {
   return true;
 }
 
+// A header's value; its name may have any case.
+std::string header_of(const std::string &asked, std::string_view name) {
+  for (std::size_t at = asked.find("\r\n"); at != std::string::npos; at = asked.find("\r\n", at)) {
+    at += 2;
+    const std::size_t end = std::min(asked.find("\r\n", at), asked.size());
+    const std::string_view line = std::string_view(asked).substr(at, end - at);
+    if (line.size() <= name.size() || line[name.size()] != ':' ||
+        !std::equal(name.begin(), name.end(), line.begin(),
+                    [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); }))
+      continue;
+    const auto value = line.substr(name.size() + 1);
+    const auto first = value.find_first_not_of(" \t"), last = value.find_last_not_of(" \t");
+    return first == std::string_view::npos ? "" : std::string(value.substr(first, last - first + 1));
+  }
+  return "";
+}
+
 // Whether the request is for this machine by name: another's page, whose name leads here, is told nothing.
 bool is_for_loopback(const std::string &asked) {
-  const auto at = asked.find("\r\nHost: ");
-  const std::string host = at == std::string::npos ? "" : asked.substr(at + 8, asked.find("\r\n", at + 8) - at - 8);
-  const std::string name = host.substr(0, host.rfind(':'));
+  const std::string host = header_of(asked, "host"), name = host.substr(0, host.rfind(':'));
   return name == "127.0.0.1" || name == "localhost";
 }
 
-// One request: GET / or GET /stamp. Whoever does not finish asking in a second, or does not listen, is left.
+// One request: GET or HEAD of / or /stamp, whatever follows a '?'. Whoever does not finish asking in a second, or does
+// not listen, is left.
 void answer(int to, const std::vector<fs::path> &runs) {
   const timeval second{1, 0};
   setsockopt(to, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
@@ -74,14 +96,19 @@ void answer(int to, const std::vector<fs::path> &runs) {
       return;
     asked.append(part, std::size_t(n));
   }
+  const std::string method = asked.substr(0, asked.find(' '));
+  const std::size_t from = std::min(method.size() + 1, asked.size());
+  const std::string path = asked.substr(from, asked.find_first_of(" ?\r", from) - from);
   std::string status = "200 OK", type = "text/html; charset=utf-8", body;
   try {
     const std::string stamp = stamp_of(runs); // before the page: what changes meanwhile is seen the next time
     if (!is_for_loopback(asked))
       status = "403 Forbidden", type = "text/plain", body = "expected 127.0.0.1 or localhost for a host\n";
-    else if (asked.starts_with("GET / "))
+    else if (method != "GET" && method != "HEAD")
+      status = "405 Method Not Allowed\r\nAllow: GET, HEAD", type = "text/plain", body = "expected GET or HEAD\n";
+    else if (path == "/")
       body = page_of(pages_of(runs), stamp);
-    else if (asked.starts_with("GET /stamp "))
+    else if (path == "/stamp")
       type = "text/plain", body = stamp;
     else
       status = "404 Not Found", type = "text/plain", body = "expected /\n";
@@ -90,7 +117,7 @@ void answer(int to, const std::vector<fs::path> &runs) {
     body = "<!DOCTYPE html><meta http-equiv=\"refresh\" content=\"3\"><p>The run is being written; in a moment.</p>\n";
   }
   send_all(to, text("HTTP/1.1 ", status, "\r\nContent-Type: ", type, "\r\nContent-Length: ", body.size(),
-                    "\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n", body));
+                    "\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n", method == "HEAD" ? "" : body));
 }
 
 } // namespace
@@ -126,13 +153,24 @@ void serve_page(const std::vector<fs::path> &runs, int port, void (*tell)(int)) 
       getsockname(listening.number, reinterpret_cast<sockaddr *>(&address), &length) != 0)
     throw Error("report: port ", port, " of 127.0.0.1 cannot be had: ", std::strerror(errno));
   tell(ntohs(address.sin_port));
+  // A thread each, so that whoever is slow holds up nobody; each ends in seconds.
+  constexpr std::size_t most = 64;
+  std::list<std::pair<std::jthread, std::shared_ptr<std::atomic<bool>>>> answering;
   while (!interrupted()) {
     pollfd waiting{listening.number, POLLIN, 0};
-    if (poll(&waiting, 1, 200) <= 0)
+    const bool asked = poll(&waiting, 1, 200) > 0;
+    answering.remove_if([](const auto &each) { return each.second->load(); });
+    if (!asked)
       continue;
-    const Socket asking(accept(listening.number, nullptr, nullptr));
-    if (asking.number >= 0)
-      answer(asking.number, runs);
+    auto asking = std::make_unique<Socket>(accept(listening.number, nullptr, nullptr));
+    if (asking->number < 0 || answering.size() >= most)
+      continue;
+    const auto done = std::make_shared<std::atomic<bool>>(false);
+    answering.emplace_back(std::jthread([&runs, done, asking = std::move(asking)] {
+                             answer(asking->number, runs);
+                             done->store(true);
+                           }),
+                           done);
   }
 }
 

@@ -135,7 +135,7 @@ void run_study(const Study &study, const fs::path &out, Device device, std::opti
   for (std::size_t i = 0; i < study.runs.size(); ++i) {
     const StudyRun &run = study.runs[i];
     const fs::path folder = folder_of(out, run);
-    fmt::print(stderr, "study: run {} of {}, {}\n", i + 1, study.runs.size(), run.name);
+    say(fmt::format("study: run {} of {}, {}\n", i + 1, study.runs.size(), run.name));
     Stages({.config = load_config(study.base, run.set),
             .out = folder,
             .device = device,

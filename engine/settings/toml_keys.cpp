@@ -2,13 +2,16 @@
 #include "kernels/device/error.h"
 #include "nearest.h"
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <fmt/core.h>
 #include <map>
 #include <set>
 #include <sstream>
 #define TOML_EXCEPTIONS 1
 #include <toml++/toml.h>
+#include <unistd.h>
 
 namespace theta {
 
@@ -309,7 +312,10 @@ void apply(toml::table &root, const std::string &override) {
 void read_toml(const std::filesystem::path &path, const std::vector<std::string> &overrides, const Describe &describe) {
   const std::string where = path.string();
   toml::table root;
-  if (!std::filesystem::is_regular_file(path))
+  std::error_code failed;
+  if (access(path.c_str(), R_OK) != 0 && errno != ENOENT)
+    throw InputError(where, ": cannot be read: ", std::strerror(errno));
+  if (!std::filesystem::is_regular_file(path, failed))
     throw InputError(where, ": found no such file, expected a configuration");
   try {
     root = toml::parse_file(where);

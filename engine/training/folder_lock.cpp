@@ -1,4 +1,5 @@
 #include "folder_lock.h"
+#include "journal.h"
 #include "kernels/device/error.h"
 #include <cerrno>
 #include <cstring>
@@ -19,7 +20,11 @@ FolderLock::FolderLock(const std::filesystem::path &folder) {
     file_ = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (file_ < 0)
       throw Error(path_.string(), ": cannot be written: ", std::strerror(errno));
-    if (flock(file_, LOCK_EX | LOCK_NB) != 0) {
+    const bool locked = flock(file_, LOCK_EX | LOCK_NB) == 0;
+    if (!locked && errno != EWOULDBLOCK) // the disk has no locks: NFS without its daemon, Lustre, FUSE
+      say(text(folder.string(), ": nothing locks it (", std::strerror(errno),
+               "): see that no other process writes there\n"));
+    else if (!locked) {
       char holder[32] = {};
       const ssize_t length = pread(file_, holder, sizeof holder - 1, 0);
       close(file_);

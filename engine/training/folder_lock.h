@@ -1,5 +1,5 @@
 // One writer a folder: whoever writes a run or a zoo holds its lock while it works. A lock ends with its process,
-// however that ends (flock); readers take none.
+// however that ends (flock); readers take none. On a disk that has no locks work goes on, and says so.
 #pragma once
 #include <filesystem>
 

@@ -4,6 +4,7 @@
 #include "kernels/device/error.h"
 #include <cerrno>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <exception>
@@ -13,6 +14,11 @@
 namespace theta {
 
 namespace fs = std::filesystem;
+
+void say(const std::string &text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
 
 Journal::Journal(const fs::path &folder, Without without)
     : folder_(folder), speaks_(!folder.empty() || without == Without::terminal) {
@@ -30,16 +36,16 @@ void Journal::line(const std::string &said) {
   const std::string text = printable(said);
   if (!speaks_)
     return;
-  fmt::print(stderr, "{}\n", text);
   log(text);
+  say(text + "\n");
 }
 
 void Journal::result(const std::string &text) {
   if (!speaks_)
     return;
-  fmt::print("{}\n", text);
-  std::fflush(stdout);
   log(text);
+  std::fwrite((text + "\n").data(), 1, text.size() + 1, stdout);
+  std::fflush(stdout);
 }
 
 void Journal::log(const std::string &text) {
@@ -105,7 +111,7 @@ void Progress::update(double done, const std::string &detail) {
       "{}: {:.0f}/{:.0f} {} ({:.0f} %), {:.4g} {}/s, {} left{}{}", what_, done, total_, unit_, 100 * done / total_,
       rate, unit_, rate > 0 ? text_of_seconds((total_ - done) / rate) : "?", detail.empty() ? "" : ", ", detail);
   if (terminal_)
-    fmt::print(stderr, "\r\033[K{}", text);
+    say("\r\033[K" + text);
   else
     journal_.line(text);
 }
@@ -113,7 +119,7 @@ void Progress::update(double done, const std::string &detail) {
 Progress::~Progress() {
   const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
   if (terminal_)
-    fmt::print(stderr, "\r\033[K");
+    say("\r\033[K");
   if (done_ > first_)
     journal_.speed(what_, unit_, first_, done_ - first_, seconds);
   if (done_ > first_ && std::uncaught_exceptions() == 0)

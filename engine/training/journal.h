@@ -9,6 +9,9 @@
 
 namespace theta {
 
+// To standard error, whether anybody reads it or not: a terminal that is gone or a disk that is full ends no work.
+void say(const std::string &text);
+
 class Journal {
 public:
   // Writes into `folder` (created); without one it says nothing, or all on the terminal alone.
@@ -16,10 +19,11 @@ public:
   explicit Journal(const std::filesystem::path &folder = {}, Without = Without::silent);
   bool speaks() const { return speaks_; }
 
-  // A line for people: to standard error and, with the time of day, to log.txt.
+  // A line for people: to log.txt, with the time of day, and to standard error.
   void line(const std::string &text);
 
-  // The result of a stage: to standard output, and to log.txt.
+  // The result of a stage: to log.txt, and to standard output. That it could not be written there is the program's to
+  // say when it ends.
   void result(const std::string &text);
 
   // One object a line in metrics.jsonl: {"stage", "step", values...}.

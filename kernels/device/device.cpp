@@ -1,5 +1,6 @@
 // The cpu device, and the choice between it and cuda.
 #include "device.h"
+#include "container.h"
 #include "parallel.h"
 #include <chrono>
 #include <cstdlib>
@@ -32,7 +33,7 @@ DeviceFacts cpu_facts() {
 #else
   const char *capability = "baseline";
 #endif
-  return {Device{}, model, bytes, threads(), capability};
+  return {Device{}, model, memory_allowed(bytes), threads(), capability};
 }
 
 double now() { // seconds

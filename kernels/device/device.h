@@ -35,7 +35,7 @@ struct Device {
 struct DeviceFacts {
   Device device;
   std::string description; // "NVIDIA H200", or the processor's model name
-  std::size_t memory;      // bytes in all
+  std::size_t memory;      // bytes in all; of the cpu those that this process may use (container.h)
   int units;               // streaming multiprocessors, or threads
   std::string capability;  // "9.0", or the instruction set of the build
 };

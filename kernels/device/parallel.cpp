@@ -1,4 +1,5 @@
 #include "parallel.h"
+#include "container.h"
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -16,7 +17,7 @@ int available() {
     if (const long n = std::strtol(wanted, nullptr, 10); n >= 1)
       return int(std::min(n, 1024L));
   cpu_set_t cores;
-  return sched_getaffinity(0, sizeof cores, &cores) == 0 ? std::max(1, CPU_COUNT(&cores)) : 1;
+  return cores_allowed(sched_getaffinity(0, sizeof cores, &cores) == 0 ? std::max(1, CPU_COUNT(&cores)) : 1);
 }
 
 std::atomic<int> everywhere = 0; // 0: as many as are available

@@ -9,7 +9,7 @@
 namespace theta {
 
 // Threads that the calling thread's loops are shared among, itself one of them. At first: OMP_NUM_THREADS where that is
-// set, else the cores that the process may use.
+// set, else the cores that the process may use (container.h).
 int threads();
 void use_threads(int n);            // of the calling thread's loops from now on; 0: as at first
 void use_threads_everywhere(int n); // of all threads that have not been told otherwise
