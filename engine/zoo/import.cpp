@@ -248,6 +248,11 @@ std::size_t import_zoo(const ImportTask &task, Journal &journal) {
     metrics = read_metrics(task.metrics);
   if (fs::exists(task.zoo / "index.json"))
     throw InputError(task.zoo.string(), ": found a zoo there, expected a new folder");
+  const std::string beside = files.front().parts.front().string();
+  check_columns(first.columns, beside);
+  std::vector<Column> columns = metrics.columns;
+  columns.insert(columns.end(), first.columns.begin(), first.columns.end());
+  check_columns(columns, task.metrics.string() + " and " + beside);
 
   // First a look at all of them: what is not finite is dropped, and the zoo says so from its first shard on.
   std::vector<char> kept;
@@ -279,11 +284,7 @@ std::size_t import_zoo(const ImportTask &task, Journal &journal) {
   if (!plan.shape)
     journal.line("import: the architecture is unknown: " + plan.why);
 
-  ZooFormat format{plan.layout, v, task.storage, metrics.columns};
-  check_columns(first.columns, files.front().parts.front().string());
-  for (const Column &column : first.columns)
-    format.columns.push_back(column);
-  check_columns(format.columns, task.metrics.string() + " and " + files.front().parts.front().string());
+  ZooFormat format{plan.layout, v, task.storage, columns};
   const auto has = [&](const char *name) {
     return std::any_of(format.columns.begin(), format.columns.end(), [&](const Column &c) { return c.name == name; });
   };
