@@ -60,6 +60,7 @@ void add_run_commands(CLI::App &, Action &);       // run, fit, sample, eval
 void add_report_commands(CLI::App &, Action &);    // report, watch
 void add_zoo_commands(CLI::App &, Action &);       // zoo train|info|verify
 void add_generator_commands(CLI::App &, Action &); // generator info
+void add_keys_command(CLI::App &, Action &);       // keys
 void add_plan_command(CLI::App &, Action &);       // plan
 void add_wall_command(CLI::App &, Action &);       // wall
 void add_bench_command(CLI::App &, Action &);      // bench

@@ -89,6 +89,7 @@ int main(int argc, char **argv) {
   add_run_commands(app, action);
   add_zoo_commands(app, action);
   add_generator_commands(app, action);
+  add_keys_command(app, action);
   add_plan_command(app, action);
   add_wall_command(app, action);
   add_report_commands(app, action);

@@ -14,13 +14,13 @@ struct FitRecipe {
 };
 
 inline void describe(Keys &keys, FitRecipe &r) {
-  keys("steps", r.steps, positive);
-  keys("batch", r.batch, Limits{2, 1e6}); // batch norm needs two
-  keys("lr", r.lr, rate);
-  keys("weight_decay", r.weight_decay, rate);
-  keys("max_norm", r.max_norm, not_negative);
-  keys("schedule", r.schedule, lr_kind_named);
-  keys("ema_decay", r.ema_decay, Limits{0, 0.999999});
+  keys({"steps", "training steps"}, r.steps, positive);
+  keys({"batch", "networks a step"}, r.batch, Limits{2, 1e6}); // batch norm needs two
+  keys({"lr", "learning rate at its highest"}, r.lr, rate);
+  keys({"weight_decay", "decoupled weight decay"}, r.weight_decay, rate);
+  keys({"max_norm", "gradients are clipped to this norm; 0: not"}, r.max_norm, not_negative);
+  keys({"schedule", "of the learning rate over the steps"}, r.schedule, lr_kind_named);
+  keys({"ema_decay", "decay a step of the averaged weights that sample"}, r.ema_decay, Limits{0, 0.999999});
 }
 
 } // namespace theta

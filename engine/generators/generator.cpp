@@ -64,10 +64,19 @@ const Generator *Generators::made(const std::string &kind) const {
 void Generators::describe_fit(Keys &keys) {
   Choosing chosen{chosen_};
   keys.section("fit");
-  keys("generator", chosen, generator_named);
+  keys({"generator", "which generator learns the zoo"}, chosen, generator_named);
   chosen_ = chosen.index;
   for (auto &[name, generator] : all_)
     generator->describe_fit(keys);
+}
+
+void Generators::describe_one(Keys &keys, const std::string &name) {
+  for (auto &[each, generator] : all_)
+    if (each == name) {
+      generator->describe_fit(keys);
+      keys.section("sample");
+      generator->describe_sample(keys);
+    }
 }
 
 void Generators::describe_sample(Keys &keys) {

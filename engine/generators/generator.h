@@ -158,6 +158,7 @@ public:
 
   void describe_fit(Keys &);
   void describe_sample(Keys &);
+  void describe_one(Keys &, const std::string &name); // what that generator says alone
   void check() const;
   const std::string &name() const { return all_[chosen_].first; }
   std::vector<std::string> names() const; // of all

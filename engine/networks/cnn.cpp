@@ -62,11 +62,12 @@ public:
       channels.push_back(layer.channels), kernels.push_back(layer.kernel), pools.push_back(layer.pool);
       strides.push_back(layer.stride), average = layer.average;
     }
-    keys("channels", channels, positive);
-    keys("kernels", kernels, positive);
-    keys("pools", pools, Limits{1, 2});
-    keys("strides", strides, Limits{1, 2});
-    keys("average", average); // of the last one's activations over the whole image
+    keys({"channels", "cnn: output channels of each convolution"}, channels, positive);
+    keys({"kernels", "cnn: side of each convolution's kernel"}, kernels, positive);
+    keys({"pools", "cnn: 2 halves the sides after a convolution (max pooling), 1 does not"}, pools, Limits{1, 2});
+    keys({"strides", "cnn: stride of each convolution"}, strides, Limits{1, 2});
+    keys({"average", "cnn: the last convolution is averaged over the whole image"},
+         average); // of the last one's activations over the whole image
     if (strides.empty())
       strides.assign(channels.size(), 1);
     if (kernels.size() != channels.size() || pools.size() != channels.size() || strides.size() != channels.size())

@@ -36,8 +36,10 @@ public:
   const char *name() const override { return "field"; }
   bool is_classifier() const override { return false; }
   void describe(Keys &keys, NetworkShape &shape) const override {
-    keys("octaves", shape.octaves, Limits{0, 16});
-    keys("omega", shape.omega, Limits{0.01, 1000});
+    keys(
+        {"octaves", "field: each coordinate enters as itself and as sines and cosines of 2^k·π times it, k below this"},
+        shape.octaves, Limits{0, 16});
+    keys({"omega", "field: frequency of sine units: sin(omega·x)"}, shape.omega, Limits{0.01, 1000});
   }
   void check_unused(const NetworkShape &shape) const override {
     if (shape.octaves > 0)

@@ -2,6 +2,7 @@
 #include "completion.h"
 #include "data/solids.h"
 #include "engine/networks/kind.h"
+#include "engine/settings/nearest.h"
 #include "engine/settings/toml_keys.h"
 #include <algorithm>
 #include <set>
@@ -13,70 +14,73 @@ namespace {
 // The configuration, key by key; kinds of networks and generators say their own.
 void describe(Keys &keys, Config &c) {
   keys.section("");
-  keys("name", c.name);
-  keys("seed", c.seed);
+  keys({"name", "of the run, and of its folder under runs/out"}, c.name);
+  keys({"seed", "of every random number"}, c.seed);
   keys.section("data");
-  keys("name", c.data.name);
-  keys("folder", c.data.folder);
-  keys("pool", c.data.pool, positive);
-  keys("validation", c.data.validation, not_negative);
-  keys("labels", c.data.labels, not_negative);
-  keys("solids", c.data.solids, positive);
-  keys("points", c.data.points, Limits{1, 1 << 22});
-  keys("families", c.data.families);
-  keys("signal", c.data.signal);
-  keys("band", c.data.band, Limits{1e-3, 2});
-  keys("side", c.data.side, Limits{1, 4096});
-  keys("channels", c.data.channels, Limits{0, 3});
+  keys({"name", "fashion-mnist, idx, cifar10, cifar100, images, solids or meshes"}, c.data.name);
+  keys({"folder", "where the data are, for names that need one"}, c.data.folder);
+  keys({"pool", "images are averaged over squares of this side"}, c.data.pool, positive);
+  keys({"validation", "last images of the training part, kept from training"}, c.data.validation, not_negative);
+  keys({"labels", "classes that are kept; none: all"}, c.data.labels, not_negative);
+  keys({"solids", "number of procedural bodies"}, c.data.solids, positive);
+  keys({"points", "points that a body's signal is taken at"}, c.data.points, Limits{1, 1 << 22});
+  keys({"families", "kinds of procedural bodies; none: all"}, c.data.families);
+  keys({"signal", "of bodies: occupancy or distance"}, c.data.signal);
+  keys({"band", "distances are cut at this"}, c.data.band, Limits{1e-3, 2});
+  keys({"side", "images are resized to this side"}, c.data.side, Limits{1, 4096});
+  keys({"channels", "1 gray, 3 colour, 0 as the first image"}, c.data.channels, Limits{0, 3});
   keys.section("network");
-  keys("kind", c.network.kind, network_kind_named);
+  keys({"kind", "what a network is: mlp, cnn, field or pixels"}, c.network.kind, network_kind_named);
   std::vector<std::vector<int>> widths{c.network.widths};
   widths.insert(widths.end(), c.others.begin(), c.others.end());
-  keys("widths", widths, positive);
+  keys({"widths", "inputs, hidden layers and outputs; a list of such lists is a family of architectures"}, widths,
+       positive);
   if (widths.empty())
     throw InputError("network.widths: found an empty list, expected widths");
   c.network.widths = widths.front(), c.others.assign(widths.begin() + 1, widths.end());
-  keys("unseen", c.unseen, positive);
+  keys({"unseen", "architectures that the generator never sees and is judged on"}, c.unseen, positive);
   for (const auto &kind : network_kinds())
     kind->describe(keys, c.network);
-  keys("activation", c.zoo.recipe.activation, activation_named);
-  keys("initialisation", c.zoo.recipe.initialisation, initialisation_named);
+  keys({"activation", "of hidden units; a list: each run draws one"}, c.zoo.recipe.activation, activation_named);
+  keys({"initialisation", "of weights; a list: each run draws one"}, c.zoo.recipe.initialisation, initialisation_named);
   keys.section("zoo");
   describe(keys, c.zoo.recipe);
-  keys("storage", c.zoo.storage);
-  keys("from", c.zoo.from);
+  keys({"storage", "of the weights: f32 or bf16"}, c.zoo.storage);
+  keys({"from", "a zoo to use instead of training one"}, c.zoo.from);
   keys.section("fit");
-  keys("networks", c.fit.networks, not_negative);
-  keys("first", c.fit.first, not_negative);
+  keys({"networks", "training networks that are used; 0: all"}, c.fit.networks, not_negative);
+  keys({"first", "how many of them are skipped first"}, c.fit.first, not_negative);
   c.generators.describe_fit(keys);
   keys.section("sample");
-  keys("count", c.sample.count, positive);
-  keys("batch", c.sample.batch, positive);
-  keys("watch", c.sample.watch, not_negative);
-  keys("complete", c.sample.complete);
+  keys({"count", "networks that are generated"}, c.sample.count, positive);
+  keys({"batch", "networks generated at a time"}, c.sample.batch, positive);
+  keys({"watch", "networks whose ways from noise are stored"}, c.sample.watch, not_negative);
+  keys({"complete", "part of held-out signals that fields are given, the rest to be completed"}, c.sample.complete);
   c.generators.describe_sample(keys);
   keys.section("eval");
-  keys("networks", c.eval.networks, positive);
-  keys("references", c.eval.references, positive);
-  keys("wave", c.eval.wave, positive);
-  keys("average", c.eval.average, positive);
-  keys("ensemble", c.eval.ensemble, not_negative);
-  keys("diversity", c.eval.diversity, not_negative);
-  keys("closest", c.eval.closest, Limits{0, 1024});
-  keys("lines", c.eval.lines, not_negative);
-  keys("hessians", c.eval.hessians, not_negative);
-  keys("hessian_images", c.eval.hessian_images, positive);
-  keys("baselines", c.eval.baselines);
-  keys("groups", c.eval.groups);
-  keys("twin", c.eval.twin);
-  keys("part", c.eval.part);
-  keys("distance", c.eval.distance, distance_named);
-  keys("noise", c.eval.noise, not_negative);
+  keys({"networks", "networks judged in a group"}, c.eval.networks, positive);
+  keys({"references", "training networks, and as many held-out ones, that groups are compared with"}, c.eval.references,
+       positive);
+  keys({"wave", "networks scored at a time"}, c.eval.wave, positive);
+  keys({"average", "networks in an average of the averages baseline"}, c.eval.average, positive);
+  keys({"ensemble", "networks of the largest ensemble, and whose calibration is measured; 0: none"}, c.eval.ensemble,
+       not_negative);
+  keys({"diversity", "networks of a group whose pairs are compared; 0: none"}, c.eval.diversity, not_negative);
+  keys({"closest", "training networks whose hull a network may lie in; 0: none"}, c.eval.closest, Limits{0, 1024});
+  keys({"lines", "lines to the nearest networks; 0: none"}, c.eval.lines, not_negative);
+  keys({"hessians", "networks whose curvature is measured; 0: none"}, c.eval.hessians, not_negative);
+  keys({"hessian_images", "images that the curvature is of"}, c.eval.hessian_images, positive);
+  keys({"baselines", "noise, averages, Gaussians and mixtures are judged too"}, c.eval.baselines);
+  keys({"groups", "other zoos to judge: NAME=FOLDER"}, c.eval.groups);
+  keys({"twin", "samples of the same noise by a generator that has learned other networks"}, c.eval.twin);
+  keys({"part", "images that networks are judged on: test or validation"}, c.eval.part);
+  keys({"distance", "between networks: plain, or after the best assignment of units"}, c.eval.distance, distance_named);
+  keys({"noise", "deviations of the noise baselines"}, c.eval.noise, not_negative);
   keys.section("finetune");
-  keys("networks", c.finetune.networks, not_negative);
-  keys("every", c.finetune.every, positive);
-  keys("lr", c.finetune.lr, Limits{1e-6, 1e3});
-  keys("less", c.finetune.less, Limits{0, 1});
+  keys({"networks", "generated networks that are trained on; 0: none"}, c.finetune.networks, not_negative);
+  keys({"every", "steps between looks"}, c.finetune.every, positive);
+  keys({"lr", "learning rate of generated networks, in that of the zoo's recipe"}, c.finetune.lr, Limits{1e-6, 1e3});
+  keys({"less", "below held-out networks' accuracy: what is to be reached"}, c.finetune.less, Limits{0, 1});
 }
 
 void check(const Config &c) {
@@ -144,6 +148,33 @@ Config load_config(const std::filesystem::path &path, const std::vector<std::str
     throw InputError(path.string(), ": ", e.what());
   }
   return config;
+}
+
+std::vector<ListedKey> configuration_keys(const std::string &generator, const std::string &kind) {
+  Config c;
+  auto all = listed_keys([&](Keys &keys) { describe(keys, c); });
+  // What others of its like have, and it has not, is left out.
+  const auto keep = [&](const std::string &one, const std::vector<std::string> &names, auto describe_one) {
+    if (one.empty())
+      return;
+    if (std::find(names.begin(), names.end(), one) == names.end())
+      throw InputError("keys: found '", one, "', expected ", nearest_first(names, one).front(), " or another of them");
+    std::set<std::string> mine, others;
+    for (const std::string &name : names)
+      for (const ListedKey &key : listed_keys([&](Keys &keys) { describe_one(keys, name); }))
+        (name == one ? mine : others).insert(key.path);
+    std::erase_if(all, [&](const ListedKey &key) { return others.contains(key.path) && !mine.contains(key.path); });
+  };
+  keep(generator, c.generators.names(),
+       [&](Keys &keys, const std::string &name) { c.generators.describe_one(keys, name); });
+  std::vector<std::string> kinds;
+  for (const auto &each : network_kinds())
+    kinds.emplace_back(each->name());
+  keep(kind, kinds, [&](Keys &keys, const std::string &name) {
+    keys.section("network");
+    network_kind_named(name)->describe(keys, c.network);
+  });
+  return all;
 }
 
 std::string to_toml(const Config &config) {

@@ -4,6 +4,7 @@
 #include "engine/analysis/novelty.h"
 #include "engine/generators/generator.h"
 #include "engine/networks/network.h"
+#include "engine/settings/key_list.h"
 #include "engine/zoo/recipe.h"
 #include <filesystem>
 
@@ -85,6 +86,10 @@ Config load_config(const std::filesystem::path &, const std::vector<std::string>
 
 // Groups to be judged, NAME=FOLDER each. Throws InputError, naming `where`, for what is none, or has another's name.
 void check_groups(const std::vector<std::string> &, const std::string &where);
+
+// Every key of a configuration; with a generator's or a network kind's name, without those of the others alone. Throws
+// InputError for another name.
+std::vector<ListedKey> configuration_keys(const std::string &generator = "", const std::string &kind = "");
 
 // The whole configuration as TOML: load_config gives the same back.
 std::string to_toml(const Config &);

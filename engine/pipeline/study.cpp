@@ -86,7 +86,10 @@ Study load_study(const fs::path &path, const std::vector<std::string> &overrides
   std::vector<std::string> set, vary, also;
   read_toml(path, {}, [&](Keys &keys) {
     keys.section("");
-    keys("base", base), keys("set", set), keys("vary", vary), keys("also", also), keys("figures", study.figures);
+    keys({"base", "the configuration that is run"}, base), keys({"set", "KEY=VALUE that all runs have"}, set),
+        keys({"vary", "alternatives, A=1 | A=2, of which every combination is run"}, vary),
+        keys({"also", "further runs"}, also),
+        keys({"figures", "what is laid side by side: GROUP.FIGURE of eval.json"}, study.figures);
   });
   study.base = path.parent_path() / base;
   if (base.empty())

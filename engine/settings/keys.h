@@ -1,6 +1,6 @@
 // Settings, described once: whoever has some says each of them, with its limits, to a Keys: a reader or writer of a
 // configuration (toml_keys.h), or of what a file tells of its maker (json_keys.h).
-//   void describe(Keys &keys, FitRecipe &r) { keys("steps", r.steps, positive); keys("lr", r.lr, rate); }
+//   void describe(Keys &keys, FitRecipe &r) { keys({"steps", "training steps"}, r.steps, positive); }
 #pragma once
 #include "choice.h"
 #include <cstdint>
@@ -19,12 +19,12 @@ struct Limits {
 };
 inline constexpr Limits positive{1, 1e9}, not_negative{0, 1e9}, share{0, 0.95}, rate{0, 1e3};
 
-// A setting's name, and the one that it has in JSON where that is another; null where files do not tell it, because it
-// says how work is done and not what comes of it.
+// A setting's name and its meaning in a line; and the name that it has in JSON where that is another, null where files
+// do not tell it, because it says how work is done and not what comes of it. None is without a meaning (`theta keys`).
 struct Key {
-  const char *name, *in_json;
-  Key(const char *name) : name(name), in_json(name) {}
-  Key(const char *name, const char *in_json) : name(name), in_json(in_json) {}
+  const char *name, *in_json, *meaning;
+  Key(const char *name, const char *meaning) : name(name), in_json(name), meaning(meaning) {}
+  Key(const char *name, const char *in_json, const char *meaning) : name(name), in_json(in_json), meaning(meaning) {}
 };
 
 class Keys {

@@ -210,7 +210,7 @@ private:
       const std::string name = prefix + std::string(key.str());
       if (!known_.contains(name)) {
         throw InputError("unknown key '", name, "'; did you mean '",
-                         nearest_first({known_.begin(), known_.end()}, name).front(), "'?");
+                         nearest_first({known_.begin(), known_.end()}, name).front(), "'? 'theta keys' lists all");
       }
       if (const auto *inner = node.as_table(); inner && !inner->is_inline())
         check_unknown(*inner, name + ".");

@@ -59,37 +59,41 @@ RunChoice choice_of(const ZooRecipe &r, std::uint64_t seed, int run) {
 }
 
 void describe(Keys &keys, ZooRecipe &r) {
-  keys("networks", r.networks, positive);
-  keys("wave", r.wave, positive);
-  keys("steps", r.steps, positive);
-  keys("batch", r.batch, positive);
-  keys("optimizer", r.optimizer, optimizer_named);
-  keys("lr", r.lr, rate);
-  keys("momentum", r.momentum, Limits{0, 0.9999});
-  keys("draw", r.draw, draw_named);
-  keys("beta1", r.beta1, Limits{0, 0.9999999});
-  keys("beta2", r.beta2, Limits{0, 0.9999999});
-  keys("eps", r.eps, Limits{1e-30, 1});
-  keys("weight_decay", r.weight_decay, rate);
-  keys("label_smoothing", r.label_smoothing, share);
-  keys("label_noise", r.label_noise, Limits{0, 1});
-  keys("dropout", r.dropout, share);
-  keys("schedule", r.schedule.kind, lr_kind_named);
-  keys("schedule_every", r.schedule.every, positive);
-  keys("schedule_gamma", r.schedule.gamma, Limits{0, 10});
-  keys("warmup", r.schedule.warmup, not_negative);
-  keys("checkpoints", r.checkpoints, checkpoints_named);
-  keys("count", r.count, positive);
-  keys("held_out", r.held_out, share);
-  keys("divergence_limit", r.divergence_limit, Limits{1e-6, 1e30});
-  keys("stop_psnr", r.stop_psnr, Limits{0, 200});
-  keys("low_rank", r.low_rank, Limits{0, 4096});
-  keys("start", r.start, start_named);
-  keys("base_rounds", r.base.rounds, positive);
-  keys("base_networks", r.base.networks, positive);
-  keys("base_steps", r.base.steps, positive);
-  keys("base_lr", r.base.lr, rate);
-  keys("base_rate", r.base.rate, Limits{0, 1});
+  keys({"networks", "runs that are trained"}, r.networks, positive);
+  keys({"wave", "networks trained side by side; results do not depend on it"}, r.wave, positive);
+  keys({"steps", "training steps of a run"}, r.steps, positive);
+  keys({"batch", "examples a step"}, r.batch, positive);
+  keys({"optimizer", "of the runs; a list: each run draws one"}, r.optimizer, optimizer_named);
+  keys({"lr", "learning rate: a number, a list or {from, to, log, points}"}, r.lr, rate);
+  keys({"momentum", "of SGD"}, r.momentum, Limits{0, 0.9999});
+  keys({"draw", "how runs draw from lists and ranges: at random or as a grid"}, r.draw, draw_named);
+  keys({"beta1", "of Adam: decay of gradients"}, r.beta1, Limits{0, 0.9999999});
+  keys({"beta2", "of Adam: decay of squared gradients"}, r.beta2, Limits{0, 0.9999999});
+  keys({"eps", "of Adam: added to the root of squared gradients"}, r.eps, Limits{1e-30, 1});
+  keys({"weight_decay", "weight decay"}, r.weight_decay, rate);
+  keys({"label_smoothing", "share of a label spread over all classes"}, r.label_smoothing, share);
+  keys({"label_noise", "share of labels that are wrong"}, r.label_noise, Limits{0, 1});
+  keys({"dropout", "share of hidden units that are left out in a step"}, r.dropout, share);
+  keys({"schedule", "of the learning rate over the steps"}, r.schedule.kind, lr_kind_named);
+  keys({"schedule_every", "steps between drops of a stepwise schedule"}, r.schedule.every, positive);
+  keys({"schedule_gamma", "factor of such a drop"}, r.schedule.gamma, Limits{0, 10});
+  keys({"warmup", "steps over which the learning rate rises from 0"}, r.schedule.warmup, not_negative);
+  keys({"checkpoints", "which steps of a run become networks of the zoo"}, r.checkpoints, checkpoints_named);
+  keys({"count", "networks that a run gives: its checkpoints"}, r.count, positive);
+  keys({"held_out", "share of runs (of checkpoints, where there is one run) that generators never see"}, r.held_out,
+       share);
+  keys({"divergence_limit", "a run with a weight above this is dropped"}, r.divergence_limit, Limits{1e-6, 1e30});
+  keys({"stop_psnr", "fields: a run ends when it shows its signal this well, in dB; 0: never"}, r.stop_psnr,
+       Limits{0, 200});
+  keys({"low_rank", "fields: rank of what the base is multiplied by, which alone is trained; 0: all weights"},
+       r.low_rank, Limits{0, 4096});
+  keys({"start", "what runs start from: own initialisations, that of run 0 (shared), or a base that is trained first"},
+       r.start, start_named);
+  keys({"base_rounds", "rounds of training the base"}, r.base.rounds, positive);
+  keys({"base_networks", "networks trained in a round of the base"}, r.base.networks, positive);
+  keys({"base_steps", "steps of each of these"}, r.base.steps, positive);
+  keys({"base_lr", "learning rate of these"}, r.base.lr, rate);
+  keys({"base_rate", "share of the way to their mean that a round moves the base"}, r.base.rate, Limits{0, 1});
 }
 
 void check_recipe(const ZooRecipe &r, const NetworkShape &shape) {

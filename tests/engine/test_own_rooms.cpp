@@ -23,7 +23,7 @@ public:
   const char *kind() const override { return "gaussian"; }
   void describe_fit(Keys &keys) override {
     keys.section("fit.gaussian");
-    keys("spread", spread_, Limits{0, 10});
+    keys({"spread", "of what it makes"}, spread_, Limits{0, 10});
   }
 
   std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {

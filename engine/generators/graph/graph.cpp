@@ -62,22 +62,28 @@ const Learned::Scale &nearest(const GraphScales &scales, const std::string &plac
 
 void describe(Keys &keys, GraphConfig &config) {
   TransformerConfig &c = config.flow;
-  keys("source", c.source, network_origin_named);
-  keys("draws", c.draws, positive);
-  keys("balance", c.balance);
-  keys("augment", c.augment, Limits{0, 10});
-  keys("noise", c.noise, noise_schedule_named);
-  keys("objective", c.objective, objective_named);
-  keys({"weigh_by", nullptr}, c.weigh_by, weigh_by_named);
-  keys("conditions", c.conditions);
-  keys("drop", c.drop, share);
-  keys("start", c.start);
-  keys("residual", c.residual);
-  keys("width", c.width, Limits{1, 1 << 14});
-  keys("edge_width", config.edge_width, Limits{1, 1 << 14});
-  keys("layers", c.layers, Limits{1, 256});
-  keys("heads", c.heads, Limits{1, 1024});
-  keys("features", c.features, Limits{4, 1 << 14});
+  keys({"source", "where networks come from: the stored zoo, or a stream of networks trained meanwhile"}, c.source,
+       network_origin_named);
+  keys({"draws", "noise levels that each network is shown at in a step"}, c.draws, positive);
+  keys({"balance", "networks are brought to one member of their class of scales or signs first"}, c.balance);
+  keys({"augment", "noise added to networks in training, in standard deviations of a weight"}, c.augment,
+       Limits{0, 10});
+  keys({"noise", "which noise levels training draws, and the path between network and noise"}, c.noise,
+       noise_schedule_named);
+  keys({"objective", "what the model predicts"}, c.objective, objective_named);
+  keys({"weigh_by", nullptr, "what counts in the loss: every element alike, or tensors by the root of their size"},
+       c.weigh_by, weigh_by_named);
+  keys({"conditions", "columns of the zoo, and forms of them, that the model is conditioned on"}, c.conditions);
+  keys({"drop",
+        "share of networks trained without conditions, and of the rest, of each condition left out: guidance needs it"},
+       c.drop, share);
+  keys({"start", "conditioned on a network of the same run, some steps earlier"}, c.start);
+  keys({"residual", "what is generated is the difference from the network to start from"}, c.residual);
+  keys({"width", "numbers of a token or node inside the model"}, c.width, Limits{1, 1 << 14});
+  keys({"edge_width", "numbers of an edge inside the model"}, config.edge_width, Limits{1, 1 << 14});
+  keys({"layers", "blocks of the model"}, c.layers, Limits{1, 256});
+  keys({"heads", "heads of attention in a block"}, c.heads, Limits{1, 1024});
+  keys({"features", "frequencies of the embedding of time and conditions"}, c.features, Limits{4, 1 << 14});
   describe_training(keys, c);
 }
 

@@ -13,9 +13,9 @@ public:
   const char *kind() const override { return "p-diff"; }
   void describe_fit(Keys &keys) override { describe(keys, config_); }
   void describe_sample(Keys &keys) override {
-    keys("sampler", sampler_, sampler_named);
-    keys("ddim_steps", ddim_steps_, positive);
-    keys("ddim_eta", ddim_eta_, Limits{0, 1});
+    keys({"sampler", "ancestral (DDPM) or DDIM"}, sampler_, sampler_named);
+    keys({"ddim_steps", "steps of DDIM"}, ddim_steps_, positive);
+    keys({"ddim_eta", "noise of DDIM: 0 is deterministic"}, ddim_eta_, Limits{0, 1});
   }
 
   void check() const override {

@@ -39,26 +39,29 @@ template <class P, class F> void for_vectors(const Models &m, P &p, F f) {
 
 void describe(Keys &keys, PDiffConfig &c) {
   keys.section("fit");
-  keys("normalizer", c.normalizer, normalizer_named);
-  keys("latent", c.latent, Limits{1, 1 << 20});
-  keys("diffusion_steps", c.diffusion_steps, Limits{2, 1e6});
-  keys("beta_first", c.beta_first, Limits{1e-12, 0.999});
-  keys("beta_last", c.beta_last, Limits{1e-12, 0.999});
-  keys("input_noise", c.input_noise, not_negative);
-  keys("latent_noise", c.latent_noise, not_negative);
-  keys("arithmetic", c.arithmetic, arithmetic_named);
-  keys("compact", c.compact);
-  keys({"tile", nullptr}, c.tile, Limits{0, 1 << 30});
-  keys({"stream", nullptr}, c.stream, streaming_named);
-  keys({"moments", nullptr}, c.moments, moment_storage_named);
+  keys({"normalizer", "what networks are standardised by"}, c.normalizer, normalizer_named);
+  keys({"latent", "numbers of a latent"}, c.latent, Limits{1, 1 << 20});
+  keys({"diffusion_steps", "steps of the diffusion over latents"}, c.diffusion_steps, Limits{2, 1e6});
+  keys({"beta_first", "variance of the first step's noise"}, c.beta_first, Limits{1e-12, 0.999});
+  keys({"beta_last", "variance of the last step's noise"}, c.beta_last, Limits{1e-12, 0.999});
+  keys({"input_noise", "noise added to networks in the autoencoder's training"}, c.input_noise, not_negative);
+  keys({"latent_noise", "noise added to latents in the autoencoder's training"}, c.latent_noise, not_negative);
+  keys({"arithmetic", "of products: fp32, or bf16 operands on tensor cores"}, c.arithmetic, arithmetic_named);
+  keys({"compact", "the autoencoder trains in little memory"}, c.compact);
+  keys({"tile", nullptr, "elements of V that activations are made for at a time; 0: all"}, c.tile, Limits{0, 1 << 30});
+  keys({"stream", nullptr,
+        "where the autoencoder's two wide layers live: on the device, or streamed from host memory or files"},
+       c.stream, streaming_named);
+  keys({"moments", nullptr, "how the optimiser's moments of what streams are stored"}, c.moments, moment_storage_named);
   keys.section("fit.autoencoder");
-  keys({"channels", "autoencoder_channels"}, c.autoencoder_channels, Limits{1, 1 << 16});
-  keys({"kernel", "autoencoder_kernel"}, c.autoencoder_kernel, Limits{1, 1023});
+  keys({"channels", "autoencoder_channels", "channels of the convolutions"}, c.autoencoder_channels,
+       Limits{1, 1 << 16});
+  keys({"kernel", "autoencoder_kernel", "width of the convolutions' kernels"}, c.autoencoder_kernel, Limits{1, 1023});
   keys.group("autoencoder", [&] { describe(keys, c.autoencoder); });
   keys.section("fit.denoiser");
-  keys({"channels", "denoiser_channels"}, c.denoiser_channels, Limits{1, 1 << 16});
-  keys({"kernel", "denoiser_kernel"}, c.denoiser_kernel, Limits{1, 1023});
-  keys("time_width", c.time_width, Limits{2, 1 << 16});
+  keys({"channels", "denoiser_channels", "channels of the convolutions"}, c.denoiser_channels, Limits{1, 1 << 16});
+  keys({"kernel", "denoiser_kernel", "width of the convolutions' kernels"}, c.denoiser_kernel, Limits{1, 1023});
+  keys({"time_width", "numbers of the embedding of time"}, c.time_width, Limits{2, 1 << 16});
   keys.group("denoiser", [&] { describe(keys, c.denoiser); });
 }
 

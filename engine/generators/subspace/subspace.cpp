@@ -9,10 +9,11 @@ constexpr const char *kind = "subspace";
 } // namespace
 
 void describe(Keys &keys, SubspaceConfig &c) {
-  keys("directions", c.directions, not_negative);
-  keys("power", c.power, Limits{0, 1});
-  keys("balance", c.balance);
-  keys("align", c.align);
+  keys({"directions", "principal directions kept; 0: all that the networks span"}, c.directions, not_negative);
+  keys({"power", "coefficients are divided by their deviations to this power: 0 leaves them, 1 whitens"}, c.power,
+       Limits{0, 1});
+  keys({"balance", "networks are brought to one member of their class of scales or signs first"}, c.balance);
+  keys({"align", "units of all networks are matched to one of them first"}, c.align);
   describe_flow(keys, c.flow);
 }
 

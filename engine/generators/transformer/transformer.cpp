@@ -35,61 +35,73 @@ WeighBy weigh_by_named(std::string_view name) { return value_named<WeighBy>(name
 const char *name_of(WeighBy weigh_by) { return weigh_names[std::size_t(weigh_by)]; }
 
 void describe(Keys &keys, TransformerConfig &c) {
-  keys("source", c.source, network_origin_named);
-  keys("draws", c.draws, positive);
-  keys("tokens", c.tokens);
-  keys("chunk", c.chunk, Limits{1, 1 << 20});
-  keys("own_coders", c.own_coders);
-  keys("normalizer", c.normalizer, normalizer_named);
-  keys("balance", c.balance);
-  keys("align", c.align);
-  keys("shuffle", c.shuffle);
-  keys("flip", c.factors.signs);
-  keys("rescale", c.factors.spread, Limits{0, 2});
-  keys("augment", c.augment, Limits{0, 10});
-  keys("noise", c.noise, noise_schedule_named);
-  keys("objective", c.objective, objective_named);
-  keys({"weigh_by", nullptr}, c.weigh_by, weigh_by_named);
-  keys("conditions", c.conditions);
-  keys("condition_by", c.condition_by, condition_way_named);
-  keys("drop", c.drop, share);
-  keys("start", c.start);
-  keys("residual", c.residual);
-  keys("width", c.width, Limits{1, 1 << 14});
-  keys("layers", c.layers, Limits{1, 256});
-  keys("heads", c.heads, Limits{1, 1024});
-  keys("features", c.features, Limits{4, 1 << 14});
-  keys("places", c.places, place_kind_named);
-  keys("qk_norm", c.qk_norm);
+  keys({"source", "where networks come from: the stored zoo, or a stream of networks trained meanwhile"}, c.source,
+       network_origin_named);
+  keys({"draws", "noise levels that each network is shown at in a step"}, c.draws, positive);
+  keys({"tokens", "what a token is: neuron, chunk or layer"}, c.tokens);
+  keys({"chunk", "elements of a token, for tokenizers that cut"}, c.chunk, Limits{1, 1 << 20});
+  keys({"own_coders", "an encoder and a decoder for every token that is not exchangeable"}, c.own_coders);
+  keys({"normalizer", "what tokens are standardised by"}, c.normalizer, normalizer_named);
+  keys({"balance", "networks are brought to one member of their class of scales or signs first"}, c.balance);
+  keys({"align", "units are brought to where they are nearest to one network's, and have places then"}, c.align);
+  keys({"shuffle", "units change places at random at every step"}, c.shuffle);
+  keys({"flip", "units change signs at random where the activation allows it"}, c.factors.signs);
+  keys({"rescale", "units are rescaled at random, by this much in the logarithm"}, c.factors.spread, Limits{0, 2});
+  keys({"augment", "noise added to networks in training, in standard deviations of a weight"}, c.augment,
+       Limits{0, 10});
+  keys({"noise", "which noise levels training draws, and the path between network and noise"}, c.noise,
+       noise_schedule_named);
+  keys({"objective", "what the model predicts"}, c.objective, objective_named);
+  keys({"weigh_by", nullptr, "what counts in the loss: every element alike, or tensors by the root of their size"},
+       c.weigh_by, weigh_by_named);
+  keys({"conditions", "columns of the zoo, and forms of them, that the model is conditioned on"}, c.conditions);
+  keys({"condition_by", "how conditions enter: as modulation of blocks or as tokens"}, c.condition_by,
+       condition_way_named);
+  keys({"drop",
+        "share of networks trained without conditions, and of the rest, of each condition left out: guidance needs it"},
+       c.drop, share);
+  keys({"start", "conditioned on a network of the same run, some steps earlier"}, c.start);
+  keys({"residual", "what is generated is the difference from the network to start from"}, c.residual);
+  keys({"width", "numbers of a token or node inside the model"}, c.width, Limits{1, 1 << 14});
+  keys({"layers", "blocks of the model"}, c.layers, Limits{1, 256});
+  keys({"heads", "heads of attention in a block"}, c.heads, Limits{1, 1024});
+  keys({"features", "frequencies of the embedding of time and conditions"}, c.features, Limits{4, 1 << 14});
+  keys({"places", "what tells tokens their places"}, c.places, place_kind_named);
+  keys({"qk_norm", "queries and keys are normalised, which keeps attention calm"}, c.qk_norm);
   describe_training(keys, c);
 }
 
 void describe_training(Keys &keys, TransformerConfig &c) {
-  keys("warmup", c.warmup, not_negative);
-  keys("beta2", c.beta2, Limits{0, 0.9999999});
-  keys("accumulate", c.accumulate, positive);
-  keys("recompute", c.recompute);
-  keys({"fused", nullptr}, c.fused);
-  keys("probe_every", c.probe_every, not_negative);
-  keys("arithmetic", c.arithmetic, arithmetic_named);
+  keys({"warmup", "steps over which the learning rate rises from 0"}, c.warmup, not_negative);
+  keys({"beta2", "of Adam: decay of squared gradients"}, c.beta2, Limits{0, 0.9999999});
+  keys({"accumulate", "parts of a batch whose gradients are added up"}, c.accumulate, positive);
+  keys({"recompute", "activations are made again in the backward instead of kept: the same bits, less memory"},
+       c.recompute);
+  keys({"fused", nullptr, "weights move as their gradients complete: no gradients are kept"}, c.fused);
+  keys({"probe_every", "steps between samples that are scored meanwhile; 0: none"}, c.probe_every, not_negative);
+  keys({"arithmetic", "of products: fp32, or bf16 operands on tensor cores"}, c.arithmetic, arithmetic_named);
   keys.group("recipe", [&] { describe(keys, c.recipe); });
 }
 
 void describe_flow(Keys &keys, TransformerConfig &c) {
-  keys("noise", c.noise, noise_schedule_named);
-  keys("objective", c.objective, objective_named);
-  keys("noise_scale", c.noise_scale, Limits{1e-6, 1e6});
-  keys("conditions", c.conditions);
-  keys("drop", c.drop, share);
-  keys("width", c.width, Limits{1, 1 << 14});
-  keys("layers", c.layers, Limits{1, 256});
-  keys("features", c.features, Limits{4, 1 << 14});
-  keys("warmup", c.warmup, not_negative);
-  keys("beta2", c.beta2, Limits{0, 0.9999999});
-  keys("accumulate", c.accumulate, positive);
-  keys("recompute", c.recompute);
-  keys({"fused", nullptr}, c.fused);
-  keys("arithmetic", c.arithmetic, arithmetic_named);
+  keys({"noise", "which noise levels training draws, and the path between network and noise"}, c.noise,
+       noise_schedule_named);
+  keys({"objective", "what the model predicts"}, c.objective, objective_named);
+  keys({"noise_scale", "standard deviation of the noise at time 1"}, c.noise_scale, Limits{1e-6, 1e6});
+  keys({"conditions", "columns of the zoo, and forms of them, that the model is conditioned on"}, c.conditions);
+  keys({"drop",
+        "share of networks trained without conditions, and of the rest, of each condition left out: guidance needs it"},
+       c.drop, share);
+  keys({"width", "numbers of a token or node inside the model"}, c.width, Limits{1, 1 << 14});
+  keys({"layers", "blocks of the model"}, c.layers, Limits{1, 256});
+  keys({"features", "frequencies of the embedding of time and conditions"}, c.features, Limits{4, 1 << 14});
+  keys({"warmup", "steps over which the learning rate rises from 0"}, c.warmup, not_negative);
+  keys({"beta2", "of Adam: decay of squared gradients"}, c.beta2, Limits{0, 0.9999999});
+  keys({"accumulate", "parts of a batch whose gradients are added up"}, c.accumulate, positive);
+  keys({"recompute", "activations are made again in the backward instead of kept: the same bits, less memory"},
+       c.recompute);
+  keys({"fused", nullptr, "weights move as their gradients complete: no gradients are kept"}, c.fused);
+  keys({"arithmetic", "of products: fp32, or bf16 operands on tensor cores"}, c.arithmetic, arithmetic_named);
   keys.group("recipe", [&] { describe(keys, c.recipe); });
 }
 

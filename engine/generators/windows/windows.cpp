@@ -32,12 +32,13 @@ std::size_t WindowsConfig::tokens(std::size_t parameters) const {
 }
 
 void describe(Keys &keys, WindowsConfig &c) {
-  keys("chunk", c.chunk, Limits{1, 1 << 20});
-  keys("window", c.window, Limits{1, 1 << 20});
-  keys("state", c.state, Limits{1, 8192});
-  keys("blocks", c.blocks, Limits{1, 64});
-  keys("input_noise", c.input_noise, not_negative);
-  keys("normalizer", c.normalizer, normalizer_named);
+  keys({"chunk", "weights of a token"}, c.chunk, Limits{1, 1 << 20});
+  keys({"window", "tokens that are trained on at a time, and held of a sample before they are written"}, c.window,
+       Limits{1, 1 << 20});
+  keys({"state", "numbers that the recurrence carries from token to token"}, c.state, Limits{1, 8192});
+  keys({"blocks", "blocks of the recurrence"}, c.blocks, Limits{1, 64});
+  keys({"input_noise", "noise on the tokens before, in training"}, c.input_noise, not_negative);
+  keys({"normalizer", "what networks are standardised by"}, c.normalizer, normalizer_named);
   describe_flow(keys, c.flow);
 }
 
