@@ -2,8 +2,12 @@
 #include "data/json.h"
 #include "engine/pipeline/wall.h"
 #include "engine/report/charts.h"
+#include "engine/training/journal.h"
+#include "kernels/device/parallel.h"
 #include "tools/options.h"
+#include <exception>
 #include <fmt/core.h>
+#include <mutex>
 
 namespace theta {
 
@@ -57,12 +61,36 @@ void wall(const WallOptions &o) {
       fmt::print(" {:>22}", text_of_bytes(bytes));
     fmt::print("\n");
   }
-  for (const WallCase &c : wall_cases(memory)) {
+  // Cases side by side; what they came to in their order.
+  const auto cases = wall_cases(memory);
+  std::vector<std::vector<Wall>> walls(cases.size());
+  std::vector<std::exception_ptr> failed(cases.size());
+  std::mutex telling;
+  Journal journal({}, Journal::Without::terminal);
+  {
+    Progress progress(journal, "wall", "cases", double(cases.size()));
+    std::size_t done = 0;
+    parallel_each(long(cases.size()), [&](long i) {
+      try {
+        for (const std::size_t bytes : memories)
+          walls[std::size_t(i)].push_back(wall_of(memory, cases[std::size_t(i)], bytes));
+      } catch (...) {
+        failed[std::size_t(i)] = std::current_exception();
+      }
+      const std::lock_guard lock(telling);
+      progress.update(double(++done), cases[std::size_t(i)].generator);
+    });
+  }
+  for (const auto &each : failed)
+    if (each)
+      std::rethrow_exception(each);
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const WallCase &c = cases[i];
     const std::string name = c.generator.empty() ? "zoo and eval" : c.generator, with = strategy_of(c);
     Curve curve{name + (c.changes.empty() ? "" : ": " + with), {}, {}};
     std::string line = fmt::format("{:<14} {:<52}", name, with);
-    for (const std::size_t bytes : memories) {
-      const Wall w = wall_of(memory, c, bytes);
+    for (const Wall &w : walls[i]) {
+      const std::size_t bytes = w.memory;
       line += fmt::format(" {:>10} {:>11}", text_of_count(w.parameters),
                           c.generator.empty() ? "" : "batch " + std::to_string(w.batch));
       rows.push_back({{"generator", c.generator},
@@ -77,7 +105,7 @@ void wall(const WallOptions &o) {
     }
     curves.push_back(curve);
     if (!o.json)
-      fmt::print("{}\n", line), std::fflush(stdout);
+      fmt::print("{}\n", line);
   }
   if (o.json)
     fmt::print("{}\n", Json{{"device", o.device}, {"walls", rows}}.dump(1));
