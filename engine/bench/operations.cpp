@@ -20,7 +20,6 @@ namespace theta {
 
 namespace {
 
-
 // "32768x768", "100M".
 std::string count_of(std::size_t n) {
   return n % 1'000'000 == 0 ? fmt::format("{}M", n / 1'000'000) : fmt::format("{}", n);

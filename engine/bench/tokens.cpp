@@ -16,7 +16,6 @@ namespace theta {
 
 namespace {
 
-
 template <class T> BenchCase attention(const Attention &p) {
   const std::size_t n = sizeof(T) * std::size_t(p.batch) * p.tokens * p.heads * p.head,
                     sums = word * p.pairs() * std::size_t(p.tokens);

@@ -45,14 +45,13 @@ Condition condition_named(const std::string &name) {
         const std::string classes = name.substr(colon + 1);
         if (classes.empty() || classes.size() > 6 || classes.find_first_not_of("0123456789") != std::string::npos ||
             std::stoi(classes) < 2)
-          throw InputError("fit.transformer.conditions: found '", name,
-                           "', expected a number of labels from 2 on behind :");
+          throw InputError("conditions: found '", name, "', expected a number of labels from 2 on behind :");
         condition.classes = std::stoi(classes);
       }
       condition.name = of;
       return condition;
     }
-  throw InputError("fit.transformer.conditions: found '", name, "', expected a column of the zoo such as test_loss");
+  throw InputError("conditions: found '", name, "', expected a column of the zoo such as test_loss");
 }
 
 Conditions::Conditions(const std::vector<std::string> &names) {
@@ -60,7 +59,7 @@ Conditions::Conditions(const std::vector<std::string> &names) {
     all_.push_back(condition_named(name));
     for (std::size_t k = 0; k + 1 < all_.size(); ++k)
       if (all_[k].name == all_.back().name)
-        throw InputError("fit.transformer.conditions: found '", name, "' twice");
+        throw InputError("conditions: found '", name, "' twice");
     for (const std::string &column : all_.back().columns)
       if (std::find(columns_.begin(), columns_.end(), column) == columns_.end())
         columns_.push_back(column);

@@ -74,6 +74,7 @@ public:
   }
 
   const std::string &name() const { return name_; }
+  std::string stage() const { return name_.substr(0, name_.find('.')); } // "fit" of "fit.autoencoder"
   bool is_placed() const { return placed_; }
   const std::vector<Entry> &entries() const { return entries_; }
   template <class T> const Entry &operator[](const Tensor<T> &t) const { return entries_.at(t.entry_); }

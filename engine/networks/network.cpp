@@ -15,6 +15,7 @@ Initialisation initialisation_named(std::string_view name) {
   return value_named<Initialisation>(name, initialisation_names, "initialisation");
 }
 const char *name_of(Initialisation i) { return initialisation_names[std::size_t(i)]; }
+std::span<const char *const> names_of_initialisations() { return initialisation_names; }
 
 Layout layout_of(const NetworkShape &shape) { return shape.kind->layout(shape); }
 NetworkShape widened(NetworkShape shape, double factor) {

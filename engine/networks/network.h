@@ -6,6 +6,7 @@
 #include "kernels/runs/cnn_training.h"
 #include "layout.h"
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace theta {
@@ -21,6 +22,7 @@ const NetworkKind *mlp_kind(); // a shape's, where it says no other
 enum class Initialisation { pytorch, he, xavier, siren };
 Initialisation initialisation_named(std::string_view name); // throws InputError
 const char *name_of(Initialisation);
+std::span<const char *const> names_of_initialisations(); // of every value, in their order
 
 struct NetworkShape {
   std::vector<int> widths; // inputs, hidden ..., outputs; of a cnn: what its linear layers give, the classes last

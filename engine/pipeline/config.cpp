@@ -48,6 +48,13 @@ void describe(Keys &keys, Config &c) {
   keys({"storage", "of the weights: f32 or bf16"}, c.zoo.storage);
   keys({"from", "a zoo to use instead of training one"}, c.zoo.from);
   keys.section("fit");
+  std::vector<std::vector<int>> family;
+  for (const NetworkShape &shape : c.family)
+    family.push_back(shape.widths);
+  keys({"family", "of a family's member: the widths of all that its generator has seen"}, family, positive);
+  c.family.assign(family.size(), c.network);
+  for (std::size_t i = 0; i < family.size(); ++i)
+    c.family[i].widths = family[i];
   keys({"networks", "training networks that are used; 0: all"}, c.fit.networks, not_negative);
   keys({"first", "how many of them are skipped first"}, c.fit.first, not_negative);
   c.generators.describe_fit(keys);
@@ -144,6 +151,10 @@ Config load_config(const std::filesystem::path &path, const std::vector<std::str
       config.network.side = format.side, config.network.channels = format.channels;
     }
     check(config);
+    for (NetworkShape &shape : config.family) { // of the member's kind, whatever was read first
+      const auto widths = std::move(shape.widths);
+      shape = config.network, shape.widths = widths;
+    }
   } catch (const InputError &e) {
     throw InputError(path.string(), ": ", e.what());
   }

@@ -32,7 +32,7 @@ Run checked_family(Run run) {
     throw InputError("network.widths: found several architectures, expected one: ", c.generators.name(),
                      " cannot learn more (`graph` can)");
   for (const auto &plan : family_plans(c, run.device.backend, run.memory_budget))
-    if (plan.name().starts_with(run.stage))
+    if (run.stage.empty() || plan.stage() == run.stage)
       check_budget(plan, run.device.backend, run.memory_budget);
   return run;
 }

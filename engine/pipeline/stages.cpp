@@ -32,19 +32,12 @@ namespace fs = std::filesystem;
 namespace {
 
 // What the numbers in a column of choices stand for.
-template <class E> std::vector<std::string> names_of(int count) {
-  std::vector<std::string> names;
-  for (int i = 0; i < count; ++i)
-    names.emplace_back(name_of(E(i)));
-  return names;
-}
-
-} // namespace
-
-namespace {
+std::vector<std::string> texts_of(std::span<const char *const> names) { return {names.begin(), names.end()}; }
 
 // Everything is refused before the run's folder is touched. Without a budget, the device's memory is the budget.
 std::pair<Run, std::vector<MemoryPlan>> checked(Run run) {
+  if (!run.config.others.empty() || !run.config.unseen.empty()) // a family's members are runs of their own
+    throw InputError("network.widths: found several architectures, expected one here");
   if (const fs::path &data = run.config.data.folder; run.writes && !data.empty() && !fs::exists(data)) // else a plan
     throw InputError("data.folder: ", data.string(), ": cannot be read: there is no such folder");
   if (!run.memory_budget)
@@ -53,7 +46,7 @@ std::pair<Run, std::vector<MemoryPlan>> checked(Run run) {
         run.memory_budget = facts.memory;
   auto plans = plans_of(run.config, run.device.backend, run.memory_budget);
   for (const auto &plan : plans)
-    if (plan.name().starts_with(run.stage))
+    if (run.stage.empty() || plan.stage() == run.stage)
       check_budget(plan, run.device.backend, run.memory_budget);
   return {std::move(run), std::move(plans)};
 }
@@ -186,9 +179,9 @@ std::string Stages::facts_of(const std::string &key, const std::string &what) {
                   {"fingerprint", d.fingerprint}}},
                 {"recipe", zoo_text(c)},
                 {"names",
-                 {{"optimizer", names_of<OptimizerKind>(3)},
-                  {"activation", names_of<Activation>(9)},
-                  {"initialisation", names_of<Initialisation>(4)}}},
+                 {{"optimizer", texts_of(names_of_optimizers())},
+                  {"activation", texts_of(names_of_activations())},
+                  {"initialisation", texts_of(names_of_initialisations())}}},
                 {"networks", c.zoo.recipe.networks},
                 {"seed", c.seed},
                 {"device", run_.device.backend == Backend::cpu ? "cpu" : "cuda"}};

@@ -16,7 +16,7 @@ template <class F> void add_type(Tokens &tokens, TokenType type, F place) {
 // Layers are pairs of a weight [out, ...] and a bias [out].
 Tokens by_neuron(const Tokenised &t) {
   if (!t.shape)
-    throw InputError("fit.transformer.tokens: found neuron, expected chunk or layer for an unknown architecture");
+    throw InputError("tokens: found neuron, expected chunk or layer for an unknown architecture");
   const std::size_t layers = t.layout.size() / 2;
   const bool outgoing = layers == 2;
   Tokens tokens;
@@ -107,7 +107,7 @@ Tokens tokens_by(const std::string &name, const Tokenised &t) {
       return tokenizer(t);
     known += (known.empty() ? "" : ", ") + key;
   }
-  throw InputError("fit.transformer.tokens: found '", name, "', expected one of ", known);
+  throw InputError("tokens: found '", name, "', expected one of ", known);
 }
 
 } // namespace theta

@@ -19,17 +19,25 @@ public:
   template <std::unsigned_integral I> TextPart(I i) : TextPart(Unsigned{i}) {}
   template <std::floating_point F> TextPart(F f) : TextPart(Number{double(f)}) {} // six digits
   template <class Path>
-    requires requires(const Path &p) { p.native(), p.filename(); }
+  requires requires(const Path &p) { p.native(), p.filename(); }
   TextPart(const Path &p) : TextPart(Quoted{p.native()}) {}
   TextPart(const TextPart &) = delete;
   TextPart &operator=(const TextPart &) = delete;
   std::string_view view() const { return text_; }
 
 private:
-  struct Signed { std::int64_t value; };
-  struct Unsigned { std::uint64_t value; };
-  struct Number { double value; };
-  struct Quoted { const std::string &value; };
+  struct Signed {
+    std::int64_t value;
+  };
+  struct Unsigned {
+    std::uint64_t value;
+  };
+  struct Number {
+    double value;
+  };
+  struct Quoted {
+    const std::string &value;
+  };
   TextPart(Signed), TextPart(Unsigned), TextPart(Number), TextPart(Quoted);
   std::string own_;
   std::string_view text_;

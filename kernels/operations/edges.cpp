@@ -168,7 +168,8 @@ void edge_attention_forward(Stream &s, T *out, T *gathered, Wide<T> *weight, con
         const P there = load_some<P>(from + c, width - c);
         for (int h = 0; h < p.heads; ++h) {
           W *sum = of_sums + at + std::size_t(h) * 2 * width + c;
-          store_some(sum, multiply_add(w[h * size.square + i * nodes + j], there, load_some<P>(sum, width - c)), width - c);
+          store_some(sum, multiply_add(w[h * size.square + i * nodes + j], there, load_some<P>(sum, width - c)),
+                     width - c);
         }
       }
     });
@@ -226,9 +227,8 @@ void edge_attention_backward_accumulate(Stream &s, T *dqkv, T *dbias, T *dstate,
     for (int row = 0; row < p.heads * nodes; ++row) {
       const W *of_w = w + std::size_t(row) * nodes;
       W *of_slope = slope + std::size_t(row) * nodes;
-      const W sum = row_sum<W>(nodes, [&](int j, int count) {
-        return load_some<P>(of_w + j, count) * load_some<P>(of_slope + j, count);
-      });
+      const W sum = row_sum<W>(
+          nodes, [&](int j, int count) { return load_some<P>(of_w + j, count) * load_some<P>(of_slope + j, count); });
       for (int j = 0; j < nodes; j += lanes<W>)
         store_some(of_slope + j, load_some<P>(of_w + j, nodes - j) * (load_some<P>(of_slope + j, nodes - j) - sum),
                    nodes - j);

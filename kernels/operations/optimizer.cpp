@@ -19,6 +19,7 @@ OptimizerKind optimizer_named(std::string_view name) {
   return value_named<OptimizerKind>(name, optimizer_names, "optimizer");
 }
 const char *name_of(OptimizerKind kind) { return optimizer_names[std::size_t(kind)]; }
+std::span<const char *const> names_of_optimizers() { return optimizer_names; }
 
 template <class T> void adam_step(Stream &s, T *p, T *m, T *v, T *ema, T *g, std::size_t n, const Adam &o, bf16 *copy) {
   const Span span(s, "adam_step", (ema ? 9.0 : 7.0) * double(n) * sizeof(T), 12.0 * double(n));

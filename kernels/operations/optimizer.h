@@ -4,6 +4,7 @@
 #include "kernels/device/bf16.h"
 #include "kernels/device/device.h"
 #include "kernels/device/host_device.h"
+#include <span>
 #include <string_view>
 
 namespace theta {
@@ -11,6 +12,7 @@ namespace theta {
 enum class OptimizerKind { sgd, adam, adamw };        // adam: its weight decay joins the gradient; adamw: decoupled
 OptimizerKind optimizer_named(std::string_view name); // throws InputError
 const char *name_of(OptimizerKind);
+std::span<const char *const> names_of_optimizers(); // of every value, in their order
 
 // Gradients are first scaled by min(1, max_norm / (norm[0] + 1e-6)), PyTorch's clip_grad_norm_, when norm is given.
 struct Clip {

@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels/device/host_device.h"
 #include <cmath>
+#include <span>
 #include <string_view>
 
 namespace theta {
@@ -14,6 +15,7 @@ enum class Activation { none, relu, leaky_relu, elu, silu, gelu, gelu_tanh, tanh
 // The activation of that name ("relu", "silu", ...). Throws InputError for another.
 Activation activation_named(std::string_view name);
 const char *name_of(Activation);
+std::span<const char *const> names_of_activations(); // of every value, in their order
 
 // act(x), in T arithmetic.
 template <class T> THETA_HOST_DEVICE inline T activate(Activation act, T x, T omega = T(usual_omega)) {

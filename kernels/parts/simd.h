@@ -2,9 +2,9 @@
 // functions of them that a small network needs. Single precision has polynomials of its own (Cephes: Moshier,
 // 1984-2000), good to about 2e-7; double calls the library, lane by lane, and is for tests.
 //
-// The same bits on every processor: a product and a sum are rounded as one only where multiply_add says so, never by the
-// compiler's choice (-ffp-contract=off), and a sum across lanes has the order of RowSum or add_lanes, which does not
-// depend on how wide a pack is.
+// The same bits on every processor: a product and a sum are rounded as one only where multiply_add says so, never by
+// the compiler's choice (-ffp-contract=off), and a sum across lanes has the order of RowSum or add_lanes, which does
+// not depend on how wide a pack is.
 #pragma once
 #include "activations.h"
 #include "kernels/device/bf16.h"
@@ -272,8 +272,8 @@ template <class V> inline V tanh(V x) {
   if constexpr (std::is_same_v<Element<V>, float>) {
     const V size = x < 0 ? -x : x, z = x * x;
     const V far = 1 - 2 / (exp(size + size) + 1);
-    const V p = polynomial(z, -5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f,
-                           -3.33332819422e-1f);
+    const V p =
+        polynomial(z, -5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f, -3.33332819422e-1f);
     const V near = multiply_add(x * z, p, x);
     return size < 0.625f ? near : (x < 0 ? -far : far);
   } else {

@@ -250,9 +250,10 @@ private:
         for (int i = 0; i < inputs; ++i)
           for (int ky = 0; ky < kernel; ++ky)
             for_tiles<most_gradients, most_taps>(layer.channels, kernel, [&]<int CO, int X>(int o, int kx) {
-              correlate_tile<T, S, CO, X>(z_[l], h_[l], o, i, ky, kx, side, kernel, [&](int output, int tap, Pack<T> sum) {
-                add_lanes(g[(std::size_t(output) * inputs + i) * kernel * kernel + ky * kernel + tap], sum);
-              });
+              correlate_tile<T, S, CO, X>(
+                  z_[l], h_[l], o, i, ky, kx, side, kernel, [&](int output, int tap, Pack<T> sum) {
+                    add_lanes(g[(std::size_t(output) * inputs + i) * kernel * kernel + ky * kernel + tap], sum);
+                  });
             });
       });
       for (int o = 0; o < layer.channels; ++o) {

@@ -66,10 +66,22 @@ TEST_CASE("pytorch: whatever is no state dict is refused by its name, and nothin
   CHECK(refusal("module").find("torch.nn.modules.container.Sequential") != std::string::npos);
   CHECK(refusal("two").find("'a', 'b'") != std::string::npos);
   CHECK(refusal("old").find("before version 1.6") != std::string::npos);
-  CHECK(unpickling("\x80\x02"
-                   "cposix\nsystem\nX\x02\x00\x00\x00ls\x85R.")
-            .find("posix.system") != std::string::npos);
   using namespace std::string_literals;
+  const std::string call = "\x80\x02"s + "cposix\nsystem\nX\x02\x00\x00\x00"s + "ls\x85R."s; // os.system("ls")
+  const auto asked = unpickled(std::as_bytes(std::span(call)), "x");
+  CHECK((asked->kind == Pickled::Kind::opaque && asked->text == "posix.system" && asked->items.empty()));
+  for (const auto &[bytes, value] : {std::pair{"\x8a\x01\xff."s, -1L},
+                                     {"\x8a\x00."s, 0L},
+                                     {"\x8a\x02\x00\x80."s, -32768L},
+                                     {"\x8a\x09\xff\xff\xff\xff\xff\xff\xff\x7f\x00."s, 9223372036854775807L},
+                                     {"\x8b\x03\x00\x00\x00\x01\x02\x03."s, 197121L},
+                                     {"I12\n."s, 12L},
+                                     {"L-7L\n."s, -7L}}) {
+    const auto whole = unpickled(std::as_bytes(std::span(bytes)), "x");
+    CHECK((whole->kind == Pickled::Kind::integer && whole->integer == value));
+  }
+  const std::string beyond = "\x8a\x09\xff\xff\xff\xff\xff\xff\xff\xff\x00."s; // 2^64 - 1
+  CHECK(unpickled(std::as_bytes(std::span(beyond)), "x")->kind == Pickled::Kind::opaque);
   CHECK(unpickling("\x80\x02]q\0h\0a."s).find("holds itself") != std::string::npos);
   CHECK(unpickling("\x80\x02]q\0]h\0ah\0h\0a."s) != ""); // changed once it is held
   CHECK(unpickling("\x80\x02(((("s + std::string(200, '(')).find("nested deeper") != std::string::npos);
@@ -77,5 +89,5 @@ TEST_CASE("pytorch: whatever is no state dict is refused by its name, and nothin
   CHECK(unpickling("\x80\x02X\xff\xff\xff\xff"s + "a.").find("ends too early") != std::string::npos);
   CHECK(unpickling("\x80\x02h\x05."s).find("has not kept") != std::string::npos);
   CHECK(unpickling("\x80\x02."s).find("empty stack") != std::string::npos);
-  CHECK(unpickling("\x80\x02i").find("opcode") != std::string::npos);
+  CHECK(unpickling("\x80\x02\xee").find("opcode") != std::string::npos);
 }

@@ -34,7 +34,16 @@ TEST_CASE("family: lists of widths are members, in their order, the unseen last;
   for (const Member &member : members) {
     CHECK_FALSE(is_family(member.config));
     CHECK(member.config.family.size() == 2);
+    // A member's folder says whose member it is; what its zoo is keyed by does not.
+    std::ofstream(folder.path() / "member.toml") << to_toml(member.config);
+    const Config read = load_config(folder.path() / "member.toml");
+    REQUIRE(read.family.size() == 2);
+    CHECK(read.family[1].widths == std::vector<int>{49, 6, 7, 10});
+    CHECK(to_toml(read) == to_toml(member.config));
+    CHECK(zoo_text(read).find("family") == std::string::npos);
   }
+  CHECK_THROWS_WITH_AS(Stages({.config = c, .out = folder.path() / "run", .writes = false}),
+                       doctest::Contains("several architectures"), InputError);
   // What is written reads back the same, and can be overridden.
   const auto again = folder.path() / "again.toml";
   std::ofstream(again) << to_toml(c);

@@ -6,7 +6,8 @@ void FlowSampling::describe(Keys &keys) {
   keys({"ddim_eta", "noise added between steps: 0 is deterministic (DDIM), 1 ancestral"}, solver.eta, Limits{0, 1});
   keys({"solver", "of the equation from noise to networks"}, solver.solver, solver_named);
   keys({"solver_steps", "steps of the solver"}, solver.steps, positive);
-  keys({"between", "samples from one noise to the next; 0: every sample has a noise of its own"}, solver.between, not_negative);
+  keys({"between", "samples from one noise to the next; 0: every sample has a noise of its own"}, solver.between,
+       not_negative);
   keys({"guidance", "classifier-free guidance: 1 is none, above 1 exaggerates the conditions"}, solver.guidance,
        Limits{0, 100});
   keys({"prompt", "what the networks shall be: CONDITION=VALUE or =FROM..TO, one for each condition"}, prompt);

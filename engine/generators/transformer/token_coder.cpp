@@ -13,7 +13,7 @@ TokenCoder::TokenCoder(const TransformerConfig &c, const NetworkFacts &facts)
       tokens_(tokens_by(c.tokens, {facts.layout, facts.shape, c.chunk})) {
   for (const auto &[key, wanted] : {std::pair{"shuffle", c.shuffle}, {"align", c.align}})
     if (wanted && !facts.shape)
-      throw InputError("fit.transformer.", key, ": found true, expected false for an unknown architecture");
+      throw InputError(key, ": found true, expected false for an unknown architecture");
   if (c.balance)
     balanced_ = facts.shape;
   if (c.shuffle) {

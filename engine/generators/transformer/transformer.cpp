@@ -129,6 +129,11 @@ void check(const TransformerConfig &c, const std::string &table) {
   const auto wrong = [&](const char *key, auto found, auto... expected) {
     throw InputError(table, ".", key, ": found ", found, ", expected ", expected...);
   };
+  try {
+    Conditions{c.conditions};
+  } catch (const InputError &e) { // which does not know whose they are
+    throw InputError(table, ".", e.what());
+  }
   if (c.width % c.heads != 0)
     wrong("heads", c.heads, "a divisor of width, ", c.width);
   if (c.features % 2 != 0)
