@@ -5,6 +5,7 @@
 #   make test     build and run every test, the CUDA kernels in the emulator of tests/simt among them
 #   make test-native      the native tests alone: seconds, for everyday work; ONLY='*conv*' some of them
 #   make test-processors  the native tests as built for x86-64-v3, and tuned for two other processors
+#   make kernels  every CUDA kernel compiled, for CUDA=1 where no GPU is
 #   make deps     fetch the header libraries and the data set into .deps/ (no root needed)
 #   make check    layout of the code, direction of the includes
 #   make format   lay the code out with clang-format
@@ -30,7 +31,7 @@ CUDA_HOME ?= $(shell dirname $$(dirname $$(readlink -f $$(command -v nvcc || ech
 NVCC := $(wildcard $(CUDA_HOME)/bin/nvcc)
 # "9.0" where a GPU answers. Its architecture is what is compiled for: 90a has instructions that 90 lacks.
 GPU := $(if $(NVCC),$(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1))
-CUDA ?= $(if $(GPU),1,0)
+CUDA ?= $(if $(GPU)$(filter kernels kernel-report,$(MAKECMDGOALS)),1,0)
 CUDA_ARCH ?= $(if $(GPU),$(subst .,,$(GPU:9.0=9.0a)),80 90a)
 CCACHE := $(shell command -v ccache)
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
@@ -93,14 +94,19 @@ numbers = $(wordlist 1,$(call parts,$1),1 2 3 4 5 6 7 8)
 units = $(foreach f,$1,$(foreach i,$(call numbers,$f),$f.$i.cpp))
 unit_files = $(shell printf '%s\n' $(call files,$1) | awk 'NR % $(call parts,$1) + 1 == $2')
 
+# How much a unit is optimised: O3 what computes, O2 what computes beside it, O1 what calls, reads, writes and prints.
+level = $(or $(if $(filter kernels/%,$1),O3),$(if $(filter engine/weights% engine/analysis% engine/shapes% engine/diffusion%,$1),O2),O1)
 # One folder of objects a variant, so that switching between them mixes nothing.
 NATIVE := build/$(if $(filter 1,$(CUDA)),cuda,cpu)$(patsubst %,-%,$(filter-out native,$(MARCH)) $(MTUNE))
 SIMT := build/simt
 ENGINE_UNITS := $(KERNEL_SOURCES) $(ALONE) $(call units,$(ENGINE_FOLDERS))
 TEST_UNITS := $(wildcard tests/*.cpp) $(call units,$(TEST_FOLDERS))
-LIBRARY := $(ENGINE_UNITS:%=$(NATIVE)/%.o) $(if $(filter 1,$(CUDA)),$(CUDA_SOURCES:%=$(NATIVE)/%.o))
+# Tuned for another processor, only what computes is compiled anew: the rest is that of one's own (`test-processors`).
+home = $(if $(and $(MTUNE),$(filter O1,$(call level,$1))),build/cpu,$(NATIVE))
+objects = $(foreach unit,$1,$(call home,$(unit))/$(unit).o)
+LIBRARY = $(call objects,$(ENGINE_UNITS)) $(if $(filter 1,$(CUDA)),$(CUDA_SOURCES:%=$(NATIVE)/%.o))
 PROGRAM := $(NATIVE)/tools.1.cpp.o
-TESTS := $(TEST_UNITS:%=$(NATIVE)/%.o)
+TESTS = $(call objects,$(TEST_UNITS))
 EMULATED := $(filter-out kernels/device/device.cu kernels/operations/gemm_cublaslt.cu,$(CUDA_SOURCES))
 SIMT_OBJECTS := $(patsubst %,$(SIMT)/%.o,$(ENGINE_UNITS) $(TEST_UNITS) $(wildcard tests/simt/*.cpp) $(EMULATED) \
   $(wildcard tests/simt/*.cu))
@@ -111,7 +117,7 @@ ifeq ($(CUDA),1)
 LIBS += -L$(CUDA_HOME)/lib64 -lcudart_static $(CUBLAS_LIBRARY) -Wl,-rpath,$(dir $(CUBLAS_LIBRARY)) -lrt -ldl
 endif
 
-.PHONY: all deps demo test test-native test-processors check format bundle install gpu-check kernel-report clean
+.PHONY: all deps demo test test-native test-processors kernels check format bundle install gpu-check kernel-report clean
 .SECONDARY:
 all: build/theta
 
@@ -135,8 +141,6 @@ ifneq ($(NVCC),)
 endif
 endif
 
-# How much a unit is optimised: O3 what computes, O2 what computes beside it, O1 what calls, reads, writes and prints.
-level = $(or $(if $(filter kernels/%,$1),O3),$(if $(filter engine/weights% engine/analysis% engine/shapes% engine/diffusion%,$1),O2),O1)
 # What only calls operations compiles faster without the optimiser.
 simt_level = $(if $(filter kernels/% data% engine/weights/dense%,$1),O1,O0)
 
@@ -227,7 +231,11 @@ test-native: $(NATIVE)/run-tests
 # Built side by side with what is here: one folder of objects each.
 PROCESSORS := MARCH=x86-64-v3 MTUNE=generic MTUNE=sapphirerapids
 test-processors:
-	@set -e; for processor in $(PROCESSORS); do echo "== $$processor"; $(MAKE) --no-print-directory $$processor test-native; done
+	@$(MAKE) --no-print-directory CUDA=0 build/cpu/run-tests
+	@set -e; for processor in $(PROCESSORS); do echo "== $$processor"; $(MAKE) --no-print-directory CUDA=0 $$processor test-native; done
+
+# Every CUDA kernel compiled, where no GPU is to link and run them for.
+kernels: $(CUDA_SOURCES:%=$(NATIVE)/%.o)
 
 check:
 	@tests/layout.sh

@@ -11,6 +11,9 @@
 
 namespace theta::test {
 
+// Where operations go wrong: one, about a tile of theirs (a warp, a block, a register's lanes) and about two, and a prime.
+inline std::vector<int> sizes_around(int tile) { return {1, tile - 1, tile, tile + 1, 2 * tile, 2 * tile + 1, 61}; }
+
 // Every device of this machine; in the emulator's build the emulated GPU is among them.
 inline std::vector<Device> all_devices() {
   std::vector<Device> found;

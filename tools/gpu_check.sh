@@ -39,7 +39,7 @@ arch=$(sed 's/.*, *//; s/\.//' <<<"$gpu")
 [ "$arch" = 90 ] && arch=90a
 echo "gpu-check: $gpu"
 
-if step build 400 make "CUDA_ARCH=$arch" build/theta build/cuda/run-tests; then
+if step build 400 make CUDA=1 "CUDA_ARCH=$arch" build/theta build/cuda/run-tests; then
   step tests 300 build/cuda/run-tests
   sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
   if [ -n "$sanitizer" ]; then

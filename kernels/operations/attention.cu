@@ -291,7 +291,7 @@ template <class T> __global__ void through_kernel(float *through, const T *dout,
   const std::size_t from = ((std::size_t(b) * p.tokens + i) * p.heads + h) * p.head;
   float sum = 0;
   for (int d = lane; d < p.head; d += 32)
-    sum += to_float(dout[from + d]) * to_float(out[from + d]);
+    sum = fmaf(to_float(dout[from + d]), to_float(out[from + d]), sum);
   sum = warp_reduce<Sum>(sum);
   if (lane == 0)
     through[row] = sum;

@@ -100,7 +100,7 @@ __global__ void __launch_bounds__(threads, 2)
       normalised[i] = (x[here] - m) * r;
       d[i] = dy[here] * activation_slope(p.act, g * normalised[i] + b);
     }
-    sum += d[i], sum_normalised += d[i] * normalised[i];
+    sum += d[i], sum_normalised = fmaf(d[i], normalised[i], sum_normalised);
   }
   sum = block_reduce<Sum>(sum, partials.first);
   sum_normalised = block_reduce<Sum>(sum_normalised, partials.second);
@@ -149,7 +149,7 @@ __global__ void __launch_bounds__(threads, 2) sums_kernel(float2 *partial, const
     load<Width>(v, x + at(e));
 #pragma unroll
     for (int i = 0; i < Width; ++i)
-      sum += v[i] - origin, squares += (v[i] - origin) * (v[i] - origin);
+      sum += v[i] - origin, squares = fmaf((v[i] - origin), (v[i] - origin), squares);
   });
   sum = block_reduce<Sum>(sum, partials.first);
   squares = block_reduce<Sum>(squares, partials.second);
@@ -221,7 +221,7 @@ __global__ void __launch_bounds__(threads, 2)
     for (int i = 0; i < Width; ++i) {
       v[i] = (v[i] - m) * r;
       d[i] *= activation_slope(p.act, g * v[i] + b);
-      sum += d[i], sum_normalised += d[i] * v[i];
+      sum += d[i], sum_normalised = fmaf(d[i], v[i], sum_normalised);
     }
   });
   sum = block_reduce<Sum>(sum, partials.first);

@@ -46,7 +46,7 @@ __global__ void __launch_bounds__(threads) one_in_kernel(Gather g) {
 #pragma unroll
     for (int t = 0; t < most_taps; ++t)
       if (t < g.taps)
-        sum += weights.w[o - first][t] * x[t];
+        sum = fmaf(weights.w[o - first][t], x[t], sum);
     store(g, n, o, j, sum);
   }
 }
@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(threads) one_out_kernel(Gather g) {
 #pragma unroll
     for (int t = 0; t < most_taps; ++t)
       if (t < g.taps)
-        sum += weights.w[i][t] * input(g, n, i, j, t);
+        sum = fmaf(weights.w[i][t], input(g, n, i, j, t), sum);
   store(g, n, 0, j, sum);
 }
 
@@ -90,7 +90,7 @@ __global__ void __launch_bounds__(threads)
     for (int t = 0; t < most_taps; ++t) {
       const int at = l * p.stride + t - p.padding;
       if (t < p.kernel && at >= 0 && at < p.in_length)
-        sum[t] += d * from[at];
+        sum[t] = fmaf(d, from[at], sum[t]);
     }
   }
 #pragma unroll

@@ -30,7 +30,7 @@ struct Node {
 template <class T> __device__ inline float dot(const T *a, const T *b, int n) {
   float sum = 0;
   for (int c = 0; c < n; ++c)
-    sum += to_float(a[c]) * to_float(b[c]);
+    sum = fmaf(to_float(a[c]), to_float(b[c]), sum);
   return sum;
 }
 
@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(threads)
                   p.width);
   float through = 0;
   for (int j = lane(); j < g.nodes; j += 32)
-    through += w[j] * d[j];
+    through = fmaf(w[j], d[j], through);
   through = warp_reduce<Sum>(through);
   for (int j = lane(); j < g.nodes; j += 32)
     d[j] = w[j] * (d[j] - through);

@@ -24,7 +24,7 @@ __global__ void forward_kernel(T *out, float *rstd, const T *raw, const T *bias,
   for (int i = 0; i < each_lane; ++i) {
     const int c = i * 32 + lane;
     v[i] = c < p.head ? to_float(x[c]) + to_float(b[c]) : 0;
-    squares += v[i] * v[i];
+    squares = fmaf(v[i], v[i], squares);
   }
   const bool value = h >= 2 * p.heads;
   const float by = value ? 1 : 1 / sqrtf(warp_reduce<Sum>(squares) / float(p.head) + float(p.eps));
@@ -59,9 +59,9 @@ __global__ void backward_kernel(T *d, float *sums, const T *raw, const T *bias, 
       const bool there = c < p.head;
       const float in = there ? to_float(d[at + c]) : 0;
       normalised[i] = there ? (to_float(raw[at + c]) + to_float(bias[h * p.head + c])) * by : 0;
-      dgain[i] += in * normalised[i];
+      dgain[i] = fmaf(in, normalised[i], dgain[i]);
       g[i] = there ? in * to_float(gain[which * p.head + c]) : 0;
-      sum += g[i] * normalised[i];
+      sum = fmaf(g[i], normalised[i], sum);
     }
     const float mean = warp_reduce<Sum>(sum) / float(p.head);
     for (int i = 0; i < each_lane; ++i)

@@ -101,9 +101,9 @@ __global__ void __launch_bounds__(threads)
           continue;
         }
         normalised[k][i] = (normalised[k][i] - m) * r;
-        dbeta[k][i] += g[k][i], dgamma[k][i] += g[k][i] * normalised[k][i];
+        dbeta[k][i] += g[k][i], dgamma[k][i] = fmaf(g[k][i], normalised[k][i], dgamma[k][i]);
         g[k][i] *= gamma[column + i];
-        sum += g[k][i], sum_normalised += g[k][i] * normalised[k][i];
+        sum += g[k][i], sum_normalised = fmaf(g[k][i], normalised[k][i], sum_normalised);
       }
     }
     const float average = team_sum<Team>(sum, partials.first) / float(cols);

@@ -13,7 +13,7 @@ void low_rank_forward(Stream &s, float *theta, const float *base, const float *a
     const float *u = adapter + n * p.adapters, *v = u + p.out * p.rank;
     float sum = 1;
     for (int r = 0; r < p.rank; ++r)
-      sum += u[o * p.rank + r] * v[r * (p.in + 1) + i];
+      sum = fmaf(u[o * p.rank + r], v[r * (p.in + 1) + i], sum);
     theta[n * p.parameters + std::size_t(e)] = base[e] * sum;
   });
 }

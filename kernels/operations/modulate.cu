@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(threads) modulate_kernel(T *y, float *mean, fl
     load<Width>(v, x + at.first + c);
 #pragma unroll
     for (int e = 0; e < Width; ++e)
-      squares += (v[e] - m) * (v[e] - m);
+      squares = fmaf((v[e] - m), (v[e] - m), squares);
   });
   const float by = 1 / sqrtf(warp_reduce<Sum>(squares) / float(p.width) + float(p.eps));
   columns<Width>(p, [&](int c) {

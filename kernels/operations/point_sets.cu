@@ -34,7 +34,7 @@ __global__ void nearest_points_kernel(float *d, const float *a, const float *b, 
       __syncthreads();
       for (int q = 0; q < here; ++q) {
         const float dx = tile.x[q] - x, dy = tile.y[q] - y, dz = tile.z[q] - z;
-        least = fminf(least, dx * dx + dy * dy + dz * dz);
+        least = fminf(least, fmaf(dz, dz, fmaf(dy, dy, dx * dx)));
       }
       __syncthreads();
     }

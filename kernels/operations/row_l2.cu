@@ -15,7 +15,7 @@ __global__ void row_squares_kernel(float *out, const float *x, std::size_t cols)
   const float *row = x + blockIdx.x * cols;
   float sum = 0;
   for (std::size_t c = threadIdx.x; c < cols; c += blockDim.x)
-    sum += row[c] * row[c];
+    sum = fmaf(row[c], row[c], sum);
   sum = block_reduce<Sum>(sum, partials.sum);
   if (threadIdx.x == 0)
     out[blockIdx.x] = sum;

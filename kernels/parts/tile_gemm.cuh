@@ -44,7 +44,7 @@ template <class Operands> __device__ void multiply_tile(const Operands &operands
       for (int i = 0; i < 4; ++i)
 #pragma unroll
         for (int j = 0; j < 4; ++j)
-          sum[i][j] += tiles.a[k][row + i] * tiles.b[k][column + j];
+          sum[i][j] = fmaf(tiles.a[k][row + i], tiles.b[k][column + j], sum[i][j]);
     __syncthreads();
   }
 #pragma unroll

@@ -6,7 +6,8 @@ using namespace theta;
 using namespace theta::test;
 
 TEST_CASE("row and channel sums, maxima: every device, odd sizes") {
-  for (const auto &[rows, cols] : {std::pair{1, 1}, {3, 257}, {70, 31}, {2, 1025}, {301, 132}})
+  for (const auto &[rows, cols] :
+       {std::pair{1, 1}, {3, 257}, {70, 31}, {2, 1025}, {301, 132}, {31, 32}, {32, 33}, {33, 64}, {8, 255}, {9, 256}})
     same_on_every_device(1e-5, [&](Stream &s) {
       const std::size_t n = std::size_t(rows) * cols;
       const Buffer<float> x(s, random_values<float>(n, 1));
