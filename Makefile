@@ -260,6 +260,9 @@ install: build/theta
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/theta/datasets' '$(DESTDIR)$(PREFIX)/share/theta/runs'
 	install -m 755 $(NATIVE)/theta '$(DESTDIR)$(PREFIX)/bin/theta'
 	install -m 644 runs/*.toml '$(DESTDIR)$(PREFIX)/share/theta/runs'
+	install -D -m 644 tools/completion.bash '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/theta'
+	install -D -m 644 tools/completion.bash '$(DESTDIR)$(PREFIX)/share/theta/completion.bash'
+	install -D -m 644 tools/completion.zsh '$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_theta'
 	for root in .deps/usr/share/datasets /usr/share/datasets; do \
 	  [ ! -d $$root/fashion-mnist ] || { cp -r $$root/fashion-mnist '$(DESTDIR)$(PREFIX)/share/theta/datasets/'; break; }; done
 
