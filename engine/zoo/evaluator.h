@@ -25,9 +25,8 @@ bool all_finite(std::span<const float>);
 class Evaluator {
 public:
   // Classifiers: over `images` images; fields: over what look_at says. `wave` networks at a time, or as many as a
-  // quarter of a GiB holds. By whole runs, a
-  // worker takes a network through everything (on cuda in bf16's precision); layer by layer, the wave goes through its
-  // layers together, over images that are floats.
+  // quarter of a GiB holds. By whole runs, a worker takes a network through everything (on cuda in bf16's precision);
+  // layer by layer, the wave goes through its layers together, over images that are floats.
   Evaluator(const NetworkShape &, std::size_t images, int wave, Backend, TrainerKind);
 
   void keep_logits() { keeps_logits_ = true; } // before plan()
