@@ -21,7 +21,7 @@ no barrier before a tile is loaded anew | tile_gemm.cuh | gemm.cu | test_gemm | 
 no tail guard of element-wise kernels | each.cuh | add.cu | test_add | if (i < n) | if (true) | of a device buffer
 no tail guard of a column | partials.cuh | layernorm.cu | test_layernorm | threadIdx.y > 0 \|\| i >= n | threadIdx.y > 0 | of a device buffer
 a lane leaves before a collective | counting.cu | counting.cu | test_counting | bool wrong = false; | bool wrong = false; if (row >= rows) return; | divergence
-a row too many before a mask's word is written | counting.cu | counting.cu | test_counting | == 0 && row < rows | == 0 && row <= rows | of a device buffer
+a row too many before the word of a mask is written | counting.cu | counting.cu | test_counting | == 0 && row < rows | == 0 && row <= rows | of a device buffer
 half the shared memory | batchnorm.cu | batchnorm.cu | test_batchnorm | threads, sizeof(Partials), | threads, sizeof(Partials) / 2, | bytes of shared memory
 a row of a tile is never written | softmax_cross_entropy.cu | softmax_cross_entropy.cu | test_softmax | e < count * p.classes | e < (count - 1) * p.classes | nothing has written
 no wait for an asynchronous copy | conv1d_tensor.cu | conv1d_tensor.cu | test_conv1d | async_wait<stages - 2>(); | | nothing has written|race
