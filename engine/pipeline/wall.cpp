@@ -150,7 +150,7 @@ Wall wall_of(const RunMemory &memory, const WallCase &c, std::size_t bytes) {
         }
         return std::nullopt;
       },
-      [](double low, double high) { return long(high) - long(low) <= 1; }, [](double) { return 0.7; });
+      [](double low, double high) { return std::floor(high) - std::floor(low) <= 1; }, [](double) { return 0.7; });
   return wall;
 }
 
