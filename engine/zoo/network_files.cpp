@@ -36,6 +36,11 @@ enum class Stored { safetensors, pytorch, npy, npz, unknown };
 Stored stored_as(const fs::path &path) {
   const MappedFile file(path);
   const std::string_view content(reinterpret_cast<const char *>(file.bytes().data()), file.bytes().size());
+  // Its length comes first, and may begin as any other format does.
+  std::uint64_t header = 0;
+  std::memcpy(&header, content.data(), std::min(content.size(), sizeof header));
+  if (content.size() > sizeof header && content[sizeof header] == '{' && header <= content.size() - sizeof header)
+    return Stored::safetensors;
   if (content.starts_with("\x93NUMPY"))
     return Stored::npy;
   if (content.starts_with("PK")) {
