@@ -6,17 +6,19 @@ Prefetch::Prefetch(std::vector<float *> staging, std::uint64_t first, Fill fill)
     : staging_(std::move(staging)), fill_(std::move(fill)), produced_(first), taken_(first), released_(first),
       thread_([this] { read_ahead(); }) {}
 
-Prefetch::Prefetch(const ZooReader &zoo, std::vector<float *> staging, std::uint64_t first,
-                   std::function<std::vector<std::size_t>(std::uint64_t)> rows_of, Prepare prepare)
+Prefetch::Prefetch(const ZooReader &zoo, std::vector<float *> staging, std::uint64_t first, std::size_t rows,
+                   std::function<std::size_t(std::uint64_t, std::size_t)> row_of, Prepare prepare)
     : Prefetch(std::move(staging), first,
-               [&zoo, rows_of = std::move(rows_of), prepare = std::move(prepare)](std::uint64_t batch, float *to) {
-                 const std::vector<std::size_t> rows = rows_of(batch);
-                 for (std::size_t i = 0; i < rows.size(); ++i, to += zoo.parameters()) {
-                   if (i + 1 < rows.size() && rows[i + 1] != rows[i] + 1)
-                     zoo.will_read(rows[i + 1]);
-                   zoo.theta(rows[i], to);
+               [&zoo, rows, row_of = std::move(row_of), prepare = std::move(prepare)](std::uint64_t batch, float *to) {
+                 std::size_t row = row_of(batch, 0);
+                 for (std::size_t i = 0; i < rows; ++i, to += zoo.parameters()) {
+                   const std::size_t next = i + 1 < rows ? row_of(batch, i + 1) : row + 1;
+                   if (next != row + 1)
+                     zoo.will_read(next);
+                   zoo.theta(row, to);
                    if (prepare)
-                     prepare(rows[i], to);
+                     prepare(row, to);
+                   row = next;
                  }
                }) {}
 

@@ -17,11 +17,11 @@ public:
   using Fill = std::function<void(std::uint64_t batch, float *buffer)>;
   Prefetch(std::vector<float *> staging, std::uint64_t first, Fill fill);
 
-  // Batch i holds the rows that rows_of(i) names, each V floats. The reading thread hands every row that it has read to
-  // `prepare`, where there is one, which may change it in place.
+  // Batch i holds `rows` rows, row_of(i, 0), row_of(i, 1), ..., each V floats. The reading thread hands every row that it
+  // has read to `prepare`, where there is one, which may change it in place.
   using Prepare = std::function<void(std::size_t row, float *theta)>;
-  Prefetch(const ZooReader &zoo, std::vector<float *> staging, std::uint64_t first,
-           std::function<std::vector<std::size_t>(std::uint64_t)> rows_of, Prepare prepare = {});
+  Prefetch(const ZooReader &zoo, std::vector<float *> staging, std::uint64_t first, std::size_t rows,
+           std::function<std::size_t(std::uint64_t batch, std::size_t i)> row_of, Prepare prepare = {});
   ~Prefetch();
   Prefetch(const Prefetch &) = delete;
   Prefetch &operator=(const Prefetch &) = delete;

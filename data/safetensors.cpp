@@ -50,13 +50,6 @@ TensorInfo parse_tensor(const std::string &name, const Json &entry, const std::s
 
 } // namespace
 
-std::string text_of(const Shape &shape) {
-  std::string out = "[";
-  for (const auto side : shape)
-    out += (out.size() > 1 ? ", " : "") + std::to_string(side);
-  return out + "]";
-}
-
 Safetensors::Safetensors(const std::filesystem::path &path) : file_(path) {
   const std::string where = path.string();
   const auto all = file_.bytes();

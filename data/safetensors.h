@@ -2,13 +2,12 @@
 #pragma once
 #include "dtype.h"
 #include "mapped_file.h"
+#include "shape.h"
 #include <map>
 #include <string>
 #include <vector>
 
 namespace theta {
-
-using Shape = std::vector<std::int64_t>;
 
 struct TensorInfo {
   std::string name;
@@ -66,7 +65,5 @@ std::string safetensors_header(const std::vector<TensorInfo> &tensors,
 // Writes a whole file, atomically. Throws Error.
 void write_safetensors(const std::filesystem::path &path, const std::vector<TensorSource> &tensors,
                        const std::map<std::string, std::string> &metadata);
-
-std::string text_of(const Shape &); // "[3, 5]"
 
 } // namespace theta

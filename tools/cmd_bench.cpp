@@ -4,6 +4,7 @@
 #include "engine/training/interrupt.h"
 #include "tools/options.h"
 #include <fmt/core.h>
+#include <regex>
 
 namespace theta {
 

@@ -3,7 +3,6 @@
 #pragma once
 #include "kernels/device/device.h"
 #include <functional>
-#include <regex>
 #include <string>
 #include <vector>
 

@@ -112,9 +112,10 @@ struct VaeStep {
                          {1, Purpose::latent_noise, std::uint32_t(i)});
       add_scaled<float>(s, noisy, v, noisy, 1, n);
       const Adam options{.lr = 2e-5, .step = i + 1};
-      const FinishEarly<float> finish = [&](const TensorRange &tensor, float *gradient) {
+      const auto step_early = [&](const TensorRange &tensor, float *gradient) {
         weights.step_early(s, tensor, gradient, options);
       };
+      const FinishEarly<float> finish(step_early);
       const auto p = weights.parameters(&finish);
       const float *out = model.forward(s, p, noisy, latent_noise);
       mean_squared_error<float>(s, loss, model.d_out(), out, v, n, partials);

@@ -1,4 +1,5 @@
 #include "conditions.h"
+#include "kernels/parts/scratch.h"
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -77,31 +78,29 @@ std::vector<ConditionShape> Conditions::shapes() const {
   return shapes;
 }
 
-std::vector<float> Conditions::values(const Condition &c, const NetworkSource::Facts &facts) const {
-  std::vector<float> values;
+template <class F> void Conditions::each_value(const Condition &c, const NetworkSource::Facts &facts, F use) const {
+  const Scratch scratch;
+  float *wanted = scratch.take<float>(c.columns.size()), *start = scratch.take<float>(c.columns.size());
   const std::size_t networks = facts.target.size() / columns_.size();
   for (std::size_t i = 0; i < networks; ++i) {
-    std::vector<float> wanted, start;
-    for (const std::string &column : c.columns) {
-      const auto k = std::size_t(std::find(columns_.begin(), columns_.end(), column) - columns_.begin());
-      const std::size_t at = k * networks + i;
-      wanted.push_back(facts.target[at]);
+    for (std::size_t j = 0; j < c.columns.size(); ++j) {
+      const auto k = std::size_t(std::find(columns_.begin(), columns_.end(), c.columns[j]) - columns_.begin());
+      wanted[j] = facts.target[k * networks + i];
       if (!facts.start.empty())
-        start.push_back(facts.start[at]);
+        start[j] = facts.start[k * networks + i];
     }
-    values.push_back(c.value(wanted.data(), start.empty() ? nullptr : start.data()));
+    use(c.value(wanted, facts.start.empty() ? nullptr : start));
   }
-  return values;
 }
 
 void Conditions::tell(float *told, std::size_t step, const NetworkSource::Facts &facts, int repeat,
                       const std::vector<ConditionRange> &ranges) const {
   for (std::size_t k = 0; k < all_.size(); ++k) {
     float *to = told + k * step;
-    for (const float value : values(all_[k], facts)) {
+    each_value(all_[k], facts, [&](float value) {
       const float share = all_[k].classes > 0 ? value : (value - ranges[k].low) / (ranges[k].high - ranges[k].low);
       to = std::fill_n(to, repeat, share);
-    }
+    });
   }
 }
 
@@ -110,14 +109,14 @@ std::vector<ConditionRange> Conditions::measure(const std::vector<NetworkSource:
   for (const Condition &c : all_) {
     std::vector<float> seen;
     for (const auto &facts : batches)
-      for (const float value : values(c, facts)) {
+      each_value(c, facts, [&](float value) {
         if (!std::isfinite(value))
           throw InputError("fit: condition ", c.name, ": found ", value, ", expected a finite number");
         if (c.classes > 0 && !(value >= 0 && value < float(c.classes) && value == std::floor(value)))
           throw InputError("fit: condition ", c.name, ": found ", value, ", expected a label from 0 to ",
                            c.classes - 1);
         seen.push_back(value);
-      }
+      });
     std::sort(seen.begin(), seen.end());
     ConditionRange range{seen[seen.size() / 200], seen[seen.size() - 1 - seen.size() / 200]};
     if (!(range.high > range.low))

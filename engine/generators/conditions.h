@@ -53,7 +53,8 @@ public:
   std::vector<ConditionRange> measure(const std::vector<NetworkSource::Facts> &) const;
 
 private:
-  std::vector<float> values(const Condition &, const NetworkSource::Facts &) const;
+  // use(value) of each network of a batch.
+  template <class F> void each_value(const Condition &, const NetworkSource::Facts &, F use) const;
   std::vector<Condition> all_;
   std::vector<std::string> columns_;
 };

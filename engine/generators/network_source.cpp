@@ -67,45 +67,42 @@ ZooBatches::ZooBatches(const ZooReader &zoo, const std::vector<std::size_t> &row
                      ": found one checkpoint a run, expected several for a generator that starts from one");
 }
 
-std::vector<std::size_t> ZooBatches::rows_of(std::uint64_t batch) const {
-  std::vector<std::size_t> chosen, starts;
-  for (int b = 0; b < batch_.networks; ++b) {
-    const std::uint64_t position = batch * std::uint64_t(batch_.networks) + std::uint64_t(b);
-    const auto i = shuffled(seed_, Purpose::batch_order, order_stream, position, std::uint32_t(targets_.size()));
-    chosen.push_back(targets_[i]);
-    if (batch_.pairs) {
-      const auto bits = philox(seed_, Purpose::start_choice, order_stream, position).word[0];
-      starts.push_back(run_rows_[run_first_[i] + start_of(bits, earlier_[i])]);
-    }
-  }
-  chosen.insert(chosen.end(), starts.begin(), starts.end());
-  return chosen;
+std::size_t ZooBatches::row_of(std::uint64_t batch, std::size_t i) const {
+  const auto networks = std::size_t(batch_.networks);
+  const std::uint64_t position = batch * networks + i % networks;
+  const auto target = shuffled(seed_, Purpose::batch_order, order_stream, position, std::uint32_t(targets_.size()));
+  if (i < networks)
+    return targets_[target];
+  const auto bits = philox(seed_, Purpose::start_choice, order_stream, position).word[0];
+  return run_rows_[run_first_[target] + start_of(bits, earlier_[target])];
 }
 
-NetworkSource::Facts ZooBatches::facts_of(std::uint64_t batch) const {
-  NetworkSource::Facts facts;
-  const auto rows = rows_of(batch);
-  for (const auto &column : columns_)
-    for (std::size_t b = 0; b < rows.size(); ++b)
-      (b < std::size_t(batch_.networks) ? facts.target : facts.start).push_back(column[rows[b]]);
-  return facts;
+void ZooBatches::facts_of(std::uint64_t batch, NetworkSource::Facts &facts) const {
+  const auto networks = std::size_t(batch_.networks);
+  facts.target.resize(columns_.size() * networks), facts.start.resize(batch_.pairs ? facts.target.size() : 0);
+  for (std::size_t i = 0; i < rows() && !columns_.empty(); ++i) {
+    const std::size_t row = row_of(batch, i);
+    for (std::size_t k = 0; k < columns_.size(); ++k)
+      (i < networks ? facts.target : facts.start)[k * networks + i % networks] = columns_[k][row];
+  }
 }
 
 ZooSource::ZooSource(const ZooReader &zoo, const ZooBatches &batches, std::vector<float *> staging, long first_batch,
                      Prefetch::Prepare prepare)
     : batches_(batches), parameters_(zoo.parameters()), next_(first_batch),
       prefetch_(
-          zoo, std::move(staging), std::uint64_t(first_batch),
-          [&batches](std::uint64_t i) { return batches.rows_of(i); }, std::move(prepare)) {}
+          zoo, std::move(staging), std::uint64_t(first_batch), batches.rows(),
+          [&batches](std::uint64_t batch, std::size_t i) { return batches.row_of(batch, i); }, std::move(prepare)) {}
 
-NetworkSource::Facts ZooSource::next(Stream &s, float *theta, float *start) {
+const NetworkSource::Facts &ZooSource::next(Stream &s, float *theta, float *start) {
   s.synchronize(); // copies out of the batch that next() gives back
   const float *networks = prefetch_.next();
   const std::size_t size = std::size_t(batches_.batch().networks) * parameters_;
   copy(s, theta, networks, size * sizeof(float));
   if (batches_.batch().pairs)
     copy(s, start, networks + size, size * sizeof(float));
-  return batches_.facts_of(std::uint64_t(next_++));
+  batches_.facts_of(std::uint64_t(next_++), facts_);
+  return facts_;
 }
 
 StreamSource::StreamSource(ZooStream &stream, const ZooRecipe &recipe, NetworkBatch batch, float *run_rows,
@@ -118,7 +115,7 @@ StreamSource::StreamSource(ZooStream &stream, const ZooRecipe &recipe, NetworkBa
     ZooStream::Row{}.fact(column); // throws for one that it has not
 }
 
-NetworkSource::Facts StreamSource::next(Stream &s, float *theta, float *start) {
+const NetworkSource::Facts &StreamSource::next(Stream &s, float *theta, float *start) {
   std::vector<ZooStream::Row> targets, starts;
   const std::size_t v = stream_.parameters();
   while (targets.size() < std::size_t(batch_.networks)) {
@@ -138,14 +135,14 @@ NetworkSource::Facts StreamSource::next(Stream &s, float *theta, float *start) {
     copy(s, start + starts.size() * v, run_rows_ + from * v, v * sizeof(float));
     targets.push_back(rows[target]), starts.push_back(rows[from]);
   }
-  Facts facts;
+  facts_ = {};
   for (const auto &column : batch_.columns) {
     for (const auto &row : targets)
-      facts.target.push_back(row.fact(column));
+      facts_.target.push_back(row.fact(column));
     for (const auto &row : starts)
-      facts.start.push_back(row.fact(column));
+      facts_.start.push_back(row.fact(column));
   }
-  return facts;
+  return facts_;
 }
 
 std::map<std::string, long> StreamSource::position() const {

@@ -29,8 +29,9 @@ public:
     std::vector<float> target, start; // [columns, networks]
   };
   virtual ~NetworkSource() = default;
-  // The next batch, on the stream's device: theta [networks, V], start [networks, V] or null.
-  virtual Facts next(Stream &, float *theta, float *start) = 0;
+  // The next batch, on the stream's device: theta [networks, V], start [networks, V] or null. What is known of it stays
+  // until the next call.
+  virtual const Facts &next(Stream &, float *theta, float *start) = 0;
   // What tells where the next batch begins, beside its number; for saving.
   virtual std::map<std::string, long> position() const { return {}; }
 };
@@ -50,8 +51,9 @@ class ZooBatches {
 public:
   // The rows that may be drawn. Throws InputError where a column is missing, or no run has two of the rows.
   ZooBatches(const ZooReader &, const std::vector<std::size_t> &rows, NetworkBatch, std::uint64_t seed);
-  std::vector<std::size_t> rows_of(std::uint64_t batch) const; // targets, then starts
-  NetworkSource::Facts facts_of(std::uint64_t batch) const;
+  std::size_t rows() const { return std::size_t(batch_.networks) * (batch_.pairs ? 2 : 1); } // targets, then starts
+  std::size_t row_of(std::uint64_t batch, std::size_t i) const;
+  void facts_of(std::uint64_t batch, NetworkSource::Facts &) const; // written
   const NetworkBatch &batch() const { return batch_; }
   std::size_t targets() const { return targets_.size(); }
 
@@ -70,10 +72,11 @@ class ZooSource : public NetworkSource {
 public:
   ZooSource(const ZooReader &, const ZooBatches &, std::vector<float *> staging, long first_batch,
             Prefetch::Prepare prepare = {});
-  Facts next(Stream &, float *theta, float *start) override;
+  const Facts &next(Stream &, float *theta, float *start) override;
 
 private:
   const ZooBatches &batches_;
+  Facts facts_;
   std::size_t parameters_;
   long next_;
   Prefetch prefetch_;
@@ -88,7 +91,7 @@ public:
   // columns that a stream does not know, and for pairs of runs of one row.
   StreamSource(ZooStream &, const ZooRecipe &, NetworkBatch, float *run_rows, std::uint64_t seed);
   ~StreamSource() override { stream_.stop(); }
-  Facts next(Stream &, float *theta, float *start) override;
+  const Facts &next(Stream &, float *theta, float *start) override;
   std::map<std::string, long> position() const override;
 
 private:
@@ -97,6 +100,7 @@ private:
   NetworkBatch batch_;
   float *run_rows_;
   std::uint64_t seed_;
+  Facts facts_;
 };
 
 } // namespace theta

@@ -121,7 +121,7 @@ template <class T> void ConvTiles<T>::cover(Needs &n, Backend backend, const Pas
 }
 
 template <class T> void ConvTiles<T>::plan(MemoryPlan &plan, Backend backend, int batch, Mode mode) {
-  *this = ConvTiles(name_, std::move(blocks_), tile_); // forgets an earlier plan
+  check_unplanned(name_, batch_);
   batch_ = batch;
   Needs n;
   n.pre.assign(blocks_.size(), 1);
@@ -142,7 +142,6 @@ template <class T> void ConvTiles<T>::plan(MemoryPlan &plan, Backend backend, in
                            "batch, fit.tile");
   };
   const auto b = std::size_t(batch);
-  pre_.clear();
   for (int i = 0; i <= last(); ++i) {
     blocks_[std::size_t(i)].plan_steps(plan, text(name_, '.', i), batch);
     pre_.push_back(reserve(text(i, ".pre"), b, n.pre[std::size_t(i)]));

@@ -5,7 +5,6 @@
 #include "kernels/device/device.h"
 #include <algorithm>
 #include <cstddef>
-#include <functional>
 #include <vector>
 
 namespace theta {
@@ -19,8 +18,22 @@ struct TensorRange {
 // In the flat gradient they have no room; they take turns in a buffer of the largest's size. Ascending.
 using EarlyTensors = std::vector<TensorRange>;
 
-// Is told that an early tensor's gradient is complete, and that nothing needs its value any more.
-template <class T> using FinishEarly = std::function<void(const TensorRange &, T *gradient)>;
+// Calls, with the tensor and its gradient, a function that outlives it: an early tensor's gradient is complete, and
+// nothing needs its value any more.
+template <class T> class FinishEarly {
+public:
+  template <class F>
+  explicit FinishEarly(const F &f)
+      : function_(&f), call_([](const void *function, const TensorRange &tensor, T *gradient) {
+          (*static_cast<const F *>(function))(tensor, gradient);
+        }) {}
+  template <class F> explicit FinishEarly(const F &&) = delete;
+  void operator()(const TensorRange &tensor, T *gradient) const { call_(function_, tensor, gradient); }
+
+private:
+  const void *function_;
+  void (*call_)(const void *, const TensorRange &, T *);
+};
 
 template <class T> struct Parameters {
   const T *value;        // every parameter of the network

@@ -70,6 +70,11 @@ std::size_t MemoryPlan::place_block(bool host) {
   return end;
 }
 
+void check_unplanned(const std::string &what, int batch) {
+  if (batch != 0)
+    throw Error(what, ": is planned already");
+}
+
 void MemoryPlan::place() {
   for (auto &entry : entries_)
     entry.died = std::min(entry.died, clock_);

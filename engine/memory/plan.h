@@ -9,7 +9,7 @@
 // start.
 #pragma once
 #include "data/dtype.h"
-#include "data/safetensors.h"
+#include "data/shape.h"
 #include "kernels/device/bf16.h"
 #include "kernels/device/device.h"
 #include "tensor.h"
@@ -127,5 +127,9 @@ template <class F> int most_within(Budget budget, int wanted, F bytes_of) {
   }
   return most;
 }
+
+// What plans itself does so once: another plan is another object's. Throws Error where `batch`, which the plan sets, is
+// there already.
+void check_unplanned(const std::string &what, int batch);
 
 } // namespace theta

@@ -2,6 +2,7 @@
 // the mean of the image and an activation, and linear layers ("fc1.weight" [out, in], ...): ModelZoos (Schürholt et
 // al., 2022), G.pt (Peebles et al., 2022).
 #pragma once
+#include "kernels/runs/cnn_training.h"
 #include "network.h"
 
 namespace theta {

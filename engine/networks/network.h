@@ -3,7 +3,7 @@
 #pragma once
 #include "data/dataset.h"
 #include "kernels/parts/activations.h"
-#include "kernels/runs/cnn_training.h"
+#include "kernels/runs/cnn_layer.h"
 #include "layout.h"
 #include <optional>
 #include <span>

@@ -50,15 +50,25 @@ public:
   const std::vector<float> &features_of_nodes() const { return node_feature_; } // [nodes, node_features]
   const std::vector<float> &features_of_edges() const { return edge_feature_; } // [edges, edge_features]
 
-  // Elements in the same place of exchangeable things, by the name of that place, which tells no sizes of layers: the
-  // same place of networks of other widths has the same name. "" for padding.
-  const std::vector<std::string> &element_names() const { return names_; } // [S]
+  // What exchangeable things have in common: a slot of a group's units ("2.0.incoming.0.49": of networks of two groups,
+  // the first), or of a tensor's edges. The name tells no sizes of layers: the same place of networks of other widths
+  // has the same name.
+  struct Place {
+    std::string name;
+    int width; // elements
+  };
+  const std::vector<Place> &places() const { return places_; }
+  struct Element {
+    std::int32_t place = -1, number = 0; // which place, and which of its elements; −1 for padding
+  };
+  const std::vector<Element> &elements() const { return elements_; } // [S]
 
 private:
   int nodes_, node_width_;
   std::vector<std::int32_t> target_, source_, place_;
   std::vector<float> node_feature_, edge_feature_;
-  std::vector<std::string> names_;
+  std::vector<Place> places_;
+  std::vector<Element> elements_;
 };
 
 } // namespace theta

@@ -37,10 +37,11 @@ Stored stored_as(const fs::path &path) {
   const MappedFile file(path);
   const std::string_view content(reinterpret_cast<const char *>(file.bytes().data()), file.bytes().size());
   // Its length comes first, and may begin as any other format does.
-  std::uint64_t header = 0;
-  std::memcpy(&header, content.data(), std::min(content.size(), sizeof header));
-  if (content.size() > sizeof header && content[sizeof header] == '{' && header <= content.size() - sizeof header)
-    return Stored::safetensors;
+  if (std::uint64_t header = 0; content.size() > sizeof header && content[sizeof header] == '{') {
+    std::memcpy(&header, content.data(), sizeof header);
+    if (header <= content.size() - sizeof header)
+      return Stored::safetensors;
+  }
   if (content.starts_with("\x93NUMPY"))
     return Stored::npy;
   if (content.starts_with("PK")) {

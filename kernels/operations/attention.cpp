@@ -4,10 +4,10 @@
 #include "attention_short.h"
 #include "kernels/device/parallel.h"
 #include "kernels/parts/product.h"
+#include "kernels/parts/scratch.h"
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <vector>
 
 namespace theta {
 
@@ -45,14 +45,11 @@ template <class W> class Blocks {
 public:
   explicit Blocks(const Attention &p)
       : head_(p.head), wide((p.head + lanes<W> - 1) / lanes<W> * lanes<W>), scale(1 / std::sqrt(W(p.head))) {
-    thread_local std::vector<W> memory; // grows to the largest shape seen
     const std::size_t rows = std::size_t(block) * std::size_t(wide), square = std::size_t(block) * block;
     const std::size_t tokens = std::size_t(p.tokens + block) * std::size_t(wide);
-    memory.resize(std::max(memory.size(), 8 * rows + 2 * square + tokens + lanes<W>));
-    W *at = memory.data();
     for (W **piece : {&q, &k, &v, &d, &transposed_k, &transposed_v, &first, &second})
-      *piece = at, at += rows;
-    scores = at, gradients = at + square, all = gradients + square;
+      *piece = scratch_.take<W>(rows);
+    scores = scratch_.take<W>(square), gradients = scratch_.take<W>(square), all = scratch_.take<W>(tokens + lanes<W>);
   }
 
   // `count` tokens as rows.
@@ -73,6 +70,7 @@ public:
   }
 
 private:
+  Scratch scratch_;
   int head_;
 
 public:

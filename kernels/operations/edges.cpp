@@ -2,9 +2,9 @@
 #include "edges.h"
 #include "kernels/device/parallel.h"
 #include "kernels/parts/product.h"
+#include "kernels/parts/scratch.h"
 #include <cmath>
 #include <limits>
-#include <vector>
 
 namespace theta {
 
@@ -23,32 +23,42 @@ namespace {
 
 using namespace simd;
 
-// A tensor of one graph in the arithmetic of sums: where it lies already, or as a copy of it.
-template <class T> class Widened {
+// A tensor of one graph to be read, in the arithmetic of sums: where it lies already, or as a copy of it.
+template <class T> const Wide<T> *widened(const Scratch &scratch, const T *from, std::size_t n) {
+  if constexpr (std::is_same_v<T, Wide<T>>) {
+    return from;
+  } else {
+    Wide<T> *copy = scratch.take<Wide<T>>(n);
+    for (std::size_t i = 0; i < n; ++i)
+      copy[i] = widened(from[i]);
+    return copy;
+  }
+}
+
+// One to be written, or added to: `to` has it when give() has been called.
+template <class T> class Result {
 public:
   using W = Wide<T>;
-  Widened(const T *from, std::size_t n) {
+  Result(const Scratch &scratch, T *to, std::size_t n) : to_(to), n_(n) {
     if constexpr (std::is_same_v<T, W>) {
-      at_ = const_cast<W *>(from);
+      at_ = to;
     } else {
-      copy_.resize(n), at_ = copy_.data();
+      at_ = scratch.take<W>(n);
       for (std::size_t i = 0; i < n; ++i)
-        copy_[i] = widened(from[i]);
+        at_[i] = widened(to[i]);
     }
   }
-  // One to be written, or added to: `to` has it when give() has been called.
-  Widened(T *to, std::size_t n) : Widened(static_cast<const T *>(to), n) { to_ = to; }
   void give() const {
     if constexpr (!std::is_same_v<T, W>)
-      for (std::size_t i = 0; i < copy_.size(); ++i)
-        to_[i] = rounded<T>(copy_[i]);
+      for (std::size_t i = 0; i < n_; ++i)
+        to_[i] = rounded<T>(at_[i]);
   }
   operator W *() const { return at_; }
 
 private:
-  std::vector<W> copy_;
+  T *to_;
+  std::size_t n_;
   W *at_;
-  T *to_ = nullptr;
 };
 
 // Sizes of one graph's tensors.
@@ -93,13 +103,10 @@ template <class F> void for_ends(const EdgeAttention &p, F f) {
 // One head of a graph as products want it: rows in whole packs, and the same transposed.
 template <class W> class HeadBlock {
 public:
-  HeadBlock(const EdgeAttention &p, std::vector<W> &memory)
+  HeadBlock(const EdgeAttention &p, const Scratch &scratch)
       : nodes_(p.graph.nodes), head_(p.head), wide((p.head + lanes<W> - 1) / lanes<W> * lanes<W>),
-        tall((p.graph.nodes + lanes<W> - 1) / lanes<W> * lanes<W>) {
-    const std::size_t size = std::size_t(tall) * std::size_t(wide);
-    memory.resize(std::max(memory.size(), size)); // grows to the largest shape seen
-    at_ = memory.data();
-  }
+        tall((p.graph.nodes + lanes<W> - 1) / lanes<W> * lanes<W>),
+        at_(scratch.take<W>(std::size_t(tall) * std::size_t(wide))) {}
   const W *rows(const W *from, std::ptrdiff_t step) const {
     for (int i = 0; i < nodes_; ++i)
       for (int c = 0; c < wide; c += lanes<W>)
@@ -113,10 +120,12 @@ public:
 
 private:
   int nodes_, head_;
-  W *at_;
 
 public:
   int wide, tall; // distances of rows, and of rows of the transposed
+
+private:
+  W *at_;
 };
 
 template <class F> void for_graphs(const EdgeAttention &p, F f) {
@@ -138,10 +147,12 @@ void edge_attention_forward(Stream &s, T *out, T *gathered, Wide<T> *weight, con
   const int nodes = p.graph.nodes, model = int(size.model), width = p.width;
   const W scale = 1 / std::sqrt(W(p.head));
   for_graphs(p, [&](std::size_t b) {
-    thread_local std::vector<W> memory;
-    const HeadBlock<W> block(p, memory);
-    const Widened<T> x(qkv + b * size.qkv, size.qkv), states(state + b * size.state, size.state);
-    const Widened<T> to(out + b * size.out, size.out), sums(gathered + b * size.gathered, size.gathered);
+    const Scratch scratch;
+    const HeadBlock<W> block(p, scratch);
+    const W *x = widened(scratch, qkv + b * size.qkv, size.qkv),
+            *states = widened(scratch, state + b * size.state, size.state);
+    const Result<T> to(scratch, out + b * size.out, size.out),
+        sums(scratch, gathered + b * size.gathered, size.gathered);
     W *const of_sums = sums;
     const T *of_bias = bias + b * size.bias;
     W *w = weight + b * p.heads * size.square;
@@ -192,11 +203,12 @@ void edge_attention_backward_accumulate(Stream &s, T *dqkv, T *dbias, T *dstate,
   const int nodes = p.graph.nodes, model = int(size.model), width = p.width;
   const W scale = 1 / std::sqrt(W(p.head));
   for_graphs(p, [&](std::size_t b) {
-    thread_local std::vector<W> memory;
-    const HeadBlock<W> block(p, memory);
-    const Widened<T> x(qkv + b * size.qkv, size.qkv), d(dout + b * size.out, size.out),
-        d_sums(dgathered + b * size.gathered, size.gathered), states(state + b * size.state, size.state);
-    const Widened<T> dx(dqkv + b * size.qkv, size.qkv), d_states(dstate + b * size.state, size.state);
+    const Scratch scratch;
+    const HeadBlock<W> block(p, scratch);
+    const W *x = widened(scratch, qkv + b * size.qkv, size.qkv), *d = widened(scratch, dout + b * size.out, size.out),
+            *d_sums = widened(scratch, dgathered + b * size.gathered, size.gathered),
+            *states = widened(scratch, state + b * size.state, size.state);
+    const Result<T> dx(scratch, dqkv + b * size.qkv, size.qkv), d_states(scratch, dstate + b * size.state, size.state);
     T *d_bias = dbias + b * size.bias;
     const W *w = weight + b * p.heads * size.square;
     W *slope = workspace + b * p.heads * size.square; // of weights, then of scores
@@ -277,18 +289,19 @@ void add_ends_backward(Stream &s, T *d_of_node, const T *dy, int batch, int widt
       return cuda::add_ends_backward(s, d_of_node, dy, batch, width, g);
   using W = Wide<T>;
   parallel_for(batch, 2 * n, [&](int b) {
-    std::vector<W> sum(std::size_t(2) * width);
+    const Scratch scratch;
+    W *const sum = scratch.take<W>(std::size_t(2) * width);
     for (int i = 0; i < g.nodes; ++i) {
-      std::fill(sum.begin(), sum.end(), W(0));
+      std::fill_n(sum, 2 * width, W(0));
       for (int t = g.first[i]; t < g.first[i + 1]; ++t) {
         const T *from = dy + (std::size_t(b) * g.edges + g.end[t] / 2) * width;
-        W *to = sum.data() + std::size_t(g.end[t] % 2) * width;
+        W *to = sum + std::size_t(g.end[t] % 2) * width;
 #pragma omp simd
         for (int c = 0; c < width; ++c)
           to[c] += widened(from[c]);
       }
       T *to = d_of_node + (std::size_t(b) * g.nodes + i) * 2 * width;
-      for (std::size_t c = 0; c < sum.size(); ++c)
+      for (int c = 0; c < 2 * width; ++c)
         to[c] = rounded<T>(sum[c]);
     }
   });

@@ -73,19 +73,20 @@ void gemm(Stream &s, float *c, const bf16 *a, const bf16 *b, const Gemm &p, cons
   multiply(s, c, a, b, p, bias, act);
 }
 
-// With a bias: pre = a·b + bias, y = gelu(pre). Without: y = (a·b)·gelu'(pre). False where cuBLASLt has none of it.
-namespace {
-template <class T> bool multiply_gelu(Stream &s, T *y, T *pre, const T *a, const T *b, const Gemm &p, const T *bias) {
-  return gemm_cublaslt(s, y, a, b, p, {bias ? Epilogue::Kind::gelu : Epilogue::Kind::gelu_slope, bias, pre}, is_bf16<T>,
-                       is_bf16<T>);
-}
-} // namespace
-
+// pre = a·b + bias, y = gelu(pre).
 bool gemm_gelu(Stream &s, float *y, float *pre, const float *a, const float *b, const Gemm &p, const float *bias) {
-  return multiply_gelu(s, y, pre, a, b, p, bias);
+  return gemm_cublaslt(s, y, a, b, p, {Epilogue::Kind::gelu, bias, pre}, false, false);
 }
 bool gemm_gelu(Stream &s, bf16 *y, bf16 *pre, const bf16 *a, const bf16 *b, const Gemm &p, const bf16 *bias) {
-  return multiply_gelu(s, y, pre, a, b, p, bias);
+  return gemm_cublaslt(s, y, a, b, p, {Epilogue::Kind::gelu, bias, pre}, true, true);
+}
+
+// y = (a·b)·gelu'(pre).
+bool gemm_gelu_slope(Stream &s, float *y, const float *a, const float *b, const float *pre, const Gemm &p) {
+  return gemm_cublaslt(s, y, a, b, p, {Epilogue::Kind::gelu_slope, nullptr, nullptr, pre}, false, false);
+}
+bool gemm_gelu_slope(Stream &s, bf16 *y, const bf16 *a, const bf16 *b, const bf16 *pre, const Gemm &p) {
+  return gemm_cublaslt(s, y, a, b, p, {Epilogue::Kind::gelu_slope, nullptr, nullptr, pre}, true, true);
 }
 
 } // namespace theta::cuda

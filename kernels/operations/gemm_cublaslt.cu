@@ -49,7 +49,7 @@ struct Key {
   int m, n, k, row_a, row_b, row_c;
   bool transpose_a, transpose_b, accumulate, bias, bf16_products, bf16_operands, bf16_result;
   Epilogue::Kind epilogue;
-  std::uint32_t align_a, align_b, align_c, align_bias, align_pre;
+  std::uint32_t align_a, align_b, align_c, align_bias, align_beside;
   auto operator<=>(const Key &) const = default;
 };
 
@@ -78,8 +78,8 @@ cublasLtEpilogue_t epilogue_of(const Key &key) {
 void point(const Choice &choice, const Epilogue &end) {
   if (end.bias)
     set(choice.product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, end.bias);
-  if (end.pre)
-    set(choice.product, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, end.pre);
+  if (end.beside())
+    set(choice.product, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, end.beside());
 }
 
 std::unique_ptr<Choice> choose(const Stream::Cuda &on, const Key &key, const Epilogue &end) {
@@ -128,8 +128,8 @@ std::unique_ptr<Choice> choose(const Stream::Cuda &on, const Key &key, const Epi
 
 bool gemm_cublaslt(Stream &s, void *c, const void *a, const void *b, const Gemm &p, const Epilogue &end,
                    bool bf16_operands, bool bf16_result) {
-  // What its epilogues read a bias and `pre` by.
-  if ((end.bias && alignment_of(end.bias) < 16) || (end.pre && (alignment_of(end.pre) < 16 || p.n % 8 != 0)))
+  // What its epilogues read a bias, and read or write what is beside, by.
+  if ((end.bias && alignment_of(end.bias) < 16) || (end.beside() && (alignment_of(end.beside()) < 16 || p.n % 8 != 0)))
     return false;
   Stream::Cuda &on = s.cuda();
   if (!on.blas_choices)
@@ -152,7 +152,7 @@ bool gemm_cublaslt(Stream &s, void *c, const void *a, const void *b, const Gemm 
                 alignment_of(b),
                 alignment_of(c),
                 alignment_of(end.bias),
-                alignment_of(end.pre)};
+                alignment_of(end.beside())};
   auto &choice = (*std::static_pointer_cast<Choices>(on.blas_choices))[key];
   if (!choice)
     choice = choose(on, key, end);

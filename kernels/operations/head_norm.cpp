@@ -1,8 +1,8 @@
 #include "head_norm.h"
 #include "kernels/device/parallel.h"
+#include "kernels/parts/scratch.h"
 #include "reduce.h"
 #include <cmath>
-#include <vector>
 
 namespace theta {
 
@@ -47,7 +47,9 @@ void head_norm_backward(Stream &s, T *d, Wide<T> *dgain, Wide<T> *dbias, const T
     if (s.is_cuda())
       return cuda::head_norm_backward(s, d, dgain, dbias, raw, bias, gain, rstd, p);
   const std::size_t width = std::size_t(p.width());
-  std::vector<Wide<T>> g(static_cast<std::size_t>(p.head)), normalised(g);
+  const Scratch scratch;
+  auto *const g = scratch.take<Wide<T>>(std::size_t(p.head)), *const normalised =
+                                                                  scratch.take<Wide<T>>(std::size_t(p.head));
   for (int r = 0; r < p.rows; ++r)
     for (int h = 0; h < 2 * p.heads; ++h) {
       const int which = h >= p.heads;

@@ -1,8 +1,9 @@
 #include "units.h"
 #include "kernels/device/parallel.h"
-#include <algorithm>
+#include "kernels/parts/scratch.h"
 #include <cmath>
 #include <numbers>
+#include <numeric>
 
 namespace theta {
 
@@ -99,31 +100,6 @@ template <class T> void balance_units(Stream &s, T *theta, int networks, const U
   });
 }
 
-namespace {
-
-// Which of a network's weights take their places, times what.
-std::vector<UnitSource> shuffled_weights(const UnitShuffle &s, std::uint32_t n) {
-  const UnitLayers &w = s.layers;
-  std::vector<UnitSource> weights, from, to;
-  for (int i = 0; i < w.width[0]; ++i)
-    from.push_back(source_of(s, n, 0, std::uint32_t(i)));
-  for (int l = 0; l < w.layers; ++l, from = std::move(to)) {
-    const auto first = std::uint32_t(weights.size()), in = std::uint32_t(w.width[l]), taps = std::uint32_t(w.taps[l]);
-    to.clear();
-    for (int o = 0; o < w.width[l + 1]; ++o)
-      to.push_back(source_of(s, n, l + 1, std::uint32_t(o)));
-    for (const UnitSource &row : to)
-      for (const UnitSource &column : from)
-        for (std::uint32_t k = 0; k < taps; ++k)
-          weights.push_back({first + (row.unit * in + column.unit) * taps + k, row.factor / column.factor});
-    for (const UnitSource &row : to)
-      weights.push_back({first + std::uint32_t(w.weights(l)) + row.unit, row.factor});
-  }
-  return weights;
-}
-
-} // namespace
-
 template <class T>
 void gather_tokens(Stream &s, T *tokens, const T *theta, const std::int32_t *place, const T *mean, const T *std,
                    int networks, int repeat, std::size_t parameters, std::size_t size, const UnitShuffle &shuffle) {
@@ -131,15 +107,25 @@ void gather_tokens(Stream &s, T *tokens, const T *theta, const std::int32_t *pla
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::gather_tokens(s, tokens, theta, place, mean, std, networks, repeat, parameters, size, shuffle);
+  const UnitLayers &w = shuffle.layers;
+  const int units = w.layers == 0 ? 0 : std::accumulate(w.width, w.width + w.layers + 1, 0);
   parallel_for(networks, double(networks) * repeat * double(size), [&](int n) {
-    const T *network = theta + std::size_t(n) * parameters;
-    const auto weights = shuffled_weights(shuffle, std::uint32_t(n));
-    const auto weight = [&](std::size_t at) {
-      return weights.empty() ? network[at] : network[weights[at].unit] * T(weights[at].factor);
-    };
-    for (int r = n * repeat; r < (n + 1) * repeat; ++r)
-      for (std::size_t e = 0; e < size; ++e)
-        tokens[std::size_t(r) * size + e] = place[e] < 0 ? T(0) : (weight(std::size_t(place[e])) - mean[e]) / std[e];
+    const Scratch scratch;
+    const UnitSource *of_layer[most_layers + 1]; // what source_of says of all units
+    UnitSource *source = scratch.take<UnitSource>(std::size_t(units));
+    for (int l = 0; l <= w.layers && units > 0; ++l) {
+      of_layer[l] = source;
+      for (int u = 0; u < w.width[l]; ++u)
+        *source++ = source_of(shuffle, std::uint32_t(n), l, std::uint32_t(u));
+    }
+    const auto unit = [&](int l, unsigned u) { return of_layer[l][u]; };
+    for (std::size_t e = 0; e < size; ++e) {
+      T value = 0;
+      if (place[e] >= 0)
+        value = (shuffled(theta + std::size_t(n) * parameters, w, unsigned(place[e]), unit) - mean[e]) / std[e];
+      for (int r = n * repeat; r < (n + 1) * repeat; ++r)
+        tokens[std::size_t(r) * size + e] = value;
+    }
   });
 }
 

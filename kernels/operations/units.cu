@@ -61,24 +61,6 @@ __global__ void balance_kernel(float *theta, int networks, std::size_t parameter
     outgoing(i) *= inverse;
 }
 
-// Weight `at` of network n once its units are shuffled; places are below 2^31.
-__device__ float shuffled(const float *theta, const UnitShuffle &s, unsigned n, unsigned at) {
-  const UnitLayers &w = s.layers;
-  if (w.layers == 0)
-    return theta[at];
-  int l = 0;
-  for (; at >= w.size(l); ++l)
-    at -= unsigned(w.size(l)), theta += w.size(l);
-  const auto weights = unsigned(w.weights(l)), taps = unsigned(w.taps[l]), in = unsigned(w.width[l]);
-  if (at >= weights) {
-    const UnitSource bias = source_of(s, n, l + 1, at - weights);
-    return theta[weights + bias.unit] * bias.factor;
-  }
-  const unsigned pair = at / taps;
-  const UnitSource to = source_of(s, n, l + 1, pair / in), from = source_of(s, n, l, pair % in);
-  return theta[(to.unit * in + from.unit) * taps + at % taps] * (to.factor / from.factor);
-}
-
 } // namespace
 
 void balance_units(Stream &s, float *theta, int networks, const UnitLayers &w, UnitBalance kind) {
@@ -102,7 +84,8 @@ void gather_tokens(Stream &s, float *tokens, const float *theta, const std::int3
   each(s, std::size_t(networks) * repeat * size, [=] __device__(std::size_t i) {
     const std::size_t e = i % size;
     const auto n = unsigned(i / size / repeat), at = unsigned(place[e]);
-    tokens[i] = place[e] < 0 ? 0 : (shuffled(theta + n * parameters, shuffle, n, at) - mean[e]) / std[e];
+    const auto unit = [&](int l, unsigned u) { return source_of(shuffle, n, l, u); };
+    tokens[i] = place[e] < 0 ? 0 : (shuffled(theta + n * parameters, shuffle.layers, at, unit) - mean[e]) / std[e];
   });
 }
 

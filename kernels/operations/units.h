@@ -82,6 +82,24 @@ THETA_HOST_DEVICE inline UnitSource source_of(const UnitShuffle &s, std::uint32_
   return {RandomOrder(d.seed, d.purpose, stream, layer, std::uint32_t(s.layers.width[l]))(unit), factor};
 }
 
+// Weight `at` of a network once its units are shuffled; unit(l, u) is what source_of says. Places are below 2^31.
+template <class T, class Unit>
+THETA_HOST_DEVICE inline T shuffled(const T *theta, const UnitLayers &w, unsigned at, Unit unit) {
+  if (w.layers == 0)
+    return theta[at];
+  int l = 0;
+  for (; at >= w.size(l); ++l)
+    at -= unsigned(w.size(l)), theta += w.size(l);
+  const auto weights = unsigned(w.weights(l)), taps = unsigned(w.taps[l]), in = unsigned(w.width[l]);
+  if (at >= weights) {
+    const UnitSource bias = unit(l + 1, at - weights);
+    return theta[weights + bias.unit] * T(bias.factor);
+  }
+  const unsigned pair = at / taps;
+  const UnitSource to = unit(l + 1, pair / in), from = unit(l, pair % in);
+  return theta[(to.unit * in + from.unit) * taps + at % taps] * T(to.factor / from.factor);
+}
+
 // tokens[r, e] = (θ[place[e]] − mean[e])/std[e], 0 where place[e] < 0, of network θ = theta[r/repeat], shuffled.
 //   tokens [networks·repeat, size]; theta [networks, V]; place, mean, std [size]. Bytes:
 //   networks·(V + repeat·size)·sizeof(T).

@@ -136,8 +136,9 @@ void multiply_block(T *c, std::ptrdiff_t c_row, const T *a, std::ptrdiff_t a_row
 }
 
 // to [columns of from, `row` apart] = from transposed, `rows` of it `step` apart; rows beyond `rows`, up to a multiple
-// of lanes, as zeros.
-template <class T> void transpose_into(T *to, int row, const T *from, std::ptrdiff_t step, int rows, int columns) {
+// of lanes, as zeros. from may be stored as bf16 where T is float.
+template <class T, class S>
+void transpose_into(T *to, int row, const S *from, std::ptrdiff_t step, int rows, int columns) {
   constexpr int L = lanes<T>;
   using P = Pack<T>;
   for (int r = 0; r < rows; r += L) {
@@ -146,7 +147,7 @@ template <class T> void transpose_into(T *to, int row, const T *from, std::ptrdi
       P block[L];
 #pragma GCC unroll 16
       for (int i = 0; i < L; ++i)
-        block[i] = r + i < rows ? load<P>(from + (r + i) * step + c) : P{};
+        block[i] = r + i < rows ? load_wide<P>(from + (r + i) * step + c, L) : P{};
       simd::transpose(block);
 #pragma GCC unroll 16
       for (int i = 0; i < L; ++i)
@@ -154,7 +155,7 @@ template <class T> void transpose_into(T *to, int row, const T *from, std::ptrdi
     }
     for (; c < columns; ++c)
       for (int i = 0; i < L; ++i)
-        to[c * row + r + i] = r + i < rows ? from[(r + i) * step + c] : T(0);
+        to[c * row + r + i] = r + i < rows ? widened(from[(r + i) * step + c]) : T(0);
   }
 }
 

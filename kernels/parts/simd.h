@@ -79,6 +79,10 @@ template <class V, class T> inline V load_wide(const T *from, int count) {
   if constexpr (std::is_same_v<Element<V>, T>) {
     return load_some<V>(from, count);
   } else {
+    if (count >= lanes_of<V>) {
+      const auto bits = load<Pack<std::uint16_t, lanes_of<V>>>(&from->bits);
+      return std::bit_cast<V>(__builtin_convertvector(bits, Pack<std::uint32_t, lanes_of<V>>) << 16);
+    }
     V x{};
     for (int i = 0; i < std::min(count, lanes_of<V>); ++i)
       x[i] = widened(from[i]);

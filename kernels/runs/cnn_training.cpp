@@ -304,8 +304,7 @@ private:
         if (e % side == side - 1 || e / side % side == side - 1)
           store(z_[l] + std::size_t(e) * L, Pack<T>{});
     }
-    for_pools(l, [&](int unit, const T *window, std::size_t row) {
-      T *first = const_cast<T *>(window);
+    for_pools(l, [&](int unit, T *first, std::size_t row) {
       const Pack<T> gradient = load<Pack<T>>(d + std::size_t(unit) * L) * load<Pack<T>>(slope + std::size_t(unit) * L),
                     zero{};
       if (!pooled)

@@ -4,17 +4,10 @@
 // that it sees. For a batch of B images x:
 //   z_l = W_l ⋆ h_l + b_l,  h_{l+1} = act(pool(z_l))·dropout,  loss = mean cross-entropy of the last z
 #pragma once
+#include "cnn_layer.h"
 #include "training_run.h"
 
 namespace theta {
-
-constexpr int most_cnn_layers = 8;
-
-struct CnnLayer {
-  int channels, kernel, pool = 1; // pool: 1 (none) or 2 (windows of 2x2; an odd last row or column is left out)
-  int stride = 1;                 // 1 or 2: every place, or every second one in both directions
-  bool average = false;           // global average pooling of the activations; pool is 1
-};
 
 struct CnnTraining {
   int channels, side; // of the images

@@ -180,14 +180,12 @@ TEST_CASE("prefetch: batches arrive in order, whole, from any start; failures re
   std::vector<float *> staging;
   for (auto &m : memory)
     staging.push_back(m.data());
-  Prefetch batches(zoo, staging, 5, [](std::uint64_t i) {
-    return std::vector<std::size_t>{(2 * i) % 20, (2 * i + 1) % 20};
-  });
+  Prefetch batches(zoo, staging, 5, 2, [](std::uint64_t batch, std::size_t i) { return (2 * batch + i) % 20; });
   for (std::uint64_t i = 5; i < 40; ++i) {
     const float *batch = batches.next();
     CHECK(batch[0] == float((2 * i) % 20));
     CHECK(batch[8 + 2] == float((2 * i + 1) % 20) + 0.5f);
   }
-  Prefetch broken(zoo, staging, 0, [](std::uint64_t) { return std::vector<std::size_t>{99, 99}; });
+  Prefetch broken(zoo, staging, 0, 2, [](std::uint64_t, std::size_t) { return std::size_t(99); });
   CHECK_THROWS_AS(broken.next(), Error);
 }

@@ -4,6 +4,7 @@
 #include "engine/memory/arena.h"
 #include "engine/networks/layout.h"
 #include "tests/check.h"
+#include <functional>
 #include <map>
 
 namespace theta::test {
@@ -12,10 +13,11 @@ template <class T> struct Vectors {
   Buffer<T> value, gradient, buffer;
   Buffer<bf16> narrow_value;
   std::map<std::size_t, std::vector<T>> early_gradients;
-  FinishEarly<T> take_early;
+  std::function<void(const TensorRange &, const T *)> keep;
+  FinishEarly<T> take_early{keep};
   Vectors(Stream &s, const std::vector<T> &values, const std::vector<T> &buffers)
       : value(s, values), gradient(s, std::vector<T>(values.size())), buffer(s, buffers),
-        narrow_value(s, narrowed<bf16>(values)), take_early([this, &s](const TensorRange &tensor, const T *of) {
+        narrow_value(s, narrowed<bf16>(values)), keep([this, &s](const TensorRange &tensor, const T *of) {
           early_gradients[tensor.offset] = to_host(s, of, tensor.size);
         }) {}
   Vectors(const Vectors &) = delete;

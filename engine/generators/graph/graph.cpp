@@ -20,14 +20,6 @@ GraphTransformerShape shape_of(const GraphConfig &c, const GraphSlots &slots) {
 
 Tokens tokens_of(const WeightGraph &graph) { return {{}, graph.place()}; }
 
-// "2.0.incoming.0.49#7": the place, which element of it.
-struct ElementName {
-  std::string place;
-  std::size_t element;
-  explicit ElementName(const std::string &name)
-      : place(name.substr(0, name.find('#'))), element(std::stoul(name.substr(name.find('#') + 1))) {}
-};
-
 // "2.0.incoming.0.49": of networks of so many groups of units, of which group (or tensor), in which slot.
 struct PlaceName {
   int groups, which;
@@ -104,12 +96,18 @@ GraphTask graph_task(const GraphConfig &config, const std::vector<NetworkFacts> 
   const GraphSlots slots = graph_slots(shapes);
   GraphTask task;
   std::vector<WeightGraph> graphs;
-  std::map<std::string, std::size_t> number; // of an element's name; that of padding too
+  std::map<std::string, std::size_t> first; // number of a place's elements; padding is 0
+  std::size_t numbers = 1;
   for (std::size_t k = 0; k < shapes.size(); ++k) {
     const WeightGraph &graph = graphs.emplace_back(shapes[k], slots);
-    std::vector<std::size_t> groups;
-    for (const std::string &name : graph.element_names())
-      groups.push_back(number.try_emplace(name, number.size()).first->second);
+    std::vector<std::size_t> first_of, groups;
+    for (const auto &[name, width] : graph.places()) {
+      const auto [at, added] = first.try_emplace(name, numbers);
+      numbers += added ? std::size_t(width) : 0;
+      first_of.push_back(at->second);
+    }
+    for (const auto &[place, number] : graph.elements())
+      groups.push_back(place < 0 ? 0 : first_of[std::size_t(place)] + std::size_t(number));
     task.networks.push_back({TokenCoder(config.flow, networks[k], tokens_of(graph), std::move(groups)), rows[k]});
   }
   task.model = std::make_unique<GraphTransformer<float>>(shape_of(config, slots), std::move(graphs));
@@ -131,33 +129,29 @@ GraphScales scales_of(const std::vector<NetworkShape> &learned, const Learned &f
   GraphScales all;
   const GraphSlots slots = graph_slots(learned);
   for (std::size_t k = 0; k < learned.size(); ++k) {
-    const auto names = WeightGraph(learned[k], slots).element_names();
-    for (std::size_t e = 0; e < names.size(); ++e) {
-      if (names[e].empty())
-        continue;
-      const ElementName name(names[e]);
-      auto &[mean, std] = all[name.place];
-      if (mean.size() <= name.element)
-        mean.resize(name.element + 1), std.resize(name.element + 1);
-      mean[name.element] = from.tokens[k].mean[e], std[name.element] = from.tokens[k].std[e];
+    const WeightGraph graph(learned[k], slots);
+    std::vector<Learned::Scale *> scale;
+    for (const auto &[name, width] : graph.places()) {
+      scale.push_back(&all[name]);
+      scale.back()->mean.resize(std::size_t(width)), scale.back()->std.resize(std::size_t(width));
     }
+    for (std::size_t e = 0; e < graph.size(); ++e)
+      if (const auto &[place, number] = graph.elements()[e]; place >= 0) {
+        scale[std::size_t(place)]->mean[std::size_t(number)] = from.tokens[k].mean[e];
+        scale[std::size_t(place)]->std[std::size_t(number)] = from.tokens[k].std[e];
+      }
   }
   return all;
 }
 
 Learned::Scale scale_for(const GraphScales &scales, const WeightGraph &graph) {
+  std::vector<const Learned::Scale *> known;
+  for (const auto &place : graph.places())
+    known.push_back(&nearest(scales, place.name));
   Learned::Scale all;
-  std::map<std::string, const Learned::Scale *> known;
-  for (const std::string &text : graph.element_names()) {
-    if (text.empty()) {
-      all.mean.push_back(0), all.std.push_back(1);
-      continue;
-    }
-    const ElementName name(text);
-    const auto [at, added] = known.try_emplace(name.place, nullptr);
-    if (added)
-      at->second = &nearest(scales, name.place);
-    all.mean.push_back(at->second->mean.at(name.element)), all.std.push_back(at->second->std.at(name.element));
+  for (const auto &[place, number] : graph.elements()) {
+    all.mean.push_back(place < 0 ? 0 : known[std::size_t(place)]->mean.at(std::size_t(number)));
+    all.std.push_back(place < 0 ? 1 : known[std::size_t(place)]->std.at(std::size_t(number)));
   }
   return all;
 }

@@ -56,10 +56,7 @@ auto GraphTransformer<T>::reserve(MemoryPlan &plan, const std::string &what, std
 }
 
 template <class T> void GraphTransformer<T>::plan_for(MemoryPlan &plan, const std::vector<int> &networks, Mode mode) {
-  std::vector<WeightGraph> graphs;
-  for (Kind &kind : kinds_)
-    graphs.push_back(std::move(kind.graph));
-  *this = GraphTransformer(shape_, std::move(graphs)); // forgets an earlier plan
+  check_unplanned("graph", graphs_);
   if (networks.size() != kinds_.size())
     throw Error("graph: found networks of ", networks.size(), " architectures, expected ", kinds_.size());
   networks_ = networks, graphs_ = std::accumulate(networks.begin(), networks.end(), 0);
@@ -147,8 +144,8 @@ template <class T> void GraphTransformer<T>::upload(Stream &s) const {
   give(nodes_.features.get(), of_nodes), give(edges_.features.get(), of_edges);
 }
 
-template <class T> GraphBatch GraphTransformer<T>::batch() const {
-  GraphBatch all;
+template <class T> const GraphBatch &GraphTransformer<T>::batch() {
+  batch_.clear();
   std::size_t first = 0, node = 0, edge = 0;
   for (std::size_t k = 0; k < kinds_.size(); ++k) {
     const int n = kinds_[k].graph.nodes(), m = kinds_[k].graph.edges();
@@ -156,26 +153,24 @@ template <class T> GraphBatch GraphTransformer<T>::batch() const {
     GraphEdges index{n, m, nullptr, nullptr, nullptr, nullptr, nullptr};
     if (at)
       index = {n, m, at, at + m, at + 2 * m, at + 2 * m + n + 1, at + 4 * m + n + 1};
-    all.push_back({networks_[k], index, first, node, edge});
+    batch_.push_back({networks_[k], index, first, node, edge});
     first += std::size_t(networks_[k]), node += std::size_t(networks_[k]) * std::size_t(n);
     edge += std::size_t(networks_[k]) * std::size_t(m);
   }
-  return all;
+  return batch_;
 }
 
-template <class T> auto GraphTransformer<T>::places(bool of_edges) const -> std::vector<Place> {
-  std::vector<Place> all;
+template <class T> template <class F> void GraphTransformer<T>::for_places(bool of_edges, F f) const {
   std::size_t row = 0, told_row = 0;
   for (std::size_t k = 0; k < kinds_.size(); ++k) {
     const WeightGraph &graph = kinds_[k].graph;
     const std::size_t before = of_edges ? graph.node_elements() : 0;
     const int rows = of_edges ? graph.edges() : graph.nodes();
     if (rows > 0)
-      all.push_back({kinds_[k], networks_[k], rows, kinds_[k].first_element + before,
-                     of_edges ? graph.size() - before : graph.node_elements(), row, told_row});
+      f(Place{kinds_[k], networks_[k], rows, kinds_[k].first_element + before,
+              of_edges ? graph.size() - before : graph.node_elements(), row, told_row});
     row += std::size_t(networks_[k]) * std::size_t(rows), told_row += std::size_t(rows);
   }
-  return all;
 }
 
 // Into e.h.
@@ -184,10 +179,10 @@ void GraphTransformer<T>::encode(Stream &s, const Parameters<T> &p, const Ends &
   if (e.rows == 0)
     return;
   const std::size_t each = std::size_t(e.encode.in()), width = std::size_t(e.encode.out());
-  const auto of = places(is_edges(e));
   const auto gather = [&](T *to, const T *from) {
-    for (const Place &at : of)
+    for_places(is_edges(e), [&](const Place &at) {
       copy_rows<T>(s, to + at.row * each, at.size, from + at.first, at.kind.graph.size(), at.networks, at.size);
+    });
   };
   gather(e.x, x);
   e.encode.forward(s, p, e.h.get(), e.x, int(e.rows));
@@ -197,10 +192,10 @@ void GraphTransformer<T>::encode(Stream &s, const Parameters<T> &p, const Ends &
     add_scaled<T>(s, e.h, e.h, e.start_h, 1, std::size_t(e.rows) * width);
   }
   e.told.forward(s, p, e.of_features.get(), e.features, int(e.told_rows));
-  for (const Place &at : of) {
+  for_places(is_edges(e), [&](const Place &at) {
     T *h = e.h + at.row * width;
     add_over_channels<T>(s, h, h, e.of_features + at.told_row * width, 1, at.networks, at.rows * int(width));
-  }
+  });
 }
 
 // d, the gradient of e.h, to the encoders' parameters.
@@ -214,9 +209,10 @@ void GraphTransformer<T>::encode_backward(Stream &s, const Parameters<T> &p, con
   }
   const std::size_t width = std::size_t(e.encode.out());
   fill_zero(s, e.d_of_features, std::size_t(e.told_rows) * width * sizeof(T));
-  for (const Place &at : places(is_edges(e)))
+  for_places(is_edges(e), [&](const Place &at) {
     sum_over_channels_accumulate<T>(s, e.d_of_features + at.told_row * width, d + at.row * width, 1, at.networks,
                                     at.rows * int(width));
+  });
   e.told.backward(s, p, nullptr, e.d_of_features.get(), e.features, int(e.told_rows));
   e.encode.backward(s, p, nullptr, d, e.x, int(e.rows));
   if (e.start)
@@ -227,9 +223,10 @@ template <class T> void GraphTransformer<T>::decode(Stream &s, const Parameters<
   if (e.rows == 0)
     return;
   e.decode.forward(s, p, e.y.get(), normal, int(e.rows));
-  for (const Place &at : places(is_edges(e)))
+  for_places(is_edges(e), [&](const Place &at) {
     copy_rows<T>(s, out_ + at.first, at.kind.graph.size(), e.y + at.row * std::size_t(e.encode.in()), at.size,
                  at.networks, at.size);
+  });
 }
 
 template <class T>
@@ -237,9 +234,10 @@ void GraphTransformer<T>::decode_backward(Stream &s, const Parameters<T> &p, con
                                           const T *normal) {
   if (e.rows == 0)
     return;
-  for (const Place &at : places(is_edges(e)))
+  for_places(is_edges(e), [&](const Place &at) {
     copy_rows<T>(s, e.d_y + at.row * std::size_t(e.encode.in()), at.size, d_out_ + at.first, at.kind.graph.size(),
                  at.networks, at.size);
+  });
   e.decode.backward(s, p, d_normal, e.d_y.get(), normal, int(e.rows));
 }
 
@@ -249,7 +247,7 @@ const T *GraphTransformer<T>::forward(Stream &s, const Parameters<T> &p, const T
   tellers_.forward(s, p, told.time, told.conditions, nullptr, nullptr, 0);
   encode(s, p, nodes_, x, told.start), encode(s, p, edges_, x, told.start);
   const T *silu = tellers_.silu();
-  const GraphBatch all = batch();
+  const GraphBatch &all = batch();
   inputs_ = {{nodes_.h, edges_.h}};
   std::visit(
       [&](auto &blocks) {
@@ -289,7 +287,7 @@ template <class T> void GraphTransformer<T>::backward(Stream &s, const Parameter
   const std::size_t d = std::size_t(shape_.width), w = std::size_t(shape_.edge_width);
   const T *silu = tellers_.silu();
   T *d_silu = tellers_.d_silu();
-  const GraphBatch all = batch();
+  const GraphBatch &all = batch();
   decode_backward(s, p, nodes_, d_normal_, normal_);
   fill_zero(s, d_nodes_, std::size_t(nodes_.rows) * d * sizeof(T));
   fill_zero(s, d_edges_, std::size_t(edges_.rows) * w * sizeof(T));

@@ -76,8 +76,8 @@ private:
   Ends ends(const std::string &name, int elements, int features, int width);
   Tensor<T> reserve(MemoryPlan &, const std::string &what, std::int64_t rows, std::int64_t width) const;
   Blocks &backward_blocks() { return shape_.recompute ? again_ : blocks_; }
-  GraphBatch batch() const;                       // with pointers, while an arena holds the plan
-  std::vector<Place> places(bool of_edges) const; // of architectures that have any
+  const GraphBatch &batch();                                    // with pointers, while an arena holds the plan
+  template <class F> void for_places(bool of_edges, F f) const; // f(Place) of architectures that have any
   bool is_edges(const Ends &e) const { return &e == &edges_; }
   void encode(Stream &, const Parameters<T> &, const Ends &, const T *x, const T *start);
   void encode_backward(Stream &, const Parameters<T> &, const Ends &, const T *d);
@@ -94,6 +94,7 @@ private:
   Linear final_, edge_final_, final_ends_;
   std::vector<int> networks_; // of each kind
   int graphs_ = 0;
+  GraphBatch batch_;
   std::size_t elements_ = 0;                 // of a batch
   std::vector<GraphStates<const T>> inputs_; // of the blocks, and of the final normalisation
   Tensor<T> conditions_, edge_conditions_, mean_, rstd_, edge_mean_, edge_rstd_, normal_, edge_normal_, of_ends_,

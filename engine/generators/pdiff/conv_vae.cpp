@@ -102,7 +102,7 @@ void ConvVae<T>::stream_from(const std::function<StreamedLinear::Weights(std::si
 }
 
 template <class T> void ConvVae<T>::plan(MemoryPlan &plan, Backend backend, Use use, int batch) {
-  *this = ConvVae(shape_); // forgets an earlier plan
+  check_unplanned("vae", batch_);
   batch_ = batch;
   const Mode mode = use == Use::train ? Mode::train : Mode::infer;
   if (use != Use::decode && to_latent_streamed_)

@@ -192,12 +192,9 @@ void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::v
   std::vector<float *> staging;
   for (const auto &buffer : fit_input_.staging)
     staging.push_back(buffer);
-  Prefetch batches(zoo, staging, std::uint64_t(first), [&](std::uint64_t step) {
+  Prefetch batches(zoo, staging, std::uint64_t(first), std::size_t(r.batch), [&](std::uint64_t step, std::size_t i) {
     const BatchOrder order{1, r.batch, std::uint32_t(rows.size()), seed_, autoencoder_stream, step};
-    std::vector<std::size_t> chosen;
-    for (int b = 0; b < r.batch; ++b)
-      chosen.push_back(rows[order.example(0, b)]);
-    return chosen;
+    return rows[order.example(0, int(i))];
   });
   const std::size_t n = std::size_t(r.batch) * std::size_t(padded_);
   float *v = fit_input_.v, *noisy = noisy_, *loss = loss_;
@@ -213,9 +210,10 @@ void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::v
                        {seed_, Purpose::latent_noise, stream});
     add_scaled<float>(s, noisy, v, input_noise_, 1, n);
     const Adam options = options_of(r, i);
-    const FinishEarly<float> finish = [&](const TensorRange &tensor, float *gradient) {
+    const auto step_early = [&](const TensorRange &tensor, float *gradient) {
       autoencoder_weights_.step_early(s, tensor, gradient, options);
     };
+    const FinishEarly<float> finish(step_early);
     const auto parameters = autoencoder_weights_.parameters(&finish);
     const float *out = autoencoder_.forward(s, parameters, noisy, latent_noise_);
     mean_squared_error<float>(s, loss, autoencoder_.d_out(), out, v, n, partials_);

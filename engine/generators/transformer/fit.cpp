@@ -245,7 +245,7 @@ void TransformerFit::learn(Stream &s, Work &w, const std::vector<ConditionRange>
   for (std::size_t k = 0; k < shares_.size(); ++k) {
     const Share &share = shares_[k];
     float *to = theta + share.first_parameter;
-    const auto facts = w.sources[k]->next(s, to, to + std::size_t(share.batch.networks) * share.of.coder.parameters());
+    const auto &facts = w.sources[k]->next(s, to, to + std::size_t(share.batch.networks) * share.of.coder.parameters());
     if (told)
       conditions_.tell(staged + share.first_row, std::size_t(part_), facts, config_.draws, ranges);
   }
@@ -256,9 +256,10 @@ void TransformerFit::learn(Stream &s, Work &w, const std::vector<ConditionRange>
   w.graphs[std::size_t(part)].run(s, [&] {
     for (const Share &share : shares_)
       noise(s, share, draw);
-    const FinishEarly<float> finish = [&](const TensorRange &tensor, float *gradient) {
+    const auto step_early = [&](const TensorRange &tensor, float *gradient) {
       weights_.step_early(s, tensor, gradient, w.options);
     };
+    const FinishEarly<float> finish(step_early);
     const auto parameters = weights_.parameters(&finish);
     const float *predicted = model_->forward(s, parameters, x0_, {t_, told, start_});
     mean_squared_error<float>(s, loss_ + part, model_->d_out(), predicted, target_, elements_, partials_);
@@ -299,7 +300,7 @@ Learned TransformerFit::run(Device device, const std::vector<FlowRows> &zoos, co
     std::uint64_t at = 0;
     for (std::size_t seen = 0; conditions_.size() > 0 && seen < std::min(measured_networks, of.targets());
          seen += std::size_t(shares_[k].batch.networks))
-      some.push_back(of.facts_of(at++));
+      of.facts_of(at++, some.emplace_back());
   }
   if (conditions_.size() > 0)
     now.ranges = conditions_.measure(some);

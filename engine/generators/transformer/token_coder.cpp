@@ -14,8 +14,8 @@ TokenCoder::TokenCoder(const TransformerConfig &c, const NetworkFacts &facts)
   for (const auto &[key, wanted] : {std::pair{"shuffle", c.shuffle}, {"align", c.align}})
     if (wanted && !facts.shape)
       throw InputError(key, ": found true, expected false for an unknown architecture");
-  if (c.balance)
-    balanced_ = facts.shape;
+  if (c.balance && facts.shape)
+    balance_as(*facts.shape);
   if (c.shuffle) {
     check_factors(*facts.shape, c.factors);
     shuffled_ = unit_layers(*facts.shape), factors_ = c.factors;
@@ -37,8 +37,13 @@ TokenCoder::TokenCoder(const TransformerConfig &c, const NetworkFacts &facts)
 TokenCoder::TokenCoder(const TransformerConfig &c, const NetworkFacts &facts, Tokens tokens,
                        std::vector<std::size_t> groups)
     : layout_(facts.layout), normalizer_(c.normalizer), tokens_(std::move(tokens)), groups_(std::move(groups)) {
-  if (c.balance && facts.shape && can_balance(*facts.shape))
-    balanced_ = facts.shape;
+  if (c.balance && facts.shape)
+    balance_as(*facts.shape);
+}
+
+void TokenCoder::balance_as(const NetworkShape &shape) {
+  if (can_balance(shape))
+    balanced_ = {shape, unit_layers(shape), unit_balance(shape), balance_passes(shape)};
 }
 
 bool TokenCoder::has_padding() const {
@@ -88,7 +93,7 @@ std::vector<float> TokenCoder::tensor_weights() const {
 
 void TokenCoder::encode(float *tokens, float *theta) const {
   if (balanced_)
-    theta::balance(theta, *balanced_);
+    theta::balance(theta, balanced_->shape);
   tokens_.tokenise(tokens, theta);
 }
 
@@ -100,7 +105,7 @@ std::map<std::size_t, UnitOrders> TokenCoder::orders(const ZooReader &zoo, const
     std::vector<float> theta(zoo.parameters());
     zoo.theta(row, theta.data());
     if (balanced_)
-      theta::balance(theta.data(), *balanced_);
+      theta::balance(theta.data(), balanced_->shape);
     return theta;
   };
   const auto reference = balanced(rows.front());
@@ -118,10 +123,8 @@ void TokenCoder::align(float *theta, const UnitOrders &orders) const {
 }
 
 void TokenCoder::balance(Stream &s, float *theta, int networks) const {
-  if (!balanced_)
-    return;
-  for (int pass = 0; pass < balance_passes(*balanced_); ++pass)
-    balance_units<float>(s, theta, networks, unit_layers(*balanced_), unit_balance(*balanced_));
+  for (int pass = 0; balanced_ && pass < balanced_->passes; ++pass)
+    balance_units<float>(s, theta, networks, balanced_->layers, balanced_->kind);
 }
 
 UnitShuffle TokenCoder::shuffle(std::uint64_t seed, std::uint32_t first_stream) const {

@@ -41,9 +41,17 @@ public:
   UnitShuffle shuffle(std::uint64_t seed, std::uint32_t first_stream) const;
 
 private:
+  void balance_as(const NetworkShape &);
   std::vector<TensorPlace> layout_;
   NormalizerKind normalizer_;
-  std::optional<NetworkShape> balanced_, aligned_;
+  struct Balance {
+    NetworkShape shape;
+    UnitLayers layers;
+    UnitBalance kind;
+    int passes;
+  };
+  std::optional<Balance> balanced_;
+  std::optional<NetworkShape> aligned_;
   UnitLayers shuffled_;
   UnitFactors factors_;
   Tokens tokens_;

@@ -79,7 +79,7 @@ auto WeightTransformer<T>::reserve(MemoryPlan &plan, const std::string &what, st
 }
 
 template <class T> void WeightTransformer<T>::plan(MemoryPlan &plan, int batch, Mode mode) {
-  *this = WeightTransformer(shape_); // forgets an earlier plan
+  check_unplanned("transformer", batch_);
   batch_ = batch;
   const std::int64_t d = shape_.width, n = std::int64_t(batch) * tokens_, b = batch;
   const bool trains = mode == Mode::train;

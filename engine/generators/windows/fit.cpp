@@ -132,9 +132,10 @@ void WindowsFit::forward_backward(Stream &s, long step, const Adam &options) {
   fill_normal<float>(s, target_, rows, chunk, f.noise_scale, {seed_, Purpose::diffusion_noise, draw});
   draw_times<float>(s, t_, rows, 1, f.noise, {seed_, Purpose::diffusion_time, draw});
   mix_noise<float>(s, x0_, target_, x0_, target_, nullptr, nullptr, t_, rows, chunk, f.noise, f.objective);
-  const FinishEarly<float> finish = [&](const TensorRange &tensor, float *gradient) {
+  const auto step_early = [&](const TensorRange &tensor, float *gradient) {
     flow_weights_.step_early(s, tensor, gradient, options);
   };
+  const FinishEarly<float> finish(step_early);
   const auto of_recurrence = recurrence_weights_.parameters(), of_flow = flow_weights_.parameters(&finish);
   const float *context = recurrence_.forward(s, of_recurrence, before_, place_, state_, next_);
   const float *predicted = flow_.forward(s, of_flow, x0_, {.time = t_, .context = context});

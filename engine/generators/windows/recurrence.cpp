@@ -29,7 +29,7 @@ template <class T> Recurrence<T>::Recurrence(const RecurrenceShape &shape) : sha
 }
 
 template <class T> void Recurrence<T>::plan(MemoryPlan &plan, int batch, int length, Mode mode) {
-  *this = Recurrence(shape_); // forgets an earlier plan
+  check_unplanned("recurrence", batch_);
   batch_ = batch, length_ = length;
   const std::int64_t n = rows(), d = shape_.width;
   const auto reserve = [&](const std::string &what, std::int64_t rows, std::int64_t width) {
