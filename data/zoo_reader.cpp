@@ -137,11 +137,14 @@ std::vector<ZooReader::NotFinite> ZooReader::not_finite() const {
   return not_finite(all);
 }
 
-std::vector<std::size_t> ZooReader::corrupt_rows() const {
+std::vector<std::size_t> ZooReader::corrupt_rows(std::size_t first, std::size_t count) const {
   std::vector<std::size_t> corrupt;
   for (const auto &shard : shards_) {
+    const std::size_t begin = std::max(first, shard.first_row), end = std::min(first + count, shard.first_row + shard.rows);
+    if (begin >= end)
+      continue;
     const auto checksums = shard.file.read<std::uint64_t>(zoo_files::checksum);
-    for (std::size_t row = 0; row < shard.rows; ++row) {
+    for (std::size_t row = begin - shard.first_row; row < end - shard.first_row; ++row) {
       Hasher hash; // the parameters as stored, then the column values as stored
       for (const auto &tensor : shard.file.tensors())
         if (tensor.name != zoo_files::checksum) {

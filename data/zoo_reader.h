@@ -36,8 +36,9 @@ public:
   std::vector<NotFinite> not_finite(std::span<const std::size_t> rows) const;
   std::vector<NotFinite> not_finite() const; // of all rows
 
-  // Rows whose checksum does not match their bytes.
-  std::vector<std::size_t> corrupt_rows() const;
+  // Rows whose checksum does not match their bytes: of [first, first + count), of all.
+  std::vector<std::size_t> corrupt_rows(std::size_t first, std::size_t count) const;
+  std::vector<std::size_t> corrupt_rows() const { return corrupt_rows(0, rows_); }
 
 private:
   struct Shard {

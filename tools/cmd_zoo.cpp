@@ -2,12 +2,15 @@
 #include "data/json.h"
 #include "engine/analysis/statistics.h"
 #include "engine/report/zoo_sheet.h"
+#include "engine/training/interrupt.h"
+#include "engine/training/journal.h"
 #include "engine/zoo/export.h"
 #include "engine/zoo/import.h"
 #include "tools/options.h"
 #include <algorithm>
 #include <array>
 #include <fmt/core.h>
+#include <numeric>
 #include <set>
 
 namespace theta {
@@ -114,11 +117,25 @@ void print_info(const ZooReader &zoo) {
 }
 
 void verify(const ZooReader &zoo) {
-  const auto corrupt = zoo.corrupt_rows();
+  Journal journal;
+  std::vector<std::size_t> corrupt, part;
+  std::vector<ZooReader::NotFinite> bad;
+  Progress progress(journal, "verify", "rows", double(zoo.rows()));
+  const std::size_t at_once = std::clamp(zoo.rows() / 100, std::size_t(1), std::size_t(1000));
+  for (std::size_t first = 0; first < zoo.rows(); first += part.size()) {
+    stop_if_interrupted("verify");
+    part.resize(std::min(at_once, zoo.rows() - first));
+    std::iota(part.begin(), part.end(), first);
+    const auto wrong = zoo.corrupt_rows(first, part.size());
+    corrupt.insert(corrupt.end(), wrong.begin(), wrong.end());
+    const auto found = zoo.not_finite(part);
+    bad.insert(bad.end(), found.begin(), found.end());
+    progress.update(double(first + part.size()), "");
+  }
   if (!corrupt.empty())
     throw InputError(zoo.path().string(), ": row ", corrupt.front(), " and ", corrupt.size() - 1, " more of ",
                      zoo.rows(), " do not match their checksums");
-  if (const auto bad = zoo.not_finite(); !bad.empty())
+  if (!bad.empty())
     throw InputError(zoo.path().string(), ": row ", bad[0].row, ": '", bad[0].tensor, "' holds ", bad[0].value,
                      ", and so do ", bad.size() - 1, " more of ", zoo.rows(), " rows, expected finite numbers");
   fmt::print("{}: {} rows match their checksums\n", zoo.path().string(), zoo.rows());

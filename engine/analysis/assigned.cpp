@@ -15,8 +15,7 @@ namespace {
 
 // Deep networks take minutes to match.
 void go_on() {
-  if (interrupted())
-    throw Interrupted("eval: stopped; the same command starts it again");
+  stop_if_interrupted("eval");
 }
 
 using simd::Floats;

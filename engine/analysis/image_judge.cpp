@@ -43,8 +43,7 @@ void ImageJudge::train(Device device, const Dataset &data, Journal &journal) {
   wave_.start(s, 0, 1);
   Progress progress(journal, "eval: a classifier to judge by", "steps", double(r.steps));
   for (long step = 0; step < r.steps;) {
-    if (interrupted())
-      throw Interrupted("eval: stopped; the same command starts it again");
+    stop_if_interrupted("eval");
     const long next = std::min(step + wave_.chunk(), r.steps);
     wave_.train(s, examples, step, next);
     progress.update(double(step = next));

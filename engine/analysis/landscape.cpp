@@ -130,8 +130,7 @@ void LandscapeJudge::curvature(const JudgedGroup &judged, GroupReport &report) {
   const std::size_t n = std::min(sizes_.hessians, judged.sound.count), v = layout_.size();
   std::vector<float> theta(v);
   for (std::size_t i = 0; i < n; ++i) {
-    if (interrupted())
-      throw Interrupted("eval: stopped; the same command starts it again");
+    stop_if_interrupted("eval");
     judged.sound.network(i, theta.data());
     const std::vector<double> at(theta.begin(), theta.end());
     const Product product = [&](const std::vector<double> &x) { return gradient_->hessian_times(at, x); };

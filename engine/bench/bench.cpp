@@ -1,5 +1,6 @@
 #include "bench.h"
 #include "data/json.h"
+#include "engine/training/interrupt.h"
 #include "kernels/device/parallel.h"
 #include "kernels/operations/add.h"
 #include "kernels/operations/gemm.h"
@@ -91,6 +92,7 @@ BenchCeilings measure_ceilings(Stream &s) {
     });
   });
   c.copy = 2.0 * double(bytes) / copied;
+  stop_if_interrupted("bench");
   if (!s.is_cuda()) { // a processor fetches the lines that a copy will overwrite; an update in place pays for nothing
                       // else
     const std::size_t n = bytes / sizeof(float);
@@ -98,11 +100,13 @@ BenchCeilings measure_ceilings(Stream &s) {
     const double updated = median_seconds(s, [&](int) { add_scaled<float>(s, y, y, tensors.at<float>(0, 1), 0.5, n); });
     c.copy = std::max(c.copy, 3.0 * double(bytes) / updated);
   }
+  stop_if_interrupted("bench");
   if (s.is_cuda()) {
     c.fp32 = product_rate<float>(s, 8192), c.bf16 = product_rate<bf16>(s, 8192);
   } else {
     c.one_core = multiply_add_rate(1);
     c.fp32 = c.bf16 = multiply_add_rate(threads());
+    stop_if_interrupted("bench");
     c.product = product_rate<float>(s, 1024);
     c.first_cache = read_rate(std::size_t(16) << 10, threads());
     c.second_cache = read_rate(std::size_t(256) << 10, threads());

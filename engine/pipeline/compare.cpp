@@ -113,8 +113,7 @@ std::vector<GroupReport> compare(const CompareTask &task, Journal &journal) {
   double done = 0;
   const auto next = [&](const std::string &name) {
     progress.update(++done, name);
-    if (interrupted())
-      throw Interrupted("eval: stopped; the same command starts it again");
+    stop_if_interrupted("eval");
   };
   std::vector<JudgedGroup> judged;
   DiversityJudge diversity(v, std::size_t(e.diversity));

@@ -68,8 +68,7 @@ void FieldGroups::each(Journal &journal,
   Progress progress(journal, "eval", "groups", double(5 + has_covariance + e.noise.size()));
   double done = 0;
   const auto add = [&](const std::string &name, const FieldGroup &of) {
-    if (interrupted())
-      throw Interrupted("eval: stopped; the same command starts it again");
+    stop_if_interrupted("eval");
     take(name, of);
     progress.update(++done, name);
   };

@@ -77,8 +77,7 @@ Found largest_that_fits(double first, double least, double limit, double most, B
   double low_bytes = 0, high_bytes = 0;
   double x = first;
   for (int step = 0;; ++step) {
-    if (interrupted())
-      throw Interrupted("wall: stopped");
+    stop_if_interrupted("wall");
     const std::optional<double> now = bytes(x);
     if (now && *now <= most)
       found.low = x, low_bytes = *now;

@@ -1,5 +1,6 @@
 #include "report.h"
 #include "data/json.h"
+#include "engine/training/interrupt.h"
 #include <algorithm>
 #include <cmath>
 #include <fmt/core.h>
@@ -100,6 +101,7 @@ std::vector<fs::path> draw_report(const fs::path &folder, const fs::path &metric
   fs::create_directories(folder);
   std::vector<fs::path> drawn;
   const auto save = [&](const char *name, const Canvas &canvas) {
+    stop_if_interrupted("report");
     drawn.push_back(folder / name);
     canvas.save(drawn.back());
   };

@@ -1,4 +1,5 @@
 #include "interrupt.h"
+#include "kernels/device/error.h"
 #include <csignal>
 
 namespace theta {
@@ -20,5 +21,10 @@ void watch_for_interrupts() {
 }
 
 bool interrupted() { return asked != 0; }
+
+void stop_if_interrupted(const char *stage) {
+  if (interrupted())
+    throw Interrupted(stage, ": stopped; the same command starts it again");
+}
 
 } // namespace theta

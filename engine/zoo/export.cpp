@@ -40,8 +40,7 @@ void export_zoo(const ZooReader &zoo, const fs::path &directory, Journal &journa
   std::vector<float> theta(zoo.parameters());
   Progress progress(journal, "export", "networks", double(zoo.rows()));
   for (std::size_t row = 0; row < zoo.rows(); ++row) {
-    if (interrupted())
-      throw Interrupted("export: stopped; the same command starts it again");
+    stop_if_interrupted("export");
     const std::string name = fmt::format("network-{:06}.safetensors", row);
     zoo.theta(row, theta.data());
     std::vector<TensorSource> tensors;

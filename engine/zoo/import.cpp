@@ -214,8 +214,7 @@ std::vector<float> flattened(const TensorTable &table, const Plan &plan, bool fl
 }
 
 void stop_if_asked() {
-  if (interrupted())
-    throw Interrupted("import: stopped; the same command starts it again");
+  stop_if_interrupted("import");
 }
 
 // Calls f(name, theta, values of the file) for every network of every file.

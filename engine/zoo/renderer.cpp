@@ -1,6 +1,7 @@
 #include "renderer.h"
 #include "engine/memory/arena.h"
 #include "engine/networks/kind.h"
+#include "engine/training/interrupt.h"
 #include <algorithm>
 
 namespace theta {
@@ -41,6 +42,7 @@ void FieldRenderer::render(Device device, std::size_t fields, const NetworkOf &n
   float *staging = staging_, *theta = theta_;
   std::vector<float> picture(std::size_t(wave_) * n);
   for (std::size_t first = 0; first < fields; first += std::size_t(wave_)) {
+    stop_if_interrupted("render");
     const std::size_t count = std::min(std::size_t(wave_), fields - first);
     for (std::size_t i = 0; i < count; ++i) {
       network(first + i, staging);

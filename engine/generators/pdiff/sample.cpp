@@ -70,8 +70,7 @@ void PDiffSampler::run(Device device, const PDiff &p, std::size_t samples, const
     fill_normal<float>(s, z, batch, latent, solver.start, {options_.seed, Purpose::sample_start, stream});
     for (std::size_t i = 0; i < solver.steps.size(); ++i) {
       const SolverStep &step = solver.steps[i];
-      if (interrupted())
-        throw Interrupted("sample: stopped; the same command starts it again");
+      stop_if_interrupted("sample");
       const std::vector<float> t(std::size_t(batch), float(step.t));
       copy(s, t_, t.data(), t.size() * sizeof(float));
       whole_number_features<float>(s, embedding_, t_, batch, config_.time_width);

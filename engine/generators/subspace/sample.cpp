@@ -119,8 +119,7 @@ void SubspaceSampler::expand(Stream &stream, const Safetensors &file, const std:
     const std::size_t rows = std::min(std::size_t(batch_), samples - first);
     copy(stream, coefficient_, all.data() + first * d, rows * d * sizeof(float));
     for (std::size_t at = 0; at < v; at += window_) {
-      if (interrupted())
-        throw Interrupted("sample: stopped; the same command starts it again");
+      stop_if_interrupted("sample");
       const std::size_t count = std::min(window_, v - at);
       float *staging = directions_staging_, *theta = theta_staging_;
       stream.synchronize(); // the copies out of the staging before

@@ -225,8 +225,7 @@ void TransformerSampler::run(Device device, const Transformer &p, std::size_t sa
     std::size_t row = 0;
     Draws noise{options_.seed, Purpose::sample_noise, std::uint32_t(first)};
     for (const SolverStep &step : solver_.steps) {
-      if (interrupted())
-        throw Interrupted("sample: stopped; the same command starts it again");
+      stop_if_interrupted("sample");
       const float *prediction = predict(s, weights, x, step.t, guide);
       if (seen > 0) {
         const Reading x0 = reading_of(objective_, path_.at(step.t));

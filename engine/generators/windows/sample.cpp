@@ -95,8 +95,7 @@ void WindowsSampler::run(Device device, const Windows &w, const std::filesystem:
     fill_zero(s, state_, batch * recurrence_.states() * sizeof(float));
     fill_zero(s, x_, batch * chunk * sizeof(float)); // before the first token there is none
     for (std::size_t token = 0; token < tokens; ++token) {
-      if (interrupted())
-        throw Interrupted("sample: stopped; the same command starts it again");
+      stop_if_interrupted("sample");
       const std::vector<float> places(batch, float(token));
       copy(s, place_, places.data(), batch * sizeof(float));
       s.synchronize();
