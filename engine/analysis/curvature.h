@@ -35,7 +35,7 @@ private:
 
 using Product = std::function<std::vector<double>(const std::vector<double> &)>;
 
-// vᵀHv in the mean over `probes` vectors of random signs (Hutchinson, 1990), and the standard error of that mean.
+// The mean of vᵀHv over `probes` vectors of random signs (Hutchinson, 1990), and the standard error of that mean.
 struct TraceEstimate {
   double trace, error;
 };

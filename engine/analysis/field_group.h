@@ -4,7 +4,7 @@
 
 namespace theta {
 
-// The column of samples that were told a class.
+// The column of samples that were conditioned on a class.
 inline constexpr const char *told_class = "told_class";
 
 // A group, and the classes that its fields should show; none: empty.

@@ -8,7 +8,7 @@ namespace theta {
 // Of the first networks of a group:
 //   barrier, raw_barrier   the most that the loss lies above the chord, on the straight line to the nearest training
 //                          network, its units where they are nearest, or as they lie (Frankle et al., 2020; Entezari et
-//                          al., 2022); series "line" and "raw_line": the loss along it in the mean, x from 0 (the
+//                          al., 2022); series "line" and "raw_line": the mean loss along it, x from 0 (the
 //                          network) to 1
 //   hessian_top, hessian_trace   of the loss on some images (curvature.h): Lanczos's, Hutchinson's
 // and series "tensor_norms": the mean norm of each tensor; "singular.LAYER": the mean singular values of each layer's

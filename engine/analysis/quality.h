@@ -13,7 +13,7 @@ double expected_calibration_error(const std::vector<float> &probabilities, const
                                   int classes, int bins = 15);
 
 // Of the first networks of a group, at most `members`: value "ece" of each, and series "ensemble": x members whose
-// probabilities are averaged, y their accuracy in the mean of some random choices, between the choices' quantiles.
+// probabilities are averaged, y their mean accuracy over some random choices, between the choices' quantiles.
 // An ensemble's gain over one network is what the group's diversity pays.
 class QualityJudge {
 public:

@@ -1,4 +1,4 @@
-// What a model is told beside the time: a number, as sines and cosines, or one of `classes` labels.
+// What a model is conditioned on beside the time: a number, as sines and cosines, or one of `classes` labels.
 #pragma once
 #include <string>
 

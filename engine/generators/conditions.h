@@ -1,5 +1,5 @@
-// What a generator may be told of the network that is wanted: a number or label made of the columns that its zoo has of
-// a network, and of the network that it starts from. By name:
+// What a generator may be conditioned on: a number or label made of the columns that its zoo has of the network that is
+// wanted, and of the network that it starts from. By name:
 //   COLUMN          of the wanted network: test_loss, lr, ...      COLUMN:N   a label of 0..N−1: optimizer:3, ...
 //   start.COLUMN    of the network that it starts from             delta.COLUMN   the wanted one's less the start's
 //   rank.COLUMN     in place of a column: its place among the training networks of its architecture, from 0 to 1
@@ -59,9 +59,9 @@ private:
   std::vector<std::string> columns_;
 };
 
-// Not all of what is known is told: a network goes without all conditions with probability `drop`, else without each
-// with that probability (Ho & Salimans, "Classifier-free diffusion guidance", 2022, for one condition). told [K, rows];
-// row r is stream first_stream + r.
+// Conditions are dropped: a network goes without all of them with probability `drop`, else without each with that
+// probability (Ho & Salimans, "Classifier-free diffusion guidance", 2022, for one condition). told [K, rows]; row r is
+// stream first_stream + r.
 void drop_conditions(float *told, std::size_t conditions, int rows, double drop, std::uint64_t seed,
                      std::uint32_t first_stream);
 

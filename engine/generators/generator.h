@@ -78,7 +78,7 @@ struct SampleWork {
   Guide *guide = nullptr; // where the task says so
 };
 
-// What a generator may be told, and over which range it has seen it (of a number, in the zoo's units).
+// What a generator may be conditioned on, and over which range it has seen it (of a number, in the zoo's units).
 struct Tellable {
   std::string name;
   int classes = 0; // 0: a number
@@ -87,8 +87,8 @@ struct Tellable {
 
 struct Sampled {
   ZooFormat networks;       // layout and facts of the networks that it makes
-  PromptTable told{};       // what each sample was told
-  bool can_be_told = false; // whether the generator listens at all
+  PromptTable told{};       // what each sample was conditioned on
+  bool can_be_told = false; // whether the generator takes conditions at all
 };
 
 class Generator {
@@ -123,7 +123,7 @@ public:
   // Whether it follows a guide (SampleWork::guide).
   virtual bool can_be_guided() const { return false; }
 
-  // What its samples will be told, by name.
+  // What its samples will be conditioned on, by name.
   virtual std::vector<std::string> told() const { return {}; }
 
   // Of such a file. Throws InputError as sample does.

@@ -1,4 +1,4 @@
-// What samples are told: from the configuration's prompts and the zoo to what a sampler takes.
+// What samples are conditioned on: from the configuration's prompts and the zoo to what a sampler takes.
 #pragma once
 #include "conditions.h"
 #include "data/zoo_reader.h"
@@ -18,20 +18,21 @@ struct Starts {
 };
 Starts starts_of(const ZooReader &, const std::vector<std::size_t> &held_out);
 
-// What the samples are told, in the zoo's own units; NaN: nothing.
+// The samples' conditions, in the zoo's own units; NaN: none.
 struct Prompts {
   std::vector<float> told;  // [samples, K]
   std::vector<float> start; // [samples, V] where the generator starts from networks
 };
 
-// Everything that `samples` are told. Sample i has point i mod points of every sweep, and start i/points, again from
-// the first after the last. What is known of the start is told too; what is neither prompted nor known is not.
+// Everything that `samples` are conditioned on. Sample i has point i mod points of every sweep, and start i/points,
+// again from the first after the last. What is known of the start is a condition too; what is neither prompted nor
+// known is not.
 struct PromptTable {
   std::vector<Prompt> prompts;
   int points = 1;
   std::vector<std::size_t> start_rows, end_rows; // [samples] of the zoo, where the generator starts from networks
   Prompts told;
-  float value(std::size_t prompt, std::size_t sample) const; // what the sample was told
+  float value(std::size_t prompt, std::size_t sample) const; // what the sample was conditioned on
 };
 // Of a generator with these conditions, which starts from networks or not. Throws InputError for prompts that it does
 // not know, or a zoo without a start.

@@ -1,4 +1,4 @@
-// How well samples follow what they were told: from their scores to a table.
+// How well samples follow their conditions: from their scores to a table.
 #pragma once
 #include "data/json.h"
 #include "engine/generators/prompts.h"

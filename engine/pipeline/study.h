@@ -1,4 +1,4 @@
-// A study: one configuration, what differs between its runs, and what is to be told of each.
+// A study: one configuration, what differs between its runs, and what is to be reported of each.
 #pragma once
 #include "stages.h"
 

@@ -15,7 +15,8 @@ struct FieldPicture {
 // other than one or three channels.
 Canvas picture_sheet(const std::vector<FieldPicture> &, int side, int channels, int columns, int scale);
 
-// The samples that a sheet shows: the first of each class, class by class, where they were told one, else the first.
+// The samples that a sheet shows: the first of each class, class by class, where they were conditioned on one, else the
+// first.
 std::vector<std::size_t> rows_by_class(const ZooReader &samples, std::size_t a_class, std::size_t most);
 
 } // namespace theta

@@ -10,8 +10,9 @@ namespace theta {
 std::vector<Mesh> meshes_of(const NetworkShape &, Device, const ZooReader &, const std::vector<std::size_t> &rows,
                             int side);
 
-// Draws generated.png (samples, a row a class where they were told one), nearest.png (samples above the training
-// fields whose shapes are nearest to them) and fields.png (training fields) into `folder`. Returns their paths.
+// Draws generated.png (samples, a row a class where they were conditioned on one), nearest.png (samples above the
+// training fields whose shapes are nearest to them) and fields.png (training fields) into `folder`. Returns their
+// paths.
 std::vector<std::filesystem::path> draw_shapes(const std::filesystem::path &folder, const NetworkShape &, Device,
                                                const ZooReader &zoo, const ZooReader &samples,
                                                const std::vector<ShapeReport> &);

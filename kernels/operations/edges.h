@@ -1,6 +1,6 @@
 // Graphs whose edges have a state of their own: attention of all nodes to all, which the edges between two nodes bias
-// and add to, and edges that hear of the nodes at their ends. The graphs of a call are alike: they have the same nodes
-// and edges, and differ in numbers alone.
+// and add to, and edges that receive messages from the nodes at their ends. The graphs of a call are alike: they have
+// the same nodes and edges, and differ in numbers alone.
 //
 // Every edge leads from a source to a target, and each of the two has an end of it: side 0 is the target's, side 1 the
 // source's.

@@ -5,7 +5,7 @@
 namespace theta {
 
 // A number as a network takes it: out[r, i] = sin(t[r]·f_i), out[r, half + i] = cos(t[r]·f_i) with f_i =
-// 1000^(i/(half − 1)), half = width/2 >= 2. A row whose number is not told, NaN, is 0.   out [rows, width].
+// 1000^(i/(half − 1)), half = width/2 >= 2. A row whose number is not given, NaN, is 0.   out [rows, width].
 template <class T> void number_features(Stream &, T *out, const T *t, int rows, int width);
 
 // A label as a network takes it: out[r, label[r]] = 1, all else 0; a row of zeros for NaN.   out [rows, classes].

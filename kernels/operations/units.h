@@ -37,12 +37,12 @@ struct UnitLayers {
 
 // What a unit is brought to. norms: incoming weights with the bias and outgoing weights of equal norms (ReLU). signs:
 // the cubes of the outgoing weights, whose sum is often near zero, do not sum to less than zero (tanh): a unit says
-// rather what a few behind it hear much than what many hear a little. phases: first the bias is within half a turn,
-// |omega·b| <= π/2, as sin(omega·z + kπ) = (−1)^k·sin(omega·z); then signs (sine). Signs and phases leave pooled layers
-// as they are.
+// rather what goes to a few units behind it with large weights than what goes to many with small weights. phases: first
+// the bias is within half a turn, |omega·b| <= π/2, as sin(omega·z + kπ) = (−1)^k·sin(omega·z); then signs (sine).
+// Signs and phases leave pooled layers as they are.
 enum class UnitBalance { none, norms, signs, phases };
 
-// One pass over the hidden layers, last to first, in place: units have their signs before those that they hear. With
+// One pass over the hidden layers, last to first, in place: units have their signs before those that feed them. With
 // several layers, a pass disturbs the norms of the layer behind by less each time.   theta [networks, V]. Bytes: about
 // 4·networks·V·sizeof(T). One warp a unit.
 template <class T> void balance_units(Stream &, T *theta, int networks, const UnitLayers &, UnitBalance);

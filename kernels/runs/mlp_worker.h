@@ -204,7 +204,7 @@ private:
     }
   }
 
-  // One update. The loss is made only where it will be told.
+  // One update. The loss is made only where it will be reported.
   T step(const TrainingRuns<T> &runs, int network, const ScheduledStep &now, long step, bool tell) {
     const RunRecipe &r = runs.recipe[network];
     const RunSeen run{runs.seed, runs.first_run + std::uint32_t(network), r.label_noise};

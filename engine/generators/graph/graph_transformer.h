@@ -22,7 +22,7 @@ struct GraphTransformerShape {
   int features = 64; // of time, and of a number
   Arithmetic arithmetic = Arithmetic::fp32;
   std::vector<ConditionShape> conditions{};
-  bool start = false; // the network begins from another, which is told too
+  bool start = false; // the network begins from another, which is a condition too
   bool recompute = false;
   bool fused = false;
 };
@@ -56,8 +56,8 @@ private:
     Tensor<std::int32_t> index{}, place{}; // GraphEdges, one after another; [S]
     std::size_t first_element = 0;         // of the batch
   };
-  // Elements of nodes or edges on their way in and out, and what nodes or edges of one network of each architecture are
-  // told of themselves.
+  // Elements of nodes or edges on their way in and out, and the features of nodes or edges of one network of each
+  // architecture.
   struct Ends {
     Linear encode, told, decode;
     std::optional<Linear> start;

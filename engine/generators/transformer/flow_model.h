@@ -1,6 +1,6 @@
 // What the weight transformer's training and sampling need of a model that denoises networks: from noisy ones, the time
-// of their noise, and whatever else is told of them, to what an objective asks for (kernels/operations/diffusion.h),
-// element by element.
+// of their noise, and their conditions, to what an objective asks for (kernels/operations/diffusion.h), element by
+// element.
 #pragma once
 #include "engine/layers/parameters.h"
 #include "engine/memory/plan.h"
@@ -24,8 +24,8 @@ public:
   // What it keeps on the device beside parameters, once an arena holds the plan.
   virtual void upload(Stream &) const {}
 
-  // What the model is told: time [batch]; conditions [K, batch], NaN where not told; start like x; context [batch, its
-  // elements], which must live until backward. Null where the model has none.
+  // What the model is conditioned on: time [batch]; conditions [K, batch], NaN where not given; start like x; context
+  // [batch, its elements], which must live until backward. Null where the model has none.
   struct Told {
     const T *time = nullptr, *conditions = nullptr, *start = nullptr, *context = nullptr;
   };

@@ -1,5 +1,5 @@
 // How a generator that is a weight transformer, or has one inside, is sampled: the keys of [sample] that they share,
-// and what its samples are told.
+// and what its samples are conditioned on.
 #pragma once
 #include "engine/generators/generator.h"
 #include "sample.h"
@@ -17,13 +17,13 @@ struct FlowSampling {
   std::vector<std::string> told() const;
   std::size_t trajectory() const { return 2 * std::size_t(solver.steps) + 1; }
   SolverOptions options(const GeneratorTask &) const;
-  // What `samples` are told. Throws InputError for prompts that the generator does not know.
+  // What `samples` are conditioned on. Throws InputError for prompts that the generator does not know.
   PromptTable prompts(const TransformerConfig &, const ZooReader &, const std::vector<std::size_t> &held_out,
                       std::size_t samples) const;
 };
 
 std::vector<Tellable> tellable_of(const Transformer &);
-// Says what is told beyond the range that the generator has seen.
+// Says which conditions lie beyond the range that the generator has seen.
 void warn_of_unseen(const PromptTable &, const Transformer &, const SampleWork &);
 
 } // namespace theta

@@ -1,5 +1,5 @@
 // Generates networks with a trained weight transformer: noise, carried to data by a solver of
-// engine/diffusion/solver.h, and taken back to weights. Sample i depends on the seed, on what it is told, and on i
+// engine/diffusion/solver.h, and taken back to weights. Sample i depends on the seed, on its conditions, and on i
 // alone.
 #pragma once
 #include "engine/generators/emit.h"
@@ -15,7 +15,7 @@ struct SolverOptions {
   int steps = 50, batch = 50;
   double eta = 0;      // of ddim
   int between = 0;     // samples from one noise to the next; 0: a noise each
-  double guidance = 1; // told + (guidance − 1)·(told − untold): 1 as trained (Ho & Salimans, 2022)
+  double guidance = 1; // conditioned + (guidance − 1)·(conditioned − not): 1 as trained (Ho & Salimans, 2022)
   bool guided = false; // by what is known of samples (guide.h)
   std::uint64_t seed = 1;
 };

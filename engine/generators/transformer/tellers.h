@@ -1,9 +1,9 @@
-// What the weight transformer is told, on its way in: the time and the conditions of each sample, by one of two ways.
+// Condition embeddings of the weight transformer: the time and the conditions of each sample, by one of two ways.
 //   modulation  one vector a sample, silu(c), where
 //               c = time.2(silu(time.0(features(t)) + Σ conditions.k(features(number k))))
 //   tokens      a token each, in front of the network's
-// A condition that is not told (NaN) is its bias alone. By modulation a vector can be told too (context): a linear
-// layer of it is one more of the sum.
+// A condition that is not given (NaN) is its bias alone. By modulation a vector can be a condition too (context): a
+// linear layer of it is one more of the sum.
 #pragma once
 #include "engine/generators/condition_shape.h"
 #include "engine/layers/linear.h"

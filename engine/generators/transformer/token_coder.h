@@ -24,7 +24,7 @@ public:
   // Which elements share their mean and deviation: those of one number.
   std::vector<std::size_t> groups() const;
 
-  // How much each element counts where tensors do by the root of their size; 1 in the mean, 0 for padding.
+  // How much each element counts where tensors do by the root of their size; 1 on average, 0 for padding.
   std::vector<float> tensor_weights() const;
 
   void encode(float *tokens, float *theta) const; // in host memory; theta [V] is balanced in place

@@ -45,10 +45,10 @@ struct TransformerConfig {
   Objective objective = Objective::velocity;
   WeighBy weigh_by = WeighBy::elements;
   std::vector<std::string> conditions; // conditions.h
-  bool start = false;                  // a network of the same run, some steps earlier, is told
+  bool start = false;                  // a network of the same run, some steps earlier, is a condition
   bool residual = false;               // the model learns the difference from the start
   ConditionWay condition_by = ConditionWay::modulation;
-  double drop = 0.1; // the share of networks that are told nothing, and of the rest, of each condition left untold
+  double drop = 0.1; // the share of networks without conditions, and of the rest, of each condition dropped
 
   // Deviation of the noise that generation begins with; 1 but for what is learned as velocities.
   double noise_scale = 1;

@@ -1,14 +1,14 @@
-// A diffusion transformer over weight tokens: from a noisy network, the time of its noise, and whatever else is told of
-// the network that is wanted, to what the objective asks for (kernels/operations/diffusion.h), token by token.
+// A diffusion transformer over weight tokens: from a noisy network, the time of its noise, and the conditions on the
+// network that is wanted, to what the objective asks for (kernels/operations/diffusion.h), token by token.
 //   h = encoder(tokens) [+ places] [+ encoder(start's tokens)]
 //   out = decoder(norm(h')·(1 + scale) + shift), h' = blocks(h)
-// What is told comes in by one of two ways:
+// Time and conditions come in by one of two ways:
 //   modulation  as shifts, scales and gates of every block (adaLN-Zero: Peebles & Xie, 2023):
 //               c = time.2(silu(time.0(features(t)) + Σ conditions.k(features(number k)))), and of the last norm
 //   tokens      as tokens in front of the network's (Peebles et al., "G.pt", 2022): one for t, one a condition, and the
 //               starting network's
 // Encoders and decoders are one a token type. Tokens of an exchangeable type have no places: the model is then
-// equivariant to their order. Decoders, and every modulation, start at zero. A condition that is not told (NaN) is its
+// equivariant to their order. Decoders, and every modulation, start at zero. A condition that is not given (NaN) is its
 // bias alone.
 // With Arithmetic::bf16 the blocks' branches are stored and multiplied in bf16, on every device; what leads to them and
 // from them is fp32 in memory, and multiplied in bf16 on cuda.
@@ -30,13 +30,13 @@ struct WeightTransformerShape {
   int features = 64; // of time, and of a number
   Arithmetic arithmetic = Arithmetic::fp32;
   std::vector<ConditionShape> conditions{};
-  bool start = false; // the network begins from another, which is told too
+  bool start = false; // the network begins from another, which is a condition too
   ConditionWay way = ConditionWay::modulation;
   PlaceKind places = PlaceKind::learned;
   bool qk_norm = false;
   bool recompute = false; // of a block, backward keeps the input alone, and runs it again
   bool attends = true;    // else there is one token, and the model is a residual perceptron
-  int context = 0;        // elements of a vector that each sample is told; by modulation
+  int context = 0;        // elements of a vector that each sample is conditioned on; by modulation
   bool fused = false;     // the weights of linear layers are early tensors (parameters.h)
 };
 
@@ -104,7 +104,7 @@ private:
   std::optional<Linear> final_;
   std::size_t final_bias_ = 0;
   Blocks blocks_, again_;         // again_: the same, as backward runs them, where they are recomputed
-  const T *context_ = nullptr;    // that forward was told
+  const T *context_ = nullptr;    // that forward was given
   std::vector<const T *> inputs_; // of the blocks, and of the final normalisation
   int batch_ = 0;
   Tensor<T> h_, conditions_, mean_, rstd_, normal_, out_;

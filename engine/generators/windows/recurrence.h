@@ -1,5 +1,5 @@
-// What a token of a sequence is told of those before it (after RPG: Wang et al., "Recurrent parameter generation",
-// 2025):
+// The context of a token of a sequence, made of those before it (after RPG: Wang et al., "Recurrent parameter
+// generation", 2025):
 //   x[t] = embed(token[t−1]) + place(t)
 //   in every block:  x += out(scan(in(norm(x)))),  x += gate·fc2(gelu(fc1(norm(x)·(1 + scale) + shift)))
 //   context[t] = norm(x[t])

@@ -1,6 +1,6 @@
 // The generator whose memory does not grow with V: a network is a sequence of tokens of `chunk` parameters, in the
-// order of its vector (the last one filled up with zeros). A recurrence tells each token of those before it
-// (recurrence.h), and one small flow, shared by all, makes the token from noise (the weight transformer with one
+// order of its vector (the last one filled up with zeros). A recurrence conditions each token on those before
+// it (recurrence.h), and one small flow, shared by all, makes the token from noise (the weight transformer with one
 // token):
 //   p(θ) = Π p(token[t] | context(token[0..t−1], t))
 // It is trained on windows of some tokens, and sampled token by token into the shard.
