@@ -1,4 +1,4 @@
-// theta generator info FILE: what a generator is, and what it may be told.
+// theta generator info FILE: what a generator is, and what it can be conditioned on.
 #include "data/json.h"
 #include "engine/generators/generator.h"
 #include "engine/generators/generator_file.h"
@@ -37,12 +37,12 @@ void print_generator(const std::filesystem::path &path, bool as_json) {
   }
   for (const auto &t : told)
     if (t.contains("classes"))
-      fmt::print("  may be told {}: a label from 0 to {}\n", t["name"].get<std::string>(), t["classes"].get<int>() - 1);
+      fmt::print("  conditioned on {}: a label from 0 to {}\n", t["name"].get<std::string>(), t["classes"].get<int>() - 1);
     else
-      fmt::print("  may be told {}: it has seen {:.4g} to {:.4g}\n", t["name"].get<std::string>(),
+      fmt::print("  conditioned on {}: it has seen {:.4g} to {:.4g}\n", t["name"].get<std::string>(),
                  t["low"].get<double>(), t["high"].get<double>());
   if (told.empty())
-    fmt::print("  may be told nothing\n");
+    fmt::print("  takes no conditions\n");
   fmt::print("  settings:\n");
   if (about.contains("config"))
     for (const auto &[name, value] : about["config"].items())
@@ -56,7 +56,7 @@ void add_generator_commands(CLI::App &app, Action &action) {
   generator->require_subcommand(1);
   auto path = std::make_shared<std::string>();
   auto json = std::make_shared<bool>(false);
-  auto *info = generator->add_subcommand("info", "what a generator is, and what it may be told, over which range");
+  auto *info = generator->add_subcommand("info", "what a generator is, and what it can be conditioned on, over which range");
   info->add_option("FILE", *path, "generator.safetensors of a run")->required();
   info->add_flag("--json", *json, "print the same facts as JSON");
   info->callback([&action, path, json] { action = [path, json] { print_generator(*path, *json); }; });

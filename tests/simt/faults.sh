@@ -2,11 +2,12 @@
 # Injects faults into copies of the real kernels and asserts that the emulator's tests catch each: a missing barrier, a
 # missing tail guard, a divergent collective, too little shared memory, a read of what nothing wrote, a missing wait.
 #   tests/simt/faults.sh SIMT_BUILD           the faults listed below
-#   tests/simt/faults.sh SIMT_BUILD --sweep [FILES]   besides, every __syncthreads() of every kernel and most tail guards, in
-#                                             turn; FILES: only in those whose name it fits (an extended regular expression)
+#   tests/simt/faults.sh SIMT_BUILD --sweep [NAMES]   besides, every __syncthreads() of every kernel and most tail guards, left
+#                                             out and one too late, in turn; NAMES: only faults whose line it fits (an extended
+#                                             regular expression: a file, "boundary", ...)
 set -u
 cd "$(dirname "$0")/../.."
-build=$1 sweep=${2:-} files=${3:-}
+build=$1 sweep=${2:-} names=${3:-}
 command=$(cat "$build/kernel-command") # how the emulator's build compiles a kernel
 work=$build/faults
 rm -rf "$work"
@@ -156,7 +157,19 @@ fi
 
 if [ "$sweep" = --sweep ]; then
   while IFS= read -r line; do
-    [ -n "$line" ] && all+=("guard $((${#all[@]} + 1)) of the sweep | $line | ")
+    [ -n "$line" ] || continue
+    all+=("guard $((${#all[@]} + 1)) of the sweep | $line | ")
+    # The same guard, one too late: where a size is a multiple of what the kernel takes at once, an element too many.
+    [[ $line =~ ^([^|]*\|[^|]*\|[^|]*\|\ )([0-9]+:)?(.*)\ \|\  ]] || continue
+    late=${BASH_REMATCH[3]}
+    [[ $late =~ ^(.*)\ \<\ (.*)\ \?\ (.*)\ :\ (.*)$ && ${BASH_REMATCH[1]} = "${BASH_REMATCH[3]}" ]] && continue # a minimum
+    [[ $line =~ ^([^|]*\|[^|]*\|[^|]*\|\ )([0-9]+:)?(.*)\ \|\  ]]
+    case $late in
+    *' >= '*) late=${late/' >= '/' > '} ;;
+    *' < '*) late=${late/' < '/' <= '} ;;
+    *) continue ;;
+    esac
+    all+=("boundary $((${#all[@]} + 1)) of the sweep | ${BASH_REMATCH[0]}$late | ")
   done <<<"$guards"
 fi
 
@@ -164,7 +177,7 @@ number=0
 for line in "${all[@]}"; do
   # "\|" is a bar within a field; the last field may hold bars.
   IFS=$'\x1f' read -r name file kernel tests what by says <<<"$(sed -E 's/\\\|/\x1e/g; s/ \| ?/\x1f/; s/ \| ?/\x1f/; s/ \| ?/\x1f/; s/ \| ?/\x1f/; s/ \| ?/\x1f/; s/ ?\| ?/\x1f/; s/\x1e/|/g' <<<"$line")"
-  [[ -z $files || $file =~ $files ]] || continue
+  [[ -z $names || $line =~ $names ]] || continue
   number=$((number + 1))
   inject "$number" "$name" "$file" "$kernel" "$tests" "$what" "$by" "$says" &
   while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done

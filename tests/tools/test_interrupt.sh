@@ -26,7 +26,7 @@ stops "$theta" zoo train "$work/small.toml" --out "$work/other" --set zoo.networ
 stops "$theta" fit "${config[@]}" --set fit.autoencoder.steps=1000000
 stops "$theta" fit "${config[@]}" --set fit.generator=subspace --set fit.subspace.steps=1000000
 stops "$theta" eval "${config[@]}" --set eval.distance=assigned --set eval.networks=200
-stops "$theta" finetune "${config[@]}" --set finetune.networks=100000
+stops "$theta" finetune "${config[@]}" --set finetune.networks=12 --set finetune.every=1
 stops "$theta" compare "${config[@]}" --zoo mine="$work/run/zoo"
 stops "$theta" sample "${config[@]}" --set sample.count=1000000
 printf '%s\n' 'base = "small.toml"' 'vary = ["seed=1 | seed=2"]' >"$work/study.toml"
@@ -37,7 +37,7 @@ stops 0 "$theta" watch "$work/run" # what lasts until Ctrl-C ends well by it
 stops 0 "$theta" report "$work/run" --serve
 
 # Files of networks, out and in.
-"$theta" zoo train "$work/small.toml" --out "$work/many" --set zoo.networks=20000 --set zoo.steps=1 --set zoo.checkpoints=last --set zoo.count=1 >/dev/null 2>"$work/err" ||
+"$theta" zoo train "$work/small.toml" --out "$work/many" --set zoo.networks=5000 --set zoo.steps=1 --set zoo.checkpoints=last --set zoo.count=1 >/dev/null 2>"$work/err" ||
   fail "a zoo of many failed: $(tail -n 1 "$work/err")"
 stops "$theta" zoo export "$work/many/zoo" "$work/files"
 "$theta" zoo export "$work/many/zoo" "$work/all" >/dev/null 2>"$work/err" || fail "an export failed: $(tail -n 1 "$work/err")"
