@@ -140,7 +140,8 @@ std::vector<ZooReader::NotFinite> ZooReader::not_finite() const {
 std::vector<std::size_t> ZooReader::corrupt_rows(std::size_t first, std::size_t count) const {
   std::vector<std::size_t> corrupt;
   for (const auto &shard : shards_) {
-    const std::size_t begin = std::max(first, shard.first_row), end = std::min(first + count, shard.first_row + shard.rows);
+    const std::size_t begin = std::max(first, shard.first_row),
+                      end = std::min(first + count, shard.first_row + shard.rows);
     if (begin >= end)
       continue;
     const auto checksums = shard.file.read<std::uint64_t>(zoo_files::checksum);

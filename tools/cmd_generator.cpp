@@ -37,7 +37,8 @@ void print_generator(const std::filesystem::path &path, bool as_json) {
   }
   for (const auto &t : told)
     if (t.contains("classes"))
-      fmt::print("  conditioned on {}: a label from 0 to {}\n", t["name"].get<std::string>(), t["classes"].get<int>() - 1);
+      fmt::print("  conditioned on {}: a label from 0 to {}\n", t["name"].get<std::string>(),
+                 t["classes"].get<int>() - 1);
     else
       fmt::print("  conditioned on {}: it has seen {:.4g} to {:.4g}\n", t["name"].get<std::string>(),
                  t["low"].get<double>(), t["high"].get<double>());
@@ -56,7 +57,8 @@ void add_generator_commands(CLI::App &app, Action &action) {
   generator->require_subcommand(1);
   auto path = std::make_shared<std::string>();
   auto json = std::make_shared<bool>(false);
-  auto *info = generator->add_subcommand("info", "what a generator is, and what it can be conditioned on, over which range");
+  auto *info =
+      generator->add_subcommand("info", "what a generator is, and what it can be conditioned on, over which range");
   info->add_option("FILE", *path, "generator.safetensors of a run")->required();
   info->add_flag("--json", *json, "print the same facts as JSON");
   info->callback([&action, path, json] { action = [path, json] { print_generator(*path, *json); }; });

@@ -14,9 +14,7 @@ namespace theta {
 namespace {
 
 // Deep networks take minutes to match.
-void go_on() {
-  stop_if_interrupted("eval");
-}
+void go_on() { stop_if_interrupted("eval"); }
 
 using simd::Floats;
 constexpr int lanes = simd::lanes<float>;

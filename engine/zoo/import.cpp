@@ -213,9 +213,7 @@ std::vector<float> flattened(const TensorTable &table, const Plan &plan, bool fl
   return theta;
 }
 
-void stop_if_asked() {
-  stop_if_interrupted("import");
-}
+void stop_if_asked() { stop_if_interrupted("import"); }
 
 // Calls f(name, theta, values of the file) for every network of every file.
 template <class F>

@@ -101,21 +101,23 @@ inline void transpose_multiply_panels(const T *x, int in, const T *d, int panel,
 }
 
 // Calls f.template operator()<V>(first panel) so that all panels are covered: three at a time; two twice where four are
-// left, if that leaves sums enough to hide a multiply-add's latency.
-template <class F> inline void for_panels(int panels, F f) {
+// left, if that leaves sums enough to hide a multiply-add's latency; one by one of double (product.h).
+template <class T, class F> inline void for_panels(int panels, F f) {
   int first = 0;
-  for (; panels - first > (registers == 32 ? 4 : 3) || panels - first == 3; first += 3)
-    f.template operator()<3>(first);
-  for (; panels - first >= 2; first += 2)
-    f.template operator()<2>(first);
-  if (panels > first)
+  if constexpr (!std::is_same_v<T, double>) {
+    for (; panels - first > (registers == 32 ? 4 : 3) || panels - first == 3; first += 3)
+      f.template operator()<3>(first);
+    for (; panels - first >= 2; first += 2)
+      f.template operator()<2>(first);
+  }
+  for (; panels > first; ++first)
     f.template operator()<1>(first);
 }
 
 // multiply_panels and its transpose for all panels of outputs.
 template <class T, int L>
 void multiply(T *z, const T *x, int in, const T *w, int out_panels, const T *start, const T *factor, int rows) {
-  for_panels(out_panels, [&]<int V>(int first) {
+  for_panels<T>(out_panels, [&]<int V>(int first) {
     const std::size_t at = std::size_t(first) * rows * L;
     multiply_panels<T, L, V>(z + at, x, in, w + first * L, out_panels * L, start ? start + first * L : nullptr,
                              factor ? factor + at : nullptr, rows);
@@ -123,7 +125,7 @@ void multiply(T *z, const T *x, int in, const T *w, int out_panels, const T *sta
 }
 template <class T, int L, class Use>
 void transpose_multiply(const T *x, int in, const T *d, int out_panels, int rows, Use use) {
-  for_panels(out_panels, [&]<int V>(int first) { transpose_multiply_panels<T, L, V>(x, in, d, first, rows, use); });
+  for_panels<T>(out_panels, [&]<int V>(int first) { transpose_multiply_panels<T, L, V>(x, in, d, first, rows, use); });
 }
 
 // to [columns, rows] = from [rows, columns] transposed, both padded to lanes.

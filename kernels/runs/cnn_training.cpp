@@ -113,14 +113,18 @@ template <int CO, int X, class F> inline void for_tiles(int outputs, int places,
 }
 
 // Most outputs and places of a tile: of a product over channels, and of a weight's gradient, whose places are taps.
-constexpr int most_outputs = registers == 32 ? 8 : 4, most_places = 3;
-constexpr int most_gradients = 4, most_taps = registers == 32 ? 5 : 3;
+// Of double, one at a time (product.h).
+template <class T> struct MostOfTile {
+  static constexpr bool tiled = !std::is_same_v<T, double>;
+  static constexpr int outputs = !tiled ? 1 : registers == 32 ? 8 : 4, places = tiled ? 3 : 1;
+  static constexpr int gradients = tiled ? 4 : 1, taps = !tiled ? 1 : registers == 32 ? 5 : 3;
+};
 
 template <class T, int S>
 void convolve(T *z, const T *in, const Taps<T> &w, const T *bias, int outputs, int inputs, int side, int kernel) {
   const int out_side = (side - kernel) / S + 1;
   for (int y = 0; y < out_side; ++y)
-    for_tiles<most_outputs, most_places>(outputs, out_side, [&]<int CO, int X>(int o, int x) {
+    for_tiles<MostOfTile<T>::outputs, MostOfTile<T>::places>(outputs, out_side, [&]<int CO, int X>(int o, int x) {
       convolve_tile<T, S, CO, X>(z, in, w, bias, o, y, x, inputs, side, kernel);
     });
 }
@@ -249,12 +253,13 @@ private:
       with_stride(layer.stride, [&]<int S>() {
         for (int i = 0; i < inputs; ++i)
           for (int ky = 0; ky < kernel; ++ky)
-            for_tiles<most_gradients, most_taps>(layer.channels, kernel, [&]<int CO, int X>(int o, int kx) {
-              correlate_tile<T, S, CO, X>(
-                  z_[l], h_[l], o, i, ky, kx, side, kernel, [&](int output, int tap, Pack<T> sum) {
-                    add_lanes(g[(std::size_t(output) * inputs + i) * kernel * kernel + ky * kernel + tap], sum);
-                  });
-            });
+            for_tiles<MostOfTile<T>::gradients, MostOfTile<T>::taps>(
+                layer.channels, kernel, [&]<int CO, int X>(int o, int kx) {
+                  correlate_tile<T, S, CO, X>(
+                      z_[l], h_[l], o, i, ky, kx, side, kernel, [&](int output, int tap, Pack<T> sum) {
+                        add_lanes(g[(std::size_t(output) * inputs + i) * kernel * kernel + ky * kernel + tap], sum);
+                      });
+                });
       });
       for (int o = 0; o < layer.channels; ++o) {
         Pack<T> sum{};

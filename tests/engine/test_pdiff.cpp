@@ -106,7 +106,7 @@ TEST_CASE(
       const Scratch place;
       PDiffConfig config = small_config();
       config.autoencoder.max_norm = 0, config.stream = stream, config.tile = tile, config.moments = moments;
-      config.autoencoder.steps = config.denoiser.steps = 4;
+      config.autoencoder.steps = config.denoiser.steps = 4, config.diffusion_steps = 5;
       Journal journal;
       const auto state = place.path() / "state", file = place.path() / "g";
       PDiffFit fit(config, zoo.parameters(), rows.size(), 5, device.backend);

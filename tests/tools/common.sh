@@ -41,7 +41,10 @@ count = 12
 [eval]
 networks = 10
 references = 10
+baselines = false
 TOML
+# What only has to go through is judged beside little.
+quick=(--set eval.baselines=false --set eval.networks=20 --set eval.references=20)
 
 fail() {
   echo "   $1"

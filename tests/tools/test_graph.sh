@@ -32,7 +32,7 @@ count = 40
 solver_steps = 10
 [eval]
 networks = 40
-references = 100
+references = 40
 distance = "assigned"
 TOML
 "$theta" run "$work/graph.toml" --out "$work/whole" >"$work/table" 2>"$work/err" || fail "a run failed: $(tail -n 1 "$work/err")"
@@ -45,15 +45,15 @@ cp -r "$work/whole/zoo" "$work/cut/zoo"
 for after in 150 400; do
   killed_after $after "$theta" run "$work/graph.toml" --out "$work/cut"
 done
-"$theta" run "$work/graph.toml" --out "$work/cut" >/dev/null 2>&1 || fail "a killed run does not continue"
+"$theta" run "$work/graph.toml" --out "$work/cut" "${quick[@]}" >/dev/null 2>&1 || fail "a killed run does not continue"
 cmp -s "$work/whole/generator.safetensors" "$work/cut/generator.safetensors" || fail "a killed run ends with another generator"
 cmp -s "$work/whole/samples/shard-00000.safetensors" "$work/cut/samples/shard-00000.safetensors" || fail "a killed run ends with other samples"
 
 # Several architectures, what they are worth as starts, and one that the generator does not see.
 family=(--set 'network.widths=[[49, 4, 10], [49, 3, 3, 10]]' --set 'network.unseen=[[49, 5, 10]]' --set fit.graph.steps=300
-  --set fit.graph.weigh_by=tensors --set zoo.networks=100 --set eval.baselines=false --set finetune.networks=20 --set finetune.every=50)
+  --set fit.graph.weigh_by=tensors --set zoo.networks=100 "${quick[@]}" --set finetune.networks=20 --set finetune.every=50)
 "$theta" run "$work/graph.toml" --out "$work/family" "${family[@]}" >"$work/table" 2>"$work/err" || fail "a family's run failed: $(tail -n 1 "$work/err")"
-grep -q '^49-5-10  *40 .*has not seen' "$work/table" || fail "no row of the unseen architecture: $(tail -n 5 "$work/table")"
+grep -q '^49-5-10  *20 .*has not seen' "$work/table" || fail "no row of the unseen architecture: $(tail -n 5 "$work/table")"
 for name in 49-4-10 49-3-3-10 49-5-10; do
   "$theta" zoo verify "$work/family/zoo/$name" >/dev/null || fail "the zoo of $name is not whole"
   [ -s "$work/family/$name/finetune.json" ] || fail "nothing is known of $name as a start"
@@ -83,8 +83,8 @@ grep -q '"name": *"rank.test_loss"' "$work/ranks/49-5-10/prompts.json" || fail "
 
 # Without end, and told what to make.
 "$theta" run "$work/graph.toml" --out "$work/stream" --set fit.graph.source=stream --set fit.graph.steps=60 --set 'fit.graph.conditions=["test_loss"]' \
-  --set 'sample.prompt=["test_loss=0.9"]' --set eval.baselines=false >"$work/table" 2>"$work/err" || fail "a stream's run failed: $(tail -n 1 "$work/err")"
-grep -q '^generated  *40 ' "$work/table" || fail "no table of networks from a stream: $(cat "$work/table")"
+  --set 'sample.prompt=["test_loss=0.9"]' "${quick[@]}" >"$work/table" 2>"$work/err" || fail "a stream's run failed: $(tail -n 1 "$work/err")"
+grep -q '^generated  *20 ' "$work/table" || fail "no table of networks from a stream: $(cat "$work/table")"
 
 refused() { # EXPECTED ARGUMENTS...: exits with 2 and one line that says so
   local expected=$1

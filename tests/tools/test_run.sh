@@ -12,7 +12,7 @@ done
 [ "$(grep -c 'done before, skipped' "$work/err")" = 4 ] || fail "finished stages were not skipped"
 "$theta" run "$work/run/config.toml" --out "$work/run" >/dev/null 2>"$work/err" || fail "the resolved configuration does not run"
 [ "$(grep -c 'done before, skipped' "$work/err")" = 4 ] || fail "the resolved configuration is another run"
-"$theta" run "$work/small.toml" --out "$work/run" --set sample.count=13 >/dev/null 2>"$work/err" || fail "a changed run failed"
+"$theta" run "$work/small.toml" --out "$work/run" --set sample.count=13 --set eval.baselines=true >/dev/null 2>"$work/err" || fail "a changed run failed"
 [ "$(grep -c 'done before, skipped' "$work/err")" = 2 ] || fail "a changed sample stage did not keep zoo and fit alone"
 
 "$theta" --profile "$work/trace.json" run "$work/small.toml" --out "$work/traced" >/dev/null 2>"$work/err" || fail "a traced run failed"

@@ -40,9 +40,6 @@ grep -q '^generated  *40 ' "$work/table" || fail "no table: $(cat "$work/table")
 accuracy() { awk -v group="$1" '$1 == group { print int($3) }' "$work/table"; }
 [ "$(accuracy generated)" -ge $(($(accuracy gaussian) + 8)) ] || fail "generated networks reach $(accuracy generated) %, the Gaussian baseline $(accuracy gaussian) %"
 
-# What only has to go through is judged beside little.
-quick=(--set eval.baselines=false --set eval.networks=20 --set eval.references=20)
-
 # Killed at moments of its training, and stopped by Ctrl-C once, it ends with the same bytes.
 mkdir -p "$work/cut"
 cp -r "$work/whole/zoo" "$work/cut/zoo"

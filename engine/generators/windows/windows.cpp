@@ -45,7 +45,8 @@ void describe(Keys &keys, WindowsConfig &c) {
 void check(const WindowsConfig &c) {
   check(c.flow, "fit.windows");
   if (!c.flow.conditions.empty())
-    throw InputError("fit.windows.conditions: found ", c.flow.conditions.front(), ", expected none: windows take no conditions");
+    throw InputError("fit.windows.conditions: found ", c.flow.conditions.front(),
+                     ", expected none: windows take no conditions");
   if (c.flow.accumulate != 1)
     throw InputError("fit.windows.accumulate: found ", c.flow.accumulate,
                      ", expected 1: a smaller window is what takes less memory");
