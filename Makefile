@@ -72,7 +72,7 @@ NVCCFLAGS := -std=c++20 -O3 -fmad=false --threads $(words $(CUDA_ARCH)) --extend
 # What is compiled: kernels file by file, every folder above them as one unit or a few, each of which is the text of its
 # files: they share large headers, and most of a file's time would go to these and to what their templates come to.
 FOLDERS := data engine/settings engine/memory engine/networks engine/weights engine/layers engine/training engine/diffusion \
-  engine/shapes engine/zoo engine/generators engine/generators/graph engine/generators/pdiff engine/generators/subspace \
+  engine/shapes engine/zoo engine/generators engine/generators/flow engine/generators/graph engine/generators/pdiff engine/generators/subspace \
   engine/generators/transformer engine/generators/windows engine/analysis engine/report engine/pipeline engine/bench \
   tests/kernels tests/data tests/engine
 ALONE := data/format.cpp engine/weights/dense.cpp engine/analysis/assigned.cpp

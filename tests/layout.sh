@@ -28,6 +28,10 @@ floors() { # TOP FOLDER...: the folders of TOP in their order
   done
 }
 floors kernels device parts operations runs
+# Of the generators' rooms only flow/ is for others.
+for room in engine/generators/*/; do
+  grep -rnE '^#include "engine/generators/[a-z]+/' "$room" | grep -vE "#include \"(${room}|engine/generators/flow/)" && fault "$room includes another generator's room"
+done
 floors engine $(sed -n '/^| floor |/,/^$/s/^| `\([a-z]*\)\/` .*/\1/p' engine/README.md)
 
 for kernel in kernels/*/*.cu; do

@@ -1,6 +1,7 @@
 // Whole training steps of p-diff's two networks: noise, forward, loss, backward and the optimiser, as one graph, on
 // random numbers of the right shape.
 #include "cases.h"
+#include "engine/diffusion/noisy_target.h"
 #include "engine/diffusion/path.h"
 #include "engine/generators/pdiff/cnn1d.h"
 #include "engine/generators/pdiff/conv_vae.h"
@@ -63,9 +64,8 @@ struct DenoiserStep {
     const NoisePath<float> path(alpha_bar.get(), diffusion_steps);
     graph.run(s, [&] {
       fill_normal<float>(s, z0, batch, latent, 1, {1, Purpose::test, std::uint32_t(i)});
-      draw_times<float>(s, t, batch, 1, path, {1, Purpose::diffusion_time, std::uint32_t(i)});
-      fill_normal<float>(s, eps, batch, latent, 1, {1, Purpose::diffusion_noise, std::uint32_t(i)});
-      mix_noise<float>(s, zt, eps, z0, eps, nullptr, nullptr, t, batch, latent, path, Objective::eps);
+      noisy_target(s, zt, eps, t, z0, {.rows = batch, .size = latent, .path = path, .objective = Objective::eps}, 1,
+                   std::uint32_t(i), std::uint32_t(i));
       whole_number_features<float>(s, embedding, t, batch, model.time_width());
       const auto p = weights.parameters();
       const float *out = model.forward(s, p, zt, embedding, Mode::train);

@@ -1,7 +1,8 @@
 // The weight transformer and the graph transformer: whole training steps and sampling, on random tokens.
 #include "cases.h"
+#include "engine/diffusion/noisy_target.h"
+#include "engine/generators/flow/weight_transformer.h"
 #include "engine/generators/graph/graph_transformer.h"
-#include "engine/generators/transformer/weight_transformer.h"
 #include "engine/memory/arena.h"
 #include "engine/training/trainable.h"
 #include "kernels/operations/add.h"
@@ -63,10 +64,13 @@ struct Work {
   void train(Stream &s, int i) {
     graph.run(s, [&] {
       const auto draw = std::uint32_t(i * batch);
-      fill_normal<float>(s, eps, batch, size, 1, {1, Purpose::diffusion_noise, draw});
-      constexpr auto noise = NoiseSchedule::logit_normal;
-      draw_times<float>(s, t, batch, 1, noise, {1, Purpose::diffusion_time, draw});
-      mix_noise<float>(s, velocity, eps, x, eps, nullptr, place, t, batch, size, noise, Objective::velocity);
+      noisy_target(s, velocity, eps, t, x,
+                   {.rows = batch,
+                    .size = size,
+                    .path = NoiseSchedule::logit_normal,
+                    .objective = Objective::velocity,
+                    .place = place},
+                   1, draw, draw);
       const auto p = weights.parameters();
       const float *out = model->forward(s, p, velocity, {t});
       mean_squared_error<float>(s, loss, model->d_out(), out, eps, std::size_t(batch) * size, partials);
@@ -75,7 +79,7 @@ struct Work {
     });
   }
 
-  // Heun's method, as generators/transformer/sample.h.
+  // Heun's method, as generators/flow/sample.h.
   void sample(Stream &s, int steps) {
     const std::size_t n = std::size_t(batch) * size;
     const auto p = weights.parameters();

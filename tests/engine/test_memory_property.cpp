@@ -1,9 +1,9 @@
 // Random configurations of every generator: what is planned is what an arena takes, to the byte; a byte less is
 // refused. And random shapes of their models: what saves memory changes no gradient.
 #include "bound.h"
+#include "engine/generators/flow/weight_transformer.h"
 #include "engine/generators/graph/graph_transformer.h"
 #include "engine/generators/pdiff/conv_vae.h"
-#include "engine/generators/transformer/weight_transformer.h"
 #include "engine/pipeline/source.h"
 #include "engine/training/streamed_store.h"
 

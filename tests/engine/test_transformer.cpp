@@ -1,6 +1,6 @@
 #include "bound.h"
-#include "engine/generators/transformer/fit.h"
-#include "engine/generators/transformer/sample.h"
+#include "engine/generators/flow/fit.h"
+#include "engine/generators/flow/sample.h"
 #include "engine/pipeline/prompt_report.h"
 #include <limits>
 
@@ -280,7 +280,7 @@ TEST_CASE("tensors counted by the roots of their sizes: shares of a loss, whatev
   NetworkShape shape;
   shape.widths = {5, 3, 4, 2}, shape.kind = network_kind_named("mlp");
   const NetworkFacts facts{layout_of(shape).places(), shape};
-  TransformerConfig config;
+  FlowConfig config;
   for (const char *tokens : {"neuron", "layer", "chunk"}) {
     config.tokens = tokens;
     const TokenCoder coder(config, facts);

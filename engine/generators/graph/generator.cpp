@@ -1,5 +1,5 @@
 // The graph generator: its settings, and what its room does with them.
-#include "engine/generators/transformer/flow_sampling.h"
+#include "engine/generators/flow/sampling.h"
 #include "graph.h"
 
 namespace theta {
@@ -20,7 +20,9 @@ public:
     sampling_.check(config_.flow, graph_table);
   }
 
-  std::vector<std::string> savings() const override { return savings_of(config_.flow, graph_table); }
+  std::vector<std::string> savings() const override {
+    return savings_of(config_.flow, config_.flow.arithmetic, graph_table);
+  }
   bool learns_families() const override { return true; }
   std::size_t trajectory() const override { return sampling_.trajectory(); }
   bool can_be_guided() const override { return true; }
@@ -75,7 +77,7 @@ public:
     const GraphDiffusion g = load_graph(w.file);
     const std::size_t count = std::size_t(task.samples);
     PromptTable table = sampling_.prompts(g.config.flow, w.zoo, w.held_out, count);
-    const Transformer flow = flow_of(g, task.networks);
+    const TrainedFlow flow = flow_of(g, task.networks);
     warn_of_unseen(table, flow, w);
     std::vector<NetworkFacts> learned;
     for (const ZooFormat &format : g.networks)
@@ -98,21 +100,19 @@ private:
       all.first.push_back(member.networks), all.second.push_back(member.training);
     return all;
   }
-  std::unique_ptr<TransformerFit> fit_of(const GeneratorTask &task) const {
+  std::unique_ptr<FlowFit> fit_of(const GeneratorTask &task) const {
     const auto [networks, rows] = seen(task);
     GraphTask of = graph_task(config_, networks, rows);
-    return std::make_unique<TransformerFit>(config_.flow, std::move(of.networks), std::move(of.model), task.seed,
-                                            task.backend, task.stream, graph_table);
+    return std::make_unique<FlowFit>(config_.flow, std::move(of.networks), std::move(of.model), task.seed, task.backend,
+                                     task.stream, graph_table);
   }
-  static std::unique_ptr<TransformerSampler> sampler_of(const std::vector<NetworkShape> &learned,
-                                                        const GeneratorTask &task, const GraphConfig &config,
-                                                        const SolverOptions &options) {
+  static std::unique_ptr<FlowSampler> sampler_of(const std::vector<NetworkShape> &learned, const GeneratorTask &task,
+                                                 const GraphConfig &config, const SolverOptions &options) {
     GraphTask of = graph_task(config, learned, task.networks);
-    return std::make_unique<TransformerSampler>(config.flow, std::move(of.networks[0].coder), std::move(of.model),
-                                                options);
+    return std::make_unique<FlowSampler>(config.flow, std::move(of.networks[0].coder), std::move(of.model), options);
   }
   // It, for networks of one architecture.
-  static Transformer flow_of(const GraphDiffusion &g, const NetworkFacts &wanted) {
+  static TrainedFlow flow_of(const GraphDiffusion &g, const NetworkFacts &wanted) {
     std::vector<NetworkFacts> learned;
     for (const ZooFormat &format : g.networks)
       learned.push_back(network_facts(format, "generator"));

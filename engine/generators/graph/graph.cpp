@@ -12,7 +12,7 @@ namespace {
 constexpr const char *kind = "weight graph";
 
 GraphTransformerShape shape_of(const GraphConfig &c, const GraphSlots &slots) {
-  const TransformerConfig &f = c.flow;
+  const FlowConfig &f = c.flow;
   return {slots,   f.width,     c.edge_width, f.layers,
           f.heads, f.features,  f.arithmetic, Conditions(f.conditions).shapes(),
           f.start, f.recompute, f.fused};
@@ -52,31 +52,14 @@ const Learned::Scale &nearest(const GraphScales &scales, const std::string &plac
 
 } // namespace
 
-void describe(Keys &keys, GraphConfig &config) {
-  TransformerConfig &c = config.flow;
-  keys({"source", "where networks come from: the stored zoo, or a stream of networks trained meanwhile"}, c.source,
-       network_origin_named);
-  keys({"draws", "noise levels that each network is shown at in a step"}, c.draws, positive);
-  keys({"balance", "networks are brought to one member of their class of scales or signs first"}, c.balance);
-  keys({"augment", "noise added to networks in training, in standard deviations of a weight"}, c.augment,
-       Limits{0, 10});
-  keys({"noise", "which noise levels training draws, and the path between network and noise"}, c.noise,
-       noise_schedule_named);
-  keys({"objective", "what the model predicts"}, c.objective, objective_named);
-  keys({"weigh_by", nullptr, "what counts in the loss: every element alike, or tensors by the root of their size"},
-       c.weigh_by, weigh_by_named);
-  keys({"conditions", "columns of the zoo, and forms of them, that the model is conditioned on"}, c.conditions);
-  keys({"drop",
-        "share of networks trained without conditions, and of the rest, of each condition left out: guidance needs it"},
-       c.drop, share);
-  keys({"start", "conditioned on a network of the same run, some steps earlier"}, c.start);
-  keys({"residual", "what is generated is the difference from the network to start from"}, c.residual);
-  keys({"width", "numbers of a token or node inside the model"}, c.width, Limits{1, 1 << 14});
-  keys({"edge_width", "numbers of an edge inside the model"}, config.edge_width, Limits{1, 1 << 14});
-  keys({"layers", "blocks of the model"}, c.layers, Limits{1, 256});
-  keys({"heads", "heads of attention in a block"}, c.heads, Limits{1, 1024});
-  keys({"features", "frequencies of the embedding of time and conditions"}, c.features, Limits{4, 1 << 14});
-  describe_training(keys, c);
+void describe(Keys &keys, GraphConfig &c) {
+  describe(keys, c.flow,
+           {"source", "draws", "balance", "augment", "noise", "objective", "weigh_by", "conditions", "drop", "start",
+            "residual", "width"});
+  keys({"edge_width", "numbers of an edge inside the model"}, c.edge_width, Limits{1, 1 << 14});
+  describe(keys, c.flow,
+           {"layers", "heads", "features", "warmup", "beta2", "accumulate", "recompute", "fused", "probe_every",
+            "arithmetic", "recipe"});
 }
 
 std::vector<NetworkShape> shapes_of(const std::vector<NetworkFacts> &networks, const std::string &where) {

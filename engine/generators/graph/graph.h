@@ -1,12 +1,12 @@
 // The graph generator whole: its settings, what a trained one is, and its file.
 #pragma once
-#include "engine/generators/transformer/fit.h"
+#include "engine/generators/flow/fit.h"
 #include "graph_transformer.h"
 
 namespace theta {
 
 struct GraphConfig {
-  TransformerConfig flow; // of its settings those of [fit.graph]
+  FlowConfig flow; // of its settings those of [fit.graph]
   int edge_width = 32;
   GraphConfig() { flow.layers = 4; }
 };

@@ -8,8 +8,8 @@
 // learned nowhere. Time and conditions come in by modulation of nodes and edges (transformer/tellers.h). Decoders, the
 // last ends, and every modulation, start at zero.
 #pragma once
-#include "engine/generators/transformer/flow_model.h"
-#include "engine/generators/transformer/tellers.h"
+#include "engine/generators/flow/model.h"
+#include "engine/generators/flow/tellers.h"
 #include "engine/layers/graph_block.h"
 #include "engine/weights/graph.h"
 #include <variant>

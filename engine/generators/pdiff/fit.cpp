@@ -1,5 +1,6 @@
 #include "fit.h"
 #include "data/prefetch.h"
+#include "engine/diffusion/noisy_target.h"
 #include "engine/diffusion/path.h"
 #include "engine/memory/arena.h"
 #include "engine/training/state_file.h"
@@ -272,9 +273,8 @@ void PDiffFit::fit_denoiser(Device device, const std::vector<float> &latents, PD
   const auto forward_backward = [&](long i) {
     gather_rows<float>(s, z0, d_.latents, latent,
                        {1, r.batch, std::uint32_t(rows_), seed_, denoiser_stream, std::uint64_t(i)});
-    draw_times<float>(s, t, r.batch, 1, path, {seed_, Purpose::diffusion_time, std::uint32_t(i)});
-    fill_normal<float>(s, eps, r.batch, latent, 1, {seed_, Purpose::diffusion_noise, std::uint32_t(i * r.batch)});
-    mix_noise<float>(s, zt, eps, z0, eps, nullptr, nullptr, t, r.batch, latent, path, Objective::eps);
+    noisy_target(s, zt, eps, t, z0, {.rows = r.batch, .size = latent, .path = path, .objective = Objective::eps}, seed_,
+                 std::uint32_t(i * r.batch), std::uint32_t(i));
     whole_number_features<float>(s, embedding, t, r.batch, config_.time_width);
     const auto parameters = denoiser_weights_.parameters();
     const float *predicted = denoiser_.forward(s, parameters, zt, embedding, Mode::train);

@@ -1,4 +1,5 @@
 #include "sample.h"
+#include "engine/diffusion/solve.h"
 #include "engine/memory/arena.h"
 #include "engine/training/interrupt.h"
 #include "kernels/device/names.h"
@@ -68,16 +69,16 @@ void PDiffSampler::run(Device device, const PDiff &p, std::size_t samples, const
   for (std::size_t first = 0; first < samples; first += std::size_t(batch)) {
     const auto stream = std::uint32_t(first);
     fill_normal<float>(s, z, batch, latent, solver.start, {options_.seed, Purpose::sample_start, stream});
-    for (std::size_t i = 0; i < solver.steps.size(); ++i) {
-      const SolverStep &step = solver.steps[i];
-      stop_if_interrupted("sample");
-      const std::vector<float> t(std::size_t(batch), float(step.t));
-      copy(s, t_, t.data(), t.size() * sizeof(float));
-      whole_number_features<float>(s, embedding_, t_, batch, config_.time_width);
-      const float *eps = denoiser_.forward(s, denoiser, z, embedding_, Mode::infer);
-      denoise_step<float>(s, z, eps, batch, latent, step.first,
-                          {options_.seed, Purpose::sample_noise, stream, i * latent});
-    }
+    solve(
+        s, solver, z, nullptr, batch, latent, {options_.seed, Purpose::sample_noise, stream},
+        [&](const float *now, double at) {
+          stop_if_interrupted("sample");
+          const std::vector<float> t(static_cast<std::size_t>(batch), static_cast<float>(at));
+          copy(s, t_, t.data(), t.size() * sizeof(float));
+          whole_number_features<float>(s, embedding_, t_, batch, config_.time_width);
+          return denoiser_.forward(s, denoiser, now, embedding_, Mode::infer);
+        },
+        [](const SolverStep &, const float *, const float *) {}, [](float *) {});
     unstandardise<float>(s, z, z, latent_mean, latent_std, batch, latent, latent);
     const float *v = autoencoder_.decode(s, autoencoder, z);
     unstandardise<float>(s, theta, v, mean, std, batch, parameters_, std::size_t(autoencoder_.length()));

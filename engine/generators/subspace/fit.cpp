@@ -3,6 +3,7 @@
 #include "data/zoo_writer.h"
 #include "engine/memory/arena.h"
 #include "engine/training/interrupt.h"
+#include "engine/weights/symmetry.h"
 #include "kernels/device/parallel.h"
 #include <cmath>
 #include <numeric>
@@ -152,7 +153,7 @@ void SubspaceFit::run(const FitWork &w) {
   std::vector<std::size_t> all(rows_);
   std::iota(all.begin(), all.end(), std::size_t(0));
   const ZooReader zoo(coefficients(w));
-  s.flow = transformer_of(config_.flow, zoo.format(), flow_.run(w.device, {{zoo, all}}, w.state, w.key, w.journal, {}));
+  s.flow = trained_of(config_.flow, zoo.format(), flow_.run(w.device, {{zoo, all}}, w.state, w.key, w.journal, {}));
 
   GeneratorDraft draft = draft_of(begun(w), s, {w.key, w.settings}, false);
   draft.write(tensors_of(s.flow, subspace_flow));

@@ -1,7 +1,7 @@
 // Finds the subspace of a zoo's networks, and learns the flow of their coefficients.
 #pragma once
+#include "engine/generators/flow/fit.h"
 #include "engine/generators/generator.h"
-#include "engine/generators/transformer/fit.h"
 #include "engine/weights/principal.h"
 #include "subspace.h"
 
@@ -30,7 +30,7 @@ private:
   PrincipalComponents components_;
   MemoryPlan plan_{"fit.subspace.directions"};
   Tensor<float> row_; // [V], where networks are aligned
-  TransformerFit flow_;
+  FlowFit flow_;
 };
 
 } // namespace theta

@@ -1,5 +1,5 @@
 // The subspace generator: its settings, and what its room does with them.
-#include "engine/generators/transformer/flow_sampling.h"
+#include "engine/generators/flow/sampling.h"
 #include "fit.h"
 #include "sample.h"
 
@@ -22,7 +22,9 @@ public:
     sampling_.check(config_.flow, "fit.subspace");
   }
 
-  std::vector<std::string> savings() const override { return savings_of(config_.flow, "fit.subspace"); }
+  std::vector<std::string> savings() const override {
+    return savings_of(config_.flow, config_.flow.arithmetic, "fit.subspace");
+  }
 
   std::size_t trajectory() const override { return sampling_.trajectory(); }
   bool can_be_guided() const override { return true; }

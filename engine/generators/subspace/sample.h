@@ -1,8 +1,8 @@
 // Networks of a subspace: coefficients by the flow, then window after window of the networks' parameters, from the
 // directions in the generator's file. Nobody holds a network.
 #pragma once
+#include "engine/generators/flow/sample.h"
 #include "engine/generators/generator.h"
-#include "engine/generators/transformer/sample.h"
 #include "subspace.h"
 
 namespace theta {
@@ -26,7 +26,7 @@ private:
   std::size_t directions_, parameters_, window_;
   int batch_, steps_;
   bool guided_;
-  TransformerSampler flow_;
+  FlowSampler flow_;
   MemoryPlan plan_{"sample.windows", "sample.batch"};
   Tensor<float> coefficient_, window_directions_, mean_, theta_; // [batch, d], [d, window], [window], [batch, window]
   MemoryPlan guide_plan_{"sample.guided", "sample.batch"};       // where it is: all directions, scaled, at once

@@ -14,7 +14,7 @@ void describe(Keys &keys, SubspaceConfig &c) {
        Limits{0, 1});
   keys({"balance", "networks are brought to one member of their class of scales or signs first"}, c.balance);
   keys({"align", "units of all networks are matched to one of them first"}, c.align);
-  describe_flow(keys, c.flow);
+  describe_perceptron(keys, c.flow);
 }
 
 ZooFormat coefficients_format(int directions) {

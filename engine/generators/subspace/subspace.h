@@ -5,7 +5,7 @@
 // and θ = mean + Σ c[k]·deviation[k]^power·direction[k]. It can only make combinations of what it saw.
 #pragma once
 #include "engine/generators/draft.h"
-#include "engine/generators/transformer/transformer.h"
+#include "engine/generators/flow/trained.h"
 
 namespace theta {
 
@@ -14,7 +14,7 @@ struct SubspaceConfig {
   double power = 0;     // 0: coefficients as they are; 1: all of one deviation
   bool balance = false; // norms, or phases and signs, of units made equal first (symmetry.h)
   bool align = false;   // units where they are nearest to those of the first network
-  TransformerConfig flow = flow_config();
+  FlowConfig flow = perceptron_flow();
 };
 
 void describe(Keys &, SubspaceConfig &); // the settings of [fit.subspace]
@@ -24,7 +24,7 @@ struct Subspace {
   SubspaceConfig config;
   ZooFormat networks;
   std::vector<float> scale; // [d]: deviation^power
-  Transformer flow;         // of vectors of d coefficients
+  TrainedFlow flow;         // of vectors of d coefficients
 };
 
 inline constexpr const char *subspace_scale = "subspace.scale", *subspace_mean = "subspace.mean",

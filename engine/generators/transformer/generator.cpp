@@ -1,6 +1,7 @@
 // The weight transformer as a generator: its settings, and what its room does with them.
-#include "fit.h"
-#include "flow_sampling.h"
+#include "engine/generators/flow/fit.h"
+#include "engine/generators/flow/sampling.h"
+#include "transformer.h"
 
 namespace theta {
 
@@ -10,17 +11,19 @@ class TransformerGenerator : public GeneratorOf<TransformerGenerator> {
 public:
   const char *kind() const override { return "weight transformer"; }
   void describe_fit(Keys &keys) override {
-    keys.section("fit.transformer");
-    describe(keys, config_);
+    keys.section(transformer_table);
+    describe_transformer(keys, config_);
   }
   void describe_sample(Keys &keys) override { sampling_.describe(keys); }
 
   void check() const override {
-    theta::check(config_);
-    sampling_.check(config_, "fit.transformer");
+    theta::check(config_, transformer_table);
+    sampling_.check(config_, transformer_table);
   }
 
-  std::vector<std::string> savings() const override { return savings_of(config_, "fit.transformer"); }
+  std::vector<std::string> savings() const override {
+    return savings_of(config_, config_.arithmetic, transformer_table);
+  }
 
   std::size_t trajectory() const override { return sampling_.trajectory(); }
   bool can_be_guided() const override { return true; }
@@ -31,8 +34,8 @@ public:
     if (const int head = config_.width / config_.heads; task.backend == Backend::cuda && head > attention_most_head)
       throw InputError("fit.transformer.heads: found heads of ", head, " elements, expected at most ",
                        attention_most_head, " on cuda");
-    TransformerFit fit(config_, task.networks, task.training, task.seed, task.backend, task.stream);
-    const TransformerSampler sampler(config_, task.networks, sampling_.options(task));
+    FlowFit fit(config_, task.networks, task.training, task.seed, task.backend, task.stream, transformer_table);
+    const FlowSampler sampler(config_, task.networks, sampling_.options(task));
     if (config_.probe_every > 0)
       fit.lives_beside(sampler.plan());
     std::vector<MemoryPlan> all;
@@ -43,15 +46,15 @@ public:
   }
 
   void fit(const GeneratorTask &task, const FitWork &w) const override {
-    TransformerFit fit(config_, task.networks, task.training, task.seed, task.backend, task.stream);
+    FlowFit fit(config_, task.networks, task.training, task.seed, task.backend, task.stream, transformer_table);
     // A few samples of the generator of the moment, and what they are worth.
     const auto probe = [&](const Learned &learned) {
-      const Transformer now = transformer_of(config_, w.zoo.format(), learned);
+      const TrainedFlow now = trained_of(config_, w.zoo.format(), learned);
       const auto count = std::size_t(std::min(task.samples, task.sample_batch));
       std::vector<float> samples;
       SolverOptions options = sampling_.options(task);
       options.guided = false;
-      TransformerSampler(now.config, network_facts(now.networks, "probe"), options)
+      FlowSampler(now.config, network_facts(now.networks, "probe"), options)
           .run(w.device, now, count, sampling_.prompts(now.config, w.zoo, w.held_out, count).told,
                [&](std::size_t, std::span<const float> theta) {
                  samples.insert(samples.end(), theta.begin(), theta.end());
@@ -59,7 +62,7 @@ public:
       return w.worth(samples, count);
     };
     const Learned learned = fit.run(w.device, {{w.zoo, w.training}}, w.state, w.key, w.journal, probe);
-    save_transformer(w.file, transformer_of(config_, w.zoo.format(), learned), {w.key, w.settings});
+    save_transformer(w.file, trained_of(config_, w.zoo.format(), learned), {w.key, w.settings});
   }
 
   std::vector<Tellable> tellable(const std::filesystem::path &file) const override {
@@ -67,11 +70,11 @@ public:
   }
 
   Sampled sample(const GeneratorTask &task, const SampleWork &w) const override {
-    const Transformer generator = load_transformer(w.file);
+    const TrainedFlow generator = load_transformer(w.file);
     const std::size_t count = std::size_t(task.samples);
     PromptTable table = sampling_.prompts(generator.config, w.zoo, w.held_out, count);
     warn_of_unseen(table, generator, w);
-    TransformerSampler(generator.config, network_facts(generator.networks, w.file.string()), sampling_.options(task))
+    FlowSampler(generator.config, network_facts(generator.networks, w.file.string()), sampling_.options(task))
         .run(
             w.device, generator, count, table.told,
             [&](std::size_t i, std::span<const float> theta) { w.emit(i, 0, theta); }, w.watched,
@@ -80,7 +83,7 @@ public:
   }
 
 private:
-  TransformerConfig config_;
+  FlowConfig config_;
   FlowSampling sampling_;
 };
 

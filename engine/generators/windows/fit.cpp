@@ -1,4 +1,5 @@
 #include "fit.h"
+#include "engine/diffusion/noisy_target.h"
 #include "engine/memory/arena.h"
 #include "engine/training/interrupt.h"
 #include "engine/training/step_loop.h"
@@ -120,7 +121,7 @@ void WindowsFit::measure(const FitWork &w, GeneratorDraft &draft) const {
 }
 
 void WindowsFit::forward_backward(Stream &s, long step, const Adam &options) {
-  const TransformerConfig &f = config_.flow;
+  const FlowConfig &f = config_.flow;
   const int batch = f.recipe.batch, rows = batch * config_.window;
   const std::size_t chunk = std::size_t(config_.chunk), n = std::size_t(rows) * chunk,
                     window = std::size_t(config_.window) * chunk;
@@ -129,9 +130,9 @@ void WindowsFit::forward_backward(Stream &s, long step, const Adam &options) {
   copy_rows<float>(s, x0_, window, tokens_ + chunk, window + chunk, batch, window);
   fill_normal<float>(s, noise_, rows, chunk, config_.input_noise, {seed_, Purpose::input_noise, draw});
   add_scaled<float>(s, before_, before_, noise_, 1, n);
-  fill_normal<float>(s, target_, rows, chunk, f.noise_scale, {seed_, Purpose::diffusion_noise, draw});
-  draw_times<float>(s, t_, rows, 1, f.noise, {seed_, Purpose::diffusion_time, draw});
-  mix_noise<float>(s, x0_, target_, x0_, target_, nullptr, nullptr, t_, rows, chunk, f.noise, f.objective);
+  noisy_target(s, x0_, target_, t_, x0_,
+               {.rows = rows, .size = chunk, .path = f.noise, .objective = f.objective, .scale = f.noise_scale}, seed_,
+               draw, draw);
   const auto step_early = [&](const TensorRange &tensor, float *gradient) {
     flow_weights_.step_early(s, tensor, gradient, options);
   };

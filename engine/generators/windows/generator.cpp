@@ -1,5 +1,5 @@
 // The generator of windows: its settings, and what its room does with them.
-#include "engine/generators/transformer/flow_sampling.h"
+#include "engine/generators/flow/sampling.h"
 #include "fit.h"
 #include "sample.h"
 
@@ -22,7 +22,9 @@ public:
     sampling_.check(config_.flow, "fit.windows");
   }
 
-  std::vector<std::string> savings() const override { return savings_of(config_.flow, "fit.windows", false); }
+  std::vector<std::string> savings() const override {
+    return savings_of(config_.flow, config_.flow.arithmetic, "fit.windows", false);
+  }
 
   std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {
     const std::size_t v = task.networks.parameters();

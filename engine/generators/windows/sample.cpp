@@ -1,4 +1,5 @@
 #include "sample.h"
+#include "engine/diffusion/solve.h"
 #include "engine/memory/arena.h"
 #include "engine/training/interrupt.h"
 #include "kernels/operations/convert.h"
@@ -48,26 +49,16 @@ const float *WindowsSampler::predict(Stream &s, const Parameters<float> &p, cons
 void WindowsSampler::make_token(Stream &s, const Parameters<float> &p, const float *context, std::uint32_t first_sample,
                                 std::size_t token) {
   const int batch = options_.batch;
-  const std::size_t chunk = std::size_t(config_.chunk), n = std::size_t(batch) * chunk;
+  const std::size_t chunk = std::size_t(config_.chunk);
   const std::size_t draws = token * chunk;
   float *x = x_, *next = next_;
   fill_normal<float>(s, x, batch, chunk, solver_.start * config_.flow.noise_scale,
                      {options_.seed, Purpose::sample_start, first_sample, draws});
-  Draws noise{options_.seed, Purpose::sample_noise, first_sample, draws * solver_.steps.size()};
-  for (const SolverStep &step : solver_.steps) {
-    const float *prediction = predict(s, p, x, step.t, context);
-    if (!step.heun) {
-      denoise_step<float>(s, x, prediction, batch, chunk, step.first, noise);
-      noise.first_index += chunk;
-      continue;
-    }
-    copy(s, next, x, n * sizeof(float));
-    denoise_step<float>(s, next, prediction, batch, chunk, step.first, noise);
-    denoise_step<float>(s, x, prediction, batch, chunk, step.second, noise);
-    prediction = predict(s, p, next, step.next_t, context);
-    denoise_step<float>(s, x, next, batch, chunk, {1, step.corrected.from_z, 0}, noise);
-    denoise_step<float>(s, x, prediction, batch, chunk, {1, step.corrected.from_eps, 0}, noise);
-  }
+  solve(
+      s, solver_, x, next, batch, chunk,
+      {options_.seed, Purpose::sample_noise, first_sample, draws * solver_.steps.size()},
+      [&](const float *z, double t) { return predict(s, p, z, t, context); },
+      [](const SolverStep &, const float *, const float *) {}, [](float *) {});
 }
 
 void WindowsSampler::run(Device device, const Windows &w, const std::filesystem::path &path, std::size_t samples,

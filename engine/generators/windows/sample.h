@@ -1,8 +1,8 @@
 // Makes networks token by token, and hands them out window by window: memory is that of a token, its states and a
 // window, whatever V is. A sample depends on the seed and its number alone, not on the window or the batch.
 #pragma once
+#include "engine/generators/flow/sample.h"
 #include "engine/generators/generator.h"
-#include "engine/generators/transformer/sample.h"
 #include "standard.h"
 #include "windows.h"
 

@@ -39,7 +39,7 @@ void describe(Keys &keys, WindowsConfig &c) {
   keys({"blocks", "blocks of the recurrence"}, c.blocks, Limits{1, 64});
   keys({"input_noise", "noise on the tokens before, in training"}, c.input_noise, not_negative);
   keys({"normalizer", "what networks are standardised by"}, c.normalizer, normalizer_named);
-  describe_flow(keys, c.flow);
+  describe_perceptron(keys, c.flow);
 }
 
 void check(const WindowsConfig &c) {

@@ -6,7 +6,7 @@
 // It is trained on windows of some tokens, and sampled token by token into the shard.
 #pragma once
 #include "engine/generators/draft.h"
-#include "engine/generators/transformer/transformer.h"
+#include "engine/generators/flow/trained.h"
 #include "recurrence.h"
 
 namespace theta {
@@ -17,7 +17,7 @@ struct WindowsConfig {
   int state = 256, blocks = 2; // of the recurrence
   double input_noise = 0.1;    // on the tokens before, in training: what is generated is not exact either
   NormalizerKind normalizer = NormalizerKind::coordinate;
-  TransformerConfig flow = flow_config();
+  FlowConfig flow = perceptron_flow();
 
   RecurrenceShape recurrence() const;
   WeightTransformerShape token_flow() const;

@@ -1,4 +1,4 @@
-// Generates networks with a trained weight transformer: noise, carried to data by a solver of
+// Generates networks with a trained flow: noise, carried to data by a solver of
 // engine/diffusion/solver.h, and taken back to weights. Sample i depends on the seed, on its conditions, and on i
 // alone.
 #pragma once
@@ -6,6 +6,7 @@
 #include "engine/generators/guide.h"
 #include "engine/generators/prompts.h"
 #include "token_coder.h"
+#include "trained.h"
 #include <functional>
 
 namespace theta {
@@ -20,27 +21,27 @@ struct SolverOptions {
   std::uint64_t seed = 1;
 };
 
-class TransformerSampler {
+class FlowSampler {
 public:
   // Of networks that are coded so, with a model of their architecture.
-  TransformerSampler(const TransformerConfig &, TokenCoder, std::unique_ptr<FlowModel<float>>, SolverOptions);
+  FlowSampler(const FlowConfig &, TokenCoder, std::unique_ptr<FlowModel<float>>, SolverOptions);
   // A weight transformer's.
-  TransformerSampler(const TransformerConfig &, const NetworkFacts &, SolverOptions);
-  TransformerSampler(const TransformerSampler &) = delete;
+  FlowSampler(const FlowConfig &, const NetworkFacts &, SolverOptions);
+  FlowSampler(const FlowSampler &) = delete;
 
   const MemoryPlan &plan() const { return plan_; }
 
   // Throws InputError where prompts are not of these sizes. The first `watched` samples are shown to `watch` as they
   // come about: sample i's row r is i·(2·steps + 1) + r, its state at step r/2, or, of odd r, what the model takes it
   // for then. A guide must be given where the options say so.
-  void run(Device, const Transformer &, std::size_t samples, const Prompts &, const EmitNetwork &emit,
+  void run(Device, const TrainedFlow &, std::size_t samples, const Prompts &, const EmitNetwork &emit,
            std::size_t watched = 0, const EmitNetwork &watch = {}, Guide *guide = nullptr);
 
 private:
   const float *predict(Stream &, const Parameters<float> &, const float *z, double t, Guide *);
   void guide(Stream &, Guide &, float *prediction, const float *z, double t);
   void begin(Stream &, float *x, std::size_t first);
-  void tell(Stream &, const Transformer &, const Prompts &, std::size_t first, std::size_t count);
+  void tell(Stream &, const TrainedFlow &, const Prompts &, std::size_t first, std::size_t count);
 
   SolverOptions options_;
   TokenCoder coder_;

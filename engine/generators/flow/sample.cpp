@@ -1,4 +1,5 @@
 #include "sample.h"
+#include "engine/diffusion/solve.h"
 #include "engine/memory/arena.h"
 #include "engine/training/interrupt.h"
 #include "kernels/operations/add.h"
@@ -12,14 +13,12 @@
 
 namespace theta {
 
-TransformerSampler::TransformerSampler(const TransformerConfig &config, const NetworkFacts &facts,
-                                       SolverOptions options)
-    : TransformerSampler(config, TokenCoder(config, facts),
-                         std::make_unique<WeightTransformer<float>>(TokenCoder(config, facts).shape(config)), options) {
-}
+FlowSampler::FlowSampler(const FlowConfig &config, const NetworkFacts &facts, SolverOptions options)
+    : FlowSampler(config, TokenCoder(config, facts),
+                  std::make_unique<WeightTransformer<float>>(TokenCoder(config, facts).shape(config)), options) {}
 
-TransformerSampler::TransformerSampler(const TransformerConfig &config, TokenCoder coder,
-                                       std::unique_ptr<FlowModel<float>> model, SolverOptions options)
+FlowSampler::FlowSampler(const FlowConfig &config, TokenCoder coder, std::unique_ptr<FlowModel<float>> model,
+                         SolverOptions options)
     : options_(options), coder_(std::move(coder)), parameters_(coder_.parameters()), conditions_(config.conditions),
       start_(config.start), residual_(config.residual), guided_(options.guidance != 1 && conditions_.size() > 0),
       noise_scale_(config.noise_scale), objective_(config.objective), path_(config.noise),
@@ -60,8 +59,7 @@ TransformerSampler::TransformerSampler(const TransformerConfig &config, TokenCod
 }
 
 // The model's answer, guided, less nothing: a residual model's plus the start. Valid until the next.
-const float *TransformerSampler::predict(Stream &s, const Parameters<float> &weights, const float *z, double t,
-                                         Guide *by) {
+const float *FlowSampler::predict(Stream &s, const Parameters<float> &weights, const float *z, double t, Guide *by) {
   const int batch = options_.batch;
   const std::size_t n = std::size_t(batch) * coder_.tokens().size();
   const std::vector<float> times(static_cast<std::size_t>(batch), static_cast<float>(t));
@@ -81,7 +79,7 @@ const float *TransformerSampler::predict(Stream &s, const Parameters<float> &wei
 }
 
 // The answer that means x0 nearer to what is known.
-void TransformerSampler::guide(Stream &s, Guide &by, float *prediction, const float *z, double t) {
+void FlowSampler::guide(Stream &s, Guide &by, float *prediction, const float *z, double t) {
   const int batch = options_.batch;
   const std::size_t size = coder_.tokens().size(), n = std::size_t(batch) * size;
   const Draws none{options_.seed, Purpose::sample_noise};
@@ -115,8 +113,7 @@ void TransformerSampler::guide(Stream &s, Guide &by, float *prediction, const fl
 }
 
 // What samples first..first+count−1 are told, and their starts' tokens; the rest of the batch as its last.
-void TransformerSampler::tell(Stream &s, const Transformer &p, const Prompts &prompts, std::size_t first,
-                              std::size_t count) {
+void FlowSampler::tell(Stream &s, const TrainedFlow &p, const Prompts &prompts, std::size_t first, std::size_t count) {
   const std::size_t k = conditions_.size(), batch = std::size_t(options_.batch);
   if (k > 0) {
     std::vector<float> told(2 * k * batch, std::numeric_limits<float>::quiet_NaN());
@@ -145,7 +142,7 @@ void TransformerSampler::tell(Stream &s, const Transformer &p, const Prompts &pr
 
 // The noise that samples first, first + 1, ... begin with: of their own, or on quarters of circles from one noise to
 // the next, where it keeps its deviation.
-void TransformerSampler::begin(Stream &s, float *x, std::size_t first) {
+void FlowSampler::begin(Stream &s, float *x, std::size_t first) {
   const std::size_t size = coder_.tokens().size();
   const double deviation = solver_.start * noise_scale_;
   const auto draws = [&](std::size_t stream) {
@@ -165,8 +162,8 @@ void TransformerSampler::begin(Stream &s, float *x, std::size_t first) {
   }
 }
 
-void TransformerSampler::run(Device device, const Transformer &p, std::size_t samples, const Prompts &prompts,
-                             const EmitNetwork &emit, std::size_t watched, const EmitNetwork &watch, Guide *guide) {
+void FlowSampler::run(Device device, const TrainedFlow &p, std::size_t samples, const Prompts &prompts,
+                      const EmitNetwork &emit, std::size_t watched, const EmitNetwork &watch, Guide *guide) {
   if (prompts.told.size() != samples * conditions_.size() ||
       prompts.start.size() != (start_ ? samples * parameters_ : 0))
     throw InputError("sample: found prompts of ", prompts.told.size(), " numbers and ", prompts.start.size(),
@@ -223,31 +220,23 @@ void TransformerSampler::run(Device device, const Transformer &p, std::size_t sa
                     [&](std::size_t i, std::span<const float> theta) { watch((first + i) * rows + row, theta); });
     };
     std::size_t row = 0;
-    Draws noise{options_.seed, Purpose::sample_noise, std::uint32_t(first)};
-    for (const SolverStep &step : solver_.steps) {
-      stop_if_interrupted("sample");
-      const float *prediction = predict(s, weights, x, step.t, guide);
-      if (seen > 0) {
-        const Reading x0 = reading_of(objective_, path_.at(step.t));
-        show(x, row++);
-        copy(s, next, x, n * sizeof(float));
-        denoise_step<float>(s, next, prediction, batch, size, {x0.x0_z, x0.x0_p, 0}, noise);
-        show(next, row++);
-      }
-      if (!step.heun) {
-        denoise_step<float>(s, x, prediction, batch, size, step.first, noise);
-        noise.first_index += size;
-        if (step.first.sigma > 0)
-          clear(x);
-        continue;
-      }
-      copy(s, next, x, n * sizeof(float));
-      denoise_step<float>(s, next, prediction, batch, size, step.first, noise);
-      denoise_step<float>(s, x, prediction, batch, size, step.second, noise);
-      prediction = predict(s, weights, next, step.next_t, guide);
-      denoise_step<float>(s, x, next, batch, size, {1, step.corrected.from_z, 0}, noise);
-      denoise_step<float>(s, x, prediction, batch, size, {1, step.corrected.from_eps, 0}, noise);
-    }
+    const Draws noise{options_.seed, Purpose::sample_noise, std::uint32_t(first)};
+    solve(
+        s, solver_, x, next, batch, size, noise,
+        [&](const float *z, double t) {
+          stop_if_interrupted("sample");
+          return predict(s, weights, z, t, guide);
+        },
+        [&](const SolverStep &step, const float *z, const float *prediction) {
+          if (seen == 0)
+            return;
+          const Reading x0 = reading_of(objective_, path_.at(step.t));
+          show(z, row++);
+          copy(s, next, z, n * sizeof(float));
+          denoise_step<float>(s, next, prediction, batch, size, {x0.x0_z, x0.x0_p, 0}, noise);
+          show(next, row++);
+        },
+        clear);
     if (seen > 0)
       show(x, row);
     scatter_tokens<float>(s, theta_, x, place_, mean_, std_, int(count), parameters_, size);

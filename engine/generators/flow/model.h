@@ -1,4 +1,4 @@
-// What the weight transformer's training and sampling need of a model that denoises networks: from noisy ones, the time
+// What a flow's training and sampling need of a model that denoises networks: from noisy ones, the time
 // of their noise, and their conditions, to what an objective asks for (kernels/operations/diffusion.h), element by
 // element.
 #pragma once

@@ -15,8 +15,8 @@
 #pragma once
 #include "engine/layers/dit_block.h"
 #include "engine/weights/tokens.h"
-#include "flow_model.h"
 #include "kernels/operations/diffusion.h"
+#include "model.h"
 #include "tellers.h"
 #include <variant>
 

@@ -8,7 +8,7 @@
 
 namespace theta {
 
-TokenCoder::TokenCoder(const TransformerConfig &c, const NetworkFacts &facts)
+TokenCoder::TokenCoder(const FlowConfig &c, const NetworkFacts &facts)
     : layout_(facts.layout), normalizer_(c.normalizer),
       tokens_(tokens_by(c.tokens, {facts.layout, facts.shape, c.chunk})) {
   for (const auto &[key, wanted] : {std::pair{"shuffle", c.shuffle}, {"align", c.align}})
@@ -34,8 +34,7 @@ TokenCoder::TokenCoder(const TransformerConfig &c, const NetworkFacts &facts)
   tokens_.types = std::move(types);
 }
 
-TokenCoder::TokenCoder(const TransformerConfig &c, const NetworkFacts &facts, Tokens tokens,
-                       std::vector<std::size_t> groups)
+TokenCoder::TokenCoder(const FlowConfig &c, const NetworkFacts &facts, Tokens tokens, std::vector<std::size_t> groups)
     : layout_(facts.layout), normalizer_(c.normalizer), tokens_(std::move(tokens)), groups_(std::move(groups)) {
   if (c.balance && facts.shape)
     balance_as(*facts.shape);
@@ -50,7 +49,7 @@ bool TokenCoder::has_padding() const {
   return std::any_of(tokens_.place.begin(), tokens_.place.end(), [](std::int32_t place) { return place < 0; });
 }
 
-WeightTransformerShape TokenCoder::shape(const TransformerConfig &c) const {
+WeightTransformerShape TokenCoder::shape(const FlowConfig &c) const {
   return {
       tokens_.types, c.width,        c.layers, c.heads,   c.features,  c.arithmetic, Conditions(c.conditions).shapes(),
       c.start,       c.condition_by, c.places, c.qk_norm, c.recompute, c.attends,    0,

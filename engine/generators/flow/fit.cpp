@@ -1,4 +1,5 @@
 #include "fit.h"
+#include "engine/diffusion/noisy_target.h"
 #include "engine/memory/arena.h"
 #include "engine/training/step_loop.h"
 #include "kernels/device/parallel.h"
@@ -33,16 +34,14 @@ struct ThreadShare {
 
 } // namespace
 
-TransformerFit::TransformerFit(TransformerConfig config, const NetworkFacts &facts, std::size_t rows,
-                               std::uint64_t seed, Backend backend, const std::optional<StreamTask> &stream,
-                               const std::string &stage)
-    : TransformerFit(config, {{TokenCoder(config, facts), rows}},
-                     std::make_unique<WeightTransformer<float>>(TokenCoder(config, facts).shape(config)), seed, backend,
-                     stream, stage) {}
+FlowFit::FlowFit(FlowConfig config, const NetworkFacts &facts, std::size_t rows, std::uint64_t seed, Backend backend,
+                 const std::optional<StreamTask> &stream, const std::string &stage)
+    : FlowFit(config, {{TokenCoder(config, facts), rows}},
+              std::make_unique<WeightTransformer<float>>(TokenCoder(config, facts).shape(config)), seed, backend,
+              stream, stage) {}
 
-TransformerFit::TransformerFit(TransformerConfig config, std::vector<FlowNetworks> of,
-                               std::unique_ptr<FlowModel<float>> model, std::uint64_t seed, Backend backend,
-                               const std::optional<StreamTask> &stream, const std::string &stage)
+FlowFit::FlowFit(FlowConfig config, std::vector<FlowNetworks> of, std::unique_ptr<FlowModel<float>> model,
+                 std::uint64_t seed, Backend backend, const std::optional<StreamTask> &stream, const std::string &stage)
     : config_(std::move(config)), seed_(seed), conditions_(config_.conditions), model_(std::move(model)),
       weights_("transformer", model_->parameters(), model_->buffers(), config_.recipe.ema_decay > 0, model_->early(),
                model_->reads_narrow()),
@@ -60,7 +59,7 @@ TransformerFit::TransformerFit(TransformerConfig config, std::vector<FlowNetwork
 }
 
 // As many networks of each architecture, give or take one.
-void TransformerFit::share_batch() {
+void FlowFit::share_batch() {
   const int networks = part_ / config_.draws, kinds = int(shares_.size());
   if (networks < kinds)
     throw InputError(stage_, ".batch: found ", networks, " networks at a time of ", kinds,
@@ -80,7 +79,7 @@ void TransformerFit::share_batch() {
     counted_ = double(elements_ - padding) / double(elements_);
 }
 
-void TransformerFit::plan_batch(Backend backend, const std::optional<StreamTask> &stream) {
+void FlowFit::plan_batch(Backend backend, const std::optional<StreamTask> &stream) {
   const std::int64_t part = part_, told = std::int64_t(conditions_.size()), all = std::int64_t(elements_);
   const auto name = [&](const char *what, std::size_t k) {
     return shares_.size() > 1 ? text(what, '.', k) : std::string(what);
@@ -132,7 +131,7 @@ void TransformerFit::plan_batch(Backend backend, const std::optional<StreamTask>
   model_->plan_for(plan_, networks, Mode::train);
 }
 
-std::vector<const MemoryPlan *> TransformerFit::plans() const {
+std::vector<const MemoryPlan *> FlowFit::plans() const {
   std::vector<const MemoryPlan *> all{&plan_};
   if (stream_)
     all.push_back(&stream_plan_);
@@ -141,8 +140,7 @@ std::vector<const MemoryPlan *> TransformerFit::plans() const {
 
 // Mean and standard deviation of every element of the tokens, over its group. In double, two passes over the mapped
 // files.
-void TransformerFit::measure_tokens(const std::vector<FlowRows> &zoos, const std::vector<Orders> &orders,
-                                    Learned &to) const {
+void FlowFit::measure_tokens(const std::vector<FlowRows> &zoos, const std::vector<Orders> &orders, Learned &to) const {
   std::vector<std::vector<std::size_t>> group;
   std::size_t groups = 0;
   for (const Share &share : shares_) {
@@ -177,19 +175,19 @@ void TransformerFit::measure_tokens(const std::vector<FlowRows> &zoos, const std
   }
 }
 
-struct TransformerFit::Work {
+struct FlowFit::Work {
   Arena arena, stream_arena;
   std::vector<std::unique_ptr<NetworkSource>> sources{}; // of each architecture
   std::vector<Graph> graphs;                             // one a part: the last steps too
   Adam options{};
 
-  Work(Device device, const TransformerFit &fit)
+  Work(Device device, const FlowFit &fit)
       : arena(device, fit.plan_), stream_arena(device, fit.stream_plan_), graphs(std::size_t(fit.config_.accumulate)) {}
 };
 
-std::unique_ptr<NetworkSource> TransformerFit::source(Stream &s, const Share &share, const ZooReader &zoo,
-                                                      const ZooBatches &batches, const Orders &orders,
-                                                      const SavedState *state) {
+std::unique_ptr<NetworkSource> FlowFit::source(Stream &s, const Share &share, const ZooReader &zoo,
+                                               const ZooBatches &batches, const Orders &orders,
+                                               const SavedState *state) {
   if (stream_) {
     StreamPosition from;
     if (state)
@@ -208,7 +206,7 @@ std::unique_ptr<NetworkSource> TransformerFit::source(Stream &s, const Share &sh
 }
 
 // An architecture's networks to tokens under noise, and what is to be learned of them.
-void TransformerFit::noise(Stream &s, const Share &share, std::uint32_t draw) {
+void FlowFit::noise(Stream &s, const Share &share, std::uint32_t draw) {
   const TokenCoder &coder = share.of.coder;
   const std::size_t size = share.size(), at = share.first_element, v = coder.parameters();
   const int rows = share.rows(config_.draws);
@@ -229,14 +227,20 @@ void TransformerFit::noise(Stream &s, const Share &share, std::uint32_t draw) {
   }
   if (start)
     gather(start, theta + std::size_t(share.batch.networks) * v);
-  fill_normal<float>(s, target, rows, size, config_.noise_scale, {seed_, Purpose::diffusion_noise, draw});
-  draw_times<float>(s, t, rows, config_.draws, config_.noise, {seed_, Purpose::diffusion_time, draw});
-  mix_noise<float>(s, x0, target, x0, target, config_.residual ? start : nullptr, share.place, t, rows, size,
-                   config_.noise, config_.objective);
+  noisy_target(s, x0, target, t, x0,
+               {.rows = rows,
+                .size = size,
+                .path = config_.noise,
+                .objective = config_.objective,
+                .scale = config_.noise_scale,
+                .draws = config_.draws,
+                .start = config_.residual ? start : nullptr,
+                .place = share.place},
+               seed_, draw, draw);
 }
 
 // Forward and backward of one part of a batch; after the last, the optimiser's step.
-void TransformerFit::learn(Stream &s, Work &w, const std::vector<ConditionRange> &ranges, long step, int part) {
+void FlowFit::learn(Stream &s, Work &w, const std::vector<ConditionRange> &ranges, long step, int part) {
   float *theta = theta_, *told = told_;
   const auto draw = std::uint32_t(step * config_.recipe.batch + part * part_);
   float *staged = told_staging_;
@@ -275,8 +279,8 @@ void TransformerFit::learn(Stream &s, Work &w, const std::vector<ConditionRange>
   });
 }
 
-Learned TransformerFit::run(Device device, const std::vector<FlowRows> &zoos, const std::filesystem::path &state_path,
-                            const std::string &key, Journal &journal, const Probe &probe) {
+Learned FlowFit::run(Device device, const std::vector<FlowRows> &zoos, const std::filesystem::path &state_path,
+                     const std::string &key, Journal &journal, const Probe &probe) {
   for (std::size_t k = 0; k < shares_.size(); ++k) {
     const FlowNetworks &of = shares_[k].of;
     if (zoos.size() != shares_.size() || zoos[k].rows.size() != of.rows ||

@@ -1,4 +1,4 @@
-#include "flow_sampling.h"
+#include "sampling.h"
 
 namespace theta {
 
@@ -14,7 +14,7 @@ void FlowSampling::describe(Keys &keys) {
   keys({"points", "values of a range that prompts take"}, points, positive);
 }
 
-void FlowSampling::check(const TransformerConfig &flow, const std::string &table) const {
+void FlowSampling::check(const FlowConfig &flow, const std::string &table) const {
   if (flow.noise_scale != 1 && solver.solver == SolverKind::ddpm)
     throw InputError(table, ".noise_scale: found ", flow.noise_scale,
                      ", expected 1 with solver = ddpm, which adds noise of deviation 1");
@@ -35,12 +35,12 @@ SolverOptions FlowSampling::options(const GeneratorTask &task) const {
   return options;
 }
 
-PromptTable FlowSampling::prompts(const TransformerConfig &config, const ZooReader &zoo,
+PromptTable FlowSampling::prompts(const FlowConfig &config, const ZooReader &zoo,
                                   const std::vector<std::size_t> &held_out, std::size_t samples) const {
   return prompt_table(prompt, points, Conditions(config.conditions), config.start, zoo, held_out, samples);
 }
 
-std::vector<Tellable> tellable_of(const Transformer &t) {
+std::vector<Tellable> tellable_of(const TrainedFlow &t) {
   std::vector<Tellable> all;
   const Conditions conditions(t.config.conditions);
   for (std::size_t k = 0; k < conditions.size(); ++k)
@@ -48,7 +48,7 @@ std::vector<Tellable> tellable_of(const Transformer &t) {
   return all;
 }
 
-void warn_of_unseen(const PromptTable &table, const Transformer &t, const SampleWork &w) {
+void warn_of_unseen(const PromptTable &table, const TrainedFlow &t, const SampleWork &w) {
   const auto known = tellable_of(t);
   for (std::size_t k = 0; k < known.size(); ++k) {
     float low = known[k].high, high = known[k].low; // of what is told

@@ -1,10 +1,10 @@
 // How a zoo's networks become the tokens that the weight transformer sees, and what it may do to them on the way.
 #pragma once
+#include "config.h"
 #include "data/zoo_reader.h"
 #include "engine/generators/network_facts.h"
 #include "engine/weights/matching.h"
 #include "engine/weights/tokens.h"
-#include "transformer.h"
 #include <map>
 
 namespace theta {
@@ -12,13 +12,13 @@ namespace theta {
 // Networks to tokens and back.
 class TokenCoder {
 public:
-  TokenCoder(const TransformerConfig &, const NetworkFacts &); // throws InputError for networks that it cannot cut
+  TokenCoder(const FlowConfig &, const NetworkFacts &); // throws InputError for networks that it cannot cut
   // With tokens that are cut already; elements of one number in `groups` share their mean and deviation, in all the
   // coders of one training.
-  TokenCoder(const TransformerConfig &, const NetworkFacts &, Tokens, std::vector<std::size_t> groups);
+  TokenCoder(const FlowConfig &, const NetworkFacts &, Tokens, std::vector<std::size_t> groups);
   const Tokens &tokens() const { return tokens_; }
   bool has_padding() const;
-  WeightTransformerShape shape(const TransformerConfig &) const;
+  WeightTransformerShape shape(const FlowConfig &) const;
 
   std::size_t parameters() const { return layout_.back().offset + elements_of(layout_.back()); } // V
   // Which elements share their mean and deviation: those of one number.

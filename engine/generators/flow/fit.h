@@ -1,4 +1,4 @@
-// Trains a weight transformer on the rows of a zoo, on pairs of its checkpoints, or on a zoo without end. Networks are
+// Trains a flow on the rows of a zoo, on pairs of its checkpoints, or on a zoo without end. Networks are
 // shuffled, balanced, tokenised, standardised and noised on the device.
 #pragma once
 #include "engine/generators/network_source.h"
@@ -6,6 +6,7 @@
 #include "engine/training/state_file.h"
 #include "engine/training/trainable.h"
 #include "token_coder.h"
+#include "trained.h"
 
 namespace theta {
 
@@ -19,17 +20,17 @@ struct FlowRows {
   const std::vector<std::size_t> &rows;
 };
 
-class TransformerFit {
+class FlowFit {
 public:
   // For networks of several architectures, equally many of each in a batch, which the model knows in this order; from
   // `stream`, if config.source asks for it. `stage` is its table of settings. Throws InputError for a configuration
   // that cannot be.
-  TransformerFit(TransformerConfig, std::vector<FlowNetworks>, std::unique_ptr<FlowModel<float>>, std::uint64_t seed,
-                 Backend, const std::optional<StreamTask> &, const std::string &stage);
+  FlowFit(FlowConfig, std::vector<FlowNetworks>, std::unique_ptr<FlowModel<float>>, std::uint64_t seed, Backend,
+          const std::optional<StreamTask> &, const std::string &stage);
   // A weight transformer's, for `rows` training networks.
-  TransformerFit(TransformerConfig, const NetworkFacts &, std::size_t rows, std::uint64_t seed, Backend,
-                 const std::optional<StreamTask> &, const std::string &stage = "fit.transformer");
-  TransformerFit(const TransformerFit &) = delete;
+  FlowFit(FlowConfig, const NetworkFacts &, std::size_t rows, std::uint64_t seed, Backend,
+          const std::optional<StreamTask> &, const std::string &stage);
+  FlowFit(const FlowFit &) = delete;
 
   std::vector<const MemoryPlan *> plans() const; // both at once, where there is a stream
   // Another plan that is in memory beside this: that of the sampling that probe does.
@@ -67,7 +68,7 @@ private:
   void noise(Stream &, const Share &, std::uint32_t draw);
   void learn(Stream &, Work &, const std::vector<ConditionRange> &, long step, int part);
 
-  TransformerConfig config_;
+  FlowConfig config_;
   std::vector<Share> shares_;
   std::uint64_t seed_;
   Conditions conditions_;
