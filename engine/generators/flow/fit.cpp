@@ -32,6 +32,22 @@ struct ThreadShare {
   int before;
 };
 
+// Networks of independent normal weights, drawn once: they stay where they are.
+class DrawnNetworks : public NetworkSource {
+public:
+  explicit DrawnNetworks(std::size_t weights) : weights_(weights) {}
+  const Facts &next(Stream &s, float *theta, float *) override {
+    if (!std::exchange(drawn_, true))
+      fill_normal<float>(s, theta, 1, weights_, 1, {1, Purpose::test});
+    return none_;
+  }
+
+private:
+  std::size_t weights_;
+  bool drawn_ = false;
+  Facts none_;
+};
+
 } // namespace
 
 FlowFit::FlowFit(FlowConfig config, const NetworkFacts &facts, std::size_t rows, std::uint64_t seed, Backend backend,
@@ -279,6 +295,39 @@ void FlowFit::learn(Stream &s, Work &w, const std::vector<ConditionRange> &range
   });
 }
 
+void FlowFit::upload(Stream &s, const Learned &learned) const {
+  model_->upload(s);
+  for (std::size_t k = 0; k < shares_.size(); ++k) {
+    const auto &places = shares_[k].of.coder.tokens().place;
+    const auto &[mean, std] = learned.tokens[k];
+    copy(s, shares_[k].place, places.data(), places.size() * sizeof(std::int32_t));
+    copy(s, shares_[k].mean, mean.data(), mean.size() * sizeof(float));
+    copy(s, shares_[k].std, std.data(), std.size() * sizeof(float));
+    std::vector<float> weight;
+    if (config_.weigh_by == WeighBy::tensors) {
+      weight = shares_[k].of.coder.tensor_weights();
+      copy(s, shares_[k].weight, weight.data(), weight.size() * sizeof(float));
+    }
+    s.synchronize();
+  }
+}
+
+std::function<void(int)> FlowFit::rehearsal(Stream &s) {
+  auto w = std::make_shared<Work>(s.device(), *this);
+  Learned standard; // tokens as they are
+  for (const Share &share : shares_) {
+    standard.tokens.push_back({std::vector<float>(share.size(), 0.0f), std::vector<float>(share.size(), 1.0f)});
+    w->sources.push_back(std::make_unique<DrawnNetworks>(std::size_t(share.networks()) * share.of.coder.parameters()));
+  }
+  weights_.initialise(s, seed_, initial_stream);
+  upload(s, standard);
+  return [this, &s, w](int i) {
+    w->options = {.lr = 1e-4, .step = i + 1, .ema_decay = config_.recipe.ema_decay};
+    for (int part = 0; part < config_.accumulate; ++part)
+      learn(s, *w, {}, i, part);
+  };
+}
+
 Learned FlowFit::run(Device device, const std::vector<FlowRows> &zoos, const std::filesystem::path &state_path,
                      const std::string &key, Journal &journal, const Probe &probe) {
   for (std::size_t k = 0; k < shares_.size(); ++k) {
@@ -314,21 +363,7 @@ Learned FlowFit::run(Device device, const std::vector<FlowRows> &zoos, const std
   weights_.initialise(s, seed_, initial_stream);
   if (state)
     weights_.load(s, *state);
-  model_->upload(s);
-  for (std::size_t k = 0; k < shares_.size(); ++k) {
-    const auto &places = shares_[k].of.coder.tokens().place;
-    const auto &[mean, std] = now.tokens[k];
-    copy(s, shares_[k].place, places.data(), places.size() * sizeof(std::int32_t));
-    copy(s, shares_[k].mean, mean.data(), mean.size() * sizeof(float));
-    copy(s, shares_[k].std, std.data(), std.size() * sizeof(float));
-    std::vector<float> weight;
-    if (config_.weigh_by == WeighBy::tensors) {
-      weight = shares_[k].of.coder.tensor_weights();
-      copy(s, shares_[k].weight, weight.data(), weight.size() * sizeof(float));
-    }
-    s.synchronize();
-  }
-
+  upload(s, now);
   const ThreadShare share(stream_ && !s.is_cuda() ? threads() - cores_of_stream() : 0);
   for (std::size_t k = 0; k < shares_.size(); ++k)
     w.sources.push_back(source(s, shares_[k], zoos[k].zoo, batches[k], orders[k], state ? &*state : nullptr));

@@ -44,6 +44,11 @@ public:
   Learned run(Device, const std::vector<FlowRows> &, const std::filesystem::path &state, const std::string &key,
               Journal &, const Probe &probe);
 
+  // step(i) is step i of the training, on networks drawn at random once: what theta bench times. The stream and this
+  // outlive it.
+  std::function<void(int)> rehearsal(Stream &);
+  std::size_t model_parameters() const { return model_->parameters().size(); }
+
 private:
   struct Work;                                      // device memory, bound
   using Orders = std::map<std::size_t, UnitOrders>; // of rows that are to be aligned
@@ -64,6 +69,7 @@ private:
   void plan_batch(Backend, const std::optional<StreamTask> &);
   std::unique_ptr<NetworkSource> source(Stream &, const Share &, const ZooReader &, const ZooBatches &, const Orders &,
                                         const SavedState *);
+  void upload(Stream &, const Learned &) const; // what the step reads beside weights and networks
   void measure_tokens(const std::vector<FlowRows> &, const std::vector<Orders> &, Learned &) const;
   void noise(Stream &, const Share &, std::uint32_t draw);
   void learn(Stream &, Work &, const std::vector<ConditionRange> &, long step, int part);
