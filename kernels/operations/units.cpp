@@ -1,6 +1,7 @@
 #include "units.h"
 #include "kernels/device/parallel.h"
 #include "kernels/parts/scratch.h"
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <numeric>
@@ -110,22 +111,27 @@ void gather_tokens(Stream &s, T *tokens, const T *theta, const std::int32_t *pla
   const UnitLayers &w = shuffle.layers;
   const int units = w.layers == 0 ? 0 : std::accumulate(w.width, w.width + w.layers + 1, 0);
   parallel_for(networks, double(networks) * repeat * double(size), [&](int n) {
-    const Scratch scratch;
-    const UnitSource *of_layer[most_layers + 1]; // what source_of says of all units
-    UnitSource *source = scratch.take<UnitSource>(std::size_t(units));
-    for (int l = 0; l <= w.layers && units > 0; ++l) {
-      of_layer[l] = source;
-      for (int u = 0; u < w.width[l]; ++u)
-        *source++ = source_of(shuffle, std::uint32_t(n), l, std::uint32_t(u));
+    const T *network = theta + std::size_t(n) * parameters;
+    T *const first = tokens + std::size_t(n) * std::size_t(repeat) * size;
+    const auto gather = [&](auto weight) {
+      for (std::size_t e = 0; e < size; ++e)
+        first[e] = place[e] < 0 ? T(0) : (weight(unsigned(place[e])) - mean[e]) / std[e];
+    };
+    if (w.layers == 0) {
+      gather([&](unsigned at) { return network[at]; });
+    } else {
+      const Scratch scratch;
+      const UnitSource *of_layer[most_layers + 1]; // what source_of says of all units
+      UnitSource *source = scratch.take<UnitSource>(std::size_t(units));
+      for (int l = 0; l <= w.layers; ++l) {
+        of_layer[l] = source;
+        for (int u = 0; u < w.width[l]; ++u)
+          *source++ = source_of(shuffle, std::uint32_t(n), l, std::uint32_t(u));
+      }
+      gather([&](unsigned at) { return shuffled(network, w, at, [&](int l, unsigned u) { return of_layer[l][u]; }); });
     }
-    const auto unit = [&](int l, unsigned u) { return of_layer[l][u]; };
-    for (std::size_t e = 0; e < size; ++e) {
-      T value = 0;
-      if (place[e] >= 0)
-        value = (shuffled(theta + std::size_t(n) * parameters, w, unsigned(place[e]), unit) - mean[e]) / std[e];
-      for (int r = n * repeat; r < (n + 1) * repeat; ++r)
-        tokens[std::size_t(r) * size + e] = value;
-    }
+    for (int r = 1; r < repeat; ++r)
+      std::copy_n(first, size, first + std::size_t(r) * size);
   });
 }
 
