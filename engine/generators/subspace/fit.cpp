@@ -54,8 +54,7 @@ PrincipalComponents::Read SubspaceFit::reader(const FitWork &w, std::unique_ptr<
   }
   Progress progress(w.journal, "fit.subspace: units aligned", "networks", double(rows_));
   for (std::size_t k = 0; k < rows_; ++k) {
-    if (interrupted())
-      throw Interrupted("fit.subspace: stopped; the same command starts it again");
+    stop_if_interrupted("fit.subspace");
     float *theta = row_;
     prepared(k, theta);
     if (config_.align)
@@ -77,8 +76,7 @@ void SubspaceFit::find_subspace(const FitWork &w, Subspace &s) {
   const std::size_t d = std::size_t(components_.directions()), v = facts_.parameters();
   const auto told = [&](Progress &progress) {
     return [&](double share) {
-      if (interrupted())
-        throw Interrupted("fit.subspace: stopped; the same command starts it again");
+      stop_if_interrupted("fit.subspace");
       progress.update(share * double(v));
     };
   };

@@ -83,14 +83,10 @@ void WindowsFit::read_window(const FitWork &w, const StandardParts &standard, st
 // Means and deviations of the training networks into the draft, over windows of parameters.
 void WindowsFit::measure(const FitWork &w, GeneratorDraft &draft) const {
   Progress progress(w.journal, "fit.windows: means and deviations", "parameters", double(parameters_));
-  const auto stop_if_asked = [] {
-    if (interrupted())
-      throw Interrupted("fit.windows: stopped; the same command starts it again");
-  };
   if (config_.normalizer == NormalizerKind::coordinate)
     return coordinate_statistics(w.zoo, w.training,
                                  [&](std::size_t first, std::size_t n, const float *mean, const float *std) {
-                                   stop_if_asked();
+                                   stop_if_interrupted("fit.windows");
                                    draft.write(windows_mean, first, mean, n), draft.write(windows_std, first, std, n);
                                    progress.update(double(first + n));
                                  });
@@ -99,7 +95,7 @@ void WindowsFit::measure(const FitWork &w, GeneratorDraft &draft) const {
   std::vector<float> part(std::min(measured_at_once, parameters_));
   std::vector<double> sum(groups), squares(groups), count(groups);
   for (std::size_t first = 0; first < parameters_; first += part.size()) {
-    stop_if_asked();
+    stop_if_interrupted("fit.windows");
     const std::size_t n = std::min(part.size(), parameters_ - first);
     for (const std::size_t row : w.training) {
       w.zoo.theta(row, first, n, part.data());
