@@ -73,13 +73,14 @@ NVCCFLAGS := -std=c++20 -O3 -fmad=false --threads $(words $(CUDA_ARCH)) --extend
 # files: they share large headers, and most of a file's time would go to these and to what their templates come to.
 FOLDERS := data engine/settings engine/memory engine/networks engine/weights engine/layers engine/training engine/diffusion \
   engine/shapes engine/zoo engine/generators engine/generators/flow engine/generators/graph engine/generators/pdiff engine/generators/subspace \
-  engine/generators/transformer engine/generators/windows engine/analysis engine/report engine/pipeline engine/bench \
+  engine/generators/transformer engine/generators/windows engine/analysis engine/report engine/tasks engine/pipeline engine/bench \
   tests/kernels tests/data tests/engine
 ALONE := data/format.cpp engine/weights/dense.cpp engine/analysis/assigned.cpp
 # How many units a folder is: as many as make a change to one file a matter of ten seconds.
 parts = $(or $(parts_$1),1)
 parts_data := 2
 parts_engine/pipeline := 3
+parts_engine/tasks := 2
 parts_engine/report := 2
 parts_tests/kernels := 4
 parts_tests/engine := 6
@@ -89,7 +90,9 @@ CUDA_SOURCES := $(wildcard kernels/*/*.cu)
 PROGRAM_SOURCES := $(wildcard tools/*.cpp)
 ENGINE_FOLDERS := $(filter-out tests/%,$(FOLDERS))
 TEST_FOLDERS := $(filter tests/%,$(FOLDERS))
-files = $(filter-out $(ALONE),$(wildcard $1/*.cpp))
+# Their rooms are compiled with them.
+WITH_ROOMS := engine/tasks engine/pipeline
+files = $(filter-out $(ALONE),$(wildcard $1/*.cpp $(if $(filter $1,$(WITH_ROOMS)),$1/*/*.cpp)))
 numbers = $(wordlist 1,$(call parts,$1),1 2 3 4 5 6 7 8)
 units = $(foreach f,$1,$(foreach i,$(call numbers,$f),$f.$i.cpp))
 unit_files = $(shell printf '%s\n' $(call files,$1) | awk 'NR % $(call parts,$1) + 1 == $2')

@@ -32,13 +32,15 @@ floors kernels device parts operations runs
 for room in engine/generators/*/; do
   grep -rnE '^#include "engine/generators/[a-z]+/' "$room" | grep -vE "#include \"(${room}|engine/generators/flow/)" && fault "$room includes another generator's room"
 done
+# What networks are for is asked in their tasks' rooms alone, and of their kinds.
+grep -rnE 'is_classifier|is_signal\(|is_field\(|->learns\(' engine tools --include='*.h' --include='*.cpp' | grep -vE '^engine/(tasks|networks)/|^engine/zoo/learning.cpp' && fault "something asks what networks are for outside of engine/tasks/"
 floors engine $(sed -n '/^| floor |/,/^$/s/^| `\([a-z]*\)\/` .*/\1/p' engine/README.md)
 
 for kernel in kernels/*/*.cu; do
   base=${kernel%.cu} # conv1d_tensor.cu is one more way to compute conv1d
   [ -e "$base.cpp" ] || [ -e "${base%_*}.cpp" ] || fault "$kernel has no CPU reference beside it"
 done
-for folder in kernels kernels/* data engine engine/* engine/generators/* tools runs runs/records runs/studies tests tests/simt tests/golden; do
+for folder in kernels kernels/* data engine engine/* engine/generators/* engine/tasks/* engine/pipeline/* tools runs runs/records runs/studies tests tests/simt tests/golden; do
   [ -d "$folder" ] || continue
   [ -e "$folder/README.md" ] || { fault "$folder has no README.md"; continue; }
   head -n 1 "$folder/README.md" | grep -q '^# ' || fault "$folder/README.md has no heading"

@@ -24,7 +24,7 @@ void add_compare_command(CLI::App &app, Action &action) {
       if (!twin->empty())
         e.twin = *twin;
       run.stage = "eval";
-      Stages(std::move(run)).eval();
+      Pipeline(std::move(run)).run("eval");
     };
   });
 }

@@ -1,7 +1,7 @@
 // theta plan CONFIG: the memory of every stage, what lives when, and what changes would do, without touching a device.
 #include "data/json.h"
 #include "engine/memory/digest.h"
-#include "engine/pipeline/run_memory.h"
+#include "engine/pipeline/budget/run_memory.h"
 #include "engine/report/memory_chart.h"
 #include "tools/options.h"
 #include <fmt/core.h>

@@ -1,10 +1,12 @@
 // theta render ZOO: what fields show.
 #include "engine/generators/network_facts.h"
+#include "engine/networks/field.h"
 #include "engine/report/animation.h"
 #include "engine/report/pictures.h"
-#include "engine/report/shape_sheets.h"
 #include "engine/shapes/view.h"
-#include "engine/zoo/renderer.h"
+#include "engine/tasks/bodies/shape_sheets.h"
+#include "engine/tasks/fields/renderer.h"
+#include "engine/tasks/fields/signals.h"
 #include "tools/options.h"
 #include <charconv>
 #include <fmt/core.h>
@@ -141,7 +143,7 @@ void render(const Wanted &w) {
   else
     for (std::size_t i = 0, n = moving ? zoo.rows() : std::min(std::size_t(w.count), zoo.rows()); i < n; ++i)
       rows.push_back(i);
-  const bool is_body = inputs_of(*facts.shape) == 3 * (1 + 2 * facts.shape->octaves);
+  const bool is_body = dimensions_of(*facts.shape) == 3;
   const Drawn drawn = (is_body ? bodies_of : images_of)(w, zoo, *facts.shape, rows);
   const int columns = w.columns > 0 ? w.columns : 10;
   const std::string what = fmt::format("{} fields of {} at {} points across{}", rows.size(), w.zoo, drawn.points,

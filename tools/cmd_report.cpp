@@ -1,7 +1,7 @@
 // theta report RUN…: pictures and a page of what runs have found; theta watch RUN: its curves while it trains.
 #include "data/json.h"
-#include "engine/pipeline/page_files.h"
-#include "engine/pipeline/watch.h"
+#include "engine/pipeline/pages/page_files.h"
+#include "engine/pipeline/pages/watch.h"
 #include "engine/training/interrupt.h"
 #include "tools/options.h"
 #include <fmt/core.h>
@@ -30,7 +30,7 @@ fs::path folder_of(const ReportOptions &o, const std::string &run, bool draw) {
   const fs::path folder = made.out;
   if (draw) {
     made.writes = false, made.stage = "report";
-    run_stage(std::move(made), {&Stages::report, &Family::report});
+    Pipeline(std::move(made)).run("report");
   }
   return folder;
 }

@@ -4,24 +4,23 @@
 namespace theta {
 
 void add_run_commands(CLI::App &app, Action &action) {
-  const auto add = [&](const char *name, const char *what, StageOfAll stage) {
+  const auto add = [&](const std::string &name, const char *what, const std::string &stage) {
     auto *command = app.add_subcommand(name, what);
     auto options = std::make_shared<RunOptions>();
     options->add_to(*command);
-    const std::string stage_name = stage.one == &Stages::all ? "" : name;
-    command->callback([&action, options, stage, stage_name] {
-      action = [options, stage, stage_name] {
+    command->callback([&action, options, stage] {
+      action = [options, stage] {
         Run run = options->run();
-        run.stage = stage_name;
-        run_stage(std::move(run), stage);
+        run.stage = stage;
+        Pipeline pipeline(std::move(run));
+        stage.empty() ? pipeline.all() : pipeline.run(stage);
       };
     });
   };
-  add("run", "the whole pipeline; finished stages are skipped", {&Stages::all, &Family::all});
-  add("fit", "train the generator on the run's zoo", {&Stages::fit, &Family::fit});
-  add("sample", "generate networks with the run's generator", {&Stages::sample, &Family::sample});
-  add("finetune", "what generated networks are worth as a start of training", {&Stages::finetune, &Family::finetune});
-  add("eval", "how good and how new the generated networks are, beside all baselines", {&Stages::eval, &Family::eval});
+  add("run", "the whole pipeline; finished stages are skipped", "");
+  for (const auto &stage : stages())
+    if (stage->what())
+      add(stage->name(), stage->what(), stage->name());
 }
 
 } // namespace theta

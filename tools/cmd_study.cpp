@@ -1,5 +1,5 @@
 // theta study FILE: one configuration, run again and again with what differs, and a table of it.
-#include "engine/pipeline/study.h"
+#include "engine/pipeline/studies/study.h"
 #include "tools/options.h"
 #include <fmt/core.h>
 

@@ -1,6 +1,6 @@
 // theta wall CONFIG: how large networks and batches may be before a memory is full, without touching a device.
 #include "data/json.h"
-#include "engine/pipeline/wall.h"
+#include "engine/pipeline/budget/wall.h"
 #include "engine/report/charts.h"
 #include "engine/training/journal.h"
 #include "kernels/device/parallel.h"

@@ -200,7 +200,7 @@ void add_zoo_commands(CLI::App &app, Action &action) {
         options->set.push_back(fmt::format("zoo.networks={:.0f}", *networks));
       Run run = options->run();
       run.stage = "zoo";
-      run_stage(std::move(run), {&Stages::zoo, &Family::zoo});
+      Pipeline(std::move(run)).run("zoo");
     };
   });
 

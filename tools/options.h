@@ -1,7 +1,7 @@
 // The command line of theta: options that several subcommands share.
 #pragma once
-#include "engine/pipeline/family.h"
-#include "engine/pipeline/study.h"
+#include "engine/pipeline/stages/pipeline.h"
+#include "engine/pipeline/studies/study.h"
 #include <CLI/CLI.hpp>
 #include <functional>
 

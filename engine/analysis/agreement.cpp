@@ -4,7 +4,7 @@
 
 namespace theta {
 
-void judge_agreement(const NoveltyJudge &judge, std::size_t v, const NetworkSet &group, const NetworkSet &twin,
+void judge_agreement(const DistanceOf &distance, std::size_t v, const NetworkSet &group, const NetworkSet &twin,
                      GroupReport &report) {
   const std::size_t n = std::min(group.count, twin.count);
   if (n < 2)
@@ -12,8 +12,8 @@ void judge_agreement(const NoveltyJudge &judge, std::size_t v, const NetworkSet 
   std::vector<float> mine(v), next(v), other(v), within;
   for (std::size_t i = 0; i < n; ++i) {
     group.network(i, mine.data()), group.network((i + 1) % n, next.data()), twin.network(i, other.data());
-    report.values["twin_l2"].push_back(judge.pairs(mine, other)[0]);
-    within.push_back(judge.pairs(mine, next)[0]);
+    report.values["twin_l2"].push_back(distance(mine, other));
+    within.push_back(distance(mine, next));
   }
   const std::vector<float> &between = report.values["twin_l2"];
   report.figures["agreement"] = bootstrapped(n, 1000, [&](const std::vector<std::size_t> &of) {

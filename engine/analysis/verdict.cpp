@@ -39,7 +39,8 @@ std::string interval(const Estimate &e) {
 } // namespace
 
 void judge_group(GroupReport &group, const GroupReport &held_out, const Comparison &how) {
-  if (group.of("accuracy").empty()) {
+  const std::size_t works = group.of(how.of_each).size();
+  if (works == 0) {
     group.verdict = "broken";
     group.reasons.push_back("no network has finite weights and outputs");
     return;
@@ -87,29 +88,35 @@ void judge_group(GroupReport &group, const GroupReport &held_out, const Comparis
       group.reasons.push_back(
           fmt::format("wider than held-out networks: {} of {:.3g} against {:.3g}", name, mine.value, theirs.value));
   }
-  if (memorised.n > 0) {
+  for (const auto &[figure, what] : {std::pair{"memorised", "networks"}, {"memorised_images", "images"}}) {
+    const Estimate share = group.figure(figure);
+    if (share.n == 0)
+      continue;
+    const bool close = share.low > 0.5;
     const std::string sentence =
-        fmt::format("{} lie nearer to the training networks than to as many that it has not seen; 50 % is no memory",
-                    interval(memorised));
-    found("remembers", remembers, remembers, sentence);
-    if (!remembers)
+        fmt::format("{} lie nearer to the training {} than to as many that it has not seen; 50 % is no memory",
+                    interval(share), what);
+    found("remembers", close, close, sentence);
+    if (!close)
       group.reasons.push_back(sentence);
   }
   group.verdict = !word.empty() ? word : !in_part.empty() ? in_part : "new";
-  const Estimate mine = bootstrapped_mean(group.of("accuracy")), theirs = bootstrapped_mean(held_out.of("accuracy"));
-  if (mine.high < theirs.low || mine.low > theirs.high)
-    group.reasons.push_back(fmt::format("{} than held-out networks by {:.2f} points: {:.2f} % against {:.2f} %",
-                                        mine.value < theirs.value ? "worse" : "better",
-                                        100 * std::abs(mine.value - theirs.value), 100 * mine.value,
-                                        100 * theirs.value));
+  const auto compared = [&](const Estimate &mine, const Estimate &theirs, const char *what) {
+    if (mine.high < theirs.low || mine.low > theirs.high)
+      group.reasons.push_back(fmt::format("{} than held-out networks by {:.2f} points{}: {:.2f} % against {:.2f} %",
+                                          mine.value < theirs.value ? "worse" : "better",
+                                          100 * std::abs(mine.value - theirs.value), what, 100 * mine.value,
+                                          100 * theirs.value));
+  };
+  compared(bootstrapped_mean(group.of("accuracy")), bootstrapped_mean(held_out.of("accuracy")), "");
+  compared(group.figure("recognised"), held_out.figure("recognised"), " of what is recognised");
   if (const Estimate told = group.figure("one_nna"); told.n > 0 && told.low > 0.5)
     group.reasons.push_back(fmt::format("told from held-out networks {} of the time, by the nearest neighbour; 50 % is "
                                         "chance",
                                         interval(told)));
   group.reasons.push_back(fmt::format("not known: copies that are fewer than {:.2g} % of what it makes would not have "
                                       "shown among {}",
-                                      100 * share_of(0, group.of("accuracy").size()).high,
-                                      group.of("accuracy").size()));
+                                      100 * share_of(0, works).high, works));
   if (how.references < how.training)
     group.reasons.push_back(fmt::format("not known: {} of {} training networks were compared with; copies of others "
                                         "look new",

@@ -8,6 +8,7 @@ namespace theta {
 struct Comparison {
   std::size_t references = 0, training = 0; // training networks that were compared with, of so many
   bool assigned = false, exact = false;     // distances: after the assignment of units; that of the best
+  const char *of_each = "accuracy";         // the value that every network has which is not broken
 };
 
 // A network is called closer, of some value, where it is below the held-out group's r-th least, r = max(1, m/100) of m
@@ -18,7 +19,7 @@ struct Comparison {
 //   averages      closer by hull: deep in the convex hull of training networks
 //   combinations  closer by span or raw_span: in a subspace that training networks span
 //   narrower      variance or dimension below the held-out group's, their intervals apart
-//   remembers     memorised above ½
+//   remembers     memorised, or memorised_images, above ½
 //   new           none of these
 // Intervals are 95 %; what is called narrower, wider, better or worse has one that does not meet the other. Appends the
 // reasons, and what the comparison cannot tell, to group.reasons; sets group.verdict, and figures "closer_by_NAME" and

@@ -1,7 +1,8 @@
 // Trainings of zoos: a wave of networks for a number of steps on random images.
 #include "cases.h"
 #include "engine/memory/arena.h"
-#include "engine/zoo/examples.h"
+#include "engine/networks/field.h"
+#include "engine/zoo/learning.h"
 #include "engine/zoo/wave.h"
 #include <cmath>
 
@@ -11,9 +12,9 @@ namespace {
 
 // Random images as many as Fashion-MNIST trains on, or signals on the points that a field looks at.
 DatasetSizes sizes_for(const NetworkShape &shape, int points) {
-  if (is_classifier(shape))
+  if (points == 0)
     return {55'000, 0, 0, inputs_of(shape), outputs_of(shape)};
-  return {4096, 0, 0, points, 1, inputs_of(shape) / (1 + 2 * shape.octaves)};
+  return {4096, 0, 0, points, 1, dimensions_of(shape)};
 }
 
 Dataset random_data(const DatasetSizes &sizes) {
@@ -32,7 +33,7 @@ Dataset random_data(const DatasetSizes &sizes) {
 
 struct ZooTraining {
   DatasetSizes sizes;
-  TrainingPart part;
+  std::unique_ptr<TrainingPart> part;
   Wave wave;
   MemoryPlan plan{"bench.zoo"};
   std::optional<Arena> arena;
@@ -40,15 +41,16 @@ struct ZooTraining {
   int networks;
 
   ZooTraining(const ZooRecipe &r, const NetworkShape &shape, int points, int n, Backend backend, TrainerKind kind)
-      : sizes(sizes_for(shape, points)), part(shape, sizes), wave(r, shape, n, 1, false, backend, kind), networks(n) {
-    part.plan(plan);
+      : sizes(sizes_for(shape, points)), part(learning_of(shape).part(shape, sizes)),
+        wave(r, shape, n, 1, false, backend, kind), networks(n) {
+    part->plan(plan);
     wave.plan(plan);
     plan.place();
   }
 
   void bind(Stream &s) {
     arena.emplace(s.device(), plan);
-    examples = part.upload(s, random_data(sizes));
+    examples = part->upload(s, random_data(sizes));
     wave.start(s, 0, networks);
   }
 };

@@ -1,8 +1,11 @@
 // Fields: perceptrons of a point's coordinates, with a signal's value there for their output (SIREN: Sitzmann et al.,
 // 2020; occupancies with octaves: Mildenhall et al., "NeRF", 2020).
+#include "field.h"
 #include "data/json.h"
 #include "kernels/runs/field_training.h"
 #include "perceptron.h"
+#include <cmath>
+#include <numbers>
 
 namespace theta {
 
@@ -34,7 +37,7 @@ private:
 class FieldKind : public NetworkKind {
 public:
   const char *name() const override { return "field"; }
-  bool is_classifier() const override { return false; }
+  const char *learns() const override { return "signals"; }
   void describe(Keys &keys, NetworkShape &shape) const override {
     keys(
         {"octaves", "field: each coordinate enters as itself and as sines and cosines of 2^k·π times it, k below this"},
@@ -52,7 +55,7 @@ public:
   int outputs(const NetworkShape &shape) const override { return shape.widths.back(); }
   Symmetries symmetries(const NetworkShape &shape) const override { return perceptron_symmetries(shape); }
   void check_fits(const NetworkShape &shape, const DatasetSizes &sizes) const override {
-    const int inputs = sizes.dimensions * (1 + 2 * shape.octaves);
+    const int inputs = field_inputs(sizes.dimensions, shape.octaves);
     if (shape.widths.front() != inputs || shape.widths.back() != sizes.channels)
       throw InputError("network.widths: found ", shape.widths.front(), " inputs and ", shape.widths.back(),
                        " outputs, expected ", inputs, " for ", sizes.dimensions, " coordinates with ", shape.octaves,
@@ -72,6 +75,18 @@ public:
 };
 
 } // namespace
+
+std::vector<float> encoded(const std::vector<float> &points, int octaves) {
+  std::vector<float> all;
+  for (const float x : points) {
+    all.push_back(x);
+    for (int k = 0; k < octaves; ++k) {
+      const double angle = std::ldexp(std::numbers::pi, k) * double(x);
+      all.push_back(float(std::sin(angle))), all.push_back(float(std::cos(angle)));
+    }
+  }
+  return all;
+}
 
 std::unique_ptr<const NetworkKind> make_field_kind() { return std::make_unique<FieldKind>(); }
 

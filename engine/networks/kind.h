@@ -17,8 +17,8 @@ public:
   virtual ~NetworkKind() = default;
   virtual const char *name() const = 0; // in configurations and files
 
-  // Whether the networks tell classes apart; else each has a signal of its own to learn.
-  virtual bool is_classifier() const { return true; }
+  // What the networks learn (engine/zoo/learning.h): "labels", the same images all, or "signals", one each.
+  virtual const char *learns() const { return "labels"; }
   // Whether the weights are the signal's values themselves, at its own points and nowhere else.
   virtual bool is_signal() const { return false; }
   // Whether a network must know the side of its images (NetworkShape::side).

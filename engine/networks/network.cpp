@@ -33,7 +33,6 @@ NetworkShape widened(NetworkShape shape, double factor) {
 }
 int inputs_of(const NetworkShape &shape) { return shape.kind->inputs(shape); }
 int outputs_of(const NetworkShape &shape) { return shape.kind->outputs(shape); }
-bool is_classifier(const NetworkShape &shape) { return shape.kind->is_classifier(); }
 void check_fits(const NetworkShape &shape, const DatasetSizes &sizes) { shape.kind->check_fits(shape, sizes); }
 
 std::string architecture_of(const NetworkShape &shape) {

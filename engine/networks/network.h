@@ -44,7 +44,6 @@ NetworkShape widened(NetworkShape, double factor);
 
 int inputs_of(const NetworkShape &);  // pixels, or numbers that a point enters as
 int outputs_of(const NetworkShape &); // classes, or values of a signal
-bool is_classifier(const NetworkShape &);
 
 // Throws InputError where the networks are not made for the data.
 void check_fits(const NetworkShape &, const DatasetSizes &);

@@ -132,8 +132,19 @@ function verdictOf(parent, group) {
   group.reasons.forEach(r => element('li', r, list));
 }
 
+const works = run => run.groups.filter(g => g.networks > g.broken);
+
+// Of networks without an accuracy: whatever figures their groups have.
+function figuresOf(parent, groups) {
+  const figures = [...texts.each, ...texts.group].filter(t => groups.some(g => g[t.name]));
+  const shown = (t, e) => e ? (t.percent ? share(estimate(e).value, 0) : digits(estimate(e).value)) : null;
+  table(parent, ['group', 'verdict', 'networks', 'broken', ...figures.map(t => t.title)],
+        groups.map(g => [g.name, g.verdict || '', g.networks, g.broken, ...figures.map(t => shown(t, g[t.name]))]));
+}
+
 function groupsOf(parent, run) {
   const groups = run.groups.filter(g => g.accuracy);
+  if (!groups.length) return figuresOf(parent, run.groups);
   const broken = groups.some(g => g.broken > 0);
   table(parent, ['group', 'verdict', 'networks', ...(broken ? ['broken'] : []), 'accuracy', '±', 'best', 'loss', 'calibration error', 'overlap of mistakes',
                  'L2 to nearest', 'memorised', '95 %', 'Z_U'],
@@ -163,7 +174,7 @@ function groupsOf(parent, run) {
 }
 
 function themesOf(parent, run) {
-  const groups = run.groups.filter(g => g.accuracy);
+  const groups = works(run);
   for (const [theme, title] of [['quality', 'Quality'], ['novelty', 'Novelty'], ['diversity', 'Diversity'], ['landscape', 'Landscape'], ['agreement', 'Agreement']]) {
     const figures = [...texts.each, ...texts.group].filter(t => t.theme === theme && groups.some(g => g[t.name]));
     const series = texts.series.filter(t => t.theme === theme && t.name !== 'frontier' && groups.some(g => g.series[t.name]));
@@ -179,26 +190,6 @@ function themesOf(parent, run) {
       curves(grid, `Singular values of ${name.slice(9)}`, 'in the mean of a group', 'number', 'singular value', groups.filter(g => g.series[name]).map(g => [g.name, g.series[name].x, g.series[name].y]));
     for (const t of figures)
       bars(grid, t.title, t.meaning, t.x_label, groups.filter(g => g[t.name]).map(g => [g.name, estimate(g[t.name])]), t.percent);
-  }
-}
-
-// Groups of fields: whatever numbers they have.
-function othersOf(parent, run) {
-  for (const [name, list] of Object.entries(run.others)) {
-    element('h3', `Judged: ${name}`, parent);
-    const leaves = {};
-    const walk = (object, path, into) => Object.entries(object).forEach(([key, value]) => {
-      if (typeof value === 'number') into[[...path, key].join(' ')] = value;
-      else if (value && typeof value === 'object') walk(value, [...path, key], into);
-    });
-    list.forEach(g => walk(g, [], leaves[g.name] = {}));
-    const keys = [...new Set(Object.values(leaves).flatMap(Object.keys))];
-    table(parent, ['group', ...keys], list.map(g => [g.name, ...keys.map(k => leaves[g.name][k] ?? null)]));
-    const grid = element('div', null, parent, {class: 'charts'});
-    for (const key of keys.filter(k => !/ (low|high|n)$|^networks$|^broken$/.test(k))) {
-      const base = key.replace(/ share$/, '');
-      bars(grid, key, '', '', list.filter(g => known(leaves[g.name][key])).map(g => [g.name, {value: leaves[g.name][key], low: leaves[g.name][base + ' low'], high: leaves[g.name][base + ' high'], n: leaves[g.name][base + ' n'] ?? g.networks}]));
-    }
   }
 }
 
@@ -259,7 +250,7 @@ function show(parent, run, several) {
     element('figcaption', p.title, figure);
     element('img', null, figure, {src: 'data:image/png;base64,' + p.png, alt: p.title});
   }
-  themesOf(parent, run), othersOf(parent, run), waysOf(parent, run), trainingOf(parent, run);
+  themesOf(parent, run), waysOf(parent, run), trainingOf(parent, run);
   const settings = element('details', null, parent);
   element('summary', 'settings', settings);
   element('pre', run.config, settings);

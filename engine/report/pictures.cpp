@@ -1,5 +1,4 @@
 #include "pictures.h"
-#include "engine/analysis/field_group.h"
 #include "kernels/device/error.h"
 #include <algorithm>
 #include <cmath>

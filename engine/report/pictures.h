@@ -5,6 +5,9 @@
 
 namespace theta {
 
+// The column of samples that were conditioned on a class.
+inline constexpr const char *told_class = "told_class";
+
 // One picture: [side², channels], a point's channels together, 0 to 1; what lies beyond is clipped. One channel is
 // gray, three are red, green and blue.
 struct FieldPicture {

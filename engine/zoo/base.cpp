@@ -1,6 +1,7 @@
 #include "base.h"
 #include "engine/memory/arena.h"
 #include "engine/training/step_loop.h"
+#include "evaluator.h"
 #include <cmath>
 
 namespace theta {
@@ -16,16 +17,15 @@ ZooRecipe BaseTrainer::inner(const ZooRecipe &of) {
 
 BaseTrainer::BaseTrainer(const ZooRecipe &recipe, const NetworkShape &shape, std::uint64_t seed,
                          const DatasetSizes &sizes, Backend backend)
-    : recipe_(recipe), seed_(seed), part_(shape, sizes, std::size_t(recipe.base.networks)),
+    : recipe_(recipe), seed_(seed), part_(learning_of(shape).part(shape, sizes, std::size_t(recipe.base.networks))),
       wave_(inner(recipe), shape, recipe.base.networks, seed, false, backend, TrainerKind::whole_runs) {
-  if (is_classifier(shape))
-    throw InputError("zoo.start: found base, expected own or shared for networks that all learn the same");
-  part_.plan(plan_), wave_.plan(plan_);
+  learning_of(shape).check(recipe);
+  part_->plan(plan_), wave_.plan(plan_);
   plan_.place();
-  const TrainingPart all(shape, sizes);
+  const auto all = learning_of(shape).part(shape, sizes);
   for (long run = 0; run < std::min<long>(recipe.networks, long(sizes.train)); ++run)
     if (!is_held_out(run, recipe.held_out))
-      training_.push_back(all.signal_of(run));
+      training_.push_back(all->signal_of(run));
   if (training_.empty())
     throw InputError("zoo.held_out: found ", recipe.held_out, ", which leaves no signal for a base");
 }
@@ -49,7 +49,7 @@ std::vector<float> BaseTrainer::run(Device device, const Dataset &data, const st
   std::vector<float> base = state ? state->tensor("base") : wave_.layout().initial_values(seed_, 0);
   const auto step = [&](long round, bool report) {
     const auto signals = signals_of(round);
-    const Examples examples = part_.upload(s, data, &signals);
+    const Examples examples = part_->upload(s, data, &signals);
     wave_.start(s, 0, r.networks, &base);
     for (long first = 0; first < r.steps;) {
       const long last = std::min(r.steps, first + wave_.chunk());

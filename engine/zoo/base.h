@@ -4,7 +4,7 @@
 // mean of where they end, by a rate that falls in a line to nothing. What is held out takes no part.
 #pragma once
 #include "engine/training/journal.h"
-#include "examples.h"
+#include "learning.h"
 #include "wave.h"
 #include <filesystem>
 
@@ -27,7 +27,7 @@ private:
 
   ZooRecipe recipe_;
   std::uint64_t seed_;
-  TrainingPart part_;
+  std::unique_ptr<TrainingPart> part_;
   Wave wave_;
   MemoryPlan plan_{"zoo.base", "zoo.base_networks"};
   std::vector<std::uint32_t> training_; // signals of runs that are not held out

@@ -13,12 +13,14 @@ namespace {
 constexpr std::size_t wave_bytes = std::size_t(256) << 20;
 }
 
+float psnr_of(float mean_squared_error) { return float(-10 * std::log10(double(mean_squared_error))); }
+
 bool all_finite(std::span<const float> values) {
   return std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); });
 }
 
 Evaluator::Evaluator(const NetworkShape &shape, std::size_t images, int wave, Backend backend, TrainerKind kind)
-    : shape_(shape), parameters_(layout_of(shape).size()), images_(is_classifier(shape) ? images : 0),
+    : shape_(shape), parameters_(layout_of(shape).size()), images_(images),
       wave_(std::clamp(int(std::min(wave_bytes / sizeof(float) / parameters_, std::size_t(wave))), 1, wave)),
       backend_(backend) {
   if (kind == TrainerKind::whole_runs)

@@ -3,7 +3,7 @@
 #pragma once
 #include "data/dataset.h"
 #include "engine/networks/layered.h"
-#include "examples.h"
+#include "engine/networks/whole_runs.h"
 #include "trainer_kind.h"
 #include <functional>
 #include <span>
@@ -19,12 +19,15 @@ struct Scores {
 // Writes the V parameters of network i into host memory.
 using NetworkOf = std::function<void(std::size_t i, float *theta)>;
 
+// Peak signal-to-noise ratio in decibels of a signal in 0..1 from its mean squared error.
+float psnr_of(float mean_squared_error);
+
 // Whether all are finite.
 bool all_finite(std::span<const float>);
 
 class Evaluator {
 public:
-  // Classifiers: over `images` images; fields: over what look_at says. `wave` networks at a time, or as many as a
+  // Classifiers: over `images` images; fields: 0, over what look_at says. `wave` networks at a time, or as many as a
   // quarter of a GiB holds. By whole runs, a worker takes a network through everything (on cuda in bf16's precision);
   // layer by layer, the wave goes through its layers together, over images that are floats.
   Evaluator(const NetworkShape &, std::size_t images, int wave, Backend, TrainerKind);

@@ -1,6 +1,7 @@
 #include "recipe.h"
 #include "kernels/device/names.h"
 #include "kernels/device/philox.h"
+#include "learning.h"
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -97,15 +98,7 @@ void describe(Keys &keys, ZooRecipe &r) {
 }
 
 void check_recipe(const ZooRecipe &r, const NetworkShape &shape) {
-  if (!is_classifier(shape))
-    for (const auto &[key, choice] :
-         {std::pair{"zoo.label_smoothing", &r.label_smoothing}, {"zoo.label_noise", &r.label_noise}})
-      if (!choice->is_fixed() || choice->values[0] != 0)
-        throw InputError(key, ": found a value, expected 0: fields have no labels");
-  if (r.start == StartKind::base && is_classifier(shape))
-    throw InputError("zoo.start: found base, expected own or shared for networks that all learn the same");
-  if (r.stop_psnr > 0 && is_classifier(shape))
-    throw InputError("zoo.stop_psnr: found ", r.stop_psnr, ", expected 0 for networks that are no fields");
+  learning_of(shape).check(r);
   if (r.low_rank > 0 && (r.start != StartKind::base || r.stop_psnr > 0))
     throw InputError("zoo.low_rank: found ", r.low_rank, " with start = \"", name_of(r.start),
                      "\" and stop_psnr = ", r.stop_psnr, ", expected a base, and all of its steps");

@@ -37,8 +37,9 @@ ZooStream::ZooStream(const ZooRecipe &recipe, const NetworkShape &shape, std::ui
                      Backend backend, bool scored, int buffered)
     : recipe_(recipe), shape_(shape),
       wave_(recipe, shape, recipe.wave, seed, false, backend, trainer_for(backend, shape, recipe)),
-      evaluator_(shape, sizes.test, std::min(recipe.wave, judged_at_once), backend, trainer_for(backend, shape, 1)),
-      scored_(scored), buffered_(buffered), examples_(shape, sizes) {
+      evaluator_(shape, learning_of(shape).test_images(sizes), std::min(recipe.wave, judged_at_once), backend,
+                 trainer_for(backend, shape, 1)),
+      scored_(scored), buffered_(buffered), examples_(learning_of(shape).part(shape, sizes)) {
   check_fits(shape, sizes);
   if (wave_.needs_file())
     throw InputError("zoo.count: found ", wave_.checkpoints(), " rows of ", wave_.parameters(),
@@ -59,7 +60,7 @@ void ZooStream::stop() {
 }
 
 void ZooStream::plan(MemoryPlan &plan) {
-  examples_.plan(plan);
+  examples_->plan(plan);
   wave_.plan(plan);
   if (scored_)
     evaluator_.plan(plan);
@@ -121,7 +122,7 @@ bool ZooStream::score(Stream &s, Ready &ready) {
     std::vector<std::uint32_t> signals;
     for (std::size_t j = 0; j < count; ++j) {
       activations.push_back(ready.rows[first + j].choice.recipe.act);
-      signals.push_back(examples_.signal_of(ready.rows[first + j].run));
+      signals.push_back(examples_->signal_of(ready.rows[first + j].run));
     }
     Scores scores;
     evaluator_.score(s, int(count), scores, activations, signals);
@@ -136,11 +137,9 @@ void ZooStream::produce(Device device, const Dataset &data, long first_wave, int
     if (threads > 0)
       use_threads(threads); // of this thread's loops
     Stream s(device);
-    on_device_ = examples_.upload(s, data);
-    if (scored_ && is_classifier(shape_))
-      evaluator_.upload(s, data, data.test);
-    else if (scored_)
-      evaluator_.look_at(on_device_);
+    on_device_ = examples_->upload(s, data);
+    if (scored_)
+      examples_->score_on(evaluator_, s, data, on_device_);
     for (long wave = first_wave;; ++wave) {
       int slot;
       {

@@ -4,7 +4,7 @@
 #pragma once
 #include "data/dataset.h"
 #include "evaluator.h"
-#include "examples.h"
+#include "learning.h"
 #include "wave.h"
 #include <condition_variable>
 #include <deque>
@@ -72,7 +72,7 @@ private:
   Evaluator evaluator_;
   bool scored_;
   int buffered_;
-  TrainingPart examples_;
+  std::unique_ptr<TrainingPart> examples_;
   Examples on_device_{};
   std::vector<Tensor<float>> rows_; // [wave, checkpoints, V] each, rows packed together
   StreamPosition position_;

@@ -62,13 +62,13 @@ ZooTrainer::ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend backend,
     : task_(std::move(task)), sizes_(sizes), backend_(backend), wave_(wave_within(task_, sizes, backend, budget)),
       open_(task_.recipe, task_.network, wave_, task_.seed, task_.storage == Dtype::bf16, backend,
             trainer_for(backend, task_.network, task_.recipe), task_.most_row_bytes),
-      evaluator_(task_.network, sizes.test, std::min(wave_, evaluated_at_once(backend)), backend,
-                 trainer_for(backend, task_.network, 1)),
-      examples_(task_.network, sizes) {
+      evaluator_(task_.network, learning_of(task_.network).test_images(sizes),
+                 std::min(wave_, evaluated_at_once(backend)), backend, trainer_for(backend, task_.network, 1)),
+      examples_(learning_of(task_.network).part(task_.network, sizes)) {
   check_fits(task_.network, sizes);
   if (task_.recipe.start == StartKind::base)
     base_ = std::make_unique<BaseTrainer>(task_.recipe, task_.network, task_.seed, sizes, backend);
-  examples_.plan(plan_);
+  examples_->plan(plan_);
   open_.plan(plan_);
   for (const int i : {0, 1})
     if (!open_.needs_file())
@@ -83,14 +83,11 @@ ZooFormat ZooTrainer::format() const {
   ZooFormat format{open_.layout().places(), open_.parameters(), task_.storage, {}, task_.facts};
   for (const char *name : {"run", "step", "held_out", "optimizer", "activation", "initialisation"})
     format.columns.push_back({name, Dtype::i64});
-  const bool classifier = is_classifier(task_.network);
-  if (!classifier) {
-    format.columns.push_back({"signal", Dtype::i64});
-    if (sizes_.classes > 0)
-      format.columns.push_back({"class", Dtype::i64});
-  }
-  for (const char *name : {"train_loss", "test_loss", classifier ? "test_accuracy" : "psnr", "lr", "momentum",
-                           "weight_decay", "label_smoothing", "label_noise", "dropout"})
+  const Learning &learning = learning_of(task_.network);
+  for (const std::string &name : learning.columns(sizes_))
+    format.columns.push_back({name, Dtype::i64});
+  for (const char *name : {"train_loss", "test_loss", learning.quality(), "lr", "momentum", "weight_decay",
+                           "label_smoothing", "label_noise", "dropout"})
     format.columns.push_back({name, Dtype::f32});
   return format;
 }
@@ -130,7 +127,7 @@ void ZooTrainer::score(Work &w, Finished &f) const {
       const std::size_t row = rows[first + j];
       w.open.row_to(w.stream, row, w.evaluator.theta() + j * v);
       activations.push_back(f.choices[row / checkpoints].recipe.act);
-      signals.push_back(examples_.signal_of(f.first_run + long(row / checkpoints)));
+      signals.push_back(examples_->signal_of(f.first_run + long(row / checkpoints)));
     }
     Scores scores;
     w.evaluator.score(w.stream, int(count), scores, activations, signals);
@@ -175,12 +172,8 @@ void ZooTrainer::write(const Finished &f, Work &w) const {
     std::vector<ColumnValue> values{std::int64_t(run),      std::int64_t(f.due[row]),
                                     std::int64_t(held_out), std::int64_t(r.optimizer),
                                     std::int64_t(r.act),    std::int64_t(f.choices[i].initialisation)};
-    if (!is_classifier(task_.network)) {
-      const std::uint32_t signal = examples_.signal_of(run);
-      values.emplace_back(std::int64_t(signal));
-      if (sizes_.classes > 0)
-        values.emplace_back(std::int64_t(w.data.train.labels[signal]));
-    }
+    for (const std::int64_t fact : examples_->facts(run, w.data))
+      values.emplace_back(fact);
     for (const float value : {f.train_loss[row], f.test_loss[row], f.quality[row], r.lr, r.momentum, r.weight_decay,
                               r.label_smoothing, r.label_noise, r.dropout})
       values.emplace_back(double(value));
@@ -287,11 +280,8 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
          .evaluator = evaluator_,
          .writer = ZooWriter(task_.directory, format(), std::size_t(1) << 40,
                              state ? std::size_t(state->number("shards")) : 0)};
-  w.examples = examples_.upload(w.stream, data);
-  if (is_classifier(task_.network))
-    w.evaluator.upload(w.stream, data, data.test);
-  else
-    w.evaluator.look_at(w.examples);
+  w.examples = examples_->upload(w.stream, data);
+  examples_->score_on(w.evaluator, w.stream, data, w.examples);
   if (trainer_for(backend_, task_.network, r) == TrainerKind::layer_by_layer)
     journal.line(text("zoo: such networks do not fit into a ",
                       backend_ == Backend::cuda ? "multiprocessor's shared memory" : "core's cache",

@@ -11,7 +11,7 @@
 #include "engine/training/journal.h"
 #include "engine/training/state_file.h"
 #include "evaluator.h"
-#include "examples.h"
+#include "learning.h"
 #include "wave.h"
 
 namespace theta {
@@ -74,7 +74,7 @@ private:
   Wave open_; // the wave in training
   Evaluator evaluator_;
   MemoryPlan plan_{"zoo", "zoo.wave"};
-  TrainingPart examples_;
+  std::unique_ptr<TrainingPart> examples_;
   std::unique_ptr<BaseTrainer> base_; // where runs start from one
   // [networks, checkpoints, V]: a wave's rows: one is being filled while the other is being written. None where a file
   // has them.

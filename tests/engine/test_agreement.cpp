@@ -1,6 +1,7 @@
 // The trainers of a zoo share recipe, initial values, batch order and random streams: what they make agrees.
 #include "engine/memory/arena.h"
 #include "engine/zoo/evaluator.h"
+#include "engine/zoo/learning.h"
 #include "engine/zoo/wave.h"
 #include "small_data.h"
 #include "tests/check.h"
@@ -22,13 +23,13 @@ Trained train(Device device, TrainerKind trainer, const ZooRecipe &recipe, const
   Evaluator evaluator(shape, data.test.size(), recipe.networks, device.backend,
                       exact_evaluator_for(device.backend, shape));
   MemoryPlan plan("agreement");
-  TrainingPart part(shape, sizes_of(data));
-  part.plan(plan);
+  const auto part = learning_of(shape).part(shape, sizes_of(data));
+  part->plan(plan);
   wave.plan(plan), evaluator.plan(plan);
   plan.place();
   Stream s(device);
   const Arena a(device, plan);
-  const Examples examples = part.upload(s, data);
+  const Examples examples = part->upload(s, data);
   wave.start(s, 0, recipe.networks);
   for (long step = 0; step < steps; step += wave.chunk())
     wave.train(s, examples, step, std::min(steps, step + wave.chunk()));

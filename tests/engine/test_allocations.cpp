@@ -1,5 +1,5 @@
 // What a step of training takes from the heap: nothing, once the first have been made.
-#include "engine/pipeline/stages.h"
+#include "engine/pipeline/stages/pipeline.h"
 #include "tests/check.h"
 #include "tests/idx_files.h"
 #include "tests/scratch.h"
@@ -79,10 +79,10 @@ TEST_CASE("steps of training take nothing from the heap, whatever the generator"
         add(key + "=" + std::to_string(steps));
       const Silence silence;
       const auto out = folder.path() / std::to_string(run++);
-      Stages stages(Run{.config = load_config(path, set), .out = out, .device = {}, .zoo = folder.path() / "zoo"});
-      stages.zoo();
+      Pipeline pipeline(Run{.config = load_config(path, set), .out = out, .device = {}, .zoo = folder.path() / "zoo"});
+      pipeline.run("zoo");
       const long before = taken;
-      stages.fit();
+      pipeline.run("fit");
       return taken - before;
     };
     taken_by(300);

@@ -7,8 +7,9 @@
 #include "engine/analysis/hull.h"
 #include "engine/analysis/quality.h"
 #include "engine/analysis/verdict.h"
-#include "engine/pipeline/compare.h"
-#include "engine/pipeline/eval_file.h"
+#include "engine/pipeline/configuration/source.h"
+#include "engine/tasks/eval_file.h"
+#include "engine/tasks/images/suite.h"
 #include "engine/weights/principal.h"
 #include "engine/weights/symmetry.h"
 #include "network_sets.h"
@@ -286,7 +287,19 @@ struct Planted {
 
   std::vector<GroupReport> judged() {
     const ZooReader zoo(folder.path() / "zoo");
-    return compare({config, config.network, Device{}, {}, data, zoo, nullptr, folder.path()}, journal);
+    const Split split = split_of(zoo, config.fit);
+    return compare({config.eval,
+                    config.seed,
+                    config.network,
+                    Device{},
+                    {},
+                    data,
+                    zoo,
+                    split.training,
+                    split.held_out,
+                    nullptr,
+                    folder.path()},
+                   journal);
   }
 };
 
@@ -419,8 +432,9 @@ TEST_CASE("compare: agreement is 0 of one and the same, and 1 of what has nothin
   judge.start(Device{}, p.data, p.data.test, choose(zoo, p.training, 20, 1, 0), choose(zoo, p.training, 20, 1, 1));
   const NetworkSet mine = choose(zoo, p.training, 60, 1, 2), others = choose(zoo, p.training, 60, 1, 3);
   GroupReport same, different;
-  judge_agreement(judge, p.v, mine, mine, same);
-  judge_agreement(judge, p.v, mine, others, different);
+  const auto distance = [&](const auto &a, const auto &b) { return judge.pairs(a, b)[0]; };
+  judge_agreement(distance, p.v, mine, mine, same);
+  judge_agreement(distance, p.v, mine, others, different);
   CHECK(same.figure("agreement").value < 1e-3);
   CHECK(different.figure("agreement").low < 1);
   CHECK(different.figure("agreement").high > 0.9);

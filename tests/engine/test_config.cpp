@@ -1,9 +1,10 @@
 #include "engine/analysis/curvature.h"
 #include "engine/memory/arena.h"
-#include "engine/pipeline/family.h"
-#include "engine/pipeline/source.h"
-#include "engine/pipeline/stages.h"
-#include "engine/pipeline/study.h"
+#include "engine/pipeline/configuration/source.h"
+#include "engine/pipeline/stages/finetune_report.h"
+#include "engine/pipeline/stages/pipeline.h"
+#include "engine/pipeline/studies/study.h"
+#include "engine/zoo/learning.h"
 #include "engine/zoo/trainer_kind.h"
 #include "tests/scratch.h"
 
@@ -156,14 +157,15 @@ TEST_CASE("every configuration of runs/ is planned, and its arenas take what was
     const bool stream = config.generators.name() == "transformer" &&
                         fit_text(config).find("source = \"stream\"") != std::string::npos; // beside the generator
     const bool is_small = layout_of(config.network).size() <= large_network;
-    const std::size_t judged = is_classifier(config.network)  ? LossGradient::can(config.network) && is_small ? 4 : 3
+    const std::size_t judged = learning_of(config.network).test_images({1, 1, 1, 1, 1}) > 0
+                                   ? LossGradient::can(config.network) && is_small ? 4 : 3
                                : config.data.name == "solids" ? 4
                                                               : 5;
     // Of every architecture: its zoo, scores, judges and starts of training; of all of them the generator and its
     // samples.
     const std::size_t members = 1 + config.others.size() + config.unseen.size();
     const std::size_t networks =
-        1 + judged + (config.zoo.recipe.start == StartKind::base) + (config.finetune.networks > 0 ? 2 : 0);
+        1 + judged + (config.zoo.recipe.start == StartKind::base) + (config.of<FinetuneConfig>().networks > 0 ? 2 : 0);
     CHECK(plans.size() == 1 + fit + stream + members * networks);
     for (const auto &plan : plans) {
       CAPTURE(plan.name());

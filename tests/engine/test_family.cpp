@@ -1,5 +1,5 @@
-#include "engine/pipeline/family.h"
-#include "engine/pipeline/finetune.h"
+#include "engine/pipeline/stages/finetune_report.h"
+#include "engine/pipeline/stages/pipeline.h"
 #include "tests/scratch.h"
 #include <fstream>
 
@@ -23,7 +23,7 @@ TEST_CASE("family: lists of widths are members, in their order, the unseen last;
   CHECK(to_toml(one).find("widths = [49, 8, 10]\n") != std::string::npos);
   CHECK(to_toml(one).find("unseen") == std::string::npos); // as before there were families: keys of stages are of text
   const Config c = config_of(folder, "[network]\nwidths = [[49, 8, 10], [49, 6, 7, 10]]\nunseen = [[49, 9, 10]]\n"
-                                     "[fit]\ngenerator = 'graph'\n");
+                                     "[zoo]\nnetworks = 100\n[fit]\ngenerator = 'graph'\n");
   CHECK(is_family(c));
   const auto members = members_of(c);
   REQUIRE(members.size() == 3);
@@ -31,7 +31,7 @@ TEST_CASE("family: lists of widths are members, in their order, the unseen last;
   CHECK(members[1].name == "49-6-7-10");
   CHECK(members[2].name == "49-9-10");
   CHECK((members[0].seen && members[1].seen && !members[2].seen));
-  for (const Member &member : members) {
+  for (const MemberConfig &member : members) {
     CHECK_FALSE(is_family(member.config));
     CHECK(member.config.family.size() == 2);
     // A member's folder says whose member it is; what its zoo is keyed by does not.
@@ -42,8 +42,10 @@ TEST_CASE("family: lists of widths are members, in their order, the unseen last;
     CHECK(to_toml(read) == to_toml(member.config));
     CHECK(zoo_text(read).find("family") == std::string::npos);
   }
-  CHECK_THROWS_WITH_AS(Stages({.config = c, .out = folder.path() / "run", .writes = false}),
-                       doctest::Contains("several architectures"), InputError);
+  const Pipeline pipeline({.config = c, .out = folder.path() / "run", .writes = false});
+  CHECK((pipeline.is_family() && pipeline.members().size() == 3 && pipeline.seen().size() == 2));
+  CHECK(pipeline.members()[2]->zoo_path() == folder.path() / "run" / "zoo" / pipeline.members()[2]->name());
+  CHECK(pipeline.members()[2]->generator_path() == folder.path() / "run" / "generator.safetensors");
   // What is written reads back the same, and can be overridden.
   const auto again = folder.path() / "again.toml";
   std::ofstream(again) << to_toml(c);

@@ -1,6 +1,7 @@
 // Fields of images: where they start from, what they show, and how they are judged.
-#include "engine/analysis/field_judge.h"
 #include "engine/report/animation.h"
+#include "engine/tasks/fields/field_judge.h"
+#include "engine/tasks/fields/signals.h"
 #include "engine/zoo/base.h"
 #include "small_data.h"
 #include "tests/check.h"
@@ -364,8 +365,8 @@ TEST_CASE("field judge: copies are called memorised, fields of other images are 
   const auto references = part(held_out, 0, 40), control = part(held_out, 40, 60), group = part(held_out, 100, 20),
              seen = part(training, 0, 60);
   FieldJudge judge(siren, sizes_of(data), 4, 8, 1, Backend::cpu);
-  judge.start(Device{}, data, rows_of(zoo, references), rows_of(zoo, seen), rows_of(zoo, control), signals(seen),
-              signals(control), journal);
+  judge.start(Device{}, data, {rows_of(zoo, references)}, {rows_of(zoo, seen), {}, signals(seen)},
+              {rows_of(zoo, control), {}, signals(control)}, journal);
   FieldGroup copies{rows_of(zoo, seen), labels(seen), {}}, others{rows_of(zoo, group), labels(group), signals(group)};
   copies.fields.source.clear(); // as a generator would give them
   const FieldReport copied = judge.judge("copies", copies), fresh = judge.judge("fresh", others);

@@ -4,7 +4,7 @@
 #include "engine/generators/flow/weight_transformer.h"
 #include "engine/generators/graph/graph_transformer.h"
 #include "engine/generators/pdiff/conv_vae.h"
-#include "engine/pipeline/source.h"
+#include "engine/pipeline/stages/stage.h"
 #include "engine/training/streamed_store.h"
 
 using namespace theta;

@@ -6,9 +6,9 @@
 #include "engine/generators/generator.h"
 #include "engine/generators/generator_file.h"
 #include "engine/networks/kind.h"
-#include "engine/pipeline/eval_file.h"
-#include "engine/pipeline/source.h"
-#include "engine/pipeline/stages.h"
+#include "engine/pipeline/configuration/source.h"
+#include "engine/pipeline/stages/pipeline.h"
+#include "engine/tasks/eval_file.h"
 #include "small_data.h"
 #include "tests/check.h"
 #include "tests/idx_files.h"
@@ -141,7 +141,7 @@ TEST_CASE("a generator of one's own is fitted, sampled, judged, planned and conf
 
   const auto out = folder.path() / "out";
   const Silence silence;
-  Stages(Run{config, out, Device{}, {}}).all();
+  Pipeline(Run{config, out, Device{}, {}}).all();
   const ZooReader samples(out / "samples"), zoo(out / "zoo");
   CHECK(samples.rows() == 6);
   CHECK(samples.format().layout == zoo.format().layout);
@@ -150,7 +150,7 @@ TEST_CASE("a generator of one's own is fitted, sampled, judged, planned and conf
   CHECK(groups[2].networks == 6);
   CHECK(generator_key(out / "generator.safetensors") != "");
   const auto made = std::filesystem::last_write_time(out / "samples" / "index.json");
-  Stages(Run{config, out, Device{}, {}}).all(); // done before, skipped
+  Pipeline(Run{config, out, Device{}, {}}).all(); // done before, skipped
   CHECK(std::filesystem::last_write_time(out / "samples" / "index.json") == made);
 }
 

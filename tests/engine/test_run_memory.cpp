@@ -1,6 +1,6 @@
 // What plans say of a run's memory, and of changes: by definitions, and against the plans themselves.
 #include "engine/memory/digest.h"
-#include "engine/pipeline/wall.h"
+#include "engine/pipeline/budget/wall.h"
 #include "engine/settings/toml_keys.h"
 #include "tests/check.h"
 

@@ -1,11 +1,11 @@
 #include "data/solids.h"
 #include "engine/analysis/point_sets.h"
-#include "engine/analysis/shape_judge.h"
 #include "engine/memory/arena.h"
 #include "engine/shapes/marching_cubes.h"
 #include "engine/shapes/mesh_signals.h"
 #include "engine/shapes/surface.h"
 #include "engine/shapes/view.h"
+#include "engine/tasks/bodies/shape_judge.h"
 #include "engine/zoo/zoo_trainer.h"
 #include "tests/check.h"
 #include "tests/mesh_files.h"
@@ -224,7 +224,8 @@ TEST_CASE("shape judge: fields of held-out bodies, copies, noise and what has no
     };
     ShapeJudge judge(shape, sizes_of(data), data.points, 6, 4, 1,
                      {.grid = 14, .surface = 64, .matched = 16, .most_matched = 4});
-    judge.start(device, data, rows_of(zoo, references), rows_of(zoo, seen), rows_of(zoo, control), of(seen, label, 0));
+    judge.start(device, data, rows_of(zoo, references), {rows_of(zoo, seen), of(seen, label, 0), {}},
+                rows_of(zoo, control));
     const ShapeReport fresh =
         judge.judge("held_out", {rows_of(zoo, group), of(group, label, 0), of(group, signal, std::size_t(0))});
     CHECK((fresh.networks == 6 && fresh.broken == 0 && fresh.distance.size() == 6));

@@ -1,7 +1,7 @@
 #include "bound.h"
 #include "engine/generators/flow/fit.h"
 #include "engine/generators/flow/sample.h"
-#include "engine/pipeline/prompt_report.h"
+#include "engine/pipeline/stages/prompt_report.h"
 #include <limits>
 
 using namespace theta;

@@ -54,6 +54,14 @@ done
 for column in psnr class signal; do
   "$theta" zoo info "$work/whole/zoo" --json | grep -q "\"$column\"" || fail "the zoo has no column $column"
 done
+grep -qE '^generated: (new|remembers|broken)' "$work/out" || fail "fields got no verdict"
+cp -r "$work/whole" "$work/judged"
+"$theta" compare "$work/fields.toml" --out "$work/judged" --zoo "others=$work/whole/samples" --twin "$work/whole/samples" --set eval.baselines=false \
+  >"$work/out" 2>"$work/err" || fail "other zoos of fields were not judged: $(tail -n 1 "$work/err")"
+line() { grep "^$1 " "$work/out" | cut -c 15-; }
+[ -n "$(line generated)" ] && [ "$(line generated)" = "$(line others)" ] || fail "the samples, judged as another zoo, have other figures"
+grep -A 4 '"agreement"' "$work/judged/eval.json" | grep -q '"value": 0.0' || fail "a generator that is its own twin does not agree with itself"
+grep -q '^noise_0.01 ' "$work/out" && fail "baselines were judged that were not asked for"
 for i in 1 2 3 4 5; do
   killed_after $((RANDOM % 1200 + 100)) "$theta" run "$work/fields.toml" --out "$work/killed"
 done

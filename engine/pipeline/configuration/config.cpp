@@ -1,0 +1,167 @@
+#include "config.h"
+#include "data/solids.h"
+#include "engine/networks/kind.h"
+#include "engine/settings/nearest.h"
+#include "engine/settings/toml_keys.h"
+#include "engine/tasks/fields/completion.h"
+#include <algorithm>
+#include <set>
+
+namespace theta {
+
+namespace {
+
+// The configuration, key by key; kinds of networks and generators say their own.
+void describe(Keys &keys, Config &c) {
+  keys.section("");
+  keys({"name", "of the run, and of its folder under runs/out"}, c.name);
+  keys({"seed", "of every random number"}, c.seed);
+  keys.section("data");
+  keys({"name", "fashion-mnist, idx, cifar10, cifar100, images, solids or meshes"}, c.data.name);
+  keys({"folder", "where the data are, for names that need one"}, c.data.folder);
+  keys({"pool", "images are averaged over squares of this side"}, c.data.pool, positive);
+  keys({"validation", "last images of the training part, kept from training"}, c.data.validation, not_negative);
+  keys({"labels", "classes that are kept; none: all"}, c.data.labels, not_negative);
+  keys({"solids", "number of procedural bodies"}, c.data.solids, positive);
+  keys({"points", "points that a body's signal is taken at"}, c.data.points, Limits{1, 1 << 22});
+  keys({"families", "kinds of procedural bodies; none: all"}, c.data.families);
+  keys({"signal", "of bodies: occupancy or distance"}, c.data.signal);
+  keys({"band", "distances are cut at this"}, c.data.band, Limits{1e-3, 2});
+  keys({"side", "images are resized to this side"}, c.data.side, Limits{1, 4096});
+  keys({"channels", "1 gray, 3 colour, 0 as the first image"}, c.data.channels, Limits{0, 3});
+  keys.section("network");
+  keys({"kind", "what a network is: mlp, cnn, field or pixels"}, c.network.kind, network_kind_named);
+  std::vector<std::vector<int>> widths{c.network.widths};
+  widths.insert(widths.end(), c.others.begin(), c.others.end());
+  keys({"widths", "inputs, hidden layers and outputs; a list of such lists is a family of architectures"}, widths,
+       positive);
+  if (widths.empty())
+    throw InputError("network.widths: found an empty list, expected widths");
+  c.network.widths = widths.front(), c.others.assign(widths.begin() + 1, widths.end());
+  keys({"unseen", "architectures that the generator never sees and is judged on"}, c.unseen, positive);
+  for (const auto &kind : network_kinds())
+    kind->describe(keys, c.network);
+  keys({"activation", "of hidden units; a list: each run draws one"}, c.zoo.recipe.activation, activation_named);
+  keys({"initialisation", "of weights; a list: each run draws one"}, c.zoo.recipe.initialisation, initialisation_named);
+  keys.section("zoo");
+  describe(keys, c.zoo.recipe);
+  keys({"storage", "of the weights: f32 or bf16"}, c.zoo.storage);
+  keys({"from", "a zoo to use instead of training one"}, c.zoo.from);
+  keys.section("fit");
+  std::vector<std::vector<int>> family;
+  for (const NetworkShape &shape : c.family)
+    family.push_back(shape.widths);
+  keys({"family", "of a family's member: the widths of all that its generator has seen"}, family, positive);
+  c.family.assign(family.size(), c.network);
+  for (std::size_t i = 0; i < family.size(); ++i)
+    c.family[i].widths = family[i];
+  keys({"networks", "training networks that are used; 0: all"}, c.fit.networks, not_negative);
+  keys({"first", "how many of them are skipped first"}, c.fit.first, not_negative);
+  c.generators.describe_fit(keys);
+  keys.section("sample");
+  keys({"count", "networks that are generated"}, c.sample.count, positive);
+  keys({"batch", "networks generated at a time"}, c.sample.batch, positive);
+  keys({"watch", "networks whose ways from noise are stored"}, c.sample.watch, not_negative);
+  keys({"complete", "part of held-out signals that fields are given, the rest to be completed"}, c.sample.complete);
+  c.generators.describe_sample(keys);
+  keys.section("eval");
+  describe(keys, c.eval);
+  for (const auto &[name, settings] : c.of_stages.all()) {
+    keys.section(name);
+    settings->describe(keys);
+  }
+}
+
+void check(const Config &c) {
+  if (const auto names = dataset_names(); std::find(names.begin(), names.end(), c.data.name) == names.end())
+    dataset_sizes(c.data.options()); // says which there are
+  check_signal(c.data.options());
+  if (c.data.channels == 2)
+    throw InputError("data.channels: found 2, expected 1 (gray), 3 (colour) or 0 (as the first image)");
+  check_part(c.sample.complete);
+  if (!c.sample.complete.empty() && !c.generators.chosen().can_be_guided())
+    throw InputError("sample.complete: found ", c.sample.complete, ", expected nothing for ", c.generators.name(),
+                     ", which cannot be guided");
+  if (c.sample.watch > 0 && c.generators.chosen().trajectory() == 0)
+    throw InputError("sample.watch: found ", c.sample.watch, ", expected 0 for ", c.generators.name(),
+                     ", whose way cannot be watched");
+  if (c.zoo.storage != "f32" && c.zoo.storage != "bf16")
+    throw InputError("zoo.storage: found '", c.zoo.storage, "', expected f32 or bf16");
+  for (const auto &kind : network_kinds())
+    if (kind.get() != c.network.kind)
+      kind->check_unused(c.network);
+  if (c.zoo.from.empty())
+    layout_of(c.network);
+  check(c.eval);
+  for (const auto &[name, settings] : c.of_stages.all())
+    settings->check();
+  check_recipe(c.zoo.recipe, c.network);
+  c.generators.check();
+  if (c.name.empty() || c.name.find('/') != std::string::npos || c.name.starts_with("."))
+    throw InputError("name: found '", c.name, "', expected the name of a folder");
+}
+
+} // namespace
+
+Config load_config(const std::filesystem::path &path, const std::vector<std::string> &overrides) {
+  Config config;
+  config.name = path.stem().string();
+  read_toml(path, overrides, [&](Keys &keys) { describe(keys, config); });
+  config.network.act = config.zoo.recipe.activation.front();
+  try {
+    if (config.network.kind->sees_places()) {
+      const ImageFormat format = image_format(config.data.options());
+      config.network.side = format.side, config.network.channels = format.channels;
+    }
+    check(config);
+    for (NetworkShape &shape : config.family) { // of the member's kind, whatever was read first
+      const auto widths = std::move(shape.widths);
+      shape = config.network, shape.widths = widths;
+    }
+  } catch (const InputError &e) {
+    throw InputError(path.string(), ": ", e.what());
+  }
+  return config;
+}
+
+std::vector<ListedKey> configuration_keys(const std::string &generator, const std::string &kind) {
+  Config c;
+  auto all = listed_keys([&](Keys &keys) { describe(keys, c); });
+  // What others of its like have, and it has not, is left out.
+  const auto keep = [&](const std::string &one, const std::vector<std::string> &names, auto describe_one) {
+    if (one.empty())
+      return;
+    if (std::find(names.begin(), names.end(), one) == names.end())
+      throw InputError("keys: found '", one, "', expected ", nearest_first(names, one).front(), " or another of them");
+    std::set<std::string> mine, others;
+    for (const std::string &name : names)
+      for (const ListedKey &key : listed_keys([&](Keys &keys) { describe_one(keys, name); }))
+        (name == one ? mine : others).insert(key.path);
+    std::erase_if(all, [&](const ListedKey &key) { return others.contains(key.path) && !mine.contains(key.path); });
+  };
+  keep(generator, c.generators.names(),
+       [&](Keys &keys, const std::string &name) { c.generators.describe_one(keys, name); });
+  std::vector<std::string> kinds;
+  for (const auto &each : network_kinds())
+    kinds.emplace_back(each->name());
+  keep(kind, kinds, [&](Keys &keys, const std::string &name) {
+    keys.section("network");
+    network_kind_named(name)->describe(keys, c.network);
+  });
+  return all;
+}
+
+std::string to_toml(const Config &config) {
+  Config copy = config;
+  return toml_text([&](Keys &keys) { describe(keys, copy); });
+}
+
+std::string text_of_sections(const Config &c, const std::vector<std::string> &sections) {
+  return sections_of(to_toml(c), sections);
+}
+std::string zoo_text(const Config &c) { return text_of_sections(c, {"data", "network", "zoo"}); }
+std::string fit_text(const Config &c) { return text_of_sections(c, {"fit"}); }
+std::string sample_text(const Config &c) { return text_of_sections(c, {"sample"}); }
+std::string eval_text(const Config &c) { return text_of_sections(c, {"eval"}); }
+
+} // namespace theta

@@ -1,0 +1,85 @@
+#include "source.h"
+#include "data/json.h"
+#include <algorithm>
+
+namespace theta {
+
+namespace {
+
+// How many of so many training networks are seen.
+std::size_t seen_of(std::size_t training, const FitConfig &fit) {
+  const auto first = std::size_t(fit.first), networks = std::size_t(fit.networks);
+  if (first + std::max<std::size_t>(networks, 1) > training)
+    throw InputError(networks > 0 ? "fit.networks" : "fit.first", ": found ", networks > 0 ? networks : first,
+                     networks > 0 && first > 0 ? text(" from ", first, " on") : "", ", expected at most ", training,
+                     " in all, the zoo's training networks");
+  return networks > 0 ? networks : training - first;
+}
+
+} // namespace
+
+Split split_of(const ZooReader &zoo, const FitConfig &fit) {
+  Split split;
+  const auto held_out = zoo.integers("held_out");
+  for (std::size_t row = 0; row < zoo.rows(); ++row)
+    (held_out[row] ? split.held_out : split.training).push_back(row);
+  const std::size_t seen = seen_of(split.training.size(), fit);
+  split.training.erase(split.training.begin(), split.training.begin() + fit.first);
+  split.training.resize(seen);
+  return split;
+}
+
+std::string zoo_key_of(const std::filesystem::path &zoo) {
+  if (!std::filesystem::exists(zoo / "index.json"))
+    return "";
+  const ZooReader reader(zoo);
+  return parse_json(reader.format().facts, zoo.string()).value("key", "");
+}
+
+namespace {
+
+// How many rows of the zoo generators may see, and may not, if no run diverges.
+std::pair<std::size_t, std::size_t> expected_split(const ZooRecipe &r, std::uint64_t seed) {
+  const auto checkpoints = checkpoint_steps(r, seed, 0).size();
+  const std::size_t items = r.networks > 1 ? std::size_t(r.networks) : checkpoints,
+                    each = r.networks > 1 ? checkpoints : 1;
+  std::size_t held_out = 0;
+  for (std::size_t i = 0; i < items; ++i)
+    held_out += is_held_out(long(i), r.held_out);
+  return {(items - held_out) * each, held_out * each};
+}
+
+} // namespace
+
+ZooTask task_of(const Config &c) {
+  return {.recipe = c.zoo.recipe,
+          .network = c.network,
+          .seed = c.seed,
+          .storage = c.zoo.storage == "bf16" ? Dtype::bf16 : Dtype::f32};
+}
+
+Source source_of(const Config &c, const DatasetSizes &sizes) {
+  if (c.zoo.from.empty()) {
+    const auto [training, held_out] = expected_split(c.zoo.recipe, c.seed);
+    return {seen_of(training, c.fit), held_out, {layout_of(c.network).places(), c.network}, task_of(c.network, sizes)};
+  }
+  const ZooReader zoo(c.zoo.from);
+  const Split split = split_of(zoo, c.fit);
+  Source source{split.training.size(), split.held_out.size(), network_facts(zoo.format(), c.zoo.from), nullptr};
+  if (const auto &shape = source.facts.shape)
+    source.task = task_of(*shape, sizes, &zoo);
+  return source;
+}
+
+GeneratorTask generator_task(const Config &c, const DatasetSizes &sizes, Backend backend, NetworkFacts networks,
+                             std::size_t training) {
+  GeneratorTask task{std::move(networks), training,       c.seed, backend,
+                     c.sample.count,      c.sample.batch, {},     !c.sample.complete.empty()};
+  if (c.zoo.from.empty())
+    task.stream = StreamTask{c.zoo.recipe, c.network, sizes};
+  for (const NetworkShape &shape : c.family)
+    task.family.push_back({{layout_of(shape).places(), shape}, training});
+  return task;
+}
+
+} // namespace theta

@@ -1,0 +1,127 @@
+// The stage that trains the generator: on its member's zoo, or on those of all members that it may see.
+#include "data/hash.h"
+#include "engine/generators/generator_file.h"
+#include "kernels/device/trace.h"
+#include "measured.h"
+#include "pipeline.h"
+#include <algorithm>
+#include <fmt/core.h>
+#include <functional>
+
+namespace theta {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// A member's zoo, and which of it a generator learns.
+struct TrainingZoo {
+  explicit TrainingZoo(Member &m) : zoo((m.check_zoo("fit"), m.zoo_path())), split(split_of(zoo, m.config().fit)) {
+    if (zoo.has_column("activation")) {
+      const auto activation = zoo.integers("activation");
+      if (std::adjacent_find(activation.begin(), activation.end(), std::not_equal_to<>()) != activation.end())
+        throw InputError("fit: ", m.zoo_path().string(),
+                         " holds networks of several activations, expected one: "
+                         "a generator does not know which a network has");
+    }
+    if (const auto bad = zoo.not_finite(split.training); !bad.empty())
+      throw InputError("fit: ", m.zoo_path().string(), ": row ", bad[0].row, ": '", bad[0].tensor, "' holds ",
+                       bad[0].value, ", and so do ", bad.size() - 1,
+                       " more rows; expected finite numbers (`theta zoo import` leaves "
+                       "such networks out)");
+  }
+  ZooReader zoo;
+  Split split;
+};
+
+// Of samples of a generator in training.
+Metrics worth(Member &m, const std::vector<float> &theta, std::size_t networks) {
+  if (!m.scores())
+    return {};
+  const std::size_t v = theta.size() / networks;
+  const Scores scores =
+      m.score("sample", v, {networks, [&](std::size_t i, float *to) { std::copy_n(theta.data() + i * v, v, to); }})
+          .first;
+  const double accuracy = summarise(scores.accuracy).mean, loss = summarise(scores.loss).mean;
+  m.journal().line(fmt::format("fit: {} samples of the generator of the moment: mean test accuracy {:.2f} %", networks,
+                               100 * accuracy));
+  return {{"accuracy", accuracy}, {"loss", loss}};
+}
+
+class FitStage : public Stage {
+public:
+  const char *name() const override { return "fit"; }
+  const char *what() const override { return "train the generator on the run's zoo"; }
+  std::string key(Member &m) const override {
+    return m.whole.config ? key_of(m.whole.seen, *m.whole.config) : key_of({&m}, m.config());
+  }
+  std::vector<MemoryPlan> plans(const PlanWork &w) const override {
+    if (w.which == StagesOf::networks)
+      return {};
+    return w.config.generators.chosen().plans(
+        generator_task(w.config, w.data, w.backend, w.source.facts, w.source.training));
+  }
+  void run(Member &m) const override { fit({&m}, m.config(), m.out(), m.journal()); }
+  void run_all(Pipeline &pipeline) const override {
+    fit(pipeline.seen(), pipeline.order().config, pipeline.order().out, pipeline.journal());
+  }
+
+private:
+  static std::string key_of(const std::vector<Member *> &seen, const Config &c) {
+    std::string zoos;
+    for (Member *m : seen)
+      zoos += m->key("zoo");
+    return hash_of("fit 2\n" + zoos + fit_text(c));
+  }
+
+  void fit(const std::vector<Member *> &seen, const Config &c, const fs::path &out, Journal &journal) const {
+    const Span span("fit");
+    const std::string key = key_of(seen, c);
+    const fs::path state = out / ".generator.state.safetensors", file = seen[0]->generator_path();
+    if (generator_key(file) == key) {
+      fs::remove(state);
+      return journal.line("fit: done before, skipped");
+    }
+    Member &first = *seen[0];
+    std::vector<std::unique_ptr<TrainingZoo>> zoos;
+    std::size_t networks = 0;
+    for (Member *m : seen) {
+      zoos.push_back(std::make_unique<TrainingZoo>(*m));
+      networks += zoos.back()->split.training.size();
+    }
+    const auto &[zoo, split] = *zoos[0];
+    GeneratorTask task = generator_task(first.config(), sizes_of(first.data()), first.device().backend,
+                                        network_facts(zoo.format(), first.zoo_path().string()), split.training.size());
+    if (task.stream)
+      task.stream->data = &first.data();
+    for (std::size_t i = 0; i < task.family.size(); ++i)
+      task.family[i].training = zoos[i]->split.training.size();
+    FitWork work{first.device(),
+                 zoo,
+                 split.training,
+                 split.held_out,
+                 state,
+                 file,
+                 key,
+                 zoo_text(c) + fit_text(c),
+                 journal,
+                 [&](const std::vector<float> &theta, std::size_t n) { return worth(first, theta, n); }};
+    for (std::size_t i = 1; i < zoos.size(); ++i)
+      work.more.push_back({zoos[i]->zoo, zoos[i]->split.training, zoos[i]->split.held_out});
+    {
+      const Measured measured(first, "fit", journal);
+      c.generators.chosen().fit(task, work);
+    }
+    fs::remove(state);
+    journal.line(fmt::format("fit: learned {} networks of {}, in {}", networks,
+                             zoos.size() == 1 && task.family.empty() ? fmt::format("{} parameters", zoo.parameters())
+                                                                     : fmt::format("{} architectures", zoos.size()),
+                             file.string()));
+  }
+};
+
+} // namespace
+
+std::unique_ptr<const Stage> make_fit_stage() { return std::make_unique<FitStage>(); }
+
+} // namespace theta

@@ -1,0 +1,150 @@
+// The stage that generates, and how good what it generates is.
+#include "data/atomic_file.h"
+#include "data/hash.h"
+#include "data/json.h"
+#include "data/zoo_writer.h"
+#include "engine/tasks/fields/completion.h"
+#include "kernels/device/trace.h"
+#include "measured.h"
+#include "prompt_report.h"
+#include <fmt/core.h>
+
+namespace theta {
+
+namespace {
+
+class SampleStage : public Stage {
+public:
+  const char *name() const override { return "sample"; }
+  const char *what() const override { return "generate networks with the run's generator"; }
+  std::string key(Member &m) const override { return hash_of("sample 1\n" + m.key("fit") + sample_text(m.config())); }
+  std::vector<MemoryPlan> plans(const PlanWork &w) const override {
+    std::vector<MemoryPlan> all;
+    if (w.which == StagesOf::generator)
+      return all;
+    const Task *task = w.source.task;
+    if (task && task->scores())
+      all.push_back(Scorer(*w.source.facts.shape, w.data.test, w.config.eval.wave, w.backend, w.budget).plan());
+    if (const SampleConfig &c = w.config.sample; !c.complete.empty()) {
+      const auto points = task ? task->points(w.data) : std::vector<float>();
+      if (points.empty())
+        throw InputError("sample.complete: found '", c.complete, "', expected nothing: the networks are no fields");
+      all.push_back(guide_of(c.complete, c.batch, *w.source.facts.shape, points, nullptr, {}).plan());
+    }
+    return all;
+  }
+  void run(Member &) const override;
+};
+
+void SampleStage::run(Member &m) const {
+  const Span span("sample");
+  const std::string key = this->key(m);
+  if (zoo_key_of(m.samples_path()) == key)
+    return m.journal().line("sample: done before, skipped");
+  const Config &c = m.config();
+  m.check_zoo("sample"), m.check_generator("sample");
+  const ZooReader zoo(m.zoo_path());
+  const Split split = split_of(zoo, c.fit);
+  const NetworkFacts facts = network_facts(zoo.format(), m.zoo_path().string());
+  const auto task = generator_task(c, sizes_of(m.data()), m.device().backend, facts, split.training.size());
+  // Written as they are made; what the columns say of them is known afterwards.
+  const std::size_t count = std::size_t(c.sample.count), v = facts.parameters();
+  ZooFormat format{facts.layout, v, Dtype::f32, {{"sample", Dtype::i64}}, m.facts_of(key, "generated")};
+  for (const std::string &name : c.generators.chosen().told())
+    format.columns.push_back({"told_" + name, Dtype::f32});
+  if (m.scores())
+    format.columns.push_back({"test_loss", Dtype::f32}), format.columns.push_back({"test_accuracy", Dtype::f32});
+  const std::size_t watched = std::min(std::size_t(c.sample.watch), count), rows = c.generators.chosen().trajectory();
+  std::optional<ZooWriter> way;
+  if (watched > 0)
+    way.emplace(m.trajectory_path(),
+                ZooFormat{facts.layout,
+                          v,
+                          Dtype::f32,
+                          {{"sample", Dtype::i64}, {"step", Dtype::i64}, {"predicted", Dtype::i64}},
+                          format.facts},
+                watched * rows);
+  std::optional<Completion> completion;
+  std::optional<FieldGuide> guide;
+  if (task.guided) {
+    completion = completion_of(c.sample.complete, count, c.seed, m.data(), zoo, split.held_out);
+    guide.emplace(guide_of(c.sample.complete, c.sample.batch, m.shape("sample"), m.data().coordinates(), &m.data(),
+                           completion->signals));
+    format.columns.push_back({"signal", Dtype::i64});
+  }
+  ZooWriter writer(m.samples_path(), format, count);
+  const Measured measured(m, "sample");
+  if (guide)
+    guide->take(m.device());
+  const Sampled made = [&] {
+    Progress progress(m.journal(), "sample", "networks", double(count));
+    std::size_t parameters = 0;
+    return c.generators.chosen().sample(task, {m.device(), m.generator_path(), zoo, split.held_out,
+                                               [&](std::size_t i, std::size_t at, std::span<const float> theta) {
+                                                 writer.write(i, at, theta.size(), theta.data());
+                                                 progress.update(double(parameters += theta.size()) / double(v));
+                                               },
+                                               [&](const std::string &what) { m.journal().line(what); }, watched,
+                                               [&](std::size_t i, std::size_t at, std::span<const float> theta) {
+                                                 way->write(i, at, theta.size(), theta.data());
+                                               },
+                                               guide ? &*guide : nullptr});
+  }();
+  for (std::size_t i = 0; i < watched * rows; ++i)
+    way->describe({std::int64_t(i / rows), std::int64_t(i % rows / 2), std::int64_t(i % rows % 2)});
+
+  const PromptTable &table = made.told;
+  Scores scores;
+  std::string accuracy = "not scored";
+  if (m.scores()) {
+    std::vector<char> broken;
+    std::tie(scores, broken) =
+        m.score("sample", v, {count, [&](std::size_t i, float *theta) { writer.read(i, 0, v, theta); }});
+    std::vector<float> sound;
+    for (std::size_t i = 0; i < broken.size(); ++i)
+      if (!broken[i])
+        sound.push_back(scores.accuracy[i]);
+    accuracy = fmt::format("mean test accuracy {:.2f} %", 100 * summarise(sound).mean);
+    if (sound.size() < broken.size())
+      accuracy += fmt::format(", {} broken", broken.size() - sound.size());
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    std::vector<ColumnValue> values{std::int64_t(i)};
+    for (std::size_t k = 0; k < table.prompts.size(); ++k)
+      values.emplace_back(double(table.value(k, i)));
+    if (m.scores())
+      values.insert(values.end(), {double(scores.loss[i]), double(scores.accuracy[i])});
+    if (completion)
+      values.emplace_back(std::int64_t(completion->signals[i]));
+    writer.describe(values);
+  }
+  if (made.can_be_told && m.scores()) {
+    const PromptReport told = prompt_report(table, zoo, scores.loss, scores.accuracy);
+    write_file(m.out() / "prompts.json", told.json.dump(1) + "\n");
+    if (!told.table.empty())
+      m.journal().result(told.table);
+  }
+  if (way)
+    way->finish();
+  writer.finish();
+  if (completion) {
+    std::vector<std::size_t> training;
+    const auto signal = zoo.integers("signal");
+    for (const std::size_t row : split.training)
+      training.push_back(std::size_t(signal[row]));
+    const auto report =
+        judge_completion(*completion, m.shape("sample"), m.device(), m.data(), ZooReader(m.samples_path()), training);
+    write_completion(m.out() / "completion.json", report);
+    m.journal().result(text_of(report));
+  }
+  if (way)
+    m.journal().line(
+        fmt::format("sample: the way of {} of them from noise on, in {}", watched, m.trajectory_path().string()));
+  m.journal().line(fmt::format("sample: {} networks, {}, in {}", c.sample.count, accuracy, m.samples_path().string()));
+}
+
+} // namespace
+
+std::unique_ptr<const Stage> make_sample_stage() { return std::make_unique<SampleStage>(); }
+
+} // namespace theta

@@ -1,0 +1,159 @@
+#include "suite.h"
+#include "engine/analysis/diversity.h"
+#include "engine/analysis/verdict.h"
+#include "engine/tasks/eval_file.h"
+#include "engine/tasks/metric.h"
+#include "engine/training/interrupt.h"
+#include "engine/zoo/trainer_kind.h"
+#include <algorithm>
+#include <fmt/core.h>
+
+namespace theta {
+
+namespace {
+
+std::size_t references_of(const EvalConfig &c, std::size_t training, std::size_t held_out) {
+  const std::size_t n = std::min({std::size_t(c.references), training, held_out});
+  if (n < 2)
+    throw InputError("eval: found ", training, " training and ", held_out,
+                     " held-out networks, expected at least 2 of each (zoo.held_out)");
+  return n;
+}
+
+} // namespace
+
+CompareJudges::CompareJudges(const EvalConfig &c, const NetworkShape &shape, std::size_t images, std::size_t training,
+                             std::size_t held_out, Backend backend, Budget budget)
+    : references(references_of(c, training, held_out)),
+      novelty(shape, images, c.wave, references, std::size_t(c.networks), backend, c.distance, budget),
+      landscape(shape, {std::size_t(c.lines), layout_of(shape).size() > large_network ? 0 : std::size_t(c.hessians),
+                        c.hessian_images}) {
+  if (c.ensemble > 0)
+    quality.emplace(shape, images, c.wave, std::min(std::size_t(c.ensemble), std::size_t(c.networks)), backend, budget);
+}
+
+std::vector<const MemoryPlan *> CompareJudges::plans() const {
+  std::vector<const MemoryPlan *> all{&novelty.plan()};
+  if (quality)
+    all.push_back(&quality->plan());
+  for (const MemoryPlan *plan : landscape.plans())
+    all.push_back(plan);
+  return all;
+}
+
+std::vector<GroupReport> compare(const EvalWork &work, Journal &journal) {
+  EvalConfig e = work.eval;
+  const std::size_t most = std::size_t(e.networks), v = layout_of(work.shape).size();
+  if (v > large_network && (e.diversity > 0 || e.lines > 0)) {
+    e.diversity = e.closest = e.lines = 0; // they hold hundreds of networks at once
+    journal.line(fmt::format("eval: networks of more than {} parameters: left out are diversity, hulls and lines",
+                             large_network));
+  }
+  const Images &part = e.part_of(work.data);
+  check_layout(work.zoo, work.shape);
+  CompareJudges judges(e, work.shape, part.size(), work.training.size(), work.held_out.size(), work.device.backend,
+                       work.budget);
+  const auto rows = [&](bool seen, std::size_t count) {
+    return choose(work.zoo, seen ? work.training : work.held_out, count, work.seed, seen ? 0 : 1);
+  };
+  judges.novelty.start(work.device, work.data, part, rows(true, judges.references), rows(false, judges.references));
+  Groups all(work);
+  all.add({"training", "training", rows(true, most)});
+  all.add({"held_out", "held_out", rows(false, most)});
+  all.add_generated(Groups::Taken::drawn);
+  all.add_baselines();
+  if (e.baselines) {
+    all.add({"pairs", "baseline", mixtures(work.zoo, work.training, most, work.seed)});
+    if (const auto &assigned = judges.novelty.assigned())
+      all.add({"aligned_pairs", "baseline",
+               mixtures(work.zoo, work.training, most, work.seed,
+                        [&](float *second, float *first) { assigned->align(second, first); })});
+  }
+  const std::vector<Group> &groups = all.all();
+
+  Progress progress(journal, "eval", "groups", double(2 * groups.size()));
+  double done = 0;
+  const auto next = [&](const std::string &name) {
+    progress.update(++done, name);
+    stop_if_interrupted("eval");
+  };
+  std::vector<JudgedGroup> judged;
+  DiversityJudge diversity(v, std::size_t(e.diversity));
+  const HullJudge hull(v, std::size_t(e.diversity), std::size_t(e.closest));
+  for (const Group &group : groups) {
+    judged.push_back(judges.novelty.judge(group.name, group.networks));
+    judged.back().report.role = group.role;
+    measure(work, judged.back().sound, judged.back().report);
+    next(group.name);
+  }
+  if (e.diversity > 0)
+    diversity.start(judges.novelty, judged[1]);
+  for (JudgedGroup &each : judged) {
+    if (each.sound.count > 0) {
+      if (e.diversity > 0)
+        diversity.judge(judges.novelty, each, each.report);
+      if (e.closest > 1)
+        hull.judge(judges.novelty, each, each.report);
+      judges.landscape.lines(judges.novelty, each, each.report);
+    }
+    next(each.report.name);
+  }
+  judge_twin(
+      work, [&](const auto &a, const auto &b) { return judges.novelty.pairs(a, b)[0]; },
+      work.samples ? &judged[2].report : nullptr);
+  const bool assigned = bool(judges.novelty.assigned()), exact = assigned && judges.novelty.assigned()->is_exact();
+  judges.novelty.stop();
+  if (judges.quality) {
+    judges.quality->start(work.device, work.data, part);
+    for (JudgedGroup &each : judged)
+      judges.quality->judge(each.sound, each.report);
+    judges.quality->stop();
+  }
+  judges.landscape.start(work.data, part);
+  for (JudgedGroup &each : judged)
+    judges.landscape.curvature(each, each.report);
+
+  std::vector<GroupReport> reports;
+  for (JudgedGroup &each : judged)
+    reports.push_back(std::move(each.report));
+  judge_frontier(reports);
+  const GroupReport truth = reports[1];
+  for (GroupReport &report : reports) {
+    const auto &mine = report.of("nearest_l2"), &theirs = truth.of("nearest_l2");
+    if (!mine.empty() && !theirs.empty())
+      report.figures["z_u"] = bootstrapped(mine.size(), 200, [&](const std::vector<std::size_t> &of) {
+        std::vector<float> drawn;
+        for (const std::size_t i : of)
+          drawn.push_back(mine[i]);
+        return mann_whitney_z(drawn, theirs);
+      });
+    if (report.role == "generated" || report.role == "baseline")
+      judge_group(report, truth, {judges.references, work.training.size(), assigned, exact});
+  }
+  return reports;
+}
+
+std::string table_of(const std::vector<GroupReport> &reports) {
+  const bool broken = std::any_of(reports.begin(), reports.end(), [](const auto &r) { return r.broken > 0; });
+  const auto column = [&](const std::string &text) { return broken ? fmt::format("  {:>6}", text) : ""; };
+  std::string out = fmt::format("{:<14} {:>5}{}  {:>15}  {:>7}  {:>8}  {:>15}  {:>17}  {:>20}  {:>7}  {}\n", "group",
+                                "n", column("broken"), "accuracy %", "best %", "loss", "max IoU", "L2 to nearest",
+                                "memorised (95 %)", "Z_U", "verdict");
+  for (const auto &r : reports) {
+    const Summary accuracy = summarise(r.of("accuracy")), loss = summarise(r.of("loss")),
+                  iou = summarise(r.of("max_iou")), l2 = summarise(r.of("nearest_l2"));
+    if (r.of("accuracy").empty()) {
+      out += fmt::format("{:<14} {:>5}{}  (none that works)\n", r.name, r.networks, column(std::to_string(r.broken)));
+      continue;
+    }
+    const Estimate memorised = r.figure("memorised");
+    out += fmt::format("{:<14} {:>5}{}  {:>7.2f} ± {:<5.2f}  {:>7.2f}  {:>8.4f}  {:>7.3f} ± {:<5.3f}  {:>9.4g} ± "
+                       "{:<5.3g}  {:>5.2f} ({:.2f}-{:.2f})   {:>7.2f}  {}\n",
+                       r.name, r.networks, column(std::to_string(r.broken)), 100 * accuracy.mean, 100 * accuracy.std,
+                       100 * accuracy.max, loss.mean, iou.mean, iou.std, l2.mean, l2.std, memorised.value,
+                       memorised.low, memorised.high, r.figure("z_u").value, r.verdict);
+  }
+  return out + verdicts_of(reports);
+}
+
+} // namespace theta

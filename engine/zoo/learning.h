@@ -1,0 +1,55 @@
+// What the networks of a zoo learn, and how they are scored. The tasks' rooms (engine/tasks/) say it; a kind of networks
+// names the one that its networks learn (NetworkKind::learns).
+#pragma once
+#include "engine/memory/plan.h"
+#include "engine/networks/network.h"
+#include "engine/networks/whole_runs.h"
+#include "recipe.h"
+#include <memory>
+
+namespace theta {
+
+class Evaluator;
+
+// A data set's training part on a device, as networks of one shape look at it. Run r may have a signal of its own:
+// r mod signals.
+class TrainingPart {
+public:
+  explicit TrainingPart(const DatasetSizes &sizes) : sizes_(sizes) {}
+  virtual ~TrainingPart() = default;
+
+  virtual void plan(MemoryPlan &) = 0;
+  // `chosen`: which signals, as many as there is room for.
+  virtual Examples upload(Stream &, const Dataset &, const std::vector<std::uint32_t> *chosen = nullptr) const = 0;
+  // Hands an evaluator what networks are scored on: images of a part of their own, or these examples.
+  virtual void score_on(Evaluator &, Stream &, const Dataset &, const Examples &) const = 0;
+
+  // Which signal run `run` learns.
+  std::uint32_t signal_of(long run) const { return std::uint32_t(run % long(sizes_.train)); }
+  // What the zoo's columns say of it, in the order of Learning::columns.
+  virtual std::vector<std::int64_t> facts(long, const Dataset &) const { return {}; }
+
+protected:
+  DatasetSizes sizes_;
+};
+
+class Learning {
+public:
+  virtual ~Learning() = default;
+  virtual const char *name() const = 0;
+  virtual void check(const ZooRecipe &) const = 0; // throws InputError for what such networks cannot be trained with
+  virtual std::size_t test_images(const DatasetSizes &) const = 0; // that a network is scored on; 0: its own signal
+  virtual std::vector<std::string> columns(const DatasetSizes &) const { return {}; } // I64, of what a run learns
+  virtual const char *quality() const = 0; // the column of what is called accuracy in Scores
+  // `some`: room for so many signals; 0: for all of them.
+  virtual std::unique_ptr<TrainingPart> part(const NetworkShape &, const DatasetSizes &,
+                                             std::size_t some = 0) const = 0;
+};
+
+const Learning &learning_of(const NetworkShape &);
+bool add_learning(std::unique_ptr<const Learning>); // true
+
+// Made by the tasks' rooms: labelled images, which all networks learn; signals, of which each has one.
+std::unique_ptr<const Learning> make_labelled_images(), make_signals();
+
+} // namespace theta
