@@ -7,34 +7,29 @@ namespace theta {
 
 namespace {
 
-Layout cnn_layout(const NetworkShape &shape) {
+Program cnn_program(const NetworkShape &shape) {
   const CnnTraining p = cnn_training_of(shape, 1);
-  Layout layout;
-  for (int l = 0; l < p.layers; ++l) {
-    const CnnLayer &layer = p.layer[l];
-    const std::int64_t out = layer.channels, in = p.in_channels(l), kernel = layer.kernel;
-    const bool linear = l >= int(shape.convolutions.size());
-    add_layer(layout, linear ? text("fc", l + 1 - int(shape.convolutions.size())) : text("conv", l + 1),
-              linear ? Shape{out, p.in_size(l)} : Shape{out, in, kernel, kernel}, p.taps(l),
-              linear ? layer.channels : int(out * kernel * kernel), l == 0, shape.initialisation);
-  }
-  return layout;
+  Program program("cnn", shape);
+  Value x = program.input({p.channels, p.side, p.side});
+  for (std::size_t c = 0; c < shape.convolutions.size(); ++c)
+    x = convolution(program, text("conv", c + 1), x, shape.convolutions[c], shape.act);
+  x = flatten(program, x);
+  for (std::size_t l = 0; l < shape.widths.size(); ++l)
+    x = linear(program, text("fc", l + 1), x, shape.widths[l],
+               l + 1 < shape.widths.size() ? shape.act : Activation::none);
+  return program;
 }
 
 class CnnRuns : public WholeRuns {
 public:
-  CnnRuns(const NetworkShape &shape, int batch) : p_(cnn_training_of(shape, batch)) {}
+  CnnRuns(const NetworkShape &shape, int batch)
+      : p_(cnn_training_of(shape, batch)), flops_(cnn_program(shape).step_flops(batch)) {}
 
   bool fit(Backend backend) const override { return cnn_training_fits(backend, p_); }
   std::size_t workspace(Backend backend, int networks) const override {
     return cnn_training_workspace(backend, p_, networks);
   }
-  double flops_of_a_step() const override {
-    double sum = 0;
-    for (int l = 0; l < p_.layers; ++l)
-      sum += (l > 0 ? 6.0 : 4.0) * multiply_adds_of(p_, l);
-    return sum * p_.batch;
-  }
+  double flops_of_a_step() const override { return flops_; }
   double bytes_of_a_step() const override { return double(p_.batch) * p_.in_size(0); }
   void train(Stream &s, const TrainingRuns<float> &runs, const Examples &examples, long first, long last,
              void *workspace) const override {
@@ -47,6 +42,7 @@ public:
 
 private:
   CnnTraining p_;
+  double flops_;
 };
 
 class CnnKind : public NetworkKind {
@@ -85,24 +81,7 @@ public:
       throw InputError("network.channels: found convolutions, expected none but with kind = \"cnn\"");
   }
 
-  Layout layout(const NetworkShape &shape) const override { return cnn_layout(shape); }
-  int inputs(const NetworkShape &shape) const override { return shape.channels * shape.side * shape.side; }
-  int outputs(const NetworkShape &shape) const override { return shape.widths.back(); }
-  Symmetries symmetries(const NetworkShape &shape) const override {
-    const CnnTraining p = cnn_training_of(shape, 1);
-    Symmetries groups;
-    for (int l = 0; l + 1 < p.layers; ++l) {
-      const auto at = std::size_t(2 * l);
-      const bool flat = l + 1 == int(shape.convolutions.size()); // the next layer reads a channel's whole image
-      groups.push_back(
-          {p.layer[l].channels,
-           {{UnitAxis::Role::bias, at + 1, 0},
-            {UnitAxis::Role::incoming, at, 0},
-            {UnitAxis::Role::outgoing, at + 2, 1, flat ? p.layer[l + 1].kernel * p.layer[l + 1].kernel : 1}},
-           p.layer[l].pool > 1});
-    }
-    return groups;
-  }
+  Program program(const NetworkShape &shape) const override { return cnn_program(shape); }
   std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &shape, int batch) const override {
     return std::make_shared<CnnRuns>(shape, batch);
   }

@@ -13,13 +13,14 @@ namespace {
 
 class FieldRuns : public WholeRuns {
 public:
-  FieldRuns(const NetworkShape &shape, int batch) : p_(mlp_training_of(shape, batch)) {}
+  FieldRuns(const NetworkShape &shape, int batch)
+      : p_(mlp_training_of(shape, batch)), flops_(perceptron_program(shape).step_flops(batch)) {}
 
   bool fit(Backend backend) const override { return field_training_fits(backend, p_); }
   std::size_t workspace(Backend backend, int networks) const override {
     return field_training_workspace(backend, p_, networks);
   }
-  double flops_of_a_step() const override { return perceptron_flops(p_); }
+  double flops_of_a_step() const override { return flops_; }
   double bytes_of_a_step() const override { return double(p_.batch) * (4.0 * p_.widths[0] + p_.widths[p_.layers]); }
   void train(Stream &s, const TrainingRuns<float> &runs, const Examples &examples, long first, long last,
              void *workspace) const override {
@@ -32,6 +33,7 @@ public:
 
 private:
   MlpTraining p_;
+  double flops_;
 };
 
 class FieldKind : public NetworkKind {
@@ -50,10 +52,7 @@ public:
     if (shape.omega != usual_omega)
       throw InputError("network.omega: found ", shape.omega, ", expected ", usual_omega, " but with kind = \"field\"");
   }
-  Layout layout(const NetworkShape &shape) const override { return perceptron_layout(shape); }
-  int inputs(const NetworkShape &shape) const override { return shape.widths.front(); }
-  int outputs(const NetworkShape &shape) const override { return shape.widths.back(); }
-  Symmetries symmetries(const NetworkShape &shape) const override { return perceptron_symmetries(shape); }
+  Program program(const NetworkShape &shape) const override { return perceptron_program(shape); }
   void check_fits(const NetworkShape &shape, const DatasetSizes &sizes) const override {
     const int inputs = field_inputs(sizes.dimensions, shape.octaves);
     if (shape.widths.front() != inputs || shape.widths.back() != sizes.channels)
@@ -64,6 +63,9 @@ public:
   std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &shape, int batch) const override {
     return std::make_shared<FieldRuns>(shape, batch);
   }
+  // Trainers go layer by layer through images alone.
+  std::shared_ptr<LayeredNetworks<float>> layered(const NetworkShape &) const override { return nullptr; }
+  std::shared_ptr<LayeredNetworks<double>> layered_exactly(const NetworkShape &) const override { return nullptr; }
   void write(Json &to, const NetworkShape &shape) const override {
     to["octaves"] = shape.octaves;
     if (shape.omega != usual_omega)

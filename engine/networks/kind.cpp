@@ -1,5 +1,7 @@
 #include "kind.h"
 #include "data/json.h"
+#include "layered_program.h"
+#include "perceptron.h"
 #include <algorithm>
 #include <cmath>
 
@@ -40,6 +42,39 @@ const NetworkKind *network_kind_named(std::string_view name) {
 
 const char *name_of(const NetworkKind *kind) { return kind->name(); }
 const NetworkKind *mlp_kind() { return kinds().front().get(); }
+
+Program NetworkKind::program(const NetworkShape &) const {
+  throw Error("network.kind: ", name(), " says nothing of what its networks compute");
+}
+
+int NetworkKind::inputs(const NetworkShape &shape) const { return int(program(shape).elements({0})); }
+int NetworkKind::outputs(const NetworkShape &shape) const {
+  const Program p = program(shape);
+  return int(p.elements(p.result()));
+}
+
+std::shared_ptr<const WholeRuns> NetworkKind::whole_runs(const NetworkShape &shape, int batch) const {
+  const Program p = program(shape);
+  const auto widths = p.chain(shape.act);
+  const bool is_perceptron = !widths.empty() && int(widths.size()) <= most_mlp_layers + 1;
+  return is_perceptron ? perceptron_runs(widths, batch) : nullptr;
+}
+
+namespace {
+
+template <class T> std::shared_ptr<LayeredNetworks<T>> layered_of(const NetworkShape &shape, const NetworkKind &kind) {
+  Program p = kind.program(shape);
+  return LayeredProgram<T>::can(p) ? std::make_shared<LayeredProgram<T>>(shape, std::move(p)) : nullptr;
+}
+
+} // namespace
+
+std::shared_ptr<LayeredNetworks<float>> NetworkKind::layered(const NetworkShape &shape) const {
+  return layered_of<float>(shape, *this);
+}
+std::shared_ptr<LayeredNetworks<double>> NetworkKind::layered_exactly(const NetworkShape &shape) const {
+  return layered_of<double>(shape, *this);
+}
 
 std::optional<Recognised> NetworkKind::recognise(const std::vector<TensorShape> &, std::string &) const { return {}; }
 

@@ -6,6 +6,7 @@
 #include "engine/settings/keys.h"
 #include "layered.h"
 #include "network.h"
+#include "operations.h"
 #include "recognition.h"
 #include "symmetries.h"
 #include "whole_runs.h"
@@ -29,19 +30,23 @@ public:
   // Throws InputError where those keys are set in a shape of another kind.
   virtual void check_unused(const NetworkShape &) const {}
 
+  // What the networks compute. Throws InputError for a shape that cannot be. What follows is of the program, unless a
+  // kind knows better.
+  virtual Program program(const NetworkShape &) const;
+
   // Of a shape of this kind: what network.h says of them.
-  virtual Layout layout(const NetworkShape &) const = 0;
-  virtual int inputs(const NetworkShape &) const = 0;
-  virtual int outputs(const NetworkShape &) const = 0;
+  virtual Layout layout(const NetworkShape &shape) const { return program(shape).layout(); }
+  virtual int inputs(const NetworkShape &) const;
+  virtual int outputs(const NetworkShape &) const;
   virtual void check_fits(const NetworkShape &, const DatasetSizes &) const;
-  virtual Symmetries symmetries(const NetworkShape &) const = 0;
+  virtual Symmetries symmetries(const NetworkShape &shape) const { return program(shape).symmetries(); }
 
   // Who trains and scores them. Whole runs: none where the shape is beyond the operation and the kind has another way;
   // InputError where it has none. Layer by layer: none where the kind does not go so.
-  virtual std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &, int batch) const = 0;
-  virtual std::shared_ptr<LayeredNetworks<float>> layered(const NetworkShape &) const { return nullptr; }
+  virtual std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &, int batch) const;
+  virtual std::shared_ptr<LayeredNetworks<float>> layered(const NetworkShape &) const;
   // The same in double, on the cpu.
-  virtual std::shared_ptr<LayeredNetworks<double>> layered_exactly(const NetworkShape &) const { return nullptr; }
+  virtual std::shared_ptr<LayeredNetworks<double>> layered_exactly(const NetworkShape &) const;
 
   // What files tell of a shape beside kind, widths and activation; read() may throw Json::exception.
   virtual void write(Json &, const NetworkShape &) const {}

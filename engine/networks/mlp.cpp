@@ -1,5 +1,4 @@
 // Perceptrons that tell images apart. Any depth: beyond what whole runs have, they go layer by layer.
-#include "layered_mlp.h"
 #include "perceptron.h"
 
 namespace theta {
@@ -8,13 +7,14 @@ namespace {
 
 class MlpRuns : public WholeRuns {
 public:
-  MlpRuns(const NetworkShape &shape, int batch) : p_(mlp_training_of(shape, batch)) {}
+  MlpRuns(const NetworkShape &shape, int batch)
+      : p_(mlp_training_of(shape, batch)), flops_(perceptron_program(shape).step_flops(batch)) {}
 
   bool fit(Backend backend) const override { return mlp_training_fits(backend, p_); }
   std::size_t workspace(Backend backend, int networks) const override {
     return mlp_training_workspace(backend, p_, networks);
   }
-  double flops_of_a_step() const override { return perceptron_flops(p_); }
+  double flops_of_a_step() const override { return flops_; }
   double bytes_of_a_step() const override { return double(p_.batch) * p_.widths[0]; }
   void train(Stream &s, const TrainingRuns<float> &runs, const Examples &examples, long first, long last,
              void *workspace) const override {
@@ -27,26 +27,13 @@ public:
 
 private:
   MlpTraining p_;
+  double flops_;
 };
 
 class MlpKind : public NetworkKind {
 public:
   const char *name() const override { return "mlp"; }
-  Layout layout(const NetworkShape &shape) const override { return perceptron_layout(shape); }
-  int inputs(const NetworkShape &shape) const override { return shape.widths.front(); }
-  int outputs(const NetworkShape &shape) const override { return shape.widths.back(); }
-  Symmetries symmetries(const NetworkShape &shape) const override { return perceptron_symmetries(shape); }
-  std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &shape, int batch) const override {
-    if (int(shape.widths.size()) - 1 > most_mlp_layers)
-      return nullptr;
-    return std::make_shared<MlpRuns>(shape, batch);
-  }
-  std::shared_ptr<LayeredNetworks<float>> layered(const NetworkShape &shape) const override {
-    return std::make_shared<Mlp<float>>(shape);
-  }
-  std::shared_ptr<LayeredNetworks<double>> layered_exactly(const NetworkShape &shape) const override {
-    return std::make_shared<Mlp<double>>(shape);
-  }
+  Program program(const NetworkShape &shape) const override { return perceptron_program(shape); }
   // A chain of weights and biases that fit one another, whatever they are called.
   std::optional<Recognised> recognise(const std::vector<TensorShape> &tensors, std::string &why) const override {
     const auto order = chain_of_layers(tensors, why);
@@ -65,6 +52,10 @@ public:
 };
 
 } // namespace
+
+std::shared_ptr<const WholeRuns> perceptron_runs(const std::vector<int> &widths, int batch) {
+  return std::make_shared<MlpRuns>(NetworkShape{widths}, batch);
+}
 
 std::unique_ptr<const NetworkKind> make_mlp_kind() { return std::make_unique<MlpKind>(); }
 

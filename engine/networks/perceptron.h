@@ -6,11 +6,12 @@
 namespace theta {
 
 // nn.Sequential(Linear, act, Linear, act, ..., Linear): "0.weight" [out, in], "0.bias", "2.weight", ...
-Layout perceptron_layout(const NetworkShape &);
-Symmetries perceptron_symmetries(const NetworkShape &);
+Program perceptron_program(const NetworkShape &);
 
 // As the operations take it. Throws InputError for more layers than they have.
 MlpTraining mlp_training_of(const NetworkShape &, int batch);
-double perceptron_flops(const MlpTraining &); // of a step: forward, and the gradients of weights and layers' inputs
+
+// Whole runs of classifiers that are such a chain.
+std::shared_ptr<const WholeRuns> perceptron_runs(const std::vector<int> &widths, int batch);
 
 } // namespace theta

@@ -77,6 +77,8 @@ public:
       throw InputError("network.widths: found ", shape.widths[0], " pixels and ", shape.widths[1],
                        " channels, expected ", sizes.pixels, " and ", sizes.channels, ", of images");
   }
+  std::shared_ptr<LayeredNetworks<float>> layered(const NetworkShape &) const override { return nullptr; }
+  std::shared_ptr<LayeredNetworks<double>> layered_exactly(const NetworkShape &) const override { return nullptr; }
   std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &shape, int) const override {
     return std::make_shared<PixelRuns>(layout(shape).size());
   }

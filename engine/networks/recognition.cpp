@@ -154,6 +154,13 @@ std::optional<std::vector<std::size_t>> matched(const NetworkShape &shape, const
     why = text("found ", tensors.size(), " tensors, expected ", places.size());
     return {};
   }
+  std::vector<std::size_t> named; // by what they are called
+  for (const TensorPlace &place : places)
+    for (std::size_t i = 0; i < tensors.size(); ++i)
+      if (tensors[i].name == place.name && tensors[i].shape == place.shape)
+        named.push_back(i);
+  if (named.size() == places.size())
+    return named;
   for (const auto &order : {order_of_names(tensors), in_file}) {
     std::size_t i = 0;
     while (i < places.size() && tensors[order[i]].shape == places[i].shape)

@@ -19,6 +19,8 @@ struct UnitGroup {
   int units;
   std::vector<UnitAxis> axes;
   bool pooled = false; // by their maximum, before anything reads them: their sign is not free
+  // Groups between this one and the inputs, and the outputs, on the shortest way: 0 for those next to them.
+  int inputs = 0, outputs = 0;
 };
 
 using Symmetries = std::vector<UnitGroup>; // from the inputs to the outputs

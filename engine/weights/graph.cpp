@@ -91,6 +91,19 @@ int at_of(const std::vector<GraphSlot> &slots, const Part &part) {
   throw InputError("graph: found networks with ", part.slot, ", expected none but with ", known);
 }
 
+// How far along the network a group is: its layers from the inputs over all of them, 1 of the rest.
+struct Along {
+  int from_inputs = 1, all = 1;
+};
+Along along(const Symmetries &groups, std::size_t group) {
+  return group == groups.size() ? Along{}
+                                : Along{groups[group].inputs + 1, groups[group].inputs + groups[group].outputs + 2};
+}
+// Of an edge, half of the way between its ends.
+Along between(const Along &a, const Along &b) {
+  return {a.from_inputs * b.all + b.from_inputs * a.all, 2 * a.all * b.all};
+}
+
 float size_feature(std::size_t count) { return float(std::log2(double(std::max<std::size_t>(count, 1))) / 8); }
 
 } // namespace
@@ -131,8 +144,8 @@ WeightGraph::WeightGraph(const NetworkShape &shape, const GraphSlots &slots)
   place_.assign(nodes * width + edges * edge_width, -1);
   elements_.resize(place_.size());
   std::vector<std::int32_t> filled; // of a unit's or an edge's slot
-  const auto begin = [&](const Part &part, std::size_t which, std::size_t owners) {
-    places_.push_back({text(groups, ".", which, ".", part.slot), part.width});
+  const auto begin = [&](const Part &part, std::size_t which, const Along &at, std::size_t owners) {
+    places_.push_back({text(groups, ".", which, ".", part.slot), part.width, double(at.from_inputs) / at.all});
     filled.assign(owners, 0);
   };
   const auto put = [&](std::size_t at, std::size_t owner, std::size_t element) {
@@ -147,7 +160,7 @@ WeightGraph::WeightGraph(const NetworkShape &shape, const GraphSlots &slots)
   for_nodes(parts, groups, [&](const Part &part) {
     const bool rest = part.owners.empty();
     const std::size_t group = rest ? groups : part.owners[0].group, slot = std::size_t(at_of(slots.node, part));
-    begin(part, group, units[group]);
+    begin(part, group, along(symmetries, group), units[group]);
     for (std::size_t e = 0; e < part.elements; ++e) {
       const std::size_t unit = rest ? 0 : part.owners[0].of(e);
       put((first[group] + unit) * width + slot, unit, part.offset + e);
@@ -171,7 +184,7 @@ WeightGraph::WeightGraph(const NetworkShape &shape, const GraphSlots &slots)
     const Units &target = part.owners[0], &source = part.owners[1];
     const std::size_t before = target_.size(), slot = nodes * width + std::size_t(at_of(slots.edge, part));
     std::vector<std::int32_t> edge_of(target.units * source.units, -1);
-    begin(part, part.tensor, edge_of.size());
+    begin(part, part.tensor, between(along(symmetries, target.group), along(symmetries, source.group)), edge_of.size());
     for (std::size_t e = 0; e < part.elements; ++e) {
       const std::size_t pair = target.of(e) * source.units + source.of(e);
       if (edge_of[pair] < 0) {
@@ -187,8 +200,9 @@ WeightGraph::WeightGraph(const NetworkShape &shape, const GraphSlots &slots)
   }
 
   // Of a group, from the inputs and from the outputs: 1 for the next to them, 1/2 for one further, ...
-  const auto from_inputs = [&](std::size_t group) { return 1 / float(1 + group); };
-  const auto from_outputs = [&](std::size_t group) { return 1 / float(groups - group); };
+  const auto from_inputs = [&](std::size_t group) { return 1 / float(1 + symmetries[group].inputs); };
+  const auto from_outputs = [&](std::size_t group) { return 1 / float(1 + symmetries[group].outputs); };
+  const auto share = [](const Along &at) { return float(at.from_inputs) / float(at.all); };
   for (std::size_t g = 0, n = 0; g <= groups; ++g)
     for (std::size_t u = 0; u < units[g]; ++u, ++n) {
       const bool rest = g == groups;
@@ -198,21 +212,22 @@ WeightGraph::WeightGraph(const NetworkShape &shape, const GraphSlots &slots)
                                         float(holds[g][1]),
                                         rest ? 0 : from_inputs(g),
                                         rest ? 0 : from_outputs(g),
-                                        rest ? 0 : float(g + 1) / float(groups + 1),
+                                        rest ? 0 : share(along(symmetries, g)),
                                         size_feature(units[g]),
                                         size_feature(incoming[n]),
                                         size_feature(outgoing[n])};
       node_feature_.insert(node_feature_.end(), all, all + node_features);
     }
   for (const Kind &kind : kinds) {
-    const float all[edge_features] = {1,
-                                      float(kind.target_group == kind.source_group),
-                                      from_inputs(kind.source_group),
-                                      from_outputs(kind.target_group),
-                                      float(kind.target_group + kind.source_group + 2) / float(2 * groups + 2),
-                                      size_feature(units[kind.source_group]),
-                                      size_feature(units[kind.target_group]),
-                                      size_feature(kind.taps)};
+    const float all[edge_features] = {
+        1,
+        float(kind.target_group == kind.source_group),
+        from_inputs(kind.source_group),
+        from_outputs(kind.target_group),
+        share(between(along(symmetries, kind.target_group), along(symmetries, kind.source_group))),
+        size_feature(units[kind.source_group]),
+        size_feature(units[kind.target_group]),
+        size_feature(kind.taps)};
     for (std::size_t e = 0; e < kind.count; ++e)
       edge_feature_.insert(edge_feature_.end(), all, all + edge_features);
   }

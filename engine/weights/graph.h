@@ -55,7 +55,8 @@ public:
   // has the same name.
   struct Place {
     std::string name;
-    int width; // elements
+    int width;    // elements
+    double depth; // how far along the network, 0 to 1: 1 of what no unit has
   };
   const std::vector<Place> &places() const { return places_; }
   struct Element {

@@ -1,5 +1,6 @@
 #include "unit_elements.h"
 #include "engine/networks/kind.h"
+#include <algorithm>
 
 namespace theta {
 
@@ -12,7 +13,10 @@ std::vector<UnitElements> unit_elements(const NetworkShape &shape) {
       const TensorPlace &tensor = layout.places()[axis.tensor];
       std::size_t outer = 1, inner = std::size_t(axis.run);
       for (std::size_t d = 0; d < tensor.shape.size(); ++d)
-        (int(d) < axis.axis ? outer : inner) *= int(d) == axis.axis ? 1 : std::size_t(tensor.shape[d]);
+        if (int(d) == axis.axis) // several times all units, one after another
+          outer *= std::size_t(tensor.shape[d]) / (units.units * std::size_t(axis.run));
+        else
+          (int(d) < axis.axis ? outer : inner) *= std::size_t(tensor.shape[d]);
       units.axes.push_back({tensor.offset, outer, inner});
     }
     all.push_back(std::move(units));
@@ -20,13 +24,18 @@ std::vector<UnitElements> unit_elements(const NetworkShape &shape) {
   return all;
 }
 
+// Axis by axis: a tensor may lie along a group's units twice.
 void permute(float *theta, const UnitElements &units, const std::vector<int> &order) {
-  std::size_t end = 0;
-  for (const UnitElements::Axis &a : units.axes)
-    end = std::max(end, a.offset + a.outer * units.units * a.inner);
-  const std::vector<float> before(theta, theta + end);
-  for (std::size_t from = 0; from < units.units; ++from)
-    units.each_pair(from, std::size_t(order[from]), [&](std::size_t at, std::size_t to) { theta[to] = before[at]; });
+  std::vector<float> before;
+  for (const UnitElements::Axis &a : units.axes) {
+    const std::size_t of_all = units.units * a.inner;
+    for (std::size_t o = 0; o < a.outer; ++o) {
+      float *part = theta + a.offset + o * of_all;
+      before.assign(part, part + of_all);
+      for (std::size_t from = 0; from < units.units; ++from)
+        std::copy_n(before.data() + from * a.inner, a.inner, part + std::size_t(order[from]) * a.inner);
+    }
+  }
 }
 
 ElementOwners element_owners(const NetworkShape &shape) {

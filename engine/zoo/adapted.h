@@ -1,7 +1,7 @@
 // Trains fields that are one base, its weights multiplied by matrices of low rank: what is learned of a field is r
 // numbers a unit on either side of a layer (as LoRA, Hu et al., 2022, but multiplied). Its rows are the whole weights.
 #pragma once
-#include "engine/networks/layered_mlp.h"
+#include "engine/networks/layered_program.h"
 #include "kernels/operations/low_rank.h"
 #include "layerwise.h"
 
@@ -30,7 +30,7 @@ private:
 
   ZooRecipe recipe_;
   RunRecipe each_;
-  Mlp<float> model_;
+  LayeredProgram<float> model_;
   int rank_, networks_ = 0;
   std::size_t adapters_ = 0;
   std::vector<std::size_t> at_;                     // of a layer's u in an adapter

@@ -1,5 +1,5 @@
 #include "bound.h"
-#include "engine/networks/layered_mlp.h"
+#include "engine/networks/layered_program.h"
 #include "kernels/operations/reduce.h"
 #include "kernels/operations/softmax_cross_entropy.h"
 
@@ -22,7 +22,7 @@ TEST_CASE("mlp agrees with PyTorch: logits, loss, every gradient, for each of th
   const Golden golden("net_mlp");
   in_every_precision([&]<class T>(T, Stream &s) {
     const int batch = golden.side("x", 0), copies = 3;
-    Mlp<T> mlp({{784, 12, 12, 10}, Activation::relu});
+    LayeredProgram<T> mlp({{784, 12, 12, 10}, Activation::relu});
     const std::size_t v = mlp.layout().size();
     MemoryPlan plan("test");
     mlp.plan(plan, true, copies, batch);
@@ -53,7 +53,7 @@ TEST_CASE("mlp with sines agrees with PyTorch's SIREN") {
   const Golden golden("net_siren");
   in_every_precision([&]<class T>(T, Stream &s) {
     const int batch = golden.side("x", 0);
-    Mlp<T> siren({{2, 16, 16, 1}, Activation::sine});
+    LayeredProgram<T> siren({{2, 16, 16, 1}, Activation::sine});
     MemoryPlan plan("test");
     siren.plan(plan, true, 1, batch);
     plan.place();
@@ -81,7 +81,7 @@ TEST_CASE("mlp: gradients agree with central differences in double, for every ac
                          Activation::tanh, Activation::sine}) {
     CAPTURE(name_of(act));
     const int networks = 2, batch = 5;
-    Mlp<double> mlp({{7, 6, 5, 3}, act});
+    LayeredProgram<double> mlp({{7, 6, 5, 3}, act});
     MemoryPlan plan("test");
     mlp.plan(plan, true, networks, batch);
     plan.place();
@@ -113,7 +113,7 @@ TEST_CASE("mlp: gradients agree with central differences in double, for every ac
 TEST_CASE("mlp: inference on shared rows is the training forward, on every device") {
   same_on_every_device(1e-5, [&](Stream &s) {
     const int networks = 3, rows = 9;
-    Mlp<float> mlp({{11, 7, 4}, Activation::silu});
+    LayeredProgram<float> mlp({{11, 7, 4}, Activation::silu});
     std::vector<float> values;
     for (std::uint32_t i = 0; i < 3; ++i)
       for (const float v : mlp.layout().initial_values(5, i))
@@ -125,7 +125,7 @@ TEST_CASE("mlp: inference on shared rows is the training forward, on every devic
     training.place();
     const Arena arena(s.device(), training);
     const auto trained = to_host(s, mlp.forward(s, theta, repeated_x), std::size_t(networks * rows * 4));
-    Mlp<float> other(mlp.shape());
+    LayeredProgram<float> other(mlp.shape());
     other.plan(inference, false, networks, rows + 3);
     inference.place();
     const Arena arena2(s.device(), inference);

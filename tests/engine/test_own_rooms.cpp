@@ -9,6 +9,9 @@
 #include "engine/pipeline/configuration/source.h"
 #include "engine/pipeline/stages/pipeline.h"
 #include "engine/tasks/eval_file.h"
+#include "engine/weights/graph.h"
+#include "engine/zoo/export.h"
+#include "engine/zoo/import.h"
 #include "small_data.h"
 #include "tests/check.h"
 #include "tests/idx_files.h"
@@ -78,17 +81,10 @@ private:
 class ReadoutKind : public NetworkKind {
 public:
   const char *name() const override { return "readout"; }
-  Layout layout(const NetworkShape &shape) const override {
-    Layout layout;
-    add_layer(layout, "readout", {shape.widths[1], shape.widths[0]}, shape.widths[0], shape.widths[1], true,
-              shape.initialisation);
-    return layout;
-  }
-  int inputs(const NetworkShape &shape) const override { return shape.widths[0]; }
-  int outputs(const NetworkShape &shape) const override { return shape.widths[1]; }
-  Symmetries symmetries(const NetworkShape &) const override { return {}; }
-  std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &shape, int batch) const override {
-    return mlp_kind()->whole_runs({shape.widths}, batch); // a perceptron of one layer has its weights in this order
+  Program program(const NetworkShape &shape) const override {
+    Program p("readout", shape);
+    linear(p, "readout", p.input({shape.widths[0]}), shape.widths[1]);
+    return p;
   }
   std::optional<Recognised> recognise(const std::vector<TensorShape> &tensors, std::string &) const override {
     if (tensors.size() != 1 || tensors[0].name != "packed")
@@ -99,8 +95,27 @@ public:
   }
 };
 
+// A stream of units to which blocks add, behind a norm each: inputs, the stream, a hidden layer a block, outputs.
+class ResidualKind : public NetworkKind {
+public:
+  const char *name() const override { return "residual"; }
+  Program program(const NetworkShape &shape) const override {
+    Program p("residual", shape);
+    const auto &widths = shape.widths;
+    Value x = linear(p, "stem", p.input({widths.front()}), widths.at(1));
+    for (std::size_t b = 2; b + 1 < widths.size(); ++b) {
+      const std::string block = text("blocks.", b - 2);
+      const Value h = linear(p, block + ".fc1", layer_norm(p, block + ".norm", x), widths[b], shape.act);
+      x = add(p, x, linear(p, block + ".fc2", h, widths[1]));
+    }
+    linear(p, "head", layer_norm(p, "norm", x), widths.back());
+    return p;
+  }
+};
+
 } // namespace
 
+static const bool residual = add_network_kind(std::make_unique<ResidualKind>());
 static const bool gaussian = add_generator("gaussian", [] { return std::make_unique<GaussianGenerator>(); });
 static const bool readout = add_network_kind(std::make_unique<ReadoutKind>());
 
@@ -183,4 +198,67 @@ TEST_CASE("a kind of networks of one's own is trained, scored, recognised and co
   std::ofstream(path) << "[network]\nkind = 'readout'\nwidths = [784, 10]\n";
   CHECK(layout_of(load_config(path).network).size() == 7850);
   CHECK_THROWS_AS(load_config(path, {"network.kind=readuot"}), InputError);
+}
+
+TEST_CASE("a kind with a residual stream and norms, a page of program, is trained, exported, imported and generated") {
+  const Scratch folder;
+  const Dataset data = small_data();
+  ZooTask task = small_task(folder.path() / "zoo");
+  task.network = {{16, 6, 5, 7, 3}, Activation::gelu};
+  task.network.kind = network_kind_named("residual");
+  task.recipe.activation = {Activation::gelu};
+  task.recipe.checkpoints = CheckpointKind::last, task.recipe.count = 1, task.recipe.steps = 60;
+  task.facts = "{\"architecture\": " + architecture_of(task.network) + "}";
+  std::vector<float> on_the_first;
+  for (const auto device : all_devices()) {
+    std::filesystem::remove_all(folder.path() / "zoo");
+    Journal journal;
+    ZooTrainer(task, sizes_of(data), device.backend).run(device, data, journal);
+    const ZooReader zoo(folder.path() / "zoo");
+    for (const float accuracy : zoo.floats("test_accuracy"))
+      CHECK(accuracy > 0.8);
+    std::vector<float> theta(zoo.parameters());
+    zoo.theta(0, theta.data());
+    if (on_the_first.empty())
+      on_the_first = theta;
+    CHECK(relative_error(theta, on_the_first) < 1e-2); // 60 steps of Adam, sums in another order
+  }
+  // Out as one file a network, and in again by their names alone.
+  const ZooReader zoo(folder.path() / "zoo");
+  Journal journal;
+  export_zoo(zoo, folder.path() / "out", journal);
+  import_zoo({.directory = folder.path() / "out", .zoo = folder.path() / "back", .network = task.network}, journal);
+  const ZooReader back(folder.path() / "back");
+  CHECK(back.format().layout == zoo.format().layout);
+  std::vector<float> one(zoo.parameters()), other = one;
+  zoo.theta(2, one.data()), back.theta(2, other.data());
+  CHECK(one == other);
+  REQUIRE(network_facts(back.format(), "back").shape);
+  // Its units are exchangeable, and the graph generator knows them.
+  const auto groups = task.network.kind->symmetries(task.network);
+  REQUIRE(groups.size() == 3);
+  const WeightGraph graph(task.network, graph_slots({task.network}));
+  CHECK(graph.nodes() == 6 + 5 + 7 + 1);
+  CHECK(graph.edges() == 2 * 6 * (5 + 7));
+  std::vector<std::int32_t> held;
+  for (const std::int32_t at : graph.place())
+    if (at >= 0)
+      held.push_back(at);
+  std::sort(held.begin(), held.end());
+  REQUIRE(held.size() == zoo.parameters());
+  for (std::size_t i = 0; i < held.size(); ++i)
+    CHECK(held[i] == std::int32_t(i));
+
+  write_idx_data(folder.path() / "data", 120, 40);
+  const auto path = folder.path() / "x.toml";
+  std::ofstream(path) << "[data]\nfolder = '" << (folder.path() / "data").string() << "'\npool = 4\nvalidation = 10\n"
+                      << "[network]\nkind = 'residual'\nwidths = [49, 4, 3, 10]\n"
+                      << "[zoo]\nnetworks = 12\nsteps = 30\nbatch = 16\nlr = 1e-2\n"
+                      << "[fit]\ngenerator = 'graph'\n[fit.graph]\nwidth = 16\nedge_width = 4\nlayers = 1\nheads = 2\n"
+                      << "steps = 20\nbatch = 4\n[sample]\ncount = 6\nbatch = 3\nsolver_steps = 4\n"
+                      << "[eval]\nnetworks = 6\nreferences = 6\nbaselines = false\ndistance = 'assigned'\n";
+  const Silence silence;
+  Pipeline(Run{load_config(path), folder.path() / "run", Device{}, {}}).all();
+  CHECK(ZooReader(folder.path() / "run" / "samples").rows() == 6);
+  CHECK(read_eval(folder.path() / "run" / "eval.json")[2].of("accuracy").size() == 6);
 }

@@ -50,7 +50,7 @@ struct Found {
   }
 };
 
-SubspaceConfig small_config() {
+SubspaceConfig small_subspace() {
   SubspaceConfig c;
   c.flow.width = 16, c.flow.layers = 2, c.flow.features = 8, c.flow.warmup = 2;
   c.flow.recipe.steps = 20, c.flow.recipe.batch = 4, c.flow.recipe.lr = 1e-3;
@@ -150,7 +150,7 @@ TEST_CASE(
       CAPTURE(device.name());
       const Scratch folder;
       const auto theta = small_zoo(folder.path() / "zoo", shape, 8);
-      SubspaceConfig config = small_config();
+      SubspaceConfig config = small_subspace();
       if (conditional)
         config.flow.conditions = {"quality"};
       const auto samples = fit_and_sample(device, folder.path(), config, shape, 5, 5);
@@ -192,7 +192,7 @@ TEST_CASE(
 TEST_CASE("subspace generator: aligned, a zoo and the same with its units in other orders are one") {
   const NetworkShape shape{{16, 6, 3}};
   const std::size_t v = layout_of(shape).size();
-  SubspaceConfig config = small_config();
+  SubspaceConfig config = small_subspace();
   config.align = true;
   const Scratch folder, shuffled;
   const auto theta = small_zoo(folder.path() / "zoo", shape, 8);
@@ -219,7 +219,7 @@ TEST_CASE(
     CAPTURE(device.name());
     const Scratch folder;
     small_zoo(folder.path() / "zoo", shape, 8);
-    const auto alone = fit_and_sample(device, folder.path(), small_config(), shape, 3, int(samples));
+    const auto alone = fit_and_sample(device, folder.path(), small_subspace(), shape, 3, int(samples));
     const Subspace g = load_subspace(folder.path() / "generator");
     const auto made = [&](SolverOptions options, std::size_t watched, std::vector<float> *way) {
       options.steps = int(steps), options.batch = 3, options.seed = 9;
@@ -303,7 +303,7 @@ TEST_CASE("guided samples of a subspace meet what is known of them") {
     CAPTURE(device.name());
     const Scratch folder;
     small_zoo(folder.path() / "zoo", shape, 30);
-    fit_and_sample(device, folder.path(), small_config(), shape, 2, 1);
+    fit_and_sample(device, folder.path(), small_subspace(), shape, 2, 1);
     const Subspace g = load_subspace(folder.path() / "generator");
     const auto inputs = random_values<float>(points * 2, 1, 0.5),
                wanted = random_values<float>(samples * points, 2, 0.2);
@@ -333,7 +333,7 @@ TEST_CASE("subspace generator: damaged files are refused") {
   const NetworkShape shape{{16, 6, 3}};
   const Scratch folder;
   small_zoo(folder.path() / "zoo", shape, 8);
-  fit_and_sample(Device{}, folder.path(), small_config(), shape, 5, 1);
+  fit_and_sample(Device{}, folder.path(), small_subspace(), shape, 5, 1);
   const auto path = folder.path() / "generator";
   std::filesystem::resize_file(path, std::filesystem::file_size(path) - 4);
   CHECK_THROWS_AS(load_subspace(path), InputError);

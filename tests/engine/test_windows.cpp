@@ -14,11 +14,11 @@ namespace {
 
 constexpr RecurrenceShape shape{.token = 5, .width = 6, .blocks = 2, .features = 4};
 
-template <class T> struct Model {
+template <class T> struct WindowModel {
   Recurrence<T> model{shape};
   MemoryPlan plan{"test"};
   std::optional<Arena> arena;
-  Model(Stream &s, int batch, int length, Mode mode = Mode::train) {
+  WindowModel(Stream &s, int batch, int length, Mode mode = Mode::train) {
     model.plan(plan, batch, length, mode);
     plan.place();
     arena.emplace(s.device(), plan);
@@ -73,7 +73,7 @@ std::vector<float> sample(Device device, const std::filesystem::path &folder, in
 TEST_CASE("recurrence: gradients agree with central differences in double; a sequence in windows is one") {
   Stream s{Device{}};
   const int batch = 3, length = 4;
-  Model<double> m(s, batch, length);
+  WindowModel<double> m(s, batch, length);
   const std::size_t rows = std::size_t(batch * length), n = rows * std::size_t(shape.width),
                     states = std::size_t(batch) * m.model.states();
   const auto values = random_values<double>(m.model.parameters().size(), 1, 0.4),
@@ -95,7 +95,7 @@ TEST_CASE("recurrence: gradients agree with central differences in double; a seq
   });
 
   // Token by token, each beginning with the states that the last one left.
-  Model<double> whole(s, 1, length, Mode::infer), one(s, 1, 1, Mode::infer);
+  WindowModel<double> whole(s, 1, length, Mode::infer), one(s, 1, 1, Mode::infer);
   const Buffer<double> carried(s, std::vector<double>(m.model.states())),
       zero(s, std::vector<double>(m.model.states()));
   const auto together = to_host(s, whole.model.forward(s, vectors.parameters(), before, place, zero, nullptr),

@@ -22,28 +22,25 @@ Tokens tokens_of(const WeightGraph &graph) { return {{}, graph.place()}; }
 
 // "2.0.incoming.0.49": of networks of so many groups of units, of which group (or tensor), in which slot.
 struct PlaceName {
-  int groups, which;
+  int groups;
   std::string slot;
   explicit PlaceName(const std::string &place) {
     const auto first = place.find('.'), second = place.find('.', first + 1);
-    groups = std::stoi(place.substr(0, first)), which = std::stoi(place.substr(first + 1, second - first - 1));
-    slot = place.substr(second + 1);
+    groups = std::stoi(place.substr(0, first)), slot = place.substr(second + 1);
   }
-  // How far along the network: what tensors are counted by is twice what groups are.
-  double share() const { return double(which + 1) / (slot.starts_with("taps") ? 2 * (groups + 1) : groups + 1); }
 };
 
-const Learned::Scale &nearest(const GraphScales &scales, const std::string &place) {
-  if (const auto found = scales.find(place); found != scales.end())
-    return found->second;
-  const PlaceName wanted(place);
+const Learned::Scale &nearest(const GraphScales &scales, const WeightGraph::Place &place) {
+  if (const auto found = scales.find(place.name); found != scales.end())
+    return found->second.scale;
+  const PlaceName wanted(place.name);
   double least = std::numeric_limits<double>::infinity();
   const Learned::Scale *best = nullptr;
-  for (const auto &[name, scale] : scales) {
+  for (const auto &[name, of] : scales) {
     const PlaceName other(name);
-    const double distance = std::abs(wanted.groups - other.groups) + std::abs(wanted.share() - other.share());
+    const double distance = std::abs(wanted.groups - other.groups) + std::abs(place.depth - of.depth);
     if (other.slot == wanted.slot && distance < least)
-      least = distance, best = &scale;
+      least = distance, best = &of.scale;
   }
   if (!best)
     throw InputError("graph: found networks with ", wanted.slot, ", expected none but with what was learned");
@@ -84,7 +81,7 @@ GraphTask graph_task(const GraphConfig &config, const std::vector<NetworkFacts> 
   for (std::size_t k = 0; k < shapes.size(); ++k) {
     const WeightGraph &graph = graphs.emplace_back(shapes[k], slots);
     std::vector<std::size_t> first_of, groups;
-    for (const auto &[name, width] : graph.places()) {
+    for (const auto &[name, width, depth] : graph.places()) {
       const auto [at, added] = first.try_emplace(name, numbers);
       numbers += added ? std::size_t(width) : 0;
       first_of.push_back(at->second);
@@ -114,8 +111,9 @@ GraphScales scales_of(const std::vector<NetworkShape> &learned, const Learned &f
   for (std::size_t k = 0; k < learned.size(); ++k) {
     const WeightGraph graph(learned[k], slots);
     std::vector<Learned::Scale *> scale;
-    for (const auto &[name, width] : graph.places()) {
-      scale.push_back(&all[name]);
+    for (const auto &[name, width, depth] : graph.places()) {
+      all[name].depth = depth;
+      scale.push_back(&all[name].scale);
       scale.back()->mean.resize(std::size_t(width)), scale.back()->std.resize(std::size_t(width));
     }
     for (std::size_t e = 0; e < graph.size(); ++e)
@@ -130,7 +128,7 @@ GraphScales scales_of(const std::vector<NetworkShape> &learned, const Learned &f
 Learned::Scale scale_for(const GraphScales &scales, const WeightGraph &graph) {
   std::vector<const Learned::Scale *> known;
   for (const auto &place : graph.places())
-    known.push_back(&nearest(scales, place.name));
+    known.push_back(&nearest(scales, place));
   Learned::Scale all;
   for (const auto &[place, number] : graph.elements()) {
     all.mean.push_back(place < 0 ? 0 : known[std::size_t(place)]->mean.at(std::size_t(number)));
@@ -147,8 +145,8 @@ void save_graph(const std::filesystem::path &path, const GraphDiffusion &g, cons
   for (const ZooFormat &format : g.networks)
     facts.push_back(network_facts(format, "generator"));
   std::vector<TensorSource> tensors;
-  for (const auto &[name, scale] : g.scales)
-    for (const auto &[what, values] : {std::pair{".mean", &scale.mean}, {".std", &scale.std}})
+  for (const auto &[name, of] : g.scales)
+    for (const auto &[what, values] : {std::pair{".mean", &of.scale.mean}, {".std", &of.scale.std}})
       tensors.push_back({"scale." + name + what, Dtype::f32, {std::int64_t(values->size())}, values->data()});
   static_assert(sizeof(ConditionRange) == 2 * sizeof(float));
   if (!g.ranges.empty())
@@ -180,9 +178,9 @@ GraphDiffusion load_graph(const std::filesystem::path &path) {
   for (const FlowNetworks &of : task.networks)
     zero.tokens.push_back({std::vector<float>(of.coder.tokens().size()), std::vector<float>(of.coder.tokens().size())});
   g.scales = scales_of(shapes, zero);
-  for (auto &[name, scale] : g.scales) {
-    const Shape size{std::int64_t(scale.mean.size())};
-    scale = {file.read<float>("scale." + name + ".mean", size), file.read<float>("scale." + name + ".std", size)};
+  for (auto &[name, of] : g.scales) {
+    const Shape size{std::int64_t(of.scale.mean.size())};
+    of.scale = {file.read<float>("scale." + name + ".mean", size), file.read<float>("scale." + name + ".std", size)};
   }
   if (const std::size_t n = g.config.flow.conditions.size(); n > 0) {
     const auto ranges = file.read<float>("conditions.range", {std::int64_t(n), 2});

@@ -15,7 +15,11 @@ void describe(Keys &, GraphConfig &);                   // the settings of [fit.
 inline constexpr const char *graph_table = "fit.graph"; // where they stand
 
 // Mean and deviation of what stands in one slot in one place of networks of some depth, whatever its widths are.
-using GraphScales = std::map<std::string, Learned::Scale>;
+struct PlaceScale {
+  Learned::Scale scale;
+  double depth = 0; // WeightGraph::Place
+};
+using GraphScales = std::map<std::string, PlaceScale>;
 
 // A trained one, in host memory.
 struct GraphDiffusion {

@@ -2,7 +2,7 @@
 #pragma once
 #include "engine/generators/guide.h"
 #include "engine/memory/arena.h"
-#include "engine/networks/layered_mlp.h"
+#include "engine/networks/layered_program.h"
 
 namespace theta {
 
@@ -19,7 +19,7 @@ public:
   std::vector<double> slope(Stream &, float *gradient, const float *theta) override;
 
 private:
-  Mlp<float> model_;
+  LayeredProgram<float> model_;
   std::vector<float> inputs_, values_;
   int points_, batch_;
   MemoryPlan plan_{"sample.guide", "sample.batch"};

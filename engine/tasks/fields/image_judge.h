@@ -3,7 +3,7 @@
 // distances by it compare with those of the same judge alone.
 #pragma once
 #include "engine/analysis/features.h"
-#include "engine/networks/layered_mlp.h"
+#include "engine/networks/layered_program.h"
 #include "engine/training/journal.h"
 #include "engine/zoo/learning.h"
 #include "engine/zoo/wave.h"
@@ -37,7 +37,7 @@ private:
   Wave wave_;
   MemoryPlan training_plan_{"eval.judge"}, looking_plan_{"eval.look"};
   Tensor<float> theta_, x_;
-  mutable Mlp<float> model_;
+  mutable LayeredProgram<float> model_;
   std::vector<float> weights_;
 };
 

@@ -1,7 +1,7 @@
 // What fields are: the values of their signals, anywhere.
 #pragma once
 #include "engine/memory/plan.h"
-#include "engine/networks/layered_mlp.h"
+#include "engine/networks/layered_program.h"
 #include "engine/zoo/evaluator.h"
 
 namespace theta {
@@ -26,7 +26,7 @@ public:
 
 private:
   static constexpr int points_at_once = 1024;
-  std::optional<Mlp<float>> model_; // or else weights are values
+  std::optional<LayeredProgram<float>> model_; // or else weights are values
   NetworkShape shape_;
   std::size_t parameters_;
   int points_, outputs_, wave_;

@@ -1,0 +1,291 @@
+#include "operations.h"
+#include "kernels/operations/activation.h"
+#include "kernels/operations/add.h"
+#include "kernels/operations/gemm.h"
+#include "kernels/operations/layernorm.h"
+#include "step.h"
+
+namespace theta {
+
+namespace {
+
+template <class T> class LinearStep;
+class LinearOperation : public OperationWith<LinearOperation, LinearStep> {
+public:
+  LinearOperation(std::size_t tensor, const Layout &layout, int in, int out, int positions, Activation act,
+                  double omega)
+      : tensor(tensor), weight(layout.places()[tensor].offset), bias(layout.places()[tensor + 1].offset), in(in),
+        out(out), positions(positions), act(act), omega(float(omega)) {}
+  void tie(Ties &ties) const override {
+    ties.along(from[0], UnitAxis::Role::outgoing, tensor, 1);
+    ties.along(to, UnitAxis::Role::bias, tensor + 1, 0);
+    ties.along(to, UnitAxis::Role::incoming, tensor, 0);
+  }
+  double multiply_adds() const override { return double(positions) * in * out; }
+  std::optional<ChainLayer> in_chain() const override {
+    return positions == 1 ? std::optional(ChainLayer{in, out, act}) : std::nullopt;
+  }
+
+  std::size_t tensor, weight, bias; // index in the layout; offsets
+  int in, out, positions;           // positions: rows of an example
+  Activation act;
+  float omega; // of sine
+};
+
+template <class T> class LinearStep : public Step<T> {
+public:
+  explicit LinearStep(const LinearOperation &of) : of_(of) {}
+  void plan(MemoryPlan &plan, const StepSizes &sizes) override {
+    if (sizes.training)
+      pre_ = plan.reserve<T>(text(sizes.name, ".pre.", sizes.number), MemoryClass::activations,
+                             {sizes.networks, sizes.rows * of_.positions, of_.out}, sizes.hint);
+  }
+  void plan_done(MemoryPlan &plan) override { plan.release(pre_); }
+  void forward(Stream &s, const StepWork<T> &w, bool training) override {
+    const int rows = w.rows * of_.positions;
+    Gemm product{.m = rows,
+                 .n = of_.out,
+                 .k = of_.in,
+                 .transpose_b = true,
+                 .batch = w.networks,
+                 .stride_a = w.stride[0],
+                 .stride_b = w.parameters,
+                 .stride_c = std::size_t(rows) * std::size_t(of_.out),
+                 .stride_bias = w.parameters,
+                 .omega = of_.omega};
+    if (!training)
+      return gemm<T>(s, w.y, w.x[0], w.theta + of_.weight, product, w.theta + of_.bias, of_.act);
+    product.stride_bias = 0;
+    gemm<T>(s, pre_, w.x[0], w.theta + of_.weight, product);
+    bias_act_forward<T>(s, w.y, pre_, w.theta + of_.bias, bias_act(w));
+  }
+  void backward(Stream &s, const StepWork<T> &w) override {
+    const int rows = w.rows * of_.positions;
+    const std::size_t of_y = std::size_t(rows) * std::size_t(of_.out);
+    bias_act_backward<T>(s, w.d, w.gradient + of_.bias, w.dy, pre_, w.theta + of_.bias, bias_act(w));
+    gemm<T>(s, w.gradient + of_.weight, w.d, w.x[0],
+            {.m = of_.out,
+             .n = of_.in,
+             .k = rows,
+             .transpose_a = true,
+             .accumulate = true,
+             .batch = w.networks,
+             .stride_a = of_y,
+             .stride_b = w.stride[0],
+             .stride_c = w.parameters});
+    if (w.dx[0])
+      gemm<T>(s, w.dx[0], w.d, w.theta + of_.weight,
+              {.m = rows,
+               .n = of_.in,
+               .k = of_.out,
+               .accumulate = w.adds[0],
+               .batch = w.networks,
+               .stride_a = of_y,
+               .stride_b = w.parameters,
+               .stride_c = std::size_t(rows) * std::size_t(of_.in)});
+  }
+
+private:
+  BiasAct bias_act(const StepWork<T> &w) const {
+    return {w.networks, w.rows * of_.positions, of_.out, w.parameters, of_.act, of_.omega};
+  }
+  const LinearOperation &of_;
+  Tensor<T> pre_; // before bias and activation
+};
+
+// dx = or += d, n elements.
+template <class T> void hand_down(Stream &s, T *dx, const T *d, bool adds, std::size_t n) {
+  if (dx && adds)
+    add_scaled<T>(s, dx, dx, d, 1, n);
+  else if (dx && dx != d)
+    copy(s, dx, d, n * sizeof(T));
+}
+
+template <class T> class NormStep;
+class NormOperation : public OperationWith<NormOperation, NormStep> {
+public:
+  NormOperation(std::size_t tensor, const Layout &layout, int width, int positions)
+      : tensor(tensor), gamma(layout.places()[tensor].offset), beta(layout.places()[tensor + 1].offset), width(width),
+        positions(positions) {}
+  void tie(Ties &ties) const override {
+    ties.same(from[0], to);
+    ties.along(to, UnitAxis::Role::bias, tensor, 0), ties.along(to, UnitAxis::Role::bias, tensor + 1, 0);
+  }
+  std::size_t tensor, gamma, beta;
+  int width, positions;
+};
+
+template <class T> class NormStep : public Step<T> {
+public:
+  explicit NormStep(const NormOperation &of) : of_(of) {}
+  void plan(MemoryPlan &plan, const StepSizes &sizes) override {
+    for (auto *kept : {&mean_, &rstd_})
+      *kept = plan.reserve<T>(text(sizes.name, kept == &mean_ ? ".mean." : ".rstd.", sizes.number),
+                              MemoryClass::activations, {sizes.networks, sizes.rows * of_.positions}, sizes.hint);
+  }
+  void plan_done(MemoryPlan &plan) override { plan.release(mean_, rstd_); }
+  void forward(Stream &s, const StepWork<T> &w, bool) override {
+    const int rows = w.rows * of_.positions;
+    for (std::size_t i = 0; i < std::size_t(w.networks); ++i)
+      layernorm_forward<T>(s, w.y + i * of_y(w), mean_ + i * std::size_t(rows), rstd_ + i * std::size_t(rows),
+                           w.x[0] + i * w.stride[0], w.theta + i * w.parameters + of_.gamma,
+                           w.theta + i * w.parameters + of_.beta, rows, of_.width);
+  }
+  void backward(Stream &s, const StepWork<T> &w) override {
+    const int rows = w.rows * of_.positions;
+    for (std::size_t i = 0; i < std::size_t(w.networks); ++i)
+      layernorm_backward<T>(s, w.d + i * of_y(w), w.gradient + i * w.parameters + of_.gamma,
+                            w.gradient + i * w.parameters + of_.beta, w.dy + i * of_y(w), w.x[0] + i * w.stride[0],
+                            mean_ + i * std::size_t(rows), rstd_ + i * std::size_t(rows),
+                            w.theta + i * w.parameters + of_.gamma, rows, of_.width);
+    hand_down<T>(s, w.dx[0], w.d, w.adds[0], std::size_t(w.networks) * of_y(w));
+  }
+
+private:
+  std::size_t of_y(const StepWork<T> &w) const { return std::size_t(w.rows * of_.positions) * std::size_t(of_.width); }
+  const NormOperation &of_;
+  Tensor<T> mean_, rstd_; // [networks, rows]
+};
+
+template <class T> class ActivationStep;
+class ActivationOperation : public OperationWith<ActivationOperation, ActivationStep> {
+public:
+  ActivationOperation(Activation act, int rows, int width, double omega)
+      : act(act), rows(rows), width(width), omega(float(omega)) {}
+  void tie(Ties &ties) const override { ties.same(from[0], to); }
+  Activation act;
+  int rows, width; // of an example
+  float omega;
+};
+
+template <class T> class ActivationStep : public Step<T> {
+public:
+  explicit ActivationStep(const ActivationOperation &of) : of_(of) {}
+  void plan(MemoryPlan &plan, const StepSizes &sizes) override {
+    if (sizes.training)
+      sums_ = plan.reserve<T>(text(sizes.name, ".sums.", sizes.number), MemoryClass::workspace, {of_.width});
+  }
+  void plan_done(MemoryPlan &plan) override { plan.release(sums_); }
+  void forward(Stream &s, const StepWork<T> &w, bool) override {
+    for (std::size_t i = 0; i < std::size_t(w.networks); ++i)
+      bias_act_forward<T>(s, w.y + i * of_y(w), w.x[0] + i * w.stride[0], nullptr, shape(w));
+  }
+  void backward(Stream &s, const StepWork<T> &w) override {
+    for (std::size_t i = 0; i < std::size_t(w.networks); ++i)
+      bias_act_backward<T>(s, w.d + i * of_y(w), sums_, w.dy + i * of_y(w), w.x[0] + i * w.stride[0], nullptr,
+                           shape(w));
+    hand_down<T>(s, w.dx[0], w.d, w.adds[0], std::size_t(w.networks) * of_y(w));
+  }
+
+private:
+  BiasAct shape(const StepWork<T> &w) const { return {1, w.rows * of_.rows, of_.width, 0, of_.act, of_.omega}; }
+  std::size_t of_y(const StepWork<T> &w) const { return std::size_t(w.rows * of_.rows) * std::size_t(of_.width); }
+  const ActivationOperation &of_;
+  Tensor<T> sums_; // of a bias that nobody has
+};
+
+template <class T> class SumStep;
+class SumOperation : public OperationWith<SumOperation, SumStep> {
+public:
+  explicit SumOperation(std::size_t elements) : elements(elements) {}
+  void tie(Ties &ties) const override { ties.same(from[0], from[1]), ties.same(from[0], to); }
+  std::size_t elements; // of an example
+};
+
+template <class T> class SumStep : public Step<T> {
+public:
+  explicit SumStep(const SumOperation &of) : of_(of) {}
+  void forward(Stream &s, const StepWork<T> &w, bool) override {
+    const std::size_t n = std::size_t(w.rows) * of_.elements;
+    if (w.stride[0] == n && w.stride[1] == n)
+      return add_scaled<T>(s, w.y, w.x[0], w.x[1], 1, std::size_t(w.networks) * n);
+    for (std::size_t i = 0; i < std::size_t(w.networks); ++i) // one of them is the same for all networks
+      add_scaled<T>(s, w.y + i * n, w.x[0] + i * w.stride[0], w.x[1] + i * w.stride[1], 1, n);
+  }
+  void backward(Stream &s, const StepWork<T> &w) override {
+    for (int k = 0; k < 2; ++k)
+      hand_down<T>(s, w.dx[k], w.dy, w.adds[k], std::size_t(w.networks) * std::size_t(w.rows) * of_.elements);
+  }
+
+private:
+  const SumOperation &of_;
+};
+
+class ConvolutionOperation : public Operation {
+public:
+  ConvolutionOperation(std::size_t tensor, double multiply_adds, bool pooled)
+      : tensor_(tensor), multiply_adds_(multiply_adds), pooled_(pooled) {}
+  void tie(Ties &ties) const override {
+    ties.along(from[0], UnitAxis::Role::outgoing, tensor_, 1);
+    ties.along(to, UnitAxis::Role::bias, tensor_ + 1, 0);
+    ties.along(to, UnitAxis::Role::incoming, tensor_, 0);
+    if (pooled_)
+      ties.pooled(to);
+  }
+  double multiply_adds() const override { return multiply_adds_; }
+
+private:
+  std::size_t tensor_;
+  double multiply_adds_;
+  bool pooled_;
+};
+
+class FlattenOperation : public Operation {
+public:
+  explicit FlattenOperation(int positions) : positions_(positions) {}
+  void tie(Ties &ties) const override { ties.flattened(to, from[0], positions_); }
+
+private:
+  int positions_;
+};
+
+} // namespace
+
+Value linear(Program &p, const std::string &name, Value x, int out, Activation act) {
+  check_width(out);
+  Shape shape = p.shape(x);
+  const int in = p.width(x), positions = int(p.elements(x)) / in;
+  const std::size_t tensor = p.layer(name, {out, in}, in, out, x.number == 0);
+  shape.back() = out;
+  return p.append(std::make_unique<LinearOperation>(tensor, p.layout(), in, out, positions, act, p.omega()), {x},
+                  std::move(shape));
+}
+
+Value layer_norm(Program &p, const std::string &name, Value x) {
+  const int width = p.width(x);
+  const std::size_t tensor = p.tensor(name + ".weight", {width}, {.constant = 1});
+  p.tensor(name + ".bias", {width}, {});
+  return p.append(std::make_unique<NormOperation>(tensor, p.layout(), width, int(p.elements(x)) / width), {x},
+                  p.shape(x));
+}
+
+Value activation(Program &p, Value x, Activation act) {
+  const int width = p.width(x);
+  return p.append(std::make_unique<ActivationOperation>(act, int(p.elements(x)) / width, width, p.omega()), {x},
+                  p.shape(x));
+}
+
+Value add(Program &p, Value a, Value b) {
+  if (p.shape(a) != p.shape(b))
+    throw InputError("network: found ", text_of(p.shape(a)), " and ", text_of(p.shape(b)),
+                     " to be added, expected values of one shape");
+  return p.append(std::make_unique<SumOperation>(p.elements(a)), {a, b}, p.shape(a));
+}
+
+Value convolution(Program &p, const std::string &name, Value image, const CnnLayer &layer, Activation) {
+  const Shape &of = p.shape(image);
+  const int in = int(of[0]), side = int(of[1]), out = layer.channels, taps = in * layer.kernel * layer.kernel;
+  const int places = (side - layer.kernel) / layer.stride + 1, left = layer.average ? 1 : places / layer.pool;
+  const std::size_t tensor =
+      p.layer(name, {out, in, layer.kernel, layer.kernel}, taps, out * layer.kernel * layer.kernel, image.number == 0);
+  return p.append(std::make_unique<ConvolutionOperation>(tensor, double(places) * places * taps * out, layer.pool > 1),
+                  {image}, {out, left, left});
+}
+
+Value flatten(Program &p, Value image) {
+  const Shape &of = p.shape(image);
+  const std::int64_t positions = of[1] * of[2], all = of[0] * positions;
+  return p.append(std::make_unique<FlattenOperation>(int(positions)), {image}, {all});
+}
+
+} // namespace theta

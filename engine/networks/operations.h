@@ -1,0 +1,23 @@
+// The operations that programs are made of. To add one: a class that derives from OperationWith (step.h), and a
+// function here, or anywhere.
+#pragma once
+#include "program.h"
+
+namespace theta {
+
+// y = act(x·wᵀ + b) of the last axis: NAME.weight [out, in], NAME.bias [out].
+Value linear(Program &, const std::string &name, Value x, int out, Activation act = Activation::none);
+
+// PyTorch's LayerNorm over the last axis, eps 1e-5: NAME.weight, NAME.bias [width], which begin as 1 and 0.
+Value layer_norm(Program &, const std::string &name, Value x);
+
+Value activation(Program &, Value x, Activation act);
+Value add(Program &, Value a, Value b);
+
+// [channels, side, side] -> [out, ...]: a square convolution without padding, then max pooling and an activation, or an
+// activation and the mean over the whole image: NAME.weight [out, in, kernel, kernel], NAME.bias [out]. Whole runs only.
+Value convolution(Program &, const std::string &name, Value image, const CnnLayer &, Activation act);
+// [channels, side, side] -> [channels·side²].
+Value flatten(Program &, Value image);
+
+} // namespace theta

@@ -1,0 +1,148 @@
+#include "program.h"
+#include "kind.h"
+#include "step.h"
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+namespace theta {
+
+std::unique_ptr<Step<float>> Operation::step(float) const { return nullptr; }
+std::unique_ptr<Step<double>> Operation::step(double) const { return nullptr; }
+
+Value Program::input(Shape of_an_example) {
+  if (!shapes_.empty())
+    throw Error("program: found another input, expected one, before all operations");
+  shapes_.push_back(std::move(of_an_example));
+  return output_ = {0};
+}
+
+Value Program::append(std::unique_ptr<Operation> operation, std::vector<Value> from, Shape of_an_example) {
+  for (const std::int64_t size : of_an_example)
+    check_width(int(size));
+  operation->from = std::move(from), operation->to = {int(shapes_.size())};
+  shapes_.push_back(std::move(of_an_example));
+  operations_.push_back(std::move(operation));
+  return output_ = operations_.back()->to;
+}
+
+std::size_t Program::tensor(std::string name, Shape shape, Start start) {
+  layout_.add(std::move(name), std::move(shape), start);
+  return layout_.places().size() - 1;
+}
+
+std::size_t Program::layer(const std::string &name, Shape weight, int in, int of_an_input, bool first) {
+  add_layer(layout_, name, std::move(weight), in, of_an_input, first, initialisation_, omega_);
+  return layout_.places().size() - 2;
+}
+
+std::size_t Program::elements(Value v) const {
+  const Shape &of = shape(v);
+  return std::size_t(std::accumulate(of.begin(), of.end(), std::int64_t(1), std::multiplies<>()));
+}
+
+double Program::multiply_adds() const {
+  double sum = 0;
+  for (const auto &operation : operations_)
+    sum += operation->multiply_adds();
+  return sum;
+}
+
+double Program::step_flops(int batch) const {
+  double sum = 0;
+  for (const auto &operation : operations_) // nobody needs the gradient of the input
+    sum += (operation->from[0].number > 0 ? 6.0 : 4.0) * operation->multiply_adds();
+  return sum * batch;
+}
+
+std::vector<int> Program::chain(Activation act) const {
+  std::vector<int> widths;
+  for (std::size_t i = 0; i < operations_.size(); ++i) {
+    const auto layer = operations_[i]->in_chain();
+    const bool is_last = i + 1 == operations_.size();
+    if (!layer || operations_[i]->from[0].number != int(i) || layer->act != (is_last ? Activation::none : act))
+      return {};
+    if (i == 0)
+      widths.push_back(layer->in);
+    widths.push_back(layer->out);
+  }
+  return widths;
+}
+
+Symmetries Program::symmetries() const {
+  Ties ties(*this);
+  std::vector<int> above(values(), 0), below(values(), std::numeric_limits<int>::max() / 2); // layers to either end
+  for (const auto &operation : operations_) {
+    operation->tie(ties);
+    int least = std::numeric_limits<int>::max();
+    for (const Value from : operation->from)
+      least = std::min(least, above[std::size_t(from.number)]);
+    above[std::size_t(operation->to.number)] = least + (operation->multiply_adds() > 0);
+  }
+  below[std::size_t(output_.number)] = 0;
+  for (std::size_t i = operations_.size(); i-- > 0;)
+    for (const Value from : operations_[i]->from) {
+      int &of = below[std::size_t(from.number)];
+      of = std::min(of, below[std::size_t(operations_[i]->to.number)] + (operations_[i]->multiply_adds() > 0));
+    }
+  Symmetries groups;
+  std::vector<int> group_of(values(), -1);
+  const int input = ties.find(0), output = ties.find(output_.number);
+  for (const Ties::Along &along : ties.axes_) { // in the order in which operations name them
+    const int of = ties.find(along.value);
+    if (of == input || of == output)
+      continue;
+    int &group = group_of[std::size_t(of)];
+    if (group < 0) {
+      group = int(groups.size());
+      const Shape &units = shape({of});
+      groups.push_back({int(units.size() == 3 ? units[0] : units.back()) / ties.run_[std::size_t(of)], {}});
+      groups.back().inputs = groups.back().outputs = std::numeric_limits<int>::max();
+    }
+    UnitAxis axis = along.axis;
+    axis.run = ties.run_[std::size_t(along.value)];
+    groups[std::size_t(group)].axes.push_back(axis);
+  }
+  for (std::size_t v = 0; v < values(); ++v)
+    if (const int group = group_of[std::size_t(ties.find(int(v)))]; group >= 0) {
+      UnitGroup &of = groups[std::size_t(group)];
+      of.inputs = std::min(of.inputs, above[v] - 1), of.outputs = std::min(of.outputs, below[v] - 1);
+    }
+  for (const int v : ties.pooled_)
+    if (const int group = group_of[std::size_t(ties.find(v))]; group >= 0)
+      groups[std::size_t(group)].pooled = true;
+  groups.insert(groups.end(), ties.inner_.begin(), ties.inner_.end());
+  return groups;
+}
+
+Ties::Ties(const Program &program) : program_(program), parent_(program.values()), run_(program.values(), 1) {
+  std::iota(parent_.begin(), parent_.end(), 0);
+}
+
+int Ties::find(int value) const {
+  while (parent_[std::size_t(value)] != value)
+    value = parent_[std::size_t(value)] = parent_[std::size_t(parent_[std::size_t(value)])];
+  return value;
+}
+
+// The first of them speaks for all.
+void Ties::same(Value a, Value b) {
+  const int x = find(a.number), y = find(b.number);
+  parent_[std::size_t(std::max(x, y))] = std::min(x, y);
+  run_[std::size_t(b.number)] = run_[std::size_t(a.number)];
+}
+
+void Ties::flattened(Value flat, Value of, int run) {
+  same(of, flat);
+  run_[std::size_t(flat.number)] = run * run_[std::size_t(of.number)];
+}
+
+void Ties::along(Value v, UnitAxis::Role role, std::size_t tensor, int axis) {
+  axes_.push_back({v.number, {role, tensor, axis}});
+}
+
+void Ties::pooled(Value v) { pooled_.push_back(v.number); }
+
+void Ties::inner(int units, std::vector<UnitAxis> axes) { inner_.push_back({units, std::move(axes)}); }
+
+} // namespace theta

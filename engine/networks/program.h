@@ -1,0 +1,117 @@
+// What networks of a kind compute, said in a page: values and operations in order, with the names of their tensors.
+// Everything else follows from it: layout and initial values, symmetries, depths, FLOPs, plans, forward and backward of
+// many networks side by side (layered_program.h). No tape: every operation has its own backward, and the program is
+// walked backwards.
+//
+//   Program p("residual", shape);
+//   Value x = linear(p, "stem", p.input({shape.widths.front()}), width);
+//   x = add(p, x, linear(p, "fc2", linear(p, "fc1", layer_norm(p, "norm", x), hidden, shape.act), width));
+//   p.output(linear(p, "head", x, shape.widths.back()));
+#pragma once
+#include "network.h"
+#include "symmetries.h"
+#include <memory>
+
+namespace theta {
+
+// A value of a program, by its number: 0 is the input.
+struct Value {
+  int number = -1;
+};
+
+template <class T> class Step;
+class Ties;
+
+// A linear layer with its activation, as the operations of whole runs take it.
+struct ChainLayer {
+  int in, out;
+  Activation act;
+};
+
+// What makes one value of one or two. Shapes are of one example, its units (features, channels) last in a vector or a
+// row of tokens, [tokens, width], and first in an image, [channels, side, side].
+class Operation {
+public:
+  virtual ~Operation() = default;
+  // How axes of units pass through it, and which axes of its tensors lie along them.
+  virtual void tie(Ties &) const = 0;
+  // Multiply-adds of one example; 0 where nothing is multiplied by weights. Such a layer is one step deeper.
+  virtual double multiply_adds() const { return 0; }
+  // Where it is a linear layer of vectors.
+  virtual std::optional<ChainLayer> in_chain() const { return {}; }
+  // Its work on the devices; null where it has none, and networks with it go as whole runs alone.
+  virtual std::unique_ptr<Step<float>> step(float) const;
+  virtual std::unique_ptr<Step<double>> step(double) const;
+
+  std::vector<Value> from; // values
+  Value to;
+};
+
+class Program {
+public:
+  // `name` stands before those of its tensors in memory plans. The shape gives initialisation and omega.
+  Program(std::string name, const NetworkShape &shape)
+      : name_(std::move(name)), initialisation_(shape.initialisation), omega_(shape.omega) {}
+
+  Value input(Shape of_an_example); // once, and first
+  void output(Value v) { output_ = v; }
+  // Appends an operation on `from` whose value has such a shape.
+  Value append(std::unique_ptr<Operation>, std::vector<Value> from, Shape of_an_example);
+  // Appends a tensor to the layout; returns its index there. A layer's pair begins as the shape says (add_layer).
+  std::size_t tensor(std::string name, Shape shape, Start start);
+  std::size_t layer(const std::string &name, Shape weight, int in, int of_an_input, bool first);
+
+  const std::string &name() const { return name_; }
+  double omega() const { return omega_; }
+  const Layout &layout() const { return layout_; }
+  const std::vector<std::unique_ptr<const Operation>> &operations() const { return operations_; }
+  const Shape &shape(Value v) const { return shapes_.at(std::size_t(v.number)); }
+  std::size_t elements(Value) const; // of one example
+  int width(Value v) const { return int(shape(v).back()); }
+  std::size_t values() const { return shapes_.size(); }
+  Value result() const { return output_; }
+
+  Symmetries symmetries() const;      // from the inputs to the outputs, with true depths
+  double multiply_adds() const;       // of one example, forward
+  double step_flops(int batch) const; // forward, and the gradients of weights and of layers' inputs
+  // The widths of a perceptron: linear layers one after another, with one activation between them; else none.
+  std::vector<int> chain(Activation) const;
+
+private:
+  std::string name_;
+  Initialisation initialisation_;
+  double omega_;
+  Layout layout_;
+  std::vector<Shape> shapes_; // of values
+  std::vector<std::unique_ptr<const Operation>> operations_;
+  Value output_;
+};
+
+// Which values' units are the same, and along which axes they lie. An operation says it of its own.
+class Ties {
+public:
+  explicit Ties(const Program &);
+  void same(Value a, Value b); // unit u of one is unit u of the other
+  // Every unit of `flat` is `run` neighbours long where `of` has one: an image laid flat.
+  void flattened(Value flat, Value of, int run);
+  void along(Value v, UnitAxis::Role role, std::size_t tensor, int axis); // units lie along it
+  void pooled(Value v);                                                   // by their maximum
+  // Units of an operation's own, inside of it: heads.
+  void inner(int units, std::vector<UnitAxis> axes);
+
+private:
+  friend class Program;
+  int find(int value) const;
+  const Program &program_;
+  mutable std::vector<int> parent_; // of values
+  std::vector<int> run_;            // of values
+  struct Along {
+    int value;
+    UnitAxis axis;
+  };
+  std::vector<Along> axes_;
+  std::vector<int> pooled_;
+  std::vector<UnitGroup> inner_;
+};
+
+} // namespace theta

@@ -1,0 +1,146 @@
+// Networks as programs: what follows from values and operations in order.
+#include "bound.h"
+#include "engine/networks/kind.h"
+#include "engine/networks/layered_program.h"
+#include "engine/weights/symmetry.h"
+#include "engine/weights/unit_elements.h"
+
+using namespace theta;
+using namespace theta::test;
+
+namespace {
+
+// A stream of 6 that two blocks of other widths add to, one of which reads the first value twice, and the input by
+// itself.
+Program residual_program(Activation act) {
+  NetworkShape shape;
+  Program p("residual", shape);
+  const Value in = p.input({5});
+  Value x = add(p, linear(p, "stem", in, 6), linear(p, "again", in, 6, act));
+  x = add(p, x, linear(p, "a.fc2", linear(p, "a.fc1", layer_norm(p, "a.norm", x), 7, act), 6));
+  x = add(p, activation(p, x, act), linear(p, "b.fc", x, 6));
+  p.output(linear(p, "head", layer_norm(p, "norm", x), 3));
+  return p;
+}
+
+template <class T> struct ProgramRun {
+  ProgramRun(Stream &s, Program p, bool training, int networks, int rows) : program({}, std::move(p)) {
+    program.plan(plan, training, networks, rows);
+    plan.place();
+    arena.emplace(s.device(), plan);
+  }
+  LayeredProgram<T> program;
+  MemoryPlan plan{"test"};
+  std::optional<Arena> arena;
+};
+
+std::vector<float> some_weights(const Layout &layout, int networks) {
+  return random_values<float>(layout.size() * std::size_t(networks), 3, 0.4);
+}
+
+// Outputs of one network on rows of random inputs.
+std::vector<double> shown_by(Program p, const std::vector<float> &theta, int rows) {
+  Stream s{Device{}};
+  ProgramRun<double> run(s, std::move(p), false, 1, rows);
+  const Buffer<double> weights(s, std::vector<double>(theta.begin(), theta.end())),
+      x(s, random_values<double>(std::size_t(rows) * 5, 9));
+  return to_host(s, run.program.infer(s, weights, x, 1, rows), std::size_t(rows) * 3);
+}
+
+} // namespace
+
+TEST_CASE("program: gradients of a residual network agree with central differences in double") {
+  Stream s{Device{}};
+  for (const auto act : {Activation::tanh, Activation::gelu}) {
+    const int networks = 3, rows = 5;
+    ProgramRun<double> run(s, residual_program(act), true, networks, rows);
+    LayeredProgram<double> &p = run.program;
+    std::vector<double> start;
+    for (const float w : some_weights(p.layout(), networks))
+      start.push_back(w);
+    const Buffer<double> x(s, random_values<double>(std::size_t(networks * rows) * 5, 1)), theta(s, start),
+        gradient(s, std::vector<double>(start.size()));
+    const auto weight_of = random_values<double>(std::size_t(networks * rows) * 3, 2); // loss: a weighted sum
+    const Buffer<double> d_out(s, weight_of);
+    const auto loss = [&](const std::vector<double> &values) {
+      const auto out = to_host(s, p.forward(s, Buffer<double>(s, values), x), weight_of.size());
+      double sum = 0;
+      for (std::size_t i = 0; i < out.size(); ++i)
+        sum += weight_of[i] * out[i];
+      return sum;
+    };
+    p.forward(s, theta, x);
+    p.backward(s, theta, gradient, d_out, x);
+    check_gradient(start, gradient.host(), loss);
+  }
+}
+
+TEST_CASE("program: inference is the training forward, on every device, where all networks read the same rows") {
+  same_on_every_device(1e-5, [&](Stream &s) {
+    const int networks = 3, rows = 9;
+    const auto inputs = random_values<float>(std::size_t(rows) * 5, 1);
+    std::vector<float> repeated;
+    for (int i = 0; i < networks; ++i)
+      repeated.insert(repeated.end(), inputs.begin(), inputs.end());
+    ProgramRun<float> training(s, residual_program(Activation::gelu), true, networks, rows),
+        inference(s, residual_program(Activation::gelu), false, networks, rows + 2);
+    const Buffer<float> theta(s, some_weights(training.program.layout(), networks)), x(s, inputs), all(s, repeated);
+    const std::size_t n = std::size_t(networks * rows) * 3;
+    const auto trained = to_host(s, training.program.forward(s, theta, all), n),
+               inferred = to_host(s, inference.program.infer(s, theta, x, networks, rows), n);
+    CHECK(relative_error(inferred, trained) <= 1e-6);
+    const Buffer<float> d_out(s, random_values<float>(n, 4)), gradient(s, std::vector<float>(theta.size()));
+    training.program.backward(s, theta, gradient, d_out, all);
+    return Results{inferred, gradient.host()};
+  });
+}
+
+TEST_CASE("program: an addition makes two groups of units one, a norm carries it, and the network stays what it is") {
+  const Program p = residual_program(Activation::tanh);
+  const Symmetries groups = p.symmetries();
+  REQUIRE(groups.size() == 2);
+  CHECK((groups[0].units == 6 && groups[1].units == 7)); // the stream, and one hidden layer
+  CHECK((groups[0].inputs == 0 && groups[0].outputs == 0 && groups[1].inputs == 1 && groups[1].outputs == 1));
+  CHECK(groups[0].axes.size() == 2 + 2 + 2 + 1 + 2 + 3 + 2 + 1); // stem, again, a.norm, a.fc1, a.fc2, b.fc, norm, head
+  const auto theta = some_weights(p.layout(), 1);
+  const auto before = shown_by(residual_program(Activation::tanh), theta, 4);
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    auto moved = theta;
+    std::vector<int> order;
+    for (int u = 0; u < groups[g].units; ++u)
+      order.push_back((u + 2) % groups[g].units);
+    UnitElements units{std::size_t(groups[g].units), {}};
+    for (const UnitAxis &axis : groups[g].axes) {
+      const TensorPlace &tensor = p.layout().places()[axis.tensor];
+      std::size_t outer = 1, inner = std::size_t(axis.run);
+      for (std::size_t d = 0; d < tensor.shape.size(); ++d)
+        (int(d) < axis.axis ? outer : inner) *= int(d) == axis.axis ? 1 : std::size_t(tensor.shape[d]);
+      units.axes.push_back({tensor.offset, outer, inner});
+    }
+    permute(moved.data(), units, order);
+    CHECK(moved != theta);
+    CHECK(relative_error(shown_by(residual_program(Activation::tanh), moved, 4), before) <= 1e-12);
+  }
+}
+
+TEST_CASE("program: perceptrons are chains, whatever else is none; depths and FLOPs are counted") {
+  const NetworkShape shape{{7, 6, 5, 3}, Activation::tanh};
+  const Program p = shape.kind->program(shape);
+  CHECK(p.chain(Activation::tanh) == shape.widths);
+  CHECK(p.chain(Activation::relu).empty());
+  CHECK(residual_program(Activation::tanh).chain(Activation::tanh).empty());
+  CHECK(p.multiply_adds() == 7 * 6 + 6 * 5 + 5 * 3);
+  CHECK(p.step_flops(2) == 2 * (4.0 * 42 + 6.0 * 30 + 6.0 * 15));
+  const auto groups = p.symmetries();
+  REQUIRE(groups.size() == 2);
+  CHECK((groups[0].inputs == 0 && groups[0].outputs == 1 && groups[1].inputs == 1 && groups[1].outputs == 0));
+  NetworkShape cnn{{6, 10}, Activation::relu, Initialisation::pytorch, network_kind_named("cnn")};
+  cnn.side = 12, cnn.convolutions = {{4, 3, 2}};
+  const auto of_cnn = cnn.kind->symmetries(cnn);
+  REQUIRE(of_cnn.size() == 2);
+  CHECK((of_cnn[0].units == 4 && of_cnn[0].pooled && of_cnn[0].axes[2].run == 25));
+  CHECK_FALSE(cnn.kind->layered(cnn)); // its convolutions go as whole runs
+  Program unequal("unequal", shape);
+  const Value in = unequal.input({3});
+  CHECK_THROWS_AS(add(unequal, in, linear(unequal, "x", in, 4)), InputError);
+}
