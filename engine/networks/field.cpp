@@ -61,11 +61,10 @@ public:
                        " octaves, and ", sizes.channels);
   }
   std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &shape, int batch) const override {
+    if (int(shape.widths.size()) - 1 > most_mlp_layers)
+      return nullptr;
     return std::make_shared<FieldRuns>(shape, batch);
   }
-  // Trainers go layer by layer through images alone.
-  std::shared_ptr<LayeredNetworks<float>> layered(const NetworkShape &) const override { return nullptr; }
-  std::shared_ptr<LayeredNetworks<double>> layered_exactly(const NetworkShape &) const override { return nullptr; }
   void write(Json &to, const NetworkShape &shape) const override {
     to["octaves"] = shape.octaves;
     if (shape.omega != usual_omega)

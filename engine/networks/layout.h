@@ -50,6 +50,7 @@ public:
   std::size_t packed_size() const;
 
   double bound(std::size_t tensor) const { return starts_[tensor].bound; } // of places()[tensor]
+  double constant(std::size_t tensor) const { return starts_[tensor].constant; }
   // Per coordinate: its constant.
   std::vector<float> constants() const;
 

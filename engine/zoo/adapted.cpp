@@ -1,5 +1,4 @@
 #include "adapted.h"
-#include "kernels/operations/reduce.h"
 #include <cmath>
 
 namespace theta {
@@ -10,7 +9,7 @@ Adapted::Adapted(const ZooRecipe &recipe, const NetworkShape &shape)
         with.act = choice_of(recipe, 0, 0).recipe.act;
         return with;
       }()),
-      rank_(recipe.low_rank) {
+      rank_(recipe.low_rank), loss_(learning_of(shape).batch_loss(shape)) {
   if (const std::string wrong = Layerwise::beyond(recipe); !wrong.empty())
     throw InputError(wrong);
   const auto &widths = model_.shape().widths;
@@ -29,7 +28,7 @@ LowRank Adapted::layer(int l) const {
 }
 
 void Adapted::plan(MemoryPlan &plan, int networks) {
-  const std::int64_t n = networks, b = recipe_.batch, v = std::int64_t(model_.layout().size()),
+  const std::int64_t n = networks, v = std::int64_t(model_.layout().size()),
                      a = std::int64_t(adapters_);
   networks_ = networks;
   const auto reserve = [&](const char *name, MemoryClass kind, Shape shape) {
@@ -39,11 +38,8 @@ void Adapted::plan(MemoryPlan &plan, int networks) {
   adapter_ = reserve("zoo.adapter", MemoryClass::weights, {n, a});
   gradient_ = reserve("zoo.gradient", MemoryClass::gradients, {n, v});
   slope_ = reserve("zoo.adapter_gradient", MemoryClass::gradients, {n, a});
-  x_ = reserve("zoo.x", MemoryClass::data, {n, b, inputs_of(model_.shape())});
-  wanted_ = reserve("zoo.wanted", MemoryClass::data, {n, b, outputs_of(model_.shape())});
-  missed_ = reserve("zoo.missed", MemoryClass::data, {n, b, outputs_of(model_.shape())});
   largest_ = plan.reserve<float>("zoo.largest", MemoryClass::workspace, {n});
-  partial_ = plan.reserve<float>("zoo.partial", MemoryClass::workspace, {std::int64_t(partial_sums)});
+  loss_->plan(plan, networks, recipe_.batch);
   model_.plan(plan, true, networks, recipe_.batch);
 }
 
@@ -69,30 +65,22 @@ void Adapted::weights(Stream &s, float *theta) const {
 }
 
 // The losses of the mini-batch of step `step`, and the adapters' gradient.
-void Adapted::compute_losses(Stream &s, const TrainingRuns<float> &runs, const FieldSet &set, long step) {
-  const std::size_t n = std::size_t(networks_), values = std::size_t(recipe_.batch) * std::size_t(set.outputs);
-  gather_points<float>(s, x_, wanted_,
-                       {set.coordinate, set.value, set.signals, set.inputs, set.outputs, set.scale, set.shift},
-                       {networks_, recipe_.batch, set.points, runs.seed, runs.first_run, std::uint64_t(step)});
-  const float *out = model_.forward(s, runs.theta, x_);
-  for (std::size_t i = 0; i < std::size_t(runs.networks); ++i) // 2·(out − wanted)/values of each
-    mean_squared_error<float>(s, runs.loss + i, missed_ + i * values, out + i * values, wanted_ + i * values, values,
-                              partial_);
-  fill_zero(s, gradient_, n * runs.parameters * sizeof(float));
-  model_.backward(s, runs.theta, gradient_, missed_, x_);
+void Adapted::compute_losses(Stream &s, const TrainingRuns<float> &runs, const Examples &examples, long step) {
+  fill_zero(s, gradient_, std::size_t(networks_) * runs.parameters * sizeof(float));
+  loss_->compute(s, model_, runs, examples, gradient_, step);
   for (std::size_t l = 0; l < at_.size(); ++l) {
     const std::size_t offset = model_.layout().places()[2 * l].offset;
     low_rank_backward<float>(s, slope_ + at_[l], gradient_ + offset, base_ + offset, adapter_ + at_[l], layer(int(l)));
   }
 }
 
-void Adapted::train(Stream &s, const TrainingRuns<float> &runs, const FieldSet &set,
+void Adapted::train(Stream &s, const TrainingRuns<float> &runs, const Examples &examples,
                     const std::vector<std::int32_t> &due, long first, long last, const Layerwise::KeepRow &keep) {
   const std::size_t n = std::size_t(runs.networks) * adapters_;
   for (long step = first; step < last; ++step) {
     if (step == first)
       weights(s, runs.theta);
-    compute_losses(s, runs, set, step);
+    compute_losses(s, runs, examples, step);
     if (step == 0)
       record_rows(s, runs, largest_, due, 0, keep);
     const double lr = double(each_.lr) * recipe_.schedule.at(step);

@@ -20,13 +20,13 @@ public:
   float *adapter() const { return adapter_; }        // [networks, adapters], for its state
 
   // As Layerwise::train, on signals; moments are those of the adapters.
-  void train(Stream &, const TrainingRuns<float> &runs, const FieldSet &, const std::vector<std::int32_t> &due,
+  void train(Stream &, const TrainingRuns<float> &runs, const Examples &, const std::vector<std::int32_t> &due,
              long first, long last, const Layerwise::KeepRow &keep);
 
 private:
   LowRank layer(int l) const;
   void weights(Stream &, float *theta) const;
-  void compute_losses(Stream &, const TrainingRuns<float> &runs, const FieldSet &, long step);
+  void compute_losses(Stream &, const TrainingRuns<float> &runs, const Examples &, long step);
 
   ZooRecipe recipe_;
   RunRecipe each_;
@@ -35,8 +35,8 @@ private:
   std::size_t adapters_ = 0;
   std::vector<std::size_t> at_;                     // of a layer's u in an adapter
   Tensor<float> base_, adapter_, gradient_, slope_; // [V], [networks, adapters], [networks, V], [networks, adapters]
-  Tensor<float> largest_, partial_;                 // [networks]; sums of a loss
-  Tensor<float> x_, missed_, wanted_;               // [networks, batch, inputs], [networks, batch, outputs] twice
+  Tensor<float> largest_;                           // [networks]
+  std::unique_ptr<BatchLoss> loss_;
 };
 
 } // namespace theta

@@ -18,7 +18,8 @@ ZooRecipe BaseTrainer::inner(const ZooRecipe &of) {
 BaseTrainer::BaseTrainer(const ZooRecipe &recipe, const NetworkShape &shape, std::uint64_t seed,
                          const DatasetSizes &sizes, Backend backend)
     : recipe_(recipe), seed_(seed), part_(learning_of(shape).part(shape, sizes, std::size_t(recipe.base.networks))),
-      wave_(inner(recipe), shape, recipe.base.networks, seed, false, backend, TrainerKind::whole_runs) {
+      wave_(inner(recipe), shape, recipe.base.networks, seed, false, backend,
+            trainer_for(backend, shape, inner(recipe))) {
   learning_of(shape).check(recipe);
   part_->plan(plan_), wave_.plan(plan_);
   plan_.place();

@@ -1,5 +1,6 @@
 #include "evaluator.h"
 #include "engine/networks/kind.h"
+#include "kernels/operations/add.h"
 #include "kernels/operations/counting.h"
 #include "kernels/operations/gather.h"
 #include "kernels/operations/reduce.h"
@@ -47,7 +48,7 @@ void Evaluator::plan(MemoryPlan &plan) {
                                       {wave_, std::int64_t(sizeof(Activation))});
     workspace_ = plan.reserve<std::uint8_t>("eval.workspace", MemoryClass::workspace,
                                             {std::int64_t(whole_->workspace(backend_, wave_))});
-  } else {
+  } else if (n > 0) {
     x_ = plan.reserve<float>("eval.images", MemoryClass::data, {n, pixels}, "data.pool");
     bytes_ = reserve_bytes();
     plan.release(bytes_);
@@ -62,7 +63,13 @@ void Evaluator::plan(MemoryPlan &plan) {
     logits_ = plan.reserve<float>("eval.logits", MemoryClass::activations, {wave_, n, outputs_of(shape_)}, "eval.wave");
   if (whole_)
     return;
-  row_loss_ = plan.reserve<float>("eval.row_loss", MemoryClass::workspace, {wave_, rows_at_once}, "eval.wave");
+  if (n > 0) {
+    row_loss_ = plan.reserve<float>("eval.row_loss", MemoryClass::workspace, {wave_, rows_at_once}, "eval.wave");
+  } else {
+    wanted_ = plan.reserve<float>("eval.wanted", MemoryClass::workspace, {rows_at_once, outputs_of(shape_)});
+    part_ = plan.reserve<float>("eval.part", MemoryClass::workspace, {wave_});
+    partial_ = plan.reserve<float>("eval.partial", MemoryClass::workspace, {std::int64_t(partial_sums)});
+  }
   layered_->plan(plan, false, wave_, rows_at_once);
 }
 
@@ -101,6 +108,25 @@ void Evaluator::score_layerwise(Stream &s, int networks, Scores &scores) {
   }
 }
 
+// The mean squared errors, some points at a time: each network has a signal of its own.
+void Evaluator::score_signals(Stream &s, int networks, const std::vector<std::uint32_t> &signals) {
+  const FieldSet &set = examples_.field;
+  const std::size_t outputs = std::size_t(set.outputs);
+  fill_zero(s, loss_, std::size_t(networks) * sizeof(float));
+  for (int first = 0; first < int(set.points); first += rows_at_once) {
+    const int rows = std::min(rows_at_once, int(set.points) - first);
+    const std::size_t n = std::size_t(rows) * outputs;
+    const float *out =
+        layered_->infer(s, theta_, set.coordinate + std::size_t(first) * std::size_t(set.inputs), networks, rows);
+    for (std::size_t k = 0; k < std::size_t(networks); ++k) {
+      const std::size_t at = (std::size_t(signals.at(k)) * set.points + std::size_t(first)) * outputs;
+      normalise_images<float>(s, wanted_, set.value + at, n, set.scale, set.shift);
+      mean_squared_error<float>(s, part_ + k, nullptr, out + k * n, wanted_, n, partial_);
+    }
+    add_scaled<float>(s, loss_, loss_, part_, double(rows) / set.points, std::size_t(networks));
+  }
+}
+
 void Evaluator::score(Stream &s, int networks, Scores &scores, const std::vector<Activation> &activations,
                       const std::vector<std::uint32_t> &signals) {
   if (whole_) {
@@ -114,6 +140,8 @@ void Evaluator::score(Stream &s, int networks, Scores &scores, const std::vector
                      networks, examples_, workspace_);
   } else if (std::any_of(activations.begin(), activations.end(), [&](Activation act) { return act != shape_.act; })) {
     throw InputError("network.activation: found several, expected one: layer by layer all networks have the same");
+  } else if (images_ == 0) {
+    score_signals(s, networks, signals);
   } else {
     score_layerwise(s, networks, scores);
   }

@@ -29,7 +29,7 @@ class Evaluator {
 public:
   // Classifiers: over `images` images; fields: 0, over what look_at says. `wave` networks at a time, or as many as a
   // quarter of a GiB holds. By whole runs, a worker takes a network through everything (on cuda in bf16's precision);
-  // layer by layer, the wave goes through its layers together, over images that are floats.
+  // layer by layer, the wave goes through its layers together, over images that are floats, or points.
   Evaluator(const NetworkShape &, std::size_t images, int wave, Backend, TrainerKind);
 
   void keep_logits() { keeps_logits_ = true; } // before plan()
@@ -60,6 +60,7 @@ public:
 private:
   static constexpr int rows_at_once = 1024; // a multiple of 32: whole words of the masks
   void score_layerwise(Stream &, int networks, Scores &);
+  void score_signals(Stream &, int networks, const std::vector<std::uint32_t> &signals);
 
   NetworkShape shape_;
   std::size_t parameters_, images_;
@@ -73,6 +74,7 @@ private:
   Tensor<float> x_;                       // [images, pixels], layer by layer
   Tensor<float> theta_, loss_, row_loss_; // [wave, V], [wave], [wave, rows_at_once]
   Tensor<float> logits_;                  // [wave, images, classes], by whole runs
+  Tensor<float> wanted_, part_, partial_; // [rows_at_once, outputs], [wave], of signals layer by layer; sums
   Tensor<std::uint32_t> wrong_, signal_;  // [wave, words], [wave]
   Tensor<std::int32_t> count_;            // [wave]
   Tensor<std::uint8_t> act_, workspace_;  // Activation [wave]

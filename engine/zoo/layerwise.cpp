@@ -1,8 +1,6 @@
 #include "layerwise.h"
 #include "engine/networks/kind.h"
-#include "kernels/operations/gather.h"
 #include "kernels/operations/reduce.h"
-#include "kernels/operations/softmax_cross_entropy.h"
 #include <algorithm>
 #include <cmath>
 
@@ -28,6 +26,8 @@ std::string Layerwise::beyond(const ZooRecipe &recipe) {
                                  {"zoo.weight_decay", recipe.weight_decay.is_fixed()}})
     if (!one)
       return text(key, ": found several values, expected one: the layerwise trainer gives every run the same");
+  if (recipe.stop_psnr > 0)
+    return "zoo.stop_psnr: the layerwise trainer ends no run early, expected 0";
   for (const auto &[key, choice] : {std::pair{"zoo.label_smoothing", &recipe.label_smoothing},
                                     {"zoo.label_noise", &recipe.label_noise},
                                     {"zoo.dropout", &recipe.dropout}})
@@ -37,36 +37,26 @@ std::string Layerwise::beyond(const ZooRecipe &recipe) {
 }
 
 Layerwise::Layerwise(const ZooRecipe &recipe, const NetworkShape &shape)
-    : recipe_(recipe), each_(choice_of(recipe, 0, 0).recipe), networks_(layered_of(shape, each_.act)) {
+    : recipe_(recipe), each_(choice_of(recipe, 0, 0).recipe), networks_(layered_of(shape, each_.act)),
+      loss_(learning_of(shape).batch_loss(shape)) {
   if (const std::string wrong = beyond(recipe); !wrong.empty())
     throw InputError(wrong);
 }
 
 void Layerwise::plan(MemoryPlan &plan, int networks) {
-  const std::int64_t n = networks, b = recipe_.batch;
+  const std::int64_t n = networks;
   gradient_ = plan.reserve<float>("zoo.gradient", MemoryClass::gradients, {n, std::int64_t(networks_->layout().size())},
                                   "zoo.wave");
   largest_ = plan.reserve<float>("zoo.largest", MemoryClass::workspace, {n});
-  x_ = plan.reserve<float>("zoo.x", MemoryClass::activations, {n, b, inputs_of(networks_->shape())},
-                           "zoo.wave, zoo.batch");
-  label_ = plan.reserve<std::uint8_t>("zoo.batch_labels", MemoryClass::activations, {n, b});
-  row_loss_ = plan.reserve<float>("zoo.row_loss", MemoryClass::activations, {n, b});
+  loss_->plan(plan, networks, recipe_.batch);
   networks_->plan(plan, true, networks, recipe_.batch);
-  plan.release(x_, label_, row_loss_); // of one step; networks are scored between steps
+  loss_->plan_done(plan); // of one step; networks are scored between steps
 }
 
 // The losses of the mini-batch of step `step` (0 for the first), and the gradient.
-void Layerwise::compute_losses(Stream &s, const TrainingRuns<float> &runs, const ImageSet &set, long step) {
-  const int n = runs.networks, batch = recipe_.batch;
-  gather_images<float>(s, x_, label_, set.image, set.label, set.pixels, set.scale, set.shift,
-                       {n, batch, set.examples, runs.seed, runs.first_run, std::uint64_t(step)});
-  float *logits = networks_->forward(s, runs.theta, x_);
-  softmax_cross_entropy<float>(s, row_loss_, logits, logits, label_,
-                               {n * batch, outputs_of(networks_->shape()), n * batch, 0, 1.0 / batch});
-  fill_zero(s, runs.loss, std::size_t(n) * sizeof(float));
-  row_sum<float>(s, runs.loss, row_loss_, n, std::size_t(batch), 1.0 / batch);
-  fill_zero(s, gradient_, std::size_t(n) * runs.parameters * sizeof(float));
-  networks_->backward(s, runs.theta, gradient_, logits, x_);
+void Layerwise::compute_losses(Stream &s, const TrainingRuns<float> &runs, const Examples &examples, long step) {
+  fill_zero(s, gradient_, std::size_t(runs.networks) * runs.parameters * sizeof(float));
+  loss_->compute(s, *networks_, runs, examples, gradient_, step);
 }
 
 void Layerwise::update(Stream &s, const TrainingRuns<float> &runs, long step) const {
@@ -105,10 +95,10 @@ void record_rows(Stream &s, const TrainingRuns<float> &runs, float *largest_of, 
   s.synchronize();
 }
 
-void Layerwise::train(Stream &s, const TrainingRuns<float> &runs, const ImageSet &set,
+void Layerwise::train(Stream &s, const TrainingRuns<float> &runs, const Examples &examples,
                       const std::vector<std::int32_t> &due, long first, long last, const KeepRow &keep) {
   for (long step = first; step < last; ++step) {
-    compute_losses(s, runs, set, step);
+    compute_losses(s, runs, examples, step);
     if (step == 0)
       record_rows(s, runs, largest_, due, 0, keep); // what has seen no update: its loss is the first batch's
     update(s, runs, step);

@@ -1,8 +1,7 @@
 // The trainer for every shape and device: the networks of a wave go through their layers side by side, one operation
 // after another. It takes runs that differ in nothing but their draws.
 #pragma once
-#include "engine/networks/layered.h"
-#include "recipe.h"
+#include "learning.h"
 #include <functional>
 
 namespace theta {
@@ -21,19 +20,18 @@ public:
   using KeepRow = std::function<void(std::size_t row, const float *theta)>;
 
   // As train_mlps (kernels/runs/mlp_training.h), but that `keep` takes the rows; `due` is runs.due on the host.
-  void train(Stream &, const TrainingRuns<float> &runs, const ImageSet &, const std::vector<std::int32_t> &due,
+  void train(Stream &, const TrainingRuns<float> &runs, const Examples &, const std::vector<std::int32_t> &due,
              long first, long last, const KeepRow &keep);
 
 private:
-  void compute_losses(Stream &, const TrainingRuns<float> &runs, const ImageSet &, long step);
+  void compute_losses(Stream &, const TrainingRuns<float> &runs, const Examples &, long step);
   void update(Stream &, const TrainingRuns<float> &runs, long step) const;
 
   ZooRecipe recipe_;
   RunRecipe each_; // the recipe of every run
   std::shared_ptr<LayeredNetworks<float>> networks_;
-  Tensor<float> gradient_, x_;       // [networks, V], [networks, batch, inputs]
-  Tensor<float> row_loss_, largest_; // [networks, batch], [networks]
-  Tensor<std::uint8_t> label_;       // [networks, batch]
+  std::unique_ptr<BatchLoss> loss_;
+  Tensor<float> gradient_, largest_; // [networks, V], [networks]
 };
 
 // Makes rows of the networks whose checkpoint is due after `step` updates, and notices divergence; largest [networks].

@@ -2,7 +2,7 @@
 // names the one that its networks learn (NetworkKind::learns).
 #pragma once
 #include "engine/memory/plan.h"
-#include "engine/networks/network.h"
+#include "engine/networks/layered.h"
 #include "engine/networks/whole_runs.h"
 #include "recipe.h"
 #include <memory>
@@ -33,6 +33,18 @@ protected:
   DatasetSizes sizes_;
 };
 
+// The mini-batches of networks that go layer by layer, and what they miss.
+class BatchLoss {
+public:
+  virtual ~BatchLoss() = default;
+  // Rehearses a step of `networks` networks on `batch` examples each; what it took may go after it.
+  virtual void plan(MemoryPlan &, int networks, int batch) = 0;
+  virtual void plan_done(MemoryPlan &) = 0;
+  // runs.loss of the mini-batches of step `step` (0 for the first), and their gradient [networks, V], added to.
+  virtual void compute(Stream &, LayeredNetworks<float> &, const TrainingRuns<float> &runs, const Examples &,
+                       float *gradient, long step) const = 0;
+};
+
 class Learning {
 public:
   virtual ~Learning() = default;
@@ -41,6 +53,7 @@ public:
   virtual std::size_t test_images(const DatasetSizes &) const = 0; // that a network is scored on; 0: its own signal
   virtual std::vector<std::string> columns(const DatasetSizes &) const { return {}; } // I64, of what a run learns
   virtual const char *quality() const = 0; // the column of what is called accuracy in Scores
+  virtual std::unique_ptr<BatchLoss> batch_loss(const NetworkShape &) const = 0;
   // `some`: room for so many signals; 0: for all of them.
   virtual std::unique_ptr<TrainingPart> part(const NetworkShape &, const DatasetSizes &,
                                              std::size_t some = 0) const = 0;

@@ -125,6 +125,17 @@ void Wave::draw_starts(Stream &s) const {
                           {seed_, Purpose::initialisation, shared ? 0 : std::uint32_t(first_run_ + at)});
     s.synchronize();
   }
+  for (std::size_t t = 0; t < layout_.places().size(); ++t) { // what does not begin around zero
+    const std::size_t size = elements_of(layout_.places()[t]);
+    for (int i = 0; layout_.constant(t) != 0 && i < networks_; ++i) {
+      float *at = theta_ + std::size_t(i) * v + layout_.places()[t].offset;
+      auto values = to_host(s, at, size);
+      for (float &x : values)
+        x += float(layout_.constant(t));
+      copy(s, at, values.data(), size * sizeof(float));
+      s.synchronize();
+    }
+  }
 }
 
 // Tensor by tensor: nobody holds V of them on the host.
@@ -203,9 +214,9 @@ void Wave::train(Stream &s, const Examples &examples, long first, long last) {
   s.synchronize();
   const auto keep = [&](std::size_t row, const float *theta) { keep_row(s, row, theta); };
   if (layerwise_)
-    layerwise_->train(s, runs(), examples.images, due_, first, last, keep);
+    layerwise_->train(s, runs(), examples, due_, first, last, keep);
   else if (adapted_)
-    adapted_->train(s, runs(), examples.field, due_, first, last, keep);
+    adapted_->train(s, runs(), examples, due_, first, last, keep);
   else
     whole_->train(s, runs(), examples, first, last, workspace_);
 }

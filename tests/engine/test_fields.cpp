@@ -1,4 +1,5 @@
 // Fields of images: where they start from, what they show, and how they are judged.
+#include "engine/memory/arena.h"
 #include "engine/report/animation.h"
 #include "engine/tasks/fields/field_judge.h"
 #include "engine/tasks/fields/signals.h"
@@ -180,6 +181,61 @@ TEST_CASE("fields: a run ends when its loss is low enough, with the weights it w
   ZooTask task = small_task("nowhere");
   task.recipe.stop_psnr = 30;
   CHECK_THROWS_AS(check_recipe(task.recipe, task.network), InputError);
+}
+
+TEST_CASE("fields: layer by layer they learn, and miss, what they do as whole runs; with ten layers too") {
+  const Dataset data = small_data();
+  struct Made {
+    std::vector<float> theta, loss;
+  };
+  const auto made = [&](Device device, const NetworkShape &shape, TrainerKind trainer) {
+    ZooRecipe recipe = field_task("", StartKind::own).recipe;
+    recipe.networks = recipe.wave = 3;
+    Wave wave(recipe, shape, 3, 1, false, device.backend, trainer);
+    Evaluator evaluator(shape, 0, 3, device.backend, trainer);
+    const auto part = learning_of(shape).part(shape, sizes_of(data));
+    MemoryPlan plan("test");
+    part->plan(plan), wave.plan(plan), evaluator.plan(plan);
+    plan.place();
+    Stream s(device);
+    const Arena arena(device, plan);
+    const Examples examples = part->upload(s, data);
+    part->score_on(evaluator, s, data, examples);
+    wave.start(s, 2, 3);
+    for (long step = 0; step < 12; step += wave.chunk())
+      wave.train(s, examples, step, std::min(12L, step + wave.chunk()));
+    Made all{to_host(s, wave.theta(), 3 * wave.parameters()), {}};
+    copy(s, evaluator.theta(), wave.theta(), 3 * wave.parameters() * sizeof(float));
+    Scores scores;
+    evaluator.score(s, 3, scores, {}, {2, 3, 4});
+    all.loss = scores.loss;
+    return all;
+  };
+  NetworkShape deep = siren;
+  deep.widths = {2, 6, 5, 6, 5, 6, 5, 6, 5, 6, 1};
+  CHECK(trainer_for(Backend::cpu, siren, 16) == TrainerKind::whole_runs);
+  CHECK(trainer_for(Backend::cpu, deep, 16) == TrainerKind::layer_by_layer);
+  std::vector<Made> deep_ones;
+  for (const auto device : all_devices()) {
+    CAPTURE(device.name());
+    const double tolerance = device.backend == Backend::cpu ? 1e-4 : 3e-2; // whole runs on cuda multiply in bf16
+    const Made whole = made(device, siren, TrainerKind::whole_runs),
+               layered = made(device, siren, TrainerKind::layer_by_layer);
+    CHECK(relative_error(layered.theta, whole.theta) <= tolerance);
+    CHECK(relative_error(layered.loss, whole.loss) <= tolerance);
+    deep_ones.push_back(made(device, deep, TrainerKind::layer_by_layer));
+    CHECK(relative_error(deep_ones.back().theta, deep_ones[0].theta) <= 1e-3);
+    CHECK(relative_error(deep_ones.back().loss, deep_ones[0].loss) <= 1e-3);
+  }
+  const Scratch folder;
+  ZooTask task = field_task(folder.path(), StartKind::base); // from a base, whose fields go the same way
+  task.network = deep;
+  Journal journal;
+  ZooTrainer(task, sizes_of(data), Backend::cpu).run(Device{}, data, journal);
+  const auto psnr = ZooReader(folder.path()).floats("psnr");
+  CHECK(psnr[20] > psnr[0]);
+  task.recipe.stop_psnr = 30;
+  CHECK_THROWS_AS(ZooTrainer(task, sizes_of(data), Backend::cpu), InputError);
 }
 
 TEST_CASE("fields: adapted, a run is the base times one and a matrix of its rank, and learns; on every device") {

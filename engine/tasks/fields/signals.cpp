@@ -3,6 +3,8 @@
 #include "engine/networks/kind.h"
 #include "engine/zoo/evaluator.h"
 #include "engine/zoo/learning.h"
+#include "kernels/operations/low_rank.h"
+#include "kernels/operations/reduce.h"
 
 namespace theta {
 
@@ -70,6 +72,38 @@ private:
   Tensor<float> coordinates_;  // [pixels, inputs]
 };
 
+// The mean squared error at the batch's points.
+class SignalLoss : public BatchLoss {
+public:
+  explicit SignalLoss(const NetworkShape &shape) : inputs_(inputs_of(shape)), outputs_(outputs_of(shape)) {}
+  void plan(MemoryPlan &plan, int networks, int batch) override {
+    networks_ = networks, batch_ = batch;
+    const auto reserve = [&](const char *name, int width) {
+      return plan.reserve<float>(name, MemoryClass::data, {networks, batch, width}, "zoo.wave, zoo.batch");
+    };
+    x_ = reserve("zoo.x", inputs_), wanted_ = reserve("zoo.wanted", outputs_), missed_ = reserve("zoo.missed", outputs_);
+    partial_ = plan.reserve<float>("zoo.partial", MemoryClass::workspace, {std::int64_t(partial_sums)});
+  }
+  void plan_done(MemoryPlan &plan) override { plan.release(x_, wanted_, missed_, partial_); }
+  void compute(Stream &s, LayeredNetworks<float> &networks, const TrainingRuns<float> &runs, const Examples &examples,
+               float *gradient, long step) const override {
+    const FieldSet &set = examples.field;
+    const std::size_t values = std::size_t(batch_) * std::size_t(outputs_);
+    gather_points<float>(s, x_, wanted_,
+                         {set.coordinate, set.value, set.signals, set.inputs, set.outputs, set.scale, set.shift},
+                         {networks_, batch_, set.points, runs.seed, runs.first_run, std::uint64_t(step)});
+    const float *out = networks.forward(s, runs.theta, x_);
+    for (std::size_t i = 0; i < std::size_t(runs.networks); ++i) // 2·(out − wanted)/values of each
+      mean_squared_error<float>(s, runs.loss + i, missed_ + i * values, out + i * values, wanted_ + i * values, values,
+                                partial_);
+    networks.backward(s, runs.theta, gradient, missed_, x_);
+  }
+
+private:
+  int inputs_, outputs_, networks_ = 0, batch_ = 0;
+  Tensor<float> x_, wanted_, missed_, partial_; // [networks, batch, inputs], [networks, batch, outputs] twice; sums
+};
+
 class Signals : public Learning {
 public:
   const char *name() const override { return "signals"; }
@@ -84,6 +118,9 @@ public:
     return sizes.classes > 0 ? std::vector<std::string>{"signal", "class"} : std::vector<std::string>{"signal"};
   }
   const char *quality() const override { return "psnr"; }
+  std::unique_ptr<BatchLoss> batch_loss(const NetworkShape &shape) const override {
+    return std::make_unique<SignalLoss>(shape);
+  }
   std::unique_ptr<TrainingPart> part(const NetworkShape &shape, const DatasetSizes &sizes,
                                      std::size_t some) const override {
     return std::make_unique<SignalPart>(shape, sizes, some);

@@ -1,6 +1,9 @@
 // What classifiers learn: all of them the same labelled images; they are scored on the test part.
 #include "engine/zoo/evaluator.h"
 #include "engine/zoo/learning.h"
+#include "kernels/operations/gather.h"
+#include "kernels/operations/reduce.h"
+#include "kernels/operations/softmax_cross_entropy.h"
 
 namespace theta {
 
@@ -31,6 +34,37 @@ private:
   Tensor<std::uint8_t> bytes_, labels_; // [train, values], [train]
 };
 
+// The mean cross-entropy.
+class LabelLoss : public BatchLoss {
+public:
+  explicit LabelLoss(const NetworkShape &shape) : inputs_(inputs_of(shape)), classes_(outputs_of(shape)) {}
+  void plan(MemoryPlan &plan, int networks, int batch) override {
+    batch_ = batch;
+    x_ = plan.reserve<float>("zoo.x", MemoryClass::activations, {networks, batch, inputs_}, "zoo.wave, zoo.batch");
+    label_ = plan.reserve<std::uint8_t>("zoo.batch_labels", MemoryClass::activations, {networks, batch});
+    row_loss_ = plan.reserve<float>("zoo.row_loss", MemoryClass::activations, {networks, batch});
+  }
+  void plan_done(MemoryPlan &plan) override { plan.release(x_, label_, row_loss_); }
+  void compute(Stream &s, LayeredNetworks<float> &networks, const TrainingRuns<float> &runs, const Examples &examples,
+               float *gradient, long step) const override {
+    const ImageSet &set = examples.images;
+    const int n = runs.networks;
+    gather_images<float>(s, x_, label_, set.image, set.label, set.pixels, set.scale, set.shift,
+                         {n, batch_, set.examples, runs.seed, runs.first_run, std::uint64_t(step)});
+    float *logits = networks.forward(s, runs.theta, x_);
+    softmax_cross_entropy<float>(s, row_loss_, logits, logits, label_,
+                                 {n * batch_, classes_, n * batch_, 0, 1.0 / batch_});
+    fill_zero(s, runs.loss, std::size_t(n) * sizeof(float));
+    row_sum<float>(s, runs.loss, row_loss_, n, std::size_t(batch_), 1.0 / batch_);
+    networks.backward(s, runs.theta, gradient, logits, x_);
+  }
+
+private:
+  int inputs_, classes_, batch_ = 0;
+  Tensor<float> x_, row_loss_;  // [networks, batch, inputs], [networks, batch]
+  Tensor<std::uint8_t> label_; // [networks, batch]
+};
+
 class LabelledImages : public Learning {
 public:
   const char *name() const override { return "labels"; }
@@ -42,6 +76,9 @@ public:
   }
   std::size_t test_images(const DatasetSizes &sizes) const override { return sizes.test; }
   const char *quality() const override { return "test_accuracy"; }
+  std::unique_ptr<BatchLoss> batch_loss(const NetworkShape &shape) const override {
+    return std::make_unique<LabelLoss>(shape);
+  }
   std::unique_ptr<TrainingPart> part(const NetworkShape &, const DatasetSizes &sizes, std::size_t) const override {
     return std::make_unique<ImagePart>(sizes);
   }
