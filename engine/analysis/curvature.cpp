@@ -24,7 +24,10 @@ double dot(const std::vector<double> &a, const std::vector<double> &b) {
 
 } // namespace
 
-bool LossGradient::can(const NetworkShape &shape) { return bool(shape.kind->layered_exactly(shape)); }
+bool LossGradient::can(const NetworkShape &shape) {
+  const auto network = shape.kind->layered_exactly(shape);
+  return network && network->layout().trained() == network->layout().size(); // statistics of a batch are no function
+}
 
 LossGradient::LossGradient(const NetworkShape &shape, int rows)
     : network_(shape.kind->layered_exactly(shape)), parameters_(layout_of(shape).size()), rows_(rows) {

@@ -15,7 +15,7 @@ LayeredProgram<T>::LayeredProgram(const NetworkShape &shape) : LayeredProgram(sh
 
 template <class T>
 LayeredProgram<T>::LayeredProgram(NetworkShape shape, Program program)
-    : shape_(std::move(shape)), program_(std::move(program)), last_use_(program_.values()), begun_(program_.values()) {
+    : shape_(std::move(shape)), program_(std::move(program)), layout_(program_.layout()), last_use_(program_.values()), begun_(program_.values()) {
   for (std::size_t i = 0; i < program_.operations().size(); ++i) {
     steps_.push_back(operation(i).step(T()));
     if (!steps_.back())
@@ -63,7 +63,8 @@ template <class T>
 StepWork<T> LayeredProgram<T>::work(std::size_t i, const T *theta, const T *x, std::size_t of_x, int networks,
                                     int rows) const {
   StepWork<T> w{};
-  w.networks = networks, w.rows = rows, w.parameters = layout().size(), w.theta = theta, w.y = out_[i];
+  w.networks = networks, w.rows = rows, w.parameters = layout_.size(), w.trained = layout_.trained();
+  w.theta = theta, w.state = state_, w.y = out_[i];
   for (std::size_t k = 0; k < operation(i).from.size(); ++k) {
     const Value from = operation(i).from[k];
     w.x[k] = from.number > 0 ? out_[std::size_t(from.number) - 1].get() : x;
@@ -81,6 +82,8 @@ T *LayeredProgram<T>::walk(Stream &s, const T *theta, const T *x, std::size_t of
 }
 
 template <class T> T *LayeredProgram<T>::forward(Stream &s, const T *theta, const T *x) {
+  if (training_ && !state_ && layout_.trained() < layout_.size())
+    throw Error("networks: found no state to move, expected move_state_of before a step of training");
   return walk(s, theta, x, std::size_t(batch_) * program_.elements({0}), networks_, batch_, training_);
 }
 

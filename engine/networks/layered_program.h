@@ -13,7 +13,8 @@ public:
   static bool can(const Program &); // whether every operation has one
 
   const NetworkShape &shape() const override { return shape_; }
-  const Layout &layout() const override { return program_.layout(); }
+  const Layout &layout() const override { return layout_; }
+  void move_state_of(T *theta) override { state_ = theta; }
   void plan(MemoryPlan &, bool training, int networks, int batch) override;
   T *forward(Stream &, const T *theta, const T *x) override;
   void backward(Stream &, const T *theta, T *gradient, const T *d_out, const T *x) override;
@@ -26,6 +27,8 @@ private:
 
   NetworkShape shape_;
   Program program_;
+  Layout layout_;
+  T *state_ = nullptr;
   std::vector<std::unique_ptr<Step<T>>> steps_;
   std::vector<std::size_t> last_use_;     // of a value: the operation that reads it last; its own where none does
   std::vector<char> begun_;               // of a value, going backwards: whether its gradient has been written to

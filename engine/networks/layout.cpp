@@ -23,6 +23,12 @@ std::size_t Layout::add(std::string name, Shape shape, Start start) {
   return places_.back().offset;
 }
 
+std::size_t Layout::add_state(std::string name, Shape shape, Start start) {
+  const std::size_t before = size_, at = add(std::move(name), std::move(shape), start);
+  state_ += size_ - before;
+  return at;
+}
+
 void Layout::add_outside(std::string name, Shape shape, Start start) {
   outside_.push_back({std::move(name), std::move(shape), start, draws_, places_.size()});
   draws_ += outside_.back().elements();

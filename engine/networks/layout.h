@@ -37,6 +37,10 @@ public:
   // Appends a tensor and returns its offset. Throws Error for a name that is there already.
   std::size_t add(std::string name, Shape shape, Start start);
   void add_outside(std::string name, Shape shape, Start start);
+  // The same behind all that is trained, of which none may follow: state, which comes about in training (running
+  // statistics) and is kept with the weights.
+  std::size_t add_state(std::string name, Shape shape, Start start);
+  std::size_t trained() const { return state_ > 0 ? size_ - state_ : size_; } // elements before the state
 
   const std::vector<TensorPlace> &places() const { return places_; }
   const std::vector<OutsideTensor> &outside() const { return outside_; }
@@ -66,7 +70,7 @@ private:
   std::vector<std::uint64_t> first_draws_; // of places
   std::vector<OutsideTensor> outside_;
   std::uint64_t draws_ = 0;
-  std::size_t size_ = 0, alignment_;
+  std::size_t size_ = 0, state_ = 0, alignment_; // state_: elements of it
 };
 
 std::size_t elements_of(const TensorPlace &);

@@ -1,6 +1,7 @@
 #include "operations.h"
 #include "kernels/operations/activation.h"
 #include "kernels/operations/add.h"
+#include "kernels/operations/batchnorm.h"
 #include "kernels/operations/gemm.h"
 #include "kernels/operations/layernorm.h"
 #include "step.h"
@@ -147,6 +148,66 @@ private:
   Tensor<T> mean_, rstd_; // [networks, rows]
 };
 
+template <class T> class BatchNormStep;
+class BatchNormOperation : public OperationWith<BatchNormOperation, BatchNormStep> {
+public:
+  BatchNormOperation(std::size_t tensor, std::size_t state, const Program &p, int width, Activation act)
+      : tensor(tensor), state(state), gamma(p.trained().places()[tensor].offset),
+        beta(p.trained().places()[tensor + 1].offset), mean(p.state().places()[state].offset),
+        var(p.state().places()[state + 1].offset), width(width), act(act) {}
+  void tie(Ties &ties) const override {
+    ties.same(from[0], to);
+    ties.along(to, UnitAxis::Role::bias, tensor, 0), ties.along(to, UnitAxis::Role::bias, tensor + 1, 0);
+    ties.along_state(to, state), ties.along_state(to, state + 1);
+  }
+  std::size_t tensor, state, gamma, beta, mean, var; // offsets of the last two: in the state
+  int width;
+  Activation act;
+};
+
+template <class T> class BatchNormStep : public Step<T> {
+public:
+  explicit BatchNormStep(const BatchNormOperation &of) : of_(of) {}
+  void plan(MemoryPlan &plan, const StepSizes &sizes) override {
+    for (auto *kept : {&mean_, &rstd_})
+      if (sizes.training)
+        *kept = plan.reserve<T>(text(sizes.name, kept == &mean_ ? ".mean." : ".rstd.", sizes.number),
+                                MemoryClass::activations, {sizes.networks, of_.width}, sizes.hint);
+  }
+  void plan_done(MemoryPlan &plan) override { plan.release(mean_, rstd_); }
+  void forward(Stream &s, const StepWork<T> &w, bool training) override {
+    for (std::size_t i = 0; i < std::size_t(w.networks); ++i) {
+      const T *theta = w.theta + i * w.parameters, *x = w.x[0] + i * w.stride[0];
+      T *y = w.y + i * of_y(w);
+      if (training) {
+        T *state = w.state + i * w.parameters + w.trained;
+        batchnorm_forward<T>(s, y, mean_ + i * width(), rstd_ + i * width(), state + of_.mean, state + of_.var, x,
+                             theta + of_.gamma, theta + of_.beta, shape(w));
+      } else {
+        const T *state = theta + w.trained;
+        batchnorm_infer<T>(s, y, x, state + of_.mean, state + of_.var, theta + of_.gamma, theta + of_.beta, shape(w));
+      }
+    }
+  }
+  void backward(Stream &s, const StepWork<T> &w) override {
+    for (std::size_t i = 0; i < std::size_t(w.networks); ++i) {
+      const T *theta = w.theta + i * w.parameters;
+      T *gradient = w.gradient + i * w.parameters;
+      batchnorm_backward<T>(s, w.d + i * of_y(w), gradient + of_.gamma, gradient + of_.beta, w.dy + i * of_y(w),
+                            w.x[0] + i * w.stride[0], mean_ + i * width(), rstd_ + i * width(), theta + of_.gamma,
+                            theta + of_.beta, shape(w));
+    }
+    hand_down<T>(s, w.dx[0], w.d, w.adds[0], std::size_t(w.networks) * of_y(w));
+  }
+
+private:
+  BatchNorm shape(const StepWork<T> &w) const { return {w.rows, of_.width, 1, of_.act}; }
+  std::size_t width() const { return std::size_t(of_.width); }
+  std::size_t of_y(const StepWork<T> &w) const { return std::size_t(w.rows) * width(); }
+  const BatchNormOperation &of_;
+  Tensor<T> mean_, rstd_; // [networks, width]
+};
+
 template <class T> class ActivationStep;
 class ActivationOperation : public OperationWith<ActivationOperation, ActivationStep> {
 public:
@@ -247,7 +308,7 @@ Value linear(Program &p, const std::string &name, Value x, int out, Activation a
   const int in = p.width(x), positions = int(p.elements(x)) / in;
   const std::size_t tensor = p.layer(name, {out, in}, in, out, x.number == 0);
   shape.back() = out;
-  return p.append(std::make_unique<LinearOperation>(tensor, p.layout(), in, out, positions, act, p.omega()), {x},
+  return p.append(std::make_unique<LinearOperation>(tensor, p.trained(), in, out, positions, act, p.omega()), {x},
                   std::move(shape));
 }
 
@@ -255,8 +316,19 @@ Value layer_norm(Program &p, const std::string &name, Value x) {
   const int width = p.width(x);
   const std::size_t tensor = p.tensor(name + ".weight", {width}, {.constant = 1});
   p.tensor(name + ".bias", {width}, {});
-  return p.append(std::make_unique<NormOperation>(tensor, p.layout(), width, int(p.elements(x)) / width), {x},
+  return p.append(std::make_unique<NormOperation>(tensor, p.trained(), width, int(p.elements(x)) / width), {x},
                   p.shape(x));
+}
+
+Value batch_norm(Program &p, const std::string &name, Value x, Activation act) {
+  const int width = p.width(x);
+  if (p.shape(x).size() != 1)
+    throw InputError("network: ", name, ": found ", text_of(p.shape(x)), " to be normalised, expected a vector");
+  const std::size_t tensor = p.tensor(name + ".weight", {width}, {.constant = 1});
+  p.tensor(name + ".bias", {width}, {});
+  const std::size_t state = p.state(name + ".running_mean", {width}, 0);
+  p.state(name + ".running_var", {width}, 1);
+  return p.append(std::make_unique<BatchNormOperation>(tensor, state, p, width, act), {x}, p.shape(x));
 }
 
 Value activation(Program &p, Value x, Activation act) {

@@ -11,6 +11,10 @@ Value linear(Program &, const std::string &name, Value x, int out, Activation ac
 // PyTorch's LayerNorm over the last axis, eps 1e-5: NAME.weight, NAME.bias [width], which begin as 1 and 0.
 Value layer_norm(Program &, const std::string &name, Value x);
 
+// PyTorch's BatchNorm1d of vectors, eps 1e-5, momentum 0.1, with an activation: NAME.weight, NAME.bias [width], and for
+// state NAME.running_mean, NAME.running_var, which inference normalises by.
+Value batch_norm(Program &, const std::string &name, Value x, Activation act = Activation::none);
+
 Value activation(Program &, Value x, Activation act);
 Value add(Program &, Value a, Value b);
 

@@ -27,13 +27,25 @@ Value Program::append(std::unique_ptr<Operation> operation, std::vector<Value> f
 }
 
 std::size_t Program::tensor(std::string name, Shape shape, Start start) {
-  layout_.add(std::move(name), std::move(shape), start);
-  return layout_.places().size() - 1;
+  trained_.add(std::move(name), std::move(shape), start);
+  return trained_.places().size() - 1;
+}
+
+std::size_t Program::state(std::string name, Shape shape, double starts_as) {
+  state_.add(std::move(name), std::move(shape), {.constant = starts_as});
+  return state_.places().size() - 1;
+}
+
+Layout Program::layout() const {
+  Layout all = trained_;
+  for (std::size_t i = 0; i < state_.places().size(); ++i)
+    all.add_state(state_.places()[i].name, state_.places()[i].shape, {.constant = state_.constant(i)});
+  return all;
 }
 
 std::size_t Program::layer(const std::string &name, Shape weight, int in, int of_an_input, bool first) {
-  add_layer(layout_, name, std::move(weight), in, of_an_input, first, initialisation_, omega_);
-  return layout_.places().size() - 2;
+  add_layer(trained_, name, std::move(weight), in, of_an_input, first, initialisation_, omega_);
+  return trained_.places().size() - 2;
 }
 
 std::size_t Program::elements(Value v) const {
@@ -139,6 +151,10 @@ void Ties::flattened(Value flat, Value of, int run) {
 
 void Ties::along(Value v, UnitAxis::Role role, std::size_t tensor, int axis) {
   axes_.push_back({v.number, {role, tensor, axis}});
+}
+
+void Ties::along_state(Value v, std::size_t state) {
+  along(v, UnitAxis::Role::bias, program_.trained().places().size() + state, 0);
 }
 
 void Ties::pooled(Value v) { pooled_.push_back(v.number); }

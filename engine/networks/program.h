@@ -57,13 +57,17 @@ public:
   void output(Value v) { output_ = v; }
   // Appends an operation on `from` whose value has such a shape.
   Value append(std::unique_ptr<Operation>, std::vector<Value> from, Shape of_an_example);
-  // Appends a tensor to the layout; returns its index there. A layer's pair begins as the shape says (add_layer).
+  // Appends a tensor of weights; returns its index among them. A layer's pair begins as the shape says (add_layer).
   std::size_t tensor(std::string name, Shape shape, Start start);
   std::size_t layer(const std::string &name, Shape weight, int in, int of_an_input, bool first);
+  // A tensor that is not trained but comes about in training; its index there. State stands behind all weights.
+  std::size_t state(std::string name, Shape shape, double starts_as);
 
   const std::string &name() const { return name_; }
   double omega() const { return omega_; }
-  const Layout &layout() const { return layout_; }
+  const Layout &trained() const { return trained_; } // the weights
+  const Layout &state() const { return state_; }
+  Layout layout() const;                             // weights, then state
   const std::vector<std::unique_ptr<const Operation>> &operations() const { return operations_; }
   const Shape &shape(Value v) const { return shapes_.at(std::size_t(v.number)); }
   std::size_t elements(Value) const; // of one example
@@ -81,7 +85,7 @@ private:
   std::string name_;
   Initialisation initialisation_;
   double omega_;
-  Layout layout_;
+  Layout trained_, state_;
   std::vector<Shape> shapes_; // of values
   std::vector<std::unique_ptr<const Operation>> operations_;
   Value output_;
@@ -95,6 +99,7 @@ public:
   // Every unit of `flat` is `run` neighbours long where `of` has one: an image laid flat.
   void flattened(Value flat, Value of, int run);
   void along(Value v, UnitAxis::Role role, std::size_t tensor, int axis); // units lie along it
+  void along_state(Value v, std::size_t state);                           // the one axis of a tensor of state
   void pooled(Value v);                                                   // by their maximum
   // Units of an operation's own, inside of it: heads.
   void inner(int units, std::vector<UnitAxis> axes);

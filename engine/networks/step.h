@@ -11,8 +11,10 @@ inline constexpr int most_operands = 2;
 // where all networks look at the same.
 template <class T> struct StepWork {
   int networks, rows;     // rows: examples of each network
-  std::size_t parameters; // V
+  std::size_t parameters; // V, with the state
   const T *theta;         // [networks, V]
+  std::size_t trained;    // where a network's state begins
+  T *state;               // theta, where forward in training may move it
   T *gradient;            // [networks, V], added to by backward
   const T *x[most_operands];
   std::size_t stride[most_operands];

@@ -55,19 +55,26 @@ void Layerwise::plan(MemoryPlan &plan, int networks) {
 
 // The losses of the mini-batch of step `step` (0 for the first), and the gradient.
 void Layerwise::compute_losses(Stream &s, const TrainingRuns<float> &runs, const Examples &examples, long step) {
+  networks_->move_state_of(runs.theta);
   fill_zero(s, gradient_, std::size_t(runs.networks) * runs.parameters * sizeof(float));
   loss_->compute(s, *networks_, runs, examples, gradient_, step);
 }
 
 void Layerwise::update(Stream &s, const TrainingRuns<float> &runs, long step) const {
-  const std::size_t n = std::size_t(runs.networks) * runs.parameters;
+  const std::size_t trained = networks_->layout().trained();
+  const bool has_state = trained < runs.parameters; // which no optimiser moves
   const double lr = double(each_.lr) * recipe_.schedule.at(step);
-  if (each_.optimizer == OptimizerKind::sgd)
-    sgd_step<float>(s, runs.theta, runs.moment1, gradient_, n, {lr, each_.momentum, each_.weight_decay});
-  else
-    adam_step<float>(
-        s, runs.theta, runs.moment1, runs.moment2, nullptr, gradient_, n,
-        {lr, runs.beta1, runs.beta2, runs.eps, each_.weight_decay, each_.optimizer == OptimizerKind::adamw, step + 1});
+  for (int i = 0; i < (has_state ? runs.networks : 1); ++i) {
+    const std::size_t at = std::size_t(i) * runs.parameters,
+                      n = has_state ? trained : std::size_t(runs.networks) * trained;
+    if (each_.optimizer == OptimizerKind::sgd)
+      sgd_step<float>(s, runs.theta + at, runs.moment1 + at, gradient_ + at, n,
+                      {lr, each_.momentum, each_.weight_decay});
+    else
+      adam_step<float>(s, runs.theta + at, runs.moment1 + at, runs.moment2 + at, nullptr, gradient_ + at, n,
+                       {lr, runs.beta1, runs.beta2, runs.eps, each_.weight_decay,
+                        each_.optimizer == OptimizerKind::adamw, step + 1});
+  }
 }
 
 void record_rows(Stream &s, const TrainingRuns<float> &runs, float *largest_of, const std::vector<std::int32_t> &due,

@@ -108,7 +108,7 @@ public:
       const Value h = linear(p, block + ".fc1", layer_norm(p, block + ".norm", x), widths[b], shape.act);
       x = add(p, x, linear(p, block + ".fc2", h, widths[1]));
     }
-    linear(p, "head", layer_norm(p, "norm", x), widths.back());
+    linear(p, "head", batch_norm(p, "norm", x), widths.back());
     return p;
   }
 };

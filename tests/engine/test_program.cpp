@@ -102,7 +102,8 @@ TEST_CASE("program: an addition makes two groups of units one, a norm carries it
   CHECK((groups[0].units == 6 && groups[1].units == 7)); // the stream, and one hidden layer
   CHECK((groups[0].inputs == 0 && groups[0].outputs == 0 && groups[1].inputs == 1 && groups[1].outputs == 1));
   CHECK(groups[0].axes.size() == 2 + 2 + 2 + 1 + 2 + 3 + 2 + 1); // stem, again, a.norm, a.fc1, a.fc2, b.fc, norm, head
-  const auto theta = some_weights(p.layout(), 1);
+  const Layout layout = p.layout();
+  const auto theta = some_weights(layout, 1);
   const auto before = shown_by(residual_program(Activation::tanh), theta, 4);
   for (std::size_t g = 0; g < groups.size(); ++g) {
     auto moved = theta;
@@ -111,7 +112,7 @@ TEST_CASE("program: an addition makes two groups of units one, a norm carries it
       order.push_back((u + 2) % groups[g].units);
     UnitElements units{std::size_t(groups[g].units), {}};
     for (const UnitAxis &axis : groups[g].axes) {
-      const TensorPlace &tensor = p.layout().places()[axis.tensor];
+      const TensorPlace &tensor = layout.places()[axis.tensor];
       std::size_t outer = 1, inner = std::size_t(axis.run);
       for (std::size_t d = 0; d < tensor.shape.size(); ++d)
         (int(d) < axis.axis ? outer : inner) *= int(d) == axis.axis ? 1 : std::size_t(tensor.shape[d]);
@@ -143,4 +144,90 @@ TEST_CASE("program: perceptrons are chains, whatever else is none; depths and FL
   Program unequal("unequal", shape);
   const Value in = unequal.input({3});
   CHECK_THROWS_AS(add(unequal, in, linear(unequal, "x", in, 4)), InputError);
+}
+
+namespace {
+
+Program normalised() {
+  Program p("normalised", NetworkShape{});
+  const Value h = batch_norm(p, "bn", linear(p, "fc", p.input({5}), 6), Activation::tanh);
+  linear(p, "head", h, 3);
+  return p;
+}
+
+} // namespace
+
+TEST_CASE("program: running statistics stand behind the weights, move in training, and inference normalises by them") {
+  same_on_every_device(1e-5, [&](Stream &s) {
+    const int networks = 2, rows = 7;
+    ProgramRun<float> training(s, normalised(), true, networks, rows), inference(s, normalised(), false, networks, rows);
+    const Layout &layout = training.program.layout();
+    const std::size_t v = layout.size();
+    REQUIRE((layout.trained() == 5 * 6 + 6 + 6 + 6 + 6 * 3 + 3 && v == layout.trained() + 12));
+    CHECK(layout.places().back().name == "bn.running_var");
+    std::vector<float> start = layout.initial_values(1, 0);
+    const auto other = layout.initial_values(1, 1);
+    start.insert(start.end(), other.begin(), other.end());
+    CHECK((start[layout.trained()] == 0 && start[v - 1] == 1 && start[layout["bn.weight"].offset] == 1));
+    const Buffer<float> theta(s, start), x(s, random_values<float>(std::size_t(networks * rows) * 5, 1)),
+        gradient(s, std::vector<float>(start.size())),
+        d_out(s, random_values<float>(std::size_t(networks * rows) * 3, 2));
+    CHECK_THROWS_AS(training.program.forward(s, theta, x), Error);
+    training.program.move_state_of(theta);
+    training.program.forward(s, theta, x);
+    training.program.backward(s, theta, gradient, d_out, x);
+    const auto moved = theta.host(), slope = gradient.host();
+    for (std::size_t i = 0; i < v; ++i) { // the weights are where they were, the state is not, and has no gradient
+      CHECK((moved[i] == start[i]) == (i < layout.trained()));
+      CHECK((i < layout.trained() || slope[i] == 0));
+    }
+    // 0.1 of the way to the batch's mean and unbiased variance of the second network's first unit.
+    const std::vector<float> inputs = x.host();
+    const float *w = moved.data() + v, *bias = w + layout["fc.bias"].offset;
+    double sum = 0, square = 0;
+    for (int r = 0; r < rows; ++r) {
+      double h = double(bias[0]);
+      for (int i = 0; i < 5; ++i)
+        h += double(w[i]) * double(inputs[std::size_t((rows + r) * 5 + i)]);
+      sum += h, square += h * h;
+    }
+    const double mean = sum / rows, variance = (square - sum * mean) / (rows - 1);
+    CHECK(double(w[layout["bn.running_mean"].offset]) == doctest::Approx(0.1 * mean).epsilon(1e-4));
+    CHECK(double(w[layout["bn.running_var"].offset]) == doctest::Approx(0.9 + 0.1 * variance).epsilon(1e-4));
+    const auto inferred = to_host(s, inference.program.infer(s, theta, x, networks, rows), std::size_t(networks * rows) * 3);
+    CHECK(theta.host() == moved);
+    return Results{moved, slope, inferred};
+  });
+  // Its units carry their statistics with them.
+  const auto groups = normalised().symmetries();
+  REQUIRE(groups.size() == 1);
+  CHECK(groups[0].axes.size() == 2 + 4 + 1);
+  CHECK(groups[0].axes[4].tensor == 6);
+}
+
+TEST_CASE("program: gradients through a batch's statistics agree with central differences in double") {
+  Stream s{Device{}};
+  const int networks = 2, rows = 5;
+  ProgramRun<double> run(s, normalised(), true, networks, rows);
+  const Layout &layout = run.program.layout();
+  std::vector<double> start;
+  for (const float w : some_weights(layout, networks))
+    start.push_back(w);
+  const Buffer<double> x(s, random_values<double>(std::size_t(networks * rows) * 5, 1)), theta(s, start),
+      gradient(s, std::vector<double>(start.size()));
+  const auto weight_of = random_values<double>(std::size_t(networks * rows) * 3, 2);
+  const Buffer<double> d_out(s, weight_of);
+  const auto loss = [&](const std::vector<double> &values) {
+    const Buffer<double> moved(s, values);
+    run.program.move_state_of(moved);
+    const auto out = to_host(s, run.program.forward(s, moved, x), weight_of.size());
+    double sum = 0;
+    for (std::size_t i = 0; i < out.size(); ++i)
+      sum += weight_of[i] * out[i];
+    return sum;
+  };
+  run.program.move_state_of(theta);
+  run.program.forward(s, theta, x);
+  run.program.backward(s, theta, gradient, d_out, x);
+  check_gradient(start, gradient.host(), loss);
 }
