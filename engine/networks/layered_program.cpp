@@ -15,7 +15,8 @@ LayeredProgram<T>::LayeredProgram(const NetworkShape &shape) : LayeredProgram(sh
 
 template <class T>
 LayeredProgram<T>::LayeredProgram(NetworkShape shape, Program program)
-    : shape_(std::move(shape)), program_(std::move(program)), layout_(program_.layout()), last_use_(program_.values()), begun_(program_.values()) {
+    : shape_(std::move(shape)), program_(std::move(program)), layout_(program_.layout()), last_use_(program_.values()),
+      begun_(program_.values()) {
   for (std::size_t i = 0; i < program_.operations().size(); ++i) {
     steps_.push_back(operation(i).step(T()));
     if (!steps_.back())

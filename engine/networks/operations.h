@@ -18,6 +18,13 @@ Value batch_norm(Program &, const std::string &name, Value x, Activation act = A
 Value activation(Program &, Value x, Activation act);
 Value add(Program &, Value a, Value b);
 
+// Of tokens [tokens, width]. Attention of all to all: x has 3·width, queries, keys and values, each of `heads` heads.
+Value attention(Program &, Value x, int heads);
+// y = x + what each place has of its own: NAME [tokens, width], ±0.02 (as ViT's and GPT's begin).
+Value positions(Program &, const std::string &name, Value x);
+// The mean of all tokens: [width].
+Value mean_of_tokens(Program &, Value x);
+
 // [channels, side, side] -> [out, ...]: a square convolution without padding, then max pooling and an activation, or an
 // activation and the mean over the whole image: NAME.weight [out, in, kernel, kernel], NAME.bias [out]. Whole runs only.
 Value convolution(Program &, const std::string &name, Value image, const CnnLayer &, Activation act);

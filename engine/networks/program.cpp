@@ -123,7 +123,12 @@ Symmetries Program::symmetries() const {
   for (const int v : ties.pooled_)
     if (const int group = group_of[std::size_t(ties.find(v))]; group >= 0)
       groups[std::size_t(group)].pooled = true;
-  groups.insert(groups.end(), ties.inner_.begin(), ties.inner_.end());
+  for (const auto &[v, units, run] : ties.runs_)
+    if (const int group = group_of[std::size_t(ties.find(v))]; group >= 0) {
+      groups[std::size_t(group)].units = units;
+      for (UnitAxis &axis : groups[std::size_t(group)].axes)
+        axis.run = run;
+    }
   return groups;
 }
 
@@ -159,6 +164,9 @@ void Ties::along_state(Value v, std::size_t state) {
 
 void Ties::pooled(Value v) { pooled_.push_back(v.number); }
 
-void Ties::inner(int units, std::vector<UnitAxis> axes) { inner_.push_back({units, std::move(axes)}); }
+void Ties::in_runs(Value a, Value b, int units, int run) {
+  same(a, b);
+  runs_.push_back({a.number, units, run});
+}
 
 } // namespace theta

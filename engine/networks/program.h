@@ -67,7 +67,7 @@ public:
   double omega() const { return omega_; }
   const Layout &trained() const { return trained_; } // the weights
   const Layout &state() const { return state_; }
-  Layout layout() const;                             // weights, then state
+  Layout layout() const; // weights, then state
   const std::vector<std::unique_ptr<const Operation>> &operations() const { return operations_; }
   const Shape &shape(Value v) const { return shapes_.at(std::size_t(v.number)); }
   std::size_t elements(Value) const; // of one example
@@ -101,8 +101,8 @@ public:
   void along(Value v, UnitAxis::Role role, std::size_t tensor, int axis); // units lie along it
   void along_state(Value v, std::size_t state);                           // the one axis of a tensor of state
   void pooled(Value v);                                                   // by their maximum
-  // Units of an operation's own, inside of it: heads.
-  void inner(int units, std::vector<UnitAxis> axes);
+  // Only `units` runs of `run` neighbours may change places in either, and they do so together: heads.
+  void in_runs(Value a, Value b, int units, int run);
 
 private:
   friend class Program;
@@ -116,7 +116,10 @@ private:
   };
   std::vector<Along> axes_;
   std::vector<int> pooled_;
-  std::vector<UnitGroup> inner_;
+  struct Runs {
+    int value, units, run;
+  };
+  std::vector<Runs> runs_;
 };
 
 } // namespace theta

@@ -4,23 +4,26 @@
 
 namespace theta {
 
+UnitElements elements_of(const UnitGroup &group, const Layout &layout) {
+  UnitElements units{std::size_t(group.units), {}};
+  for (const UnitAxis &axis : group.axes) {
+    const TensorPlace &tensor = layout.places()[axis.tensor];
+    std::size_t outer = 1, inner = std::size_t(axis.run);
+    for (std::size_t d = 0; d < tensor.shape.size(); ++d)
+      if (int(d) == axis.axis) // several times all units, one after another
+        outer *= std::size_t(tensor.shape[d]) / (units.units * std::size_t(axis.run));
+      else
+        (int(d) < axis.axis ? outer : inner) *= std::size_t(tensor.shape[d]);
+    units.axes.push_back({tensor.offset, outer, inner});
+  }
+  return units;
+}
+
 std::vector<UnitElements> unit_elements(const NetworkShape &shape) {
   const Layout layout = layout_of(shape);
   std::vector<UnitElements> all;
-  for (const UnitGroup &group : shape.kind->symmetries(shape)) {
-    UnitElements units{std::size_t(group.units), {}};
-    for (const UnitAxis &axis : group.axes) {
-      const TensorPlace &tensor = layout.places()[axis.tensor];
-      std::size_t outer = 1, inner = std::size_t(axis.run);
-      for (std::size_t d = 0; d < tensor.shape.size(); ++d)
-        if (int(d) == axis.axis) // several times all units, one after another
-          outer *= std::size_t(tensor.shape[d]) / (units.units * std::size_t(axis.run));
-        else
-          (int(d) < axis.axis ? outer : inner) *= std::size_t(tensor.shape[d]);
-      units.axes.push_back({tensor.offset, outer, inner});
-    }
-    all.push_back(std::move(units));
-  }
+  for (const UnitGroup &group : shape.kind->symmetries(shape))
+    all.push_back(elements_of(group, layout));
   return all;
 }
 

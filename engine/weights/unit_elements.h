@@ -1,6 +1,7 @@
 // Where units have their elements in a flattened network, and which elements belong to whom.
 #pragma once
 #include "engine/networks/network.h"
+#include "engine/networks/symmetries.h"
 
 namespace theta {
 
@@ -22,6 +23,7 @@ struct UnitElements {
   }
 };
 std::vector<UnitElements> unit_elements(const NetworkShape &);
+UnitElements elements_of(const UnitGroup &, const Layout &);
 
 // Unit `from` of the group takes the place of unit order[from].
 void permute(float *theta, const UnitElements &, const std::vector<int> &order);

@@ -28,8 +28,7 @@ LowRank Adapted::layer(int l) const {
 }
 
 void Adapted::plan(MemoryPlan &plan, int networks) {
-  const std::int64_t n = networks, v = std::int64_t(model_.layout().size()),
-                     a = std::int64_t(adapters_);
+  const std::int64_t n = networks, v = std::int64_t(model_.layout().size()), a = std::int64_t(adapters_);
   networks_ = networks;
   const auto reserve = [&](const char *name, MemoryClass kind, Shape shape) {
     return plan.reserve<float>(name, kind, std::move(shape), "zoo.wave");

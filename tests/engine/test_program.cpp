@@ -47,32 +47,48 @@ std::vector<double> shown_by(Program p, const std::vector<float> &theta, int row
   return to_host(s, run.program.infer(s, weights, x, 1, rows), std::size_t(rows) * 3);
 }
 
+// The units of a group in another order.
+std::vector<float> rotated(std::vector<float> theta, const Layout &layout, const UnitGroup &group) {
+  std::vector<int> order;
+  for (int u = 0; u < group.units; ++u)
+    order.push_back((u + 2) % group.units);
+  permute(theta.data(), elements_of(group, layout), order);
+  return theta;
+}
+
+// The gradient of a weighted sum of outputs, beside its differences.
+void check_program(Program p, int networks, int rows) {
+  Stream s{Device{}};
+  const std::size_t inputs = p.elements({0}), outputs = p.elements(p.result());
+  ProgramRun<double> run(s, std::move(p), true, networks, rows);
+  LayeredProgram<double> &of = run.program;
+  std::vector<double> start;
+  for (const float w : some_weights(of.layout(), networks))
+    start.push_back(w);
+  const Buffer<double> x(s, random_values<double>(std::size_t(networks * rows) * inputs, 1)), theta(s, start),
+      gradient(s, std::vector<double>(start.size()));
+  const auto weight_of = random_values<double>(std::size_t(networks * rows) * outputs, 2);
+  const Buffer<double> d_out(s, weight_of);
+  const auto loss = [&](const std::vector<double> &values) {
+    const Buffer<double> moved(s, values);
+    of.move_state_of(moved);
+    const auto out = to_host(s, of.forward(s, moved, x), weight_of.size());
+    double sum = 0;
+    for (std::size_t i = 0; i < out.size(); ++i)
+      sum += weight_of[i] * out[i];
+    return sum;
+  };
+  of.move_state_of(theta);
+  of.forward(s, theta, x);
+  of.backward(s, theta, gradient, d_out, x);
+  check_gradient(start, gradient.host(), loss);
+}
+
 } // namespace
 
 TEST_CASE("program: gradients of a residual network agree with central differences in double") {
-  Stream s{Device{}};
-  for (const auto act : {Activation::tanh, Activation::gelu}) {
-    const int networks = 3, rows = 5;
-    ProgramRun<double> run(s, residual_program(act), true, networks, rows);
-    LayeredProgram<double> &p = run.program;
-    std::vector<double> start;
-    for (const float w : some_weights(p.layout(), networks))
-      start.push_back(w);
-    const Buffer<double> x(s, random_values<double>(std::size_t(networks * rows) * 5, 1)), theta(s, start),
-        gradient(s, std::vector<double>(start.size()));
-    const auto weight_of = random_values<double>(std::size_t(networks * rows) * 3, 2); // loss: a weighted sum
-    const Buffer<double> d_out(s, weight_of);
-    const auto loss = [&](const std::vector<double> &values) {
-      const auto out = to_host(s, p.forward(s, Buffer<double>(s, values), x), weight_of.size());
-      double sum = 0;
-      for (std::size_t i = 0; i < out.size(); ++i)
-        sum += weight_of[i] * out[i];
-      return sum;
-    };
-    p.forward(s, theta, x);
-    p.backward(s, theta, gradient, d_out, x);
-    check_gradient(start, gradient.host(), loss);
-  }
+  for (const auto act : {Activation::tanh, Activation::gelu})
+    check_program(residual_program(act), 3, 5);
 }
 
 TEST_CASE("program: inference is the training forward, on every device, where all networks read the same rows") {
@@ -106,19 +122,7 @@ TEST_CASE("program: an addition makes two groups of units one, a norm carries it
   const auto theta = some_weights(layout, 1);
   const auto before = shown_by(residual_program(Activation::tanh), theta, 4);
   for (std::size_t g = 0; g < groups.size(); ++g) {
-    auto moved = theta;
-    std::vector<int> order;
-    for (int u = 0; u < groups[g].units; ++u)
-      order.push_back((u + 2) % groups[g].units);
-    UnitElements units{std::size_t(groups[g].units), {}};
-    for (const UnitAxis &axis : groups[g].axes) {
-      const TensorPlace &tensor = layout.places()[axis.tensor];
-      std::size_t outer = 1, inner = std::size_t(axis.run);
-      for (std::size_t d = 0; d < tensor.shape.size(); ++d)
-        (int(d) < axis.axis ? outer : inner) *= int(d) == axis.axis ? 1 : std::size_t(tensor.shape[d]);
-      units.axes.push_back({tensor.offset, outer, inner});
-    }
-    permute(moved.data(), units, order);
+    const auto moved = rotated(theta, layout, groups[g]);
     CHECK(moved != theta);
     CHECK(relative_error(shown_by(residual_program(Activation::tanh), moved, 4), before) <= 1e-12);
   }
@@ -160,7 +164,8 @@ Program normalised() {
 TEST_CASE("program: running statistics stand behind the weights, move in training, and inference normalises by them") {
   same_on_every_device(1e-5, [&](Stream &s) {
     const int networks = 2, rows = 7;
-    ProgramRun<float> training(s, normalised(), true, networks, rows), inference(s, normalised(), false, networks, rows);
+    ProgramRun<float> training(s, normalised(), true, networks, rows),
+        inference(s, normalised(), false, networks, rows);
     const Layout &layout = training.program.layout();
     const std::size_t v = layout.size();
     REQUIRE((layout.trained() == 5 * 6 + 6 + 6 + 6 + 6 * 3 + 3 && v == layout.trained() + 12));
@@ -194,7 +199,8 @@ TEST_CASE("program: running statistics stand behind the weights, move in trainin
     const double mean = sum / rows, variance = (square - sum * mean) / (rows - 1);
     CHECK(double(w[layout["bn.running_mean"].offset]) == doctest::Approx(0.1 * mean).epsilon(1e-4));
     CHECK(double(w[layout["bn.running_var"].offset]) == doctest::Approx(0.9 + 0.1 * variance).epsilon(1e-4));
-    const auto inferred = to_host(s, inference.program.infer(s, theta, x, networks, rows), std::size_t(networks * rows) * 3);
+    const auto inferred =
+        to_host(s, inference.program.infer(s, theta, x, networks, rows), std::size_t(networks * rows) * 3);
     CHECK(theta.host() == moved);
     return Results{moved, slope, inferred};
   });
@@ -206,28 +212,55 @@ TEST_CASE("program: running statistics stand behind the weights, move in trainin
 }
 
 TEST_CASE("program: gradients through a batch's statistics agree with central differences in double") {
-  Stream s{Device{}};
-  const int networks = 2, rows = 5;
-  ProgramRun<double> run(s, normalised(), true, networks, rows);
-  const Layout &layout = run.program.layout();
-  std::vector<double> start;
-  for (const float w : some_weights(layout, networks))
-    start.push_back(w);
-  const Buffer<double> x(s, random_values<double>(std::size_t(networks * rows) * 5, 1)), theta(s, start),
-      gradient(s, std::vector<double>(start.size()));
-  const auto weight_of = random_values<double>(std::size_t(networks * rows) * 3, 2);
-  const Buffer<double> d_out(s, weight_of);
-  const auto loss = [&](const std::vector<double> &values) {
-    const Buffer<double> moved(s, values);
-    run.program.move_state_of(moved);
-    const auto out = to_host(s, run.program.forward(s, moved, x), weight_of.size());
-    double sum = 0;
-    for (std::size_t i = 0; i < out.size(); ++i)
-      sum += weight_of[i] * out[i];
-    return sum;
+  check_program(normalised(), 2, 5);
+}
+
+namespace {
+
+// A transformer of one block over 3 tokens of 4 numbers.
+Program transformer() {
+  Program p("transformer", NetworkShape{});
+  Value x = positions(p, "pos", linear(p, "embed", p.input({3, 4}), 6));
+  x = add(p, x, linear(p, "proj", attention(p, linear(p, "qkv", layer_norm(p, "norm1", x), 18), 3), 6));
+  x = add(p, x, linear(p, "fc2", linear(p, "fc1", layer_norm(p, "norm2", x), 7, Activation::gelu), 6));
+  linear(p, "head", mean_of_tokens(p, layer_norm(p, "norm", x)), 3);
+  return p;
+}
+
+} // namespace
+
+TEST_CASE("program: tokens attend to one another; gradients, devices, and heads that may change places") {
+  check_program(transformer(), 2, 3);
+  same_on_every_device(1e-4, [&](Stream &s) {
+    const int networks = 2, rows = 3;
+    ProgramRun<float> training(s, transformer(), true, networks, rows);
+    const Buffer<float> theta(s, some_weights(training.program.layout(), networks)),
+        x(s, random_values<float>(std::size_t(networks * rows) * 12, 1)), gradient(s, std::vector<float>(theta.size())),
+        d_out(s, random_values<float>(std::size_t(networks * rows) * 3, 2));
+    const auto out = to_host(s, training.program.forward(s, theta, x), std::size_t(networks * rows) * 3);
+    training.program.backward(s, theta, gradient, d_out, x);
+    return Results{out, gradient.host()};
+  });
+  const Program p = transformer();
+  const Layout layout = p.layout();
+  const Symmetries groups = p.symmetries();
+  REQUIRE(groups.size() == 3);
+  CHECK((groups[0].units == 6 && groups[1].units == 3 && groups[2].units == 7)); // the stream, heads, hidden units
+  CHECK(groups[1].axes.size() == 3);
+  const auto theta = some_weights(layout, 1);
+  const auto shown = [&](const std::vector<float> &of) {
+    Stream s{Device{}};
+    ProgramRun<double> run(s, transformer(), false, 1, 2);
+    const Buffer<double> weights(s, std::vector<double>(of.begin(), of.end())), x(s, random_values<double>(24, 9));
+    return to_host(s, run.program.infer(s, weights, x, 1, 2), 6);
   };
-  run.program.move_state_of(theta);
-  run.program.forward(s, theta, x);
-  run.program.backward(s, theta, gradient, d_out, x);
-  check_gradient(start, gradient.host(), loss);
+  for (const UnitGroup &group : groups) {
+    const auto moved = rotated(theta, layout, group);
+    CHECK(moved != theta);
+    CHECK(relative_error(shown(moved), shown(theta)) <= 1e-12);
+  }
+  Program wrong("wrong", NetworkShape{});
+  const Value tokens = linear(wrong, "a", wrong.input({3, 4}), 18);
+  CHECK_THROWS_AS(attention(wrong, tokens, 4), InputError);
+  CHECK_THROWS_AS(mean_of_tokens(wrong, {0}), InputError);
 }

@@ -81,7 +81,8 @@ public:
     const auto reserve = [&](const char *name, int width) {
       return plan.reserve<float>(name, MemoryClass::data, {networks, batch, width}, "zoo.wave, zoo.batch");
     };
-    x_ = reserve("zoo.x", inputs_), wanted_ = reserve("zoo.wanted", outputs_), missed_ = reserve("zoo.missed", outputs_);
+    x_ = reserve("zoo.x", inputs_), wanted_ = reserve("zoo.wanted", outputs_),
+    missed_ = reserve("zoo.missed", outputs_);
     partial_ = plan.reserve<float>("zoo.partial", MemoryClass::workspace, {std::int64_t(partial_sums)});
   }
   void plan_done(MemoryPlan &plan) override { plan.release(x_, wanted_, missed_, partial_); }

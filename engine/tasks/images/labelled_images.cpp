@@ -61,7 +61,7 @@ public:
 
 private:
   int inputs_, classes_, batch_ = 0;
-  Tensor<float> x_, row_loss_;  // [networks, batch, inputs], [networks, batch]
+  Tensor<float> x_, row_loss_; // [networks, batch, inputs], [networks, batch]
   Tensor<std::uint8_t> label_; // [networks, batch]
 };
 
