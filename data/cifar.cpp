@@ -14,7 +14,7 @@ constexpr int side = 32, channels = 3;
 constexpr std::size_t area = std::size_t(channels) * side * side;
 
 // Appends the records of a file; the last of `labels` bytes is the class.
-void add_records(Images &to, const fs::path &path, std::size_t labels, int classes, Reading reading) {
+void add_records(Images &to, const fs::path &path, std::size_t labels, int classes, WhatIsRead reading) {
   const MappedFile file(path);
   const std::size_t record = labels + area, n = file.bytes().size() / record;
   if (n == 0 || file.bytes().size() % record != 0)
@@ -26,7 +26,7 @@ void add_records(Images &to, const fs::path &path, std::size_t labels, int class
       throw InputError(path.string(), ": record ", i, ": found label ", int(at[labels - 1]), ", expected 0 to ",
                        classes - 1);
     to.labels.push_back(at[labels - 1]);
-    if (reading == Reading::all)
+    if (reading == WhatIsRead::all)
       to.pixels.insert(to.pixels.end(), at + labels, at + record);
   }
 }
@@ -38,8 +38,8 @@ fs::path folder_of(const DatasetOptions &o, const char *name, const char *inner)
 }
 
 // What can be planned with before the data is here: as many labels as were published, as many of each class.
-bool filled_as_published(RawImages &raw, const fs::path &folder, Reading reading) {
-  if (reading == Reading::all || fs::exists(folder))
+bool filled_as_published(RawImages &raw, const fs::path &folder, WhatIsRead reading) {
+  if (reading == WhatIsRead::all || fs::exists(folder))
     return false;
   for (const auto &[part, count] : {std::pair{&raw.train, 50000}, {&raw.test, 10000}})
     for (int i = 0; i < count; ++i)
@@ -49,7 +49,7 @@ bool filled_as_published(RawImages &raw, const fs::path &folder, Reading reading
 
 } // namespace
 
-RawImages read_cifar10(const DatasetOptions &o, Reading reading) {
+RawImages read_cifar10(const DatasetOptions &o, WhatIsRead reading) {
   const fs::path folder = folder_of(o, "cifar10", "cifar-10-batches-bin");
   RawImages raw{.name = "cifar10", .side = side, .channels = channels, .classes = 10};
   if (filled_as_published(raw, folder, reading))
@@ -60,7 +60,7 @@ RawImages read_cifar10(const DatasetOptions &o, Reading reading) {
   return raw;
 }
 
-RawImages read_cifar100(const DatasetOptions &o, Reading reading) {
+RawImages read_cifar100(const DatasetOptions &o, WhatIsRead reading) {
   const fs::path folder = folder_of(o, "cifar100", "cifar-100-binary");
   RawImages raw{.name = "cifar100", .side = side, .channels = channels, .classes = 100};
   if (filled_as_published(raw, folder, reading))

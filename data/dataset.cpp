@@ -13,19 +13,19 @@ namespace theta {
 namespace {
 
 // Every data set of images.
-const std::vector<std::pair<std::string, ReadImages>> &data_sets() {
-  static const std::vector<std::pair<std::string, ReadImages>> all{{"fashion-mnist", read_fashion_mnist},
-                                                                   {"idx", read_idx_files},
-                                                                   {"cifar10", read_cifar10},
-                                                                   {"cifar100", read_cifar100},
-                                                                   {"images", read_image_folder}};
+std::vector<std::pair<std::string, ReadImages>> &data_sets() {
+  static std::vector<std::pair<std::string, ReadImages>> all{{"fashion-mnist", read_fashion_mnist},
+                                                             {"idx", read_idx_files},
+                                                             {"cifar10", read_cifar10},
+                                                             {"cifar100", read_cifar100},
+                                                             {"images", read_image_folder}};
   return all;
 }
 // And of bodies.
 constexpr const char *solids = "solids", *meshes = "meshes";
 bool is_bodies(const DatasetOptions &o) { return o.name == solids || o.name == meshes; }
 
-RawImages read(const DatasetOptions &o, Reading reading) {
+RawImages read(const DatasetOptions &o, WhatIsRead reading) {
   for (const auto &[name, read] : data_sets())
     if (name == o.name)
       return read(o, reading);
@@ -104,6 +104,11 @@ Images kept(const Images &all, std::size_t first, std::size_t last, const std::v
 
 } // namespace
 
+bool add_data_set(std::string name, ReadImages read) {
+  data_sets().emplace_back(std::move(name), read);
+  return true;
+}
+
 std::vector<std::string> dataset_names() {
   std::vector<std::string> names;
   for (const auto &[name, read] : data_sets())
@@ -132,7 +137,7 @@ ImageFormat image_format(const DatasetOptions &o) {
     return {0, 1};
   if (o.name == "fashion-mnist" && o.folder.empty())
     return {28 / std::max(1, o.pool), 1}; // as Debian's package is, which need not be here to plan with
-  const RawImages raw = read(o, Reading::labels);
+  const RawImages raw = read(o, WhatIsRead::labels);
   return {raw.side / std::max(1, o.pool), raw.channels};
 }
 
@@ -147,7 +152,7 @@ DatasetSizes dataset_sizes(const DatasetOptions &o) {
                        std::size_t(most), " bytes of them");
     return {count, 0, 0, o.points, o.name == meshes ? folder.classes : int(o.families.size()), 3};
   }
-  const RawImages raw = read(o, Reading::labels);
+  const RawImages raw = read(o, WhatIsRead::labels);
   check_options(o, raw);
   const auto count = [&](auto first, auto last) {
     return std::size_t(std::count_if(first, last, [&](std::uint8_t l) { return kept_as(l, o.labels).has_value(); }));
@@ -169,7 +174,7 @@ Dataset load_dataset(const DatasetOptions &o) {
     return make_solids(o);
   if (o.name == meshes)
     throw Error("data.name: found meshes, whose signals are computed on a device");
-  RawImages raw = read(o, Reading::all);
+  RawImages raw = read(o, WhatIsRead::all);
   check_options(o, raw);
   if (o.pool > 1)
     for (Images *part : {&raw.train, &raw.test})

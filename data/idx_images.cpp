@@ -45,7 +45,7 @@ fs::path found_file(const fs::path &folder, const std::string &part, const std::
   throw InputError((folder / (part + "-" + what)).string(), ": cannot be read: found no such file, also not with .gz");
 }
 
-Images read_part(const fs::path &folder, const std::string &part, Reading reading, int &side) {
+Images read_part(const fs::path &folder, const std::string &part, WhatIsRead reading, int &side) {
   const auto image_path = found_file(folder, part, "images-idx3-ubyte"),
              label_path = found_file(folder, part, "labels-idx1-ubyte");
   Idx labels = read_idx(label_path);
@@ -57,10 +57,11 @@ Images read_part(const fs::path &folder, const std::string &part, Reading readin
   side = int(shape[1]);
   if (labels.shape.size() != 1 || labels.shape[0] != shape[0] || labels.bytes.empty())
     throw InputError(label_path.string(), ": found ", labels.shape[0], " labels, expected ", shape[0]);
-  return {reading == Reading::all ? read_idx(image_path).bytes : std::vector<std::uint8_t>{}, std::move(labels.bytes)};
+  return {reading == WhatIsRead::all ? read_idx(image_path).bytes : std::vector<std::uint8_t>{},
+          std::move(labels.bytes)};
 }
 
-RawImages read_folder(const fs::path &folder, const std::string &name, Reading reading) {
+RawImages read_folder(const fs::path &folder, const std::string &name, WhatIsRead reading) {
   RawImages raw{.name = name};
   raw.train = read_part(folder, "train", reading, raw.side), raw.test = read_part(folder, "t10k", reading, raw.side);
   raw.classes = 1 + *std::max_element(raw.train.labels.begin(), raw.train.labels.end());
@@ -69,13 +70,13 @@ RawImages read_folder(const fs::path &folder, const std::string &name, Reading r
 
 } // namespace
 
-RawImages read_fashion_mnist(const DatasetOptions &o, Reading reading) {
+RawImages read_fashion_mnist(const DatasetOptions &o, WhatIsRead reading) {
   // What lies in a folder of somebody's own is what its files are: nobody says that it is Fashion-MNIST.
   return o.folder.empty() ? read_folder(fashion_mnist_folder(), "fashion-mnist", reading)
                           : read_folder(o.folder, "idx", reading);
 }
 
-RawImages read_idx_files(const DatasetOptions &o, Reading reading) {
+RawImages read_idx_files(const DatasetOptions &o, WhatIsRead reading) {
   if (o.folder.empty())
     throw InputError("data.folder: found nothing, expected the folder of the files with data.name = \"idx\"");
   return read_folder(o.folder, "idx", reading);

@@ -60,7 +60,7 @@ std::vector<std::uint8_t> read_image(const fs::path &path, int side, int channel
   return planes;
 }
 
-RawImages read_image_folder(const DatasetOptions &o, Reading) {
+RawImages read_image_folder(const DatasetOptions &o, WhatIsRead) {
   if (o.folder.empty() || !fs::is_directory(o.folder))
     throw InputError("data.folder: found '", o.folder.string(),
                      "', expected a folder of images, or of one folder a class");

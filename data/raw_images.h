@@ -1,5 +1,6 @@
 // Labelled images as files hold them, on their way to a Dataset. To add a data set: a function that reads it, and its
-// line in data_sets() (dataset.cpp).
+// line in data_sets() (dataset.cpp), or, outside of this folder, the line
+//   const bool added = theta::add_data_set("name", read_mine);
 #pragma once
 #include "dataset.h"
 
@@ -14,13 +15,15 @@ struct RawImages {
 };
 
 // What is read: labels alone are enough to plan with.
-enum class Reading { labels, all };
-using ReadImages = RawImages (*)(const DatasetOptions &, Reading);
+enum class WhatIsRead { labels, all };
+using ReadImages = RawImages (*)(const DatasetOptions &, WhatIsRead);
 
-RawImages read_fashion_mnist(const DatasetOptions &, Reading); // Debian's package, or a folder like it
-RawImages read_idx_files(const DatasetOptions &, Reading);     // MNIST and its kin, plain or gzipped
-RawImages read_cifar10(const DatasetOptions &, Reading);       // the binary versions
-RawImages read_cifar100(const DatasetOptions &, Reading);
-RawImages read_image_folder(const DatasetOptions &, Reading); // PNG, JPEG, BMP: image_folder.cpp
+bool add_data_set(std::string name, ReadImages); // true
+
+RawImages read_fashion_mnist(const DatasetOptions &, WhatIsRead); // Debian's package, or a folder like it
+RawImages read_idx_files(const DatasetOptions &, WhatIsRead);     // MNIST and its kin, plain or gzipped
+RawImages read_cifar10(const DatasetOptions &, WhatIsRead);       // the binary versions
+RawImages read_cifar100(const DatasetOptions &, WhatIsRead);
+RawImages read_image_folder(const DatasetOptions &, WhatIsRead); // PNG, JPEG, BMP: image_folder.cpp
 
 } // namespace theta

@@ -1,5 +1,5 @@
-// The operations that programs are made of. To add one: a class that derives from OperationWith (step.h), and a
-// function here, or anywhere.
+// The operations that programs are made of. To add one, here or anywhere: a class that derives from OperationWith, its
+// step (step.h), and a function that appends it.
 #pragma once
 #include "program.h"
 

@@ -25,7 +25,7 @@ const Task *task_of(const NetworkShape &shape, const DatasetSizes &sizes, const 
 }
 
 bool add_task(std::unique_ptr<const Task> task) {
-  tasks().push_back(std::move(task));
+  tasks().insert(tasks().begin(), std::move(task)); // asked first
   return true;
 }
 

@@ -1,17 +1,24 @@
-// A generator and a kind of networks that theta does not have, each added by one line, go through everything that its
-// own go through.
+// What theta does not have, each added by a line from here, goes through everything that its own goes through: a
+// generator, kinds of networks, an operation, a data set, a metric, a task, and a stage, which is a subcommand too.
+#include "data/atomic_file.h"
+#include "data/hash.h"
 #include "data/json.h"
+#include "data/raw_images.h"
 #include "data/safetensors.h"
 #include "data/zoo_reader.h"
 #include "engine/generators/generator.h"
 #include "engine/generators/generator_file.h"
 #include "engine/networks/kind.h"
+#include "engine/networks/step.h"
 #include "engine/pipeline/configuration/source.h"
 #include "engine/pipeline/stages/pipeline.h"
 #include "engine/tasks/eval_file.h"
+#include "engine/tasks/groups.h"
+#include "engine/tasks/metric.h"
 #include "engine/weights/graph.h"
 #include "engine/zoo/export.h"
 #include "engine/zoo/import.h"
+#include "kernels/operations/add.h"
 #include "small_data.h"
 #include "tests/check.h"
 #include "tests/idx_files.h"
@@ -113,8 +120,108 @@ public:
   }
 };
 
+// An operation: y = 2·x.
+template <class T> class TwiceStep;
+class Twice : public OperationWith<Twice, TwiceStep> {
+public:
+  explicit Twice(std::size_t elements) : elements(elements) {}
+  void tie(Ties &ties) const override { ties.same(from[0], to); }
+  std::size_t elements; // of an example
+};
+template <class T> class TwiceStep : public Step<T> {
+public:
+  explicit TwiceStep(const Twice &of) : of_(of) {}
+  void forward(Stream &s, const StepWork<T> &w, bool) override { twice(s, w, w.y, w.x[0]); }
+  void backward(Stream &s, const StepWork<T> &w) override { twice(s, w, w.dx[0], w.dy); }
+
+private:
+  void twice(Stream &s, const StepWork<T> &w, T *to, const T *from) const {
+    add_scaled<T>(s, to, from, from, 1, std::size_t(w.networks * w.rows) * of_.elements);
+  }
+  const Twice &of_;
+};
+Value twice(Program &p, Value x) { return p.append(std::make_unique<Twice>(p.elements(x)), {x}, p.shape(x)); }
+
+// A kind that has it, and whose networks nobody but a task of their own looks at.
+class DoublingKind : public NetworkKind {
+public:
+  const char *name() const override { return "doubling"; }
+  Program program(const NetworkShape &shape) const override {
+    Program p("doubling", shape);
+    linear(p, "out", twice(p, linear(p, "in", p.input({shape.widths.at(0)}), shape.widths.at(1), shape.act)),
+           shape.widths.at(2));
+    return p;
+  }
+};
+
+// A task: what is asked of such networks is how large they are.
+class NormTask : public Task {
+public:
+  const char *name() const override { return "norms"; }
+  bool takes(const NetworkShape &shape, const DatasetSizes &, const ZooReader *) const override {
+    return std::string_view(shape.kind->name()) == "doubling";
+  }
+  std::vector<MemoryPlan> plans(const EvalSizes &) const override { return {}; }
+  std::vector<GroupReport> judge(const EvalWork &work, Journal &) const override {
+    Groups groups(work);
+    groups.add({"training", "training", rows_of(work.zoo, work.training)});
+    groups.add_generated(Groups::Taken::first);
+    std::vector<GroupReport> reports;
+    for (const Group &group : groups.all()) {
+      reports.push_back({group.name, group.role, group.networks.count});
+      measure(work, group.networks, reports.back());
+    }
+    return reports;
+  }
+  std::string table(const std::vector<GroupReport> &reports) const override {
+    return text(reports.size(), " groups\n");
+  }
+  std::vector<std::filesystem::path> draw(const EvalWork &, const std::vector<GroupReport> &,
+                                          const std::filesystem::path &, const std::filesystem::path &) const override {
+    return {};
+  }
+};
+
+// A metric: the first weight.
+void first_weight(const EvalWork &work, const NetworkSet &group, GroupReport &report) {
+  std::vector<float> theta(work.zoo.parameters());
+  for (std::size_t i = 0; i < group.count; ++i)
+    group.network(i, theta.data()), report.values["first_weight"].push_back(theta[0]);
+}
+
+// A data set: two stripes, 8 x 8.
+RawImages read_stripes(const DatasetOptions &, WhatIsRead) {
+  RawImages raw{.name = "stripes", .side = 8, .classes = 2};
+  raw.train = test::stripes(120, 8, 2, 1), raw.test = test::stripes(40, 8, 2, 2);
+  return raw;
+}
+
+// A stage with settings of its own: how many samples there are, times something.
+struct CountSettings : StageSettingsOf<CountSettings> {
+  int times = 2;
+  void describe(Keys &keys) override { keys({"times", "what samples are counted by"}, times, positive); }
+};
+class CountStage : public Stage {
+public:
+  const char *name() const override { return "count"; }
+  const char *what() const override { return "count the samples"; }
+  std::unique_ptr<StageSettings> settings() const override { return std::make_unique<CountSettings>(); }
+  std::string key(Member &m) const override {
+    return hash_of("count" + m.key("sample") + text_of_sections(m.config(), {"count"}));
+  }
+  void run(Member &m) const override {
+    const auto samples = ZooReader(m.samples_path()).rows() * std::size_t(m.config().of<CountSettings>().times);
+    write_file(m.out() / "count.json", Json{{"count", samples}, {"key", key(m)}}.dump() + "\n");
+  }
+};
+
 } // namespace
 
+static const bool doubling = add_network_kind(std::make_unique<DoublingKind>());
+static const bool norms = add_task(std::make_unique<NormTask>());
+static const bool metric = add_metric(first_weight);
+static const bool data_set = add_data_set("stripes", read_stripes);
+static const bool stage = add_stage(std::make_unique<CountStage>());
 static const bool residual = add_network_kind(std::make_unique<ResidualKind>());
 static const bool gaussian = add_generator("gaussian", [] { return std::make_unique<GaussianGenerator>(); });
 static const bool readout = add_network_kind(std::make_unique<ReadoutKind>());
@@ -198,6 +305,36 @@ TEST_CASE("a kind of networks of one's own is trained, scored, recognised and co
   std::ofstream(path) << "[network]\nkind = 'readout'\nwidths = [784, 10]\n";
   CHECK(layout_of(load_config(path).network).size() == 7850);
   CHECK_THROWS_AS(load_config(path, {"network.kind=readuot"}), InputError);
+}
+
+TEST_CASE("a data set, an operation, a task, a metric and a stage of one's own go through a run") {
+  const Scratch folder;
+  const auto path = folder.path() / "x.toml";
+  std::ofstream(path)
+      << "[data]\nname = 'stripes'\nvalidation = 10\n[network]\nkind = 'doubling'\nwidths = [64, 4, 2]\n"
+      << "[zoo]\nnetworks = 8\nsteps = 30\nbatch = 16\nlr = 1e-2\n[fit]\ngenerator = 'gaussian'\n"
+      << "[sample]\ncount = 6\n[eval]\nnetworks = 6\nreferences = 4\n[count]\ntimes = 7\n";
+  const Config config = load_config(path);
+  CHECK(config.of<CountSettings>().times == 7);
+  CHECK(refusal(path, "count.tims=1").find("'count.times'") != std::string::npos);
+  CHECK(to_toml(load_config(path, {"count.times=3"})).find("[count]\ntimes = 3") != std::string::npos);
+  CHECK(refusal(path, "data.name=stripe").find("stripes") != std::string::npos);
+  const auto out = folder.path() / "out";
+  const Silence silence;
+  Pipeline(Run{config, out, Device{}, {}}).all();
+  const ZooReader zoo(out / "zoo");
+  for (const float accuracy : zoo.floats("test_accuracy"))
+    CHECK(accuracy > 0.9);
+  CHECK(zoo.format().layout[2].name == "out.weight");
+  CHECK_FALSE(ZooReader(out / "samples").has_column("test_accuracy")); // the task has no accuracy
+  const auto groups = read_eval(out / "eval.json");
+  REQUIRE(groups.size() == 2);
+  std::vector<float> theta(zoo.parameters());
+  ZooReader(out / "samples").theta(3, theta.data());
+  CHECK(groups[1].of("first_weight").at(3) == theta[0]);
+  CHECK(json_file(out / "count.json").at("count") == 42);
+  CHECK(stage_named("count").what() == std::string("count the samples")); // `theta count`
+  CHECK(stages().back()->name() == std::string("report"));
 }
 
 TEST_CASE("a kind with a residual stream and norms, a page of program, is trained, exported, imported and generated") {
