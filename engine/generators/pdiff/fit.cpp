@@ -179,6 +179,29 @@ void PDiffFit::train(const std::string &stage, Stream &s, const FitRecipe &r, Tr
   });
 }
 
+void PDiffFit::learn_autoencoder(Stream &s, long i) {
+  const FitRecipe &r = config_.autoencoder;
+  const std::size_t n = std::size_t(r.batch) * std::size_t(padded_);
+  const float *v = fit_input_.v;
+  const auto stream = std::uint32_t(i * r.batch);
+  fill_normal<float>(s, input_noise_, r.batch, std::size_t(padded_), config_.input_noise,
+                     {seed_, Purpose::input_noise, stream});
+  fill_normal<float>(s, latent_noise_, r.batch, std::size_t(config_.latent), config_.latent_noise,
+                     {seed_, Purpose::latent_noise, stream});
+  add_scaled<float>(s, noisy_, v, input_noise_, 1, n);
+  const Adam options = options_of(r, i);
+  const auto step_early = [&](const TensorRange &tensor, float *gradient) {
+    autoencoder_weights_.step_early(s, tensor, gradient, options);
+  };
+  const FinishEarly<float> finish(step_early);
+  const auto parameters = autoencoder_weights_.parameters(&finish);
+  const float *out = autoencoder_.forward(s, parameters, noisy_, latent_noise_);
+  mean_squared_error<float>(s, loss_, autoencoder_.d_out(), out, v, n, partials_);
+  autoencoder_.backward(s, parameters, noisy_, [&](float *value, float *m, float *v, float *gradient, std::size_t n) {
+    adam_step<float>(s, value, m, v, nullptr, gradient, n, options);
+  });
+}
+
 void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::vector<std::size_t> &rows, PDiff &p,
                                const SavedState *saved, long first, const Save &save, Journal &journal) {
   const FitRecipe &r = config_.autoencoder;
@@ -197,32 +220,13 @@ void PDiffFit::fit_autoencoder(Device device, const ZooReader &zoo, const std::v
     const BatchOrder order{1, r.batch, std::uint32_t(rows.size()), seed_, autoencoder_stream, step};
     return rows[order.example(0, int(i))];
   });
-  const std::size_t n = std::size_t(r.batch) * std::size_t(padded_);
-  float *v = fit_input_.v, *noisy = noisy_, *loss = loss_;
   const auto prepare = [&](long) {
     s.synchronize(); // the copy from the staging buffer that next() gives back
     standardise_batch(s, fit_input_, batches.next(), r.batch);
   };
-  const auto forward_backward = [&](long i) {
-    const auto stream = std::uint32_t(i * r.batch);
-    fill_normal<float>(s, input_noise_, r.batch, std::size_t(padded_), config_.input_noise,
-                       {seed_, Purpose::input_noise, stream});
-    fill_normal<float>(s, latent_noise_, r.batch, std::size_t(config_.latent), config_.latent_noise,
-                       {seed_, Purpose::latent_noise, stream});
-    add_scaled<float>(s, noisy, v, input_noise_, 1, n);
-    const Adam options = options_of(r, i);
-    const auto step_early = [&](const TensorRange &tensor, float *gradient) {
-      autoencoder_weights_.step_early(s, tensor, gradient, options);
-    };
-    const FinishEarly<float> finish(step_early);
-    const auto parameters = autoencoder_weights_.parameters(&finish);
-    const float *out = autoencoder_.forward(s, parameters, noisy, latent_noise_);
-    mean_squared_error<float>(s, loss, autoencoder_.d_out(), out, v, n, partials_);
-    autoencoder_.backward(s, parameters, noisy, [&](float *value, float *m, float *v, float *gradient, std::size_t n) {
-      adam_step<float>(s, value, m, v, nullptr, gradient, n, options);
-    });
-  };
-  train("fit.autoencoder", s, r, autoencoder_weights_, loss, prepare, forward_backward, saved, first, save, journal);
+  train(
+      "fit.autoencoder", s, r, autoencoder_weights_, loss_, prepare, [&](long i) { learn_autoencoder(s, i); }, saved,
+      first, save, journal);
   p.autoencoder = autoencoder_weights_.finish(s);
   p.autoencoder_buffers = autoencoder_weights_.buffers(s);
 }
@@ -254,37 +258,72 @@ std::vector<float> PDiffFit::encode(Device device, const ZooReader &zoo, const s
   return latents;
 }
 
-void PDiffFit::fit_denoiser(Device device, const std::vector<float> &latents, PDiff &p, const SavedState *saved,
-                            long first, const Save &save, Journal &journal) {
-  const FitRecipe &r = config_.denoiser;
-  const std::size_t latent = std::size_t(config_.latent), n = std::size_t(r.batch) * latent;
-  Stream s(device);
-  const Arena arena(device, denoiser_plan_);
+void PDiffFit::start_denoiser(Stream &s, const std::vector<float> &latents) {
   denoiser_weights_.initialise(s, seed_, denoiser_stream);
   const Path chain = config_.path();
   const std::vector<float> alpha_bar(chain.alpha_bar().begin(), chain.alpha_bar().end());
   copy(s, d_.alpha_bar, alpha_bar.data(), alpha_bar.size() * sizeof(float));
   copy(s, d_.latents, latents.data(), latents.size() * sizeof(float));
   s.synchronize();
+}
 
-  float *z0 = d_.z0, *zt = d_.zt, *eps = d_.eps;
-  float *t = d_.t, *embedding = d_.embedding, *loss = d_.loss;
+void PDiffFit::learn_denoiser(Stream &s, long i) {
+  const FitRecipe &r = config_.denoiser;
+  const std::size_t latent = std::size_t(config_.latent), n = std::size_t(r.batch) * latent;
   const NoisePath<float> path(d_.alpha_bar.get(), config_.diffusion_steps);
-  const auto forward_backward = [&](long i) {
-    gather_rows<float>(s, z0, d_.latents, latent,
-                       {1, r.batch, std::uint32_t(rows_), seed_, denoiser_stream, std::uint64_t(i)});
-    noisy_target(s, zt, eps, t, z0, {.rows = r.batch, .size = latent, .path = path, .objective = Objective::eps}, seed_,
-                 std::uint32_t(i * r.batch), std::uint32_t(i));
-    whole_number_features<float>(s, embedding, t, r.batch, config_.time_width);
-    const auto parameters = denoiser_weights_.parameters();
-    const float *predicted = denoiser_.forward(s, parameters, zt, embedding, Mode::train);
-    mean_squared_error<float>(s, loss, denoiser_.d_out(), predicted, eps, n, d_.partials);
-    denoiser_.backward(s, parameters, embedding);
-  };
+  gather_rows<float>(s, d_.z0, d_.latents, latent,
+                     {1, r.batch, std::uint32_t(rows_), seed_, denoiser_stream, std::uint64_t(i)});
+  noisy_target(s, d_.zt.get(), d_.eps.get(), d_.t.get(), d_.z0.get(),
+               {.rows = r.batch, .size = latent, .path = path, .objective = Objective::eps}, seed_,
+               std::uint32_t(i * r.batch), std::uint32_t(i));
+  whole_number_features<float>(s, d_.embedding, d_.t, r.batch, config_.time_width);
+  const auto parameters = denoiser_weights_.parameters();
+  const float *predicted = denoiser_.forward(s, parameters, d_.zt, d_.embedding, Mode::train);
+  mean_squared_error<float>(s, d_.loss, denoiser_.d_out(), predicted, d_.eps, n, d_.partials);
+  denoiser_.backward(s, parameters, d_.embedding);
+}
+
+void PDiffFit::fit_denoiser(Device device, const std::vector<float> &latents, PDiff &p, const SavedState *saved,
+                            long first, const Save &save, Journal &journal) {
+  Stream s(device);
+  const Arena arena(device, denoiser_plan_);
+  start_denoiser(s, latents);
   train(
-      "fit.denoiser", s, r, denoiser_weights_, loss, [](long) {}, forward_backward, saved, first, save, journal);
+      "fit.denoiser", s, config_.denoiser, denoiser_weights_, d_.loss, [](long) {},
+      [&](long i) { learn_denoiser(s, i); }, saved, first, save, journal);
   p.denoiser = denoiser_weights_.finish(s);
   p.denoiser_buffers = denoiser_weights_.buffers(s);
+}
+
+std::function<void(int)> PDiffFit::rehearsal(Phase phase, Stream &s) {
+  const auto arena = std::make_shared<Arena>(s.device(), plan_of(phase));
+  const auto graph = std::make_shared<Graph>();
+  const FitRecipe &r = is_first(phase) ? config_.autoencoder : config_.denoiser;
+  const auto random = [&](std::size_t n) {
+    std::vector<float> values(n);
+    for (std::size_t i = 0; i < n; ++i)
+      values[i] = normal(seed_, Purpose::test, 0, i);
+    return values;
+  };
+  if (is_first(phase)) {
+    autoencoder_weights_.initialise(s, seed_, autoencoder_stream);
+    PDiff as_they_are;
+    as_they_are.normalizer = {std::vector<float>(parameters_, 0), std::vector<float>(parameters_, 1)};
+    upload_normalizer(s, fit_input_, as_they_are);
+    s.synchronize();
+    const auto networks = random(std::size_t(r.batch) * parameters_);
+    std::copy(networks.begin(), networks.end(), fit_input_.staging[0].get());
+  } else {
+    start_denoiser(s, random(rows_ * std::size_t(config_.latent)));
+  }
+  return [this, phase, &s, &r, arena, graph](int i) {
+    if (is_first(phase))
+      standardise_batch(s, fit_input_, fit_input_.staging[0], r.batch);
+    graph->run(s, [&] {
+      is_first(phase) ? learn_autoencoder(s, i) : learn_denoiser(s, i);
+      (is_first(phase) ? autoencoder_weights_ : denoiser_weights_).step(s, options_of(r, i), r.max_norm);
+    });
+  };
 }
 
 PDiff PDiffFit::run(Device device, const ZooReader &zoo, const std::vector<std::size_t> &rows,

@@ -20,11 +20,25 @@ public:
   PDiff run(Device, const ZooReader &, const std::vector<std::size_t> &rows, const std::filesystem::path &state,
             const std::string &key, Journal &);
 
+  // For those who time it: the steps of a phase as run() makes them, on random networks or latents; call it with 0, 1,
+  // ... This must live as long.
+  enum class Phase { autoencoder, denoiser };
+  std::function<void(int)> rehearsal(Phase, Stream &);
+  const MemoryPlan &plan_of(Phase phase) const { return is_first(phase) ? autoencoder_plan_ : denoiser_plan_; }
+  std::size_t parameters_of(Phase phase) const {
+    return (is_first(phase) ? autoencoder_weights_ : denoiser_weights_).parameters_size();
+  }
+
 private:
+  static bool is_first(Phase phase) { return phase == Phase::autoencoder; }
   using Save = std::function<void(long, std::vector<StateTensor>)>;
   void plan_autoencoder(Backend);
   void plan_encode(Backend);
   void plan_denoiser(Backend);
+  void start_denoiser(Stream &, const std::vector<float> &latents);
+  // Step i of either: leaves gradients in its weights, and the loss.
+  void learn_autoencoder(Stream &, long i);
+  void learn_denoiser(Stream &, long i);
   void fit_autoencoder(Device, const ZooReader &, const std::vector<std::size_t> &rows, PDiff &,
                        const SavedState *saved, long first, const Save &save, Journal &);
   std::vector<float> encode(Device, const ZooReader &, const std::vector<std::size_t> &rows, const PDiff &);
