@@ -344,6 +344,8 @@ TEST_CASE("a kind with a residual stream and norms, a page of program, is traine
   task.network = {{16, 6, 5, 7, 3}, Activation::gelu};
   task.network.kind = network_kind_named("residual");
   task.recipe.activation = {Activation::gelu};
+  // Not Adam: biases before the running statistics have no gradient but roundings, which it would take for one.
+  task.recipe.optimizer = {OptimizerKind::sgd}, task.recipe.lr = 0.05;
   task.recipe.checkpoints = CheckpointKind::last, task.recipe.count = 1, task.recipe.steps = 60;
   task.facts = "{\"architecture\": " + architecture_of(task.network) + "}";
   std::vector<float> on_the_first;
@@ -358,7 +360,7 @@ TEST_CASE("a kind with a residual stream and norms, a page of program, is traine
     zoo.theta(0, theta.data());
     if (on_the_first.empty())
       on_the_first = theta;
-    CHECK(relative_error(theta, on_the_first) < 1e-2); // 60 steps of Adam, sums in another order
+    CHECK(relative_error(theta, on_the_first) < 1e-3); // 60 steps, sums in another order
   }
   // Out as one file a network, and in again by their names alone.
   const ZooReader zoo(folder.path() / "zoo");

@@ -231,7 +231,7 @@ Program transformer() {
 
 TEST_CASE("program: tokens attend to one another; gradients, devices, and heads that may change places") {
   check_program(transformer(), 2, 3);
-  same_on_every_device(1e-4, [&](Stream &s) {
+  same_on_every_device(4 * 0x1p-8, [&](Stream &s) { // on cuda attention multiplies in bf16 (test_attention.cpp)
     const int networks = 2, rows = 3;
     ProgramRun<float> training(s, transformer(), true, networks, rows);
     const Buffer<float> theta(s, some_weights(training.program.layout(), networks)),
