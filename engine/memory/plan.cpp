@@ -124,6 +124,13 @@ std::size_t parse_bytes(const std::string &text) {
   throw InputError("memory budget: found '", text, "', expected a number of bytes such as 800MiB or 2GiB");
 }
 
+std::vector<MemoryPlan> copies_of(const std::vector<const MemoryPlan *> &plans) {
+  std::vector<MemoryPlan> all;
+  for (const MemoryPlan *plan : plans)
+    all.push_back(*plan);
+  return all;
+}
+
 std::string table_of(const MemoryPlan &plan) {
   std::size_t width = 4;
   for (const auto &entry : plan.entries())

@@ -105,6 +105,9 @@ std::string text_of_bytes(std::size_t bytes);
 // "1.5GiB", "512M", "1000000" -> bytes. Throws InputError.
 std::size_t parse_bytes(const std::string &text);
 
+// The plans themselves, of a judge or a trainer that is about to go.
+std::vector<MemoryPlan> copies_of(const std::vector<const MemoryPlan *> &);
+
 // The plan as a table for people, and its totals per class.
 std::string table_of(const MemoryPlan &);
 

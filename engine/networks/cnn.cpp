@@ -1,7 +1,6 @@
 #include "cnn.h"
 #include "data/json.h"
 #include "kind.h"
-#include <algorithm>
 
 namespace theta {
 
@@ -12,7 +11,7 @@ Program cnn_program(const NetworkShape &shape) {
   Program program("cnn", shape);
   Value x = program.input({p.channels, p.side, p.side});
   for (std::size_t c = 0; c < shape.convolutions.size(); ++c)
-    x = convolution(program, text("conv", c + 1), x, shape.convolutions[c], shape.act);
+    x = convolution(program, text("conv", c + 1), x, shape.convolutions[c]);
   x = flatten(program, x);
   for (std::size_t l = 0; l < shape.widths.size(); ++l)
     x = linear(program, text("fc", l + 1), x, shape.widths[l],

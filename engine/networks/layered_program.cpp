@@ -25,6 +25,9 @@ LayeredProgram<T>::LayeredProgram(NetworkShape shape, Program program)
     for (const Value from : operation(i).from)
       last_use_[std::size_t(from.number)] = i;
   }
+  for (std::size_t v = 1; v + 1 < last_use_.size(); ++v)
+    if (last_use_[v] == v - 1)
+      throw Error("program: found value ", v, " of ", name_of(shape_.kind), ", which nothing reads");
 }
 
 // Value v is made by operation v − 1. Without training a value goes when it has been read for the last time. With it,

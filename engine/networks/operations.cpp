@@ -94,14 +94,6 @@ private:
   Tensor<T> pre_; // before bias and activation
 };
 
-// dx = or += d, n elements.
-template <class T> void hand_down(Stream &s, T *dx, const T *d, bool adds, std::size_t n) {
-  if (dx && adds)
-    add_scaled<T>(s, dx, dx, d, 1, n);
-  else if (dx && dx != d)
-    copy(s, dx, d, n * sizeof(T));
-}
-
 template <class T> class NormStep;
 class NormOperation : public OperationWith<NormOperation, NormStep> {
 public:
@@ -139,7 +131,7 @@ public:
                             w.gradient + i * w.parameters + of_.beta, w.dy + i * of_y(w), w.x[0] + i * w.stride[0],
                             mean_ + i * std::size_t(rows), rstd_ + i * std::size_t(rows),
                             w.theta + i * w.parameters + of_.gamma, rows, of_.width);
-    hand_down<T>(s, w.dx[0], w.d, w.adds[0], std::size_t(w.networks) * of_y(w));
+    hand_down<T>(s, w, w.d, std::size_t(w.networks) * of_y(w));
   }
 
 private:
@@ -197,7 +189,7 @@ public:
                             w.x[0] + i * w.stride[0], mean_ + i * width(), rstd_ + i * width(), theta + of_.gamma,
                             theta + of_.beta, shape(w));
     }
-    hand_down<T>(s, w.dx[0], w.d, w.adds[0], std::size_t(w.networks) * of_y(w));
+    hand_down<T>(s, w, w.d, std::size_t(w.networks) * of_y(w));
   }
 
 private:
@@ -235,7 +227,7 @@ public:
     for (std::size_t i = 0; i < std::size_t(w.networks); ++i)
       bias_act_backward<T>(s, w.d + i * of_y(w), sums_, w.dy + i * of_y(w), w.x[0] + i * w.stride[0], nullptr,
                            shape(w));
-    hand_down<T>(s, w.dx[0], w.d, w.adds[0], std::size_t(w.networks) * of_y(w));
+    hand_down<T>(s, w, w.d, std::size_t(w.networks) * of_y(w));
   }
 
 private:
@@ -265,7 +257,7 @@ public:
   }
   void backward(Stream &s, const StepWork<T> &w) override {
     for (int k = 0; k < 2; ++k)
-      hand_down<T>(s, w.dx[k], w.dy, w.adds[k], std::size_t(w.networks) * std::size_t(w.rows) * of_.elements);
+      hand_down<T>(s, w, w.dy, std::size_t(w.networks) * std::size_t(w.rows) * of_.elements, k);
   }
 
 private:
@@ -344,7 +336,7 @@ Value add(Program &p, Value a, Value b) {
   return p.append(std::make_unique<SumOperation>(p.elements(a)), {a, b}, p.shape(a));
 }
 
-Value convolution(Program &p, const std::string &name, Value image, const CnnLayer &layer, Activation) {
+Value convolution(Program &p, const std::string &name, Value image, const CnnLayer &layer) {
   const Shape &of = p.shape(image);
   const int in = int(of[0]), side = int(of[1]), out = layer.channels, taps = in * layer.kernel * layer.kernel;
   const int places = (side - layer.kernel) / layer.stride + 1, left = layer.average ? 1 : places / layer.pool;

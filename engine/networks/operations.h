@@ -25,9 +25,9 @@ Value positions(Program &, const std::string &name, Value x);
 // The mean of all tokens: [width].
 Value mean_of_tokens(Program &, Value x);
 
-// [channels, side, side] -> [out, ...]: a square convolution without padding, then max pooling and an activation, or an
-// activation and the mean over the whole image: NAME.weight [out, in, kernel, kernel], NAME.bias [out]. Whole runs only.
-Value convolution(Program &, const std::string &name, Value image, const CnnLayer &, Activation act);
+// [channels, side, side] -> [out, ...]: a square convolution without padding, then max pooling and the shape's
+// activation, or this and the mean over the whole image: NAME.weight [out, in, kernel, kernel], NAME.bias [out]. Whole runs only.
+Value convolution(Program &, const std::string &name, Value image, const CnnLayer &);
 // [channels, side, side] -> [channels·side²].
 Value flatten(Program &, Value image);
 

@@ -14,7 +14,7 @@ Value Program::input(Shape of_an_example) {
   if (!shapes_.empty())
     throw Error("program: found another input, expected one, before all operations");
   shapes_.push_back(std::move(of_an_example));
-  return output_ = {0};
+  return {0};
 }
 
 Value Program::append(std::unique_ptr<Operation> operation, std::vector<Value> from, Shape of_an_example) {
@@ -23,7 +23,7 @@ Value Program::append(std::unique_ptr<Operation> operation, std::vector<Value> f
   operation->from = std::move(from), operation->to = {int(shapes_.size())};
   shapes_.push_back(std::move(of_an_example));
   operations_.push_back(std::move(operation));
-  return output_ = operations_.back()->to;
+  return operations_.back()->to;
 }
 
 std::size_t Program::tensor(std::string name, Shape shape, Start start) {
@@ -91,7 +91,7 @@ Symmetries Program::symmetries() const {
       least = std::min(least, above[std::size_t(from.number)]);
     above[std::size_t(operation->to.number)] = least + (operation->multiply_adds() > 0);
   }
-  below[std::size_t(output_.number)] = 0;
+  below[std::size_t(result().number)] = 0;
   for (std::size_t i = operations_.size(); i-- > 0;)
     for (const Value from : operations_[i]->from) {
       int &of = below[std::size_t(from.number)];
@@ -99,7 +99,7 @@ Symmetries Program::symmetries() const {
     }
   Symmetries groups;
   std::vector<int> group_of(values(), -1);
-  const int input = ties.find(0), output = ties.find(output_.number);
+  const int input = ties.find(0), output = ties.find(result().number);
   for (const Ties::Along &along : ties.axes_) { // in the order in which operations name them
     const int of = ties.find(along.value);
     if (of == input || of == output)

@@ -6,7 +6,8 @@
 //   Program p("residual", shape);
 //   Value x = linear(p, "stem", p.input({shape.widths.front()}), width);
 //   x = add(p, x, linear(p, "fc2", linear(p, "fc1", layer_norm(p, "norm", x), hidden, shape.act), width));
-//   p.output(linear(p, "head", x, shape.widths.back()));
+//   linear(p, "head", x, shape.widths.back());
+// The last value is the result.
 #pragma once
 #include "network.h"
 #include "symmetries.h"
@@ -54,7 +55,6 @@ public:
       : name_(std::move(name)), initialisation_(shape.initialisation), omega_(shape.omega) {}
 
   Value input(Shape of_an_example); // once, and first
-  void output(Value v) { output_ = v; }
   // Appends an operation on `from` whose value has such a shape.
   Value append(std::unique_ptr<Operation>, std::vector<Value> from, Shape of_an_example);
   // Appends a tensor of weights; returns its index among them. A layer's pair begins as the shape says (add_layer).
@@ -73,7 +73,7 @@ public:
   std::size_t elements(Value) const; // of one example
   int width(Value v) const { return int(shape(v).back()); }
   std::size_t values() const { return shapes_.size(); }
-  Value result() const { return output_; }
+  Value result() const { return {int(shapes_.size()) - 1}; }
 
   Symmetries symmetries() const;      // from the inputs to the outputs, with true depths
   double multiply_adds() const;       // of one example, forward
@@ -88,7 +88,6 @@ private:
   Layout trained_, state_;
   std::vector<Shape> shapes_; // of values
   std::vector<std::unique_ptr<const Operation>> operations_;
-  Value output_;
 };
 
 // Which values' units are the same, and along which axes they lie. An operation says it of its own.

@@ -1,7 +1,6 @@
 #include "recognition.h"
 #include "kind.h"
 #include <algorithm>
-#include <map>
 #include <numeric>
 #include <tuple>
 

@@ -1,6 +1,7 @@
 // An operation's work on a device, for N networks side by side.
 #pragma once
 #include "engine/memory/plan.h"
+#include "kernels/operations/add.h"
 #include "program.h"
 
 namespace theta {
@@ -43,6 +44,14 @@ public:
   virtual void forward(Stream &, const StepWork<T> &, bool training) = 0;
   virtual void backward(Stream &, const StepWork<T> &) = 0;
 };
+
+// Where operand k's gradient is d, which is as large: to it, or added to it. n elements.
+template <class T> void hand_down(Stream &s, const StepWork<T> &w, const T *d, std::size_t n, int k = 0) {
+  if (w.dx[k] && w.adds[k])
+    add_scaled<T>(s, w.dx[k], w.dx[k], d, 1, n);
+  else if (w.dx[k])
+    copy(s, w.dx[k], d, n * sizeof(T));
+}
 
 // An operation O with steps Of<float> and Of<double>, which are made of it and must not outlive it.
 template <class O, template <class> class Of> class OperationWith : public Operation {

@@ -1,6 +1,5 @@
 // Operations of programs on tokens.
 #include "kernels/operations/activation.h"
-#include "kernels/operations/add.h"
 #include "kernels/operations/attention.h"
 #include "kernels/operations/gemm.h"
 #include "operations.h"
@@ -70,10 +69,7 @@ public:
   void backward(Stream &s, const StepWork<T> &w) override {
     bias_act_backward<T>(s, w.d, w.gradient + of_.offset, w.dy, w.y, nullptr,
                          {w.networks, w.rows, of_.elements, w.parameters});
-    if (w.dx[0] && w.adds[0])
-      add_scaled<T>(s, w.dx[0], w.dx[0], w.d, 1, std::size_t(w.networks) * of_y(w));
-    else if (w.dx[0])
-      copy(s, w.dx[0], w.d, std::size_t(w.networks) * of_y(w) * sizeof(T));
+    hand_down<T>(s, w, w.d, std::size_t(w.networks) * of_y(w));
   }
 
 private:

@@ -2,7 +2,6 @@
 #include "engine/memory/arena.h"
 #include "engine/training/step_loop.h"
 #include "evaluator.h"
-#include <cmath>
 
 namespace theta {
 

@@ -19,7 +19,7 @@ Program residual_program(Activation act) {
   Value x = add(p, linear(p, "stem", in, 6), linear(p, "again", in, 6, act));
   x = add(p, x, linear(p, "a.fc2", linear(p, "a.fc1", layer_norm(p, "a.norm", x), 7, act), 6));
   x = add(p, activation(p, x, act), linear(p, "b.fc", x, 6));
-  p.output(linear(p, "head", layer_norm(p, "norm", x), 3));
+  linear(p, "head", layer_norm(p, "norm", x), 3);
   return p;
 }
 
@@ -145,6 +145,10 @@ TEST_CASE("program: perceptrons are chains, whatever else is none; depths and FL
   REQUIRE(of_cnn.size() == 2);
   CHECK((of_cnn[0].units == 4 && of_cnn[0].pooled && of_cnn[0].axes[2].run == 25));
   CHECK_FALSE(cnn.kind->layered(cnn)); // its convolutions go as whole runs
+  Program unread("unread", shape);
+  const Value read = unread.input({3});
+  linear(unread, "a", read, 4), linear(unread, "b", read, 4);
+  CHECK_THROWS_AS(LayeredProgram<float>(shape, std::move(unread)), Error);
   Program unequal("unequal", shape);
   const Value in = unequal.input({3});
   CHECK_THROWS_AS(add(unequal, in, linear(unequal, "x", in, 4)), InputError);

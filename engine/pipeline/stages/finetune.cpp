@@ -4,7 +4,6 @@
 #include "finetune_report.h"
 #include "kernels/device/trace.h"
 #include "member.h"
-#include <fmt/core.h>
 
 namespace theta {
 
@@ -32,7 +31,7 @@ public:
     if (c.networks == 0)
       return;
     const Span span("finetune");
-    m.scorer("finetune", 1); // throws where they have no accuracy
+    m.check_scores("finetune");
     const std::string key = this->key(m);
     const auto file = m.out() / "finetune.json";
     if (finetune_key_of(file) == key)

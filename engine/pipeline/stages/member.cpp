@@ -83,10 +83,14 @@ const NetworkShape &Member::shape(const char *stage) const {
   return *source_.facts.shape;
 }
 
-std::unique_ptr<Scorer> Member::scorer(const char *stage, std::size_t images) const {
+void Member::check_scores(const char *stage) const {
   if (!scores())
     throw InputError(stage, ": ", zoo_path().string(), " holds networks without an accuracy on ", run_.config.data.name,
                      "; expected classifiers of its pixels and classes");
+}
+
+std::unique_ptr<Scorer> Member::scorer(const char *stage, std::size_t images) const {
+  check_scores(stage);
   return std::make_unique<Scorer>(shape(stage), images, run_.config.eval.wave, run_.device.backend, run_.memory_budget);
 }
 

@@ -56,6 +56,7 @@ public:
   const NetworkShape &shape(const char *stage) const;
   // The accuracies and losses of networks on the test images; throws InputError where they have none.
   bool scores() const { return task() && task()->scores(); }
+  void check_scores(const char *stage) const;
   std::unique_ptr<Scorer> scorer(const char *stage, std::size_t images) const;
   std::pair<Scores, std::vector<char>> score(const char *stage, std::size_t parameters, const NetworkSet &);
 

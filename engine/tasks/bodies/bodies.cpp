@@ -46,11 +46,7 @@ public:
   }
   std::vector<float> points(const DatasetSizes &sizes) const override { return even_points(sizes.pixels); }
   std::vector<MemoryPlan> plans(const EvalSizes &of) const override {
-    const ShapeJudge judge = judge_of(of.eval, of.seed, of.shape, of.data);
-    std::vector<MemoryPlan> all;
-    for (const auto *plan : judge.plans())
-      all.push_back(*plan);
-    return all;
+    return copies_of(judge_of(of.eval, of.seed, of.shape, of.data).plans());
   }
   std::vector<GroupReport> judge(const EvalWork &work, Journal &journal) const override {
     const FieldRows rows(work);

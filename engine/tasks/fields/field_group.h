@@ -19,11 +19,12 @@ public:
   explicit FieldRows(const EvalWork &work);
 
   FieldGroup references() const { return of_rows(references_); } // held-out fields that no group has
-  FieldGroup training() const { return of_rows(seen_); }         // equally many as
+  FieldGroup training() const { return of_rows(seen_); }         // as many as for control
   FieldGroup control() const { return of_rows(control_); }
 
   // Training, held-out and generated fields, the zoos of eval.groups, and baselines, each judged by `judge`; with a
-  // verdict on those that are generated or baselines. `of_each`: a value that every field has which works. With progress; throws Interrupted.
+  // verdict on those that are generated or baselines. `of_each`: a value that every field has which works. With
+  // progress; throws Interrupted.
   using Judge = std::function<GroupReport(const std::string &name, const FieldGroup &)>;
   std::vector<GroupReport> judged(Journal &, const char *of_each, const Judge &) const;
 

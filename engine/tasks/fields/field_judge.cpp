@@ -1,7 +1,6 @@
 #include "field_judge.h"
 #include "signals.h"
 #include <algorithm>
-#include <cmath>
 
 namespace theta {
 

@@ -44,11 +44,7 @@ public:
   }
   std::vector<float> points(const DatasetSizes &sizes) const override { return pixel_grid(side_of(sizes)); }
   std::vector<MemoryPlan> plans(const EvalSizes &of) const override {
-    const FieldJudge judge = judge_of(of.eval, of.seed, of.shape, of.data, of.backend);
-    std::vector<MemoryPlan> all;
-    for (const auto *plan : judge.plans())
-      all.push_back(*plan);
-    return all;
+    return copies_of(judge_of(of.eval, of.seed, of.shape, of.data, of.backend).plans());
   }
   std::vector<GroupReport> judge(const EvalWork &work, Journal &journal) const override {
     const FieldRows rows(work);

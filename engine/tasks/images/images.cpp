@@ -1,7 +1,6 @@
 // Networks that tell images apart.
 #include "engine/report/report.h"
 #include "suite.h"
-#include <fmt/core.h>
 #include <numeric>
 
 namespace theta {
@@ -20,11 +19,7 @@ public:
     const std::size_t images = of.eval.images_of(of.data);
     if (images == 0)
       throw InputError("eval.part: found ", of.eval.part, ", which holds no image");
-    const CompareJudges judges(of.eval, of.shape, images, of.training, of.held_out, of.backend, of.budget);
-    std::vector<MemoryPlan> all;
-    for (const auto *plan : judges.plans())
-      all.push_back(*plan);
-    return all;
+    return copies_of(CompareJudges(of.eval, of.shape, images, of.training, of.held_out, of.backend, of.budget).plans());
   }
   std::vector<GroupReport> judge(const EvalWork &work, Journal &journal) const override {
     return compare(work, journal);
