@@ -1,6 +1,7 @@
 // Trainings of zoos: a wave of networks for a number of steps on random images.
 #include "cases.h"
 #include "engine/memory/arena.h"
+#include "engine/networks/cnn.h"
 #include "engine/networks/field.h"
 #include "engine/zoo/learning.h"
 #include "engine/zoo/wave.h"
@@ -93,9 +94,9 @@ std::vector<BenchCase> zoo_cases(bool gpu) {
   const std::string device = gpu ? "" : "_cpu";
   const NetworkShape siren{{2, 32, 32, 1}, Activation::sine, Initialisation::siren, network_kind_named("field")};
   const NetworkShape occupancy{
-      {27, 128, 128, 128, 1}, Activation::relu, Initialisation::pytorch, network_kind_named("field"), 4};
+      {27, 128, 128, 128, 1}, Activation::relu, Initialisation::pytorch, network_kind_named("field"), FieldSettings{4}};
   NetworkShape cnn{{20, 10}, Activation::tanh, Initialisation::pytorch, network_kind_named("cnn")};
-  cnn.side = 28, cnn.convolutions = {{8, 5, 2}, {6, 5, 2}, {4, 2, 1}};
+  cnn.own = CnnSettings{28, 1, {{8, 5, 2}, {6, 5, 2}, {4, 2, 1}}};
   const std::vector<Training> trainings{
       {"zoo_mlp" + device + "_784-32-32-10_b128_adam", {{784, 32, 32, 10}}, 128},
       {"zoo_mlp" + device + "_784-10-10_b128_sgd", {{784, 10, 10}}, 128, OptimizerKind::sgd},

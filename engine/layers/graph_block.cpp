@@ -21,12 +21,14 @@ GraphBlock<T>::GraphBlock(Layout &layout, const std::string &name, const GraphBl
     throw InputError("graph: heads: found ", s.heads, ", expected a divisor of its width, ", s.width);
 }
 
-template <class T> auto GraphBlock<T>::sizes_of(const GraphBatch &batch) -> Sizes {
-  Sizes all{0, 0, 0, 0};
+GraphSizes sizes_of(const GraphBatch &batch) {
+  GraphSizes all;
   for (const AlikeGraphs &kind : batch) {
     all.graphs += kind.graphs, all.nodes += std::int64_t(kind.graphs) * kind.index.nodes;
     all.edges += std::int64_t(kind.graphs) * kind.index.edges;
-    all.pairs += std::int64_t(kind.graphs) * kind.index.nodes * kind.index.nodes;
+    const EdgeAttention one{.batch = kind.graphs, .heads = 1, .head = 1, .width = 1, .graph = kind.index};
+    all.pairs += std::int64_t(one.weights());
+    all.by_turns += one.at_once() ? 0 : std::int64_t(kind.graphs) * kind.index.nodes;
   }
   return all;
 }
@@ -39,7 +41,7 @@ void GraphBlock<T>::reserve(MemoryPlan &plan, Tensor<E> &t, const char *what, st
 }
 
 template <class T>
-void GraphBlock<T>::plan_forward(MemoryPlan &plan, const std::string &name, const Sizes &sizes, Mode mode) {
+void GraphBlock<T>::plan_forward(MemoryPlan &plan, const std::string &name, const GraphSizes &sizes, Mode mode) {
   name_ = name, sizes_ = sizes;
   const std::int64_t d = shape_.width, e = shape_.edge_width, h = shape_.heads, hidden = d * shape_.expansion;
   const std::int64_t graphs = sizes.graphs, n = sizes.nodes, m = std::max<std::int64_t>(sizes.edges, 1),
@@ -82,10 +84,12 @@ template <class T> void GraphBlock<T>::plan_backward(MemoryPlan &plan) {
   reserve(plan, d_attended_, "d_attended", d, n), reserve(plan, d_gathered_, "d_gathered", h * 2 * e, n);
   reserve(plan, d_qkv_, "d_qkv", 3 * d, n), reserve(plan, d_bias_, "d_bias", 2 * h, m);
   reserve(plan, slope_, "slope", h, pairs), reserve(plan, d_silu_, "d_silu", d, graphs);
+  if (sizes_.by_turns > 0)
+    reserve(plan, keys_, "keys", 2 * d, sizes_.by_turns);
   plan.release(middle_, mean2_, rstd2_, branch1_, gathered_, attended_, weight_, qkv_out_, normal1_, mean1_, rstd1_,
                bias_, edge_normal_, edge_mean_, edge_rstd_, edge_conditions_, conditions_, d_conditions_,
                d_edge_conditions_, d_edge_normal_, d_normal_, d_branch_, d_attended_, d_gathered_, d_qkv_, d_bias_,
-               slope_, d_silu_);
+               slope_, keys_, d_silu_);
 }
 
 template <class T> EdgeAttention GraphBlock<T>::attention(const AlikeGraphs &kind) const {
@@ -143,7 +147,7 @@ GraphStates<Wide<T>> GraphBlock<T>::forward(Stream &s, const Parameters<W> &p, c
     const std::size_t n = kind.first_node, m = kind.first_edge, h = std::size_t(shape_.heads);
     edge_attention_forward<T>(s, attended_ + n * d, gathered_ + n * h * 2 * e, weight_ + pairs, qkv_out_ + n * 3 * d,
                               bias_ + m * 2 * h, edge_normal_ + m * e, a);
-    pairs += a.pairs() * std::size_t(a.graph.nodes) * std::size_t(a.graph.nodes);
+    pairs += a.weights();
   }
   const T *values = p.template value_as<T>() + edge_values_;
   gemm<T>(s, attended_.get(), gathered_.get(), values, values_product());
@@ -241,14 +245,16 @@ void GraphBlock<T>::backward_accumulate(Stream &s, const Parameters<W> &p, const
               .stride_c = std::size_t(head) * std::size_t(sums),
               .arithmetic = shape_.arithmetic});
   p.end_gradient(of_values);
-  std::size_t pairs = 0;
+  std::size_t pairs = 0, by_turns = 0;
   for (const AlikeGraphs &kind : batch) {
     const EdgeAttention a = attention(kind);
     const std::size_t n = kind.first_node, m = kind.first_edge, h = std::size_t(shape_.heads);
     edge_attention_backward_accumulate<T>(s, d_qkv_ + n * 3 * d, d_bias_ + m * 2 * h, d_edge_normal_ + m * e,
                                           d_attended_ + n * d, d_gathered_ + n * h * 2 * e, weight_ + pairs,
-                                          qkv_out_ + n * 3 * d, edge_normal_ + m * e, slope_ + pairs, a);
-    pairs += a.pairs() * std::size_t(a.graph.nodes) * std::size_t(a.graph.nodes);
+                                          qkv_out_ + n * 3 * d, bias_ + m * 2 * h, edge_normal_ + m * e, slope_ + pairs,
+                                          a.at_once() ? nullptr : keys_ + by_turns * 2 * d, a);
+    pairs += a.weights();
+    by_turns += a.at_once() ? 0 : std::size_t(kind.graphs) * std::size_t(kind.index.nodes);
   }
   if (edges() > 0)
     edge_bias_.template backward_accumulate<T>(s, p, d_edge_normal_, d_bias_.get(), edge_normal_, edges());

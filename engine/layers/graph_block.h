@@ -28,6 +28,12 @@ struct AlikeGraphs {
 };
 using GraphBatch = std::vector<AlikeGraphs>;
 
+// `pairs` of nodes attend to one another at a time; `by_turns` nodes are of graphs whose nodes do not all at once.
+struct GraphSizes {
+  std::int64_t graphs = 0, nodes = 0, edges = 0, pairs = 0, by_turns = 0;
+};
+GraphSizes sizes_of(const GraphBatch &);
+
 struct GraphBlockShape {
   int width, heads;  // of nodes
   int edge_width;    // of edges
@@ -48,13 +54,8 @@ public:
   // that a fresh block is the identity.
   GraphBlock(Layout &, const std::string &name, const GraphBlockShape &);
 
-  // Rehearses forward of `graphs` graphs that have `nodes` nodes and `edges` edges together, and weights of `pairs`
-  // pairs of nodes; in training, what backward needs stays until plan_backward.
-  struct Sizes {
-    std::int64_t graphs, nodes, edges, pairs;
-  };
-  static Sizes sizes_of(const GraphBatch &);
-  void plan_forward(MemoryPlan &, const std::string &name, const Sizes &, Mode);
+  // Rehearses forward; in training, what backward needs stays until plan_backward.
+  void plan_forward(MemoryPlan &, const std::string &name, const GraphSizes &, Mode);
   void plan_backward(MemoryPlan &);
 
   // The block's output. silu_c [graphs, width] is silu(c) already. x must live until backward.
@@ -81,14 +82,14 @@ private:
   std::size_t edge_values_; // offset
   Linear proj_, fc1_, fc2_, ends_, edge_fc1_, edge_fc2_, ada_, edge_ada_;
   std::string name_;
-  Sizes sizes_{};
+  GraphSizes sizes_{};
   Tensor<W> conditions_, edge_conditions_;
   Tensor<T> normal1_, qkv_out_, edge_normal_, bias_, attended_, gathered_, branch1_, normal2_, hidden_, active_,
       branch2_, normal3_, of_ends_, heard_, edge_hidden_, edge_active_, edge_branch_;
   Tensor<W> mean1_, rstd1_, edge_mean_, edge_rstd_, weight_, middle_, mean2_, rstd2_, out_, mean3_, rstd3_, edge_out_;
   Tensor<T> d_edge_branch_, d_edge_hidden_, d_edge_normal_, d_of_ends_, d_normal_, d_branch_, d_hidden_, d_attended_,
       d_gathered_, d_qkv_, d_bias_;
-  Tensor<W> d_conditions_, d_edge_conditions_, slope_, d_silu_;
+  Tensor<W> d_conditions_, d_edge_conditions_, slope_, keys_, d_silu_;
 };
 
 // The same work for graphs of every kind in turn: what conditions them stands a row of `parts`·width a graph.

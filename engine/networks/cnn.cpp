@@ -10,8 +10,9 @@ Program cnn_program(const NetworkShape &shape) {
   const CnnTraining p = cnn_training_of(shape, 1);
   Program program("cnn", shape);
   Value x = program.input({p.channels, p.side, p.side});
-  for (std::size_t c = 0; c < shape.convolutions.size(); ++c)
-    x = convolution(program, text("conv", c + 1), x, shape.convolutions[c]);
+  const auto &convolutions = shape.as<CnnSettings>().convolutions;
+  for (std::size_t c = 0; c < convolutions.size(); ++c)
+    x = convolution(program, text("conv", c + 1), x, convolutions[c]);
   x = flatten(program, x);
   for (std::size_t l = 0; l < shape.widths.size(); ++l)
     x = linear(program, text("fc", l + 1), x, shape.widths[l],
@@ -47,13 +48,13 @@ private:
 class CnnKind : public NetworkKind {
 public:
   const char *name() const override { return "cnn"; }
-  bool sees_places() const override { return true; }
 
   // One list a property, one entry a convolution.
   void describe(Keys &keys, NetworkShape &shape) const override {
     std::vector<int> channels, kernels, pools, strides;
     bool average = false;
-    for (const CnnLayer &layer : shape.convolutions) {
+    auto &own = shape.as<CnnSettings>().convolutions;
+    for (const CnnLayer &layer : own) {
       channels.push_back(layer.channels), kernels.push_back(layer.kernel), pools.push_back(layer.pool);
       strides.push_back(layer.stride), average = layer.average;
     }
@@ -70,14 +71,24 @@ public:
                        " pools and ", strides.size(), " strides, expected one of each for every convolution");
     if (average && channels.empty())
       throw InputError("network.average: found true, expected a convolution to average");
-    shape.convolutions.clear();
+    own.clear();
     for (std::size_t i = 0; i < channels.size(); ++i)
-      shape.convolutions.push_back(
-          {channels[i], kernels[i], pools[i], strides[i], average && i + 1 == channels.size()});
+      own.push_back({channels[i], kernels[i], pools[i], strides[i], average && i + 1 == channels.size()});
   }
   void check_unused(const NetworkShape &shape) const override {
-    if (!shape.convolutions.empty())
+    if (!shape.as<CnnSettings>().convolutions.empty())
       throw InputError("network.channels: found convolutions, expected none but with kind = \"cnn\"");
+  }
+
+  void look_at(NetworkShape &shape, const std::function<ImageFormat()> &images) const override {
+    const ImageFormat format = images();
+    shape.as<CnnSettings>().side = format.side, shape.as<CnnSettings>().channels = format.channels;
+  }
+  void for_hidden_widths(NetworkShape &shape, const std::function<void(int &)> &f) const override {
+    for (std::size_t i = 0; i + 1 < shape.widths.size(); ++i)
+      f(shape.widths[i]);
+    for (CnnLayer &layer : shape.as<CnnSettings>().convolutions)
+      f(layer.channels);
   }
 
   Program program(const NetworkShape &shape) const override { return cnn_program(shape); }
@@ -85,10 +96,11 @@ public:
     return std::make_shared<CnnRuns>(shape, batch);
   }
   void write(Json &to, const NetworkShape &shape) const override {
-    if (shape.channels != 1)
-      to["channels"] = shape.channels;
-    to["side"] = shape.side, to["convolutions"] = Json::array();
-    for (const CnnLayer &c : shape.convolutions) {
+    const auto &own = shape.as<CnnSettings>();
+    if (own.channels != 1)
+      to["channels"] = own.channels;
+    to["side"] = own.side, to["convolutions"] = Json::array();
+    for (const CnnLayer &c : own.convolutions) {
       Json one{{"channels", c.channels}, {"kernel", c.kernel}, {"pool", c.pool}};
       if (c.stride != 1)
         one["stride"] = c.stride;
@@ -98,19 +110,21 @@ public:
     }
   }
   void read(const Json &from, NetworkShape &shape) const override {
-    shape.side = from.value("side", 0), shape.channels = from.value("channels", 1);
+    auto &own = shape.as<CnnSettings>();
+    own.side = from.value("side", 0), own.channels = from.value("channels", 1);
     for (const Json &c : from.value("convolutions", Json::array()))
-      shape.convolutions.push_back({c.at("channels").get<int>(), c.at("kernel").get<int>(), c.at("pool").get<int>(),
-                                    c.value("stride", 1), c.value("average", false)});
+      own.convolutions.push_back({c.at("channels").get<int>(), c.at("kernel").get<int>(), c.at("pool").get<int>(),
+                                  c.value("stride", 1), c.value("average", false)});
   }
 };
 
 } // namespace
 
 CnnTraining cnn_training_of(const NetworkShape &shape, int batch) {
-  CnnTraining p{.channels = shape.channels, .side = shape.side, .layers = 0, .layer = {}, .batch = batch};
-  if (shape.widths.empty() || shape.convolutions.size() + shape.widths.size() > most_cnn_layers)
-    throw InputError("network: found ", shape.convolutions.size(), " convolutions and ", shape.widths.size(),
+  const auto &own = shape.as<CnnSettings>();
+  CnnTraining p{.channels = own.channels, .side = own.side, .layers = 0, .layer = {}, .batch = batch};
+  if (shape.widths.empty() || own.convolutions.size() + shape.widths.size() > most_cnn_layers)
+    throw InputError("network: found ", own.convolutions.size(), " convolutions and ", shape.widths.size(),
                      " linear layers, expected at least one linear layer and ", most_cnn_layers, " layers at most");
   const auto add = [&](const CnnLayer &layer, const char *what) {
     check_width(layer.channels);
@@ -126,7 +140,7 @@ CnnTraining cnn_training_of(const NetworkShape &shape, int batch) {
                        " and an average of the whole image, expected one of them");
     p.layer[p.layers++] = layer;
   };
-  for (const CnnLayer &layer : shape.convolutions)
+  for (const CnnLayer &layer : own.convolutions)
     add(layer, "convolution");
   for (const int width : shape.widths)
     add({width, p.in_side(p.layers), 1}, "layer");

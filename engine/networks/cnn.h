@@ -4,8 +4,14 @@
 #pragma once
 #include "kernels/runs/cnn_training.h"
 #include "network.h"
+#include <vector>
 
 namespace theta {
+
+struct CnnSettings {          // the shape's widths: what the linear layers give, the classes last
+  int side = 0, channels = 1; // of the images
+  std::vector<CnnLayer> convolutions{};
+};
 
 // As the operation that trains whole runs takes it. Throws InputError for more layers than it has.
 CnnTraining cnn_training_of(const NetworkShape &, int batch);

@@ -11,10 +11,13 @@ namespace theta {
 
 namespace {
 
+double omega_of(const NetworkShape &shape) { return shape.as<FieldSettings>().omega; }
+Program field_program(const NetworkShape &shape) { return perceptron_program(shape, omega_of(shape)); }
+
 class FieldRuns : public WholeRuns {
 public:
   FieldRuns(const NetworkShape &shape, int batch)
-      : p_(mlp_training_of(shape, batch)), flops_(perceptron_program(shape).step_flops(batch)) {}
+      : p_(mlp_training_of(shape, batch, omega_of(shape))), flops_(field_program(shape).step_flops(batch)) {}
 
   bool fit(Backend backend) const override { return field_training_fits(backend, p_); }
   std::size_t workspace(Backend backend, int networks) const override {
@@ -41,24 +44,26 @@ public:
   const char *name() const override { return "field"; }
   const char *learns() const override { return "signals"; }
   void describe(Keys &keys, NetworkShape &shape) const override {
+    auto &own = shape.as<FieldSettings>();
     keys(
         {"octaves", "field: each coordinate enters as itself and as sines and cosines of 2^k·π times it, k below this"},
-        shape.octaves, Limits{0, 16});
-    keys({"omega", "field: frequency of sine units: sin(omega·x)"}, shape.omega, Limits{0.01, 1000});
+        own.octaves, Limits{0, 16});
+    keys({"omega", "field: frequency of sine units: sin(omega·x)"}, own.omega, Limits{0.01, 1000});
   }
   void check_unused(const NetworkShape &shape) const override {
-    if (shape.octaves > 0)
-      throw InputError("network.octaves: found ", shape.octaves, ", expected 0 but with kind = \"field\"");
-    if (shape.omega != usual_omega)
-      throw InputError("network.omega: found ", shape.omega, ", expected ", usual_omega, " but with kind = \"field\"");
+    if (octaves_of(shape) > 0)
+      throw InputError("network.octaves: found ", octaves_of(shape), ", expected 0 but with kind = \"field\"");
+    if (omega_of(shape) != usual_omega)
+      throw InputError("network.omega: found ", omega_of(shape), ", expected ", usual_omega,
+                       " but with kind = \"field\"");
   }
-  Program program(const NetworkShape &shape) const override { return perceptron_program(shape); }
+  Program program(const NetworkShape &shape) const override { return field_program(shape); }
   void check_fits(const NetworkShape &shape, const DatasetSizes &sizes) const override {
-    const int inputs = field_inputs(sizes.dimensions, shape.octaves);
+    const int inputs = field_inputs(sizes.dimensions, octaves_of(shape));
     if (shape.widths.front() != inputs || shape.widths.back() != sizes.channels)
       throw InputError("network.widths: found ", shape.widths.front(), " inputs and ", shape.widths.back(),
-                       " outputs, expected ", inputs, " for ", sizes.dimensions, " coordinates with ", shape.octaves,
-                       " octaves, and ", sizes.channels);
+                       " outputs, expected ", inputs, " for ", sizes.dimensions, " coordinates with ",
+                       octaves_of(shape), " octaves, and ", sizes.channels);
   }
   std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &shape, int batch) const override {
     if (int(shape.widths.size()) - 1 > most_mlp_layers)
@@ -66,12 +71,12 @@ public:
     return std::make_shared<FieldRuns>(shape, batch);
   }
   void write(Json &to, const NetworkShape &shape) const override {
-    to["octaves"] = shape.octaves;
-    if (shape.omega != usual_omega)
-      to["omega"] = shape.omega;
+    to["octaves"] = octaves_of(shape);
+    if (omega_of(shape) != usual_omega)
+      to["omega"] = omega_of(shape);
   }
   void read(const Json &from, NetworkShape &shape) const override {
-    shape.octaves = from.value("octaves", 0), shape.omega = from.value("omega", double(usual_omega));
+    shape.own = FieldSettings{from.value("octaves", 0), from.value("omega", double(usual_omega))};
   }
 };
 

@@ -47,6 +47,11 @@ Program NetworkKind::program(const NetworkShape &) const {
   throw Error("network.kind: ", name(), " says nothing of what its networks compute");
 }
 
+void NetworkKind::for_hidden_widths(NetworkShape &shape, const std::function<void(int &)> &f) const {
+  for (std::size_t i = 1; i + 1 < shape.widths.size(); ++i)
+    f(shape.widths[i]);
+}
+
 int NetworkKind::inputs(const NetworkShape &shape) const { return int(program(shape).elements({0})); }
 int NetworkKind::outputs(const NetworkShape &shape) const {
   const Program p = program(shape);

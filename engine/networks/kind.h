@@ -10,6 +10,7 @@
 #include "recognition.h"
 #include "symmetries.h"
 #include "whole_runs.h"
+#include <functional>
 
 namespace theta {
 
@@ -22,13 +23,15 @@ public:
   virtual const char *learns() const { return "labels"; }
   // Whether the weights are the signal's values themselves, at its own points and nowhere else.
   virtual bool is_signal() const { return false; }
-  // Whether a network must know the side of its images (NetworkShape::side).
-  virtual bool sees_places() const { return false; }
 
-  // The keys of [network] that are the kind's own. Throws InputError for what cannot be.
+  // The keys of [network] that are the kind's own, of NetworkShape::own. Throws InputError for what cannot be.
   virtual void describe(Keys &, NetworkShape &) const {}
-  // Throws InputError where those keys are set in a shape of another kind.
+  // Throws InputError where one of them is set: another kind was wanted.
   virtual void check_unused(const NetworkShape &) const {}
+  // Where networks have a place for every pixel, it takes the images' side and channels.
+  virtual void look_at(NetworkShape &, const std::function<ImageFormat()> &) const {}
+  // f(width) for what makes networks wider.
+  virtual void for_hidden_widths(NetworkShape &, const std::function<void(int &)> &f) const;
 
   // What the networks compute. Throws InputError for a shape that cannot be. What follows is of the program, unless a
   // kind knows better.

@@ -25,10 +25,7 @@ NetworkShape widened(NetworkShape shape, double factor) {
       throw InputError("network.widths: found ", width * factor, ", expected at most ", most);
     width = std::max(1, int(std::lround(width * factor)));
   };
-  for (std::size_t i = shape.convolutions.empty() ? 1 : 0; i + 1 < shape.widths.size(); ++i)
-    wider(shape.widths[i]);
-  for (CnnLayer &layer : shape.convolutions)
-    wider(layer.channels);
+  shape.kind->for_hidden_widths(shape, wider);
   return shape;
 }
 int inputs_of(const NetworkShape &shape) { return shape.kind->inputs(shape); }

@@ -3,8 +3,8 @@
 #pragma once
 #include "data/dataset.h"
 #include "kernels/parts/activations.h"
-#include "kernels/runs/cnn_layer.h"
 #include "layout.h"
+#include <any>
 #include <optional>
 #include <span>
 #include <vector>
@@ -25,21 +25,30 @@ const char *name_of(Initialisation);
 std::span<const char *const> names_of_initialisations(); // of every value, in their order
 
 struct NetworkShape {
-  std::vector<int> widths; // inputs, hidden ..., outputs; of a cnn: what its linear layers give, the classes last
+  std::vector<int> widths; // inputs, hidden ..., outputs; what they are is the kind's to say
   Activation act = Activation::relu;
   Initialisation initialisation = Initialisation::pytorch;
   const NetworkKind *kind = mlp_kind();
-  int octaves = 0;                      // field: x enters as x, sin(2^k·π·x), cos(2^k·π·x) for k < octaves
-  int side = 0, channels = 1;           // of the images, where the kind has a place for every pixel
-  std::vector<CnnLayer> convolutions{}; // cnn
-  double omega = usual_omega;           // field: of sine
+  std::any own{}; // what only networks of this kind have: FieldSettings (field.h), CnnSettings (cnn.h)
+
+  // As an S, which is as it usually is where nothing has been set.
+  template <class S> const S &as() const {
+    static const S usual;
+    const S *set = std::any_cast<S>(&own);
+    return set ? *set : usual;
+  }
+  template <class S> S &as() {
+    if (!std::any_cast<S>(&own))
+      own = S{};
+    return *std::any_cast<S>(&own);
+  }
 };
 
 // In PyTorch's names, order and orientation. Throws InputError for a shape that cannot be: too few widths, a width
 // below 1, an image that runs out.
 Layout layout_of(const NetworkShape &);
 
-// The same with hidden layers, and channels of convolutions, `factor` times as wide, rounded, one at least.
+// The same with hidden layers (and channels) `factor` times as wide, rounded, one at least.
 NetworkShape widened(NetworkShape, double factor);
 
 int inputs_of(const NetworkShape &);  // pixels, or numbers that a point enters as

@@ -1,6 +1,7 @@
 // The operations that programs are made of. To add one, here or anywhere: a class that derives from OperationWith, its
 // step (step.h), and a function that appends it.
 #pragma once
+#include "kernels/runs/cnn_layer.h"
 #include "program.h"
 
 namespace theta {

@@ -6,10 +6,10 @@
 namespace theta {
 
 // nn.Sequential(Linear, act, Linear, act, ..., Linear): "0.weight" [out, in], "0.bias", "2.weight", ...
-Program perceptron_program(const NetworkShape &);
+Program perceptron_program(const NetworkShape &, double omega = usual_omega);
 
 // As the operations take it. Throws InputError for more layers than they have.
-MlpTraining mlp_training_of(const NetworkShape &, int batch);
+MlpTraining mlp_training_of(const NetworkShape &, int batch, double omega = usual_omega);
 
 // Whole runs of classifiers that are such a chain.
 std::shared_ptr<const WholeRuns> perceptron_runs(const std::vector<int> &widths, int batch);

@@ -50,9 +50,9 @@ public:
 
 class Program {
 public:
-  // `name` stands before those of its tensors in memory plans. The shape gives initialisation and omega.
-  Program(std::string name, const NetworkShape &shape)
-      : name_(std::move(name)), initialisation_(shape.initialisation), omega_(shape.omega) {}
+  // `name` stands before those of its tensors in memory plans. The shape gives the initialisation; omega: of sine.
+  Program(std::string name, const NetworkShape &shape, double omega = usual_omega)
+      : name_(std::move(name)), initialisation_(shape.initialisation), omega_(omega) {}
 
   Value input(Shape of_an_example); // once, and first
   // Appends an operation on `from` whose value has such a shape.

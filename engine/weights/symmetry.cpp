@@ -38,7 +38,7 @@ UnitLayers unit_layers(const NetworkShape &shape) {
     throw InputError("symmetry: found networks whose units are not those of layers in a chain, expected a ",
                      "weight and a bias a layer");
   UnitLayers all;
-  all.omega = shape.omega;
+  all.omega = shape.kind->program(shape).omega();
   all.width[0] = int(tensors[0].shape[1]);
   for (std::size_t l = 0; l <= groups.size(); ++l) {
     const std::size_t out = std::size_t(tensors[2 * l].shape[0]), in = std::size_t(all.width[l]);

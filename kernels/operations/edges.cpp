@@ -24,7 +24,7 @@ namespace {
 using namespace simd;
 
 // A tensor of one graph to be read, in the arithmetic of sums: where it lies already, or as a copy of it.
-template <class T> const Wide<T> *widened(const Scratch &scratch, const T *from, std::size_t n) {
+template <class T> const Wide<T> *as_wide(const Scratch &scratch, const T *from, std::size_t n) {
   if constexpr (std::is_same_v<T, Wide<T>>) {
     return from;
   } else {
@@ -63,11 +63,11 @@ private:
 
 // Sizes of one graph's tensors.
 struct Sizes {
-  std::size_t model, qkv, out, gathered, bias, state, square;
+  std::size_t model, qkv, out, gathered, bias, state, weight;
   explicit Sizes(const EdgeAttention &p)
       : model(std::size_t(p.heads) * p.head), qkv(3 * model * p.graph.nodes), out(model * p.graph.nodes),
         gathered(std::size_t(p.graph.nodes) * p.heads * 2 * p.width), bias(std::size_t(p.graph.edges) * 2 * p.heads),
-        state(std::size_t(p.graph.edges) * p.width), square(std::size_t(p.graph.nodes) * p.graph.nodes) {}
+        state(std::size_t(p.graph.edges) * p.width), weight(std::size_t(p.heads) * p.queries() * p.graph.nodes) {}
 };
 
 // In place, n numbers.
@@ -91,12 +91,21 @@ template <class W> void softmax(W *x, int n) {
     x[j] *= share;
 }
 
-// f(i, j, end, of_node): every end of every node, `of_node` its place in [nodes, heads, 2, width] for head 0.
-template <class F> void for_ends(const EdgeAttention &p, F f) {
+// Queries that go at a time.
+struct Queries {
+  int first, count;
+};
+template <class F> void for_queries(const EdgeAttention &p, F f) {
+  for (int i = 0; i < p.graph.nodes; i += p.queries())
+    f(Queries{i, std::min(p.queries(), p.graph.nodes - i)});
+}
+
+// f(row, j, end, of_node): every end of those nodes: which of them, and its place in [nodes, heads, 2, width] for head 0.
+template <class F> void for_ends(const EdgeAttention &p, const Queries &of, F f) {
   const GraphEdges &g = p.graph;
-  for (int i = 0; i < g.nodes; ++i)
+  for (int i = of.first; i < of.first + of.count; ++i)
     for (int t = g.first[i]; t < g.first[i + 1]; ++t)
-      f(std::size_t(i), std::size_t(g.other[t]), std::size_t(g.end[t]),
+      f(std::size_t(i - of.first), std::size_t(g.other[t]), std::size_t(g.end[t]),
         (std::size_t(i) * p.heads * 2 + std::size_t(g.end[t] % 2)) * p.width);
 }
 
@@ -107,12 +116,13 @@ public:
       : nodes_(p.graph.nodes), head_(p.head), wide((p.head + lanes<W> - 1) / lanes<W> * lanes<W>),
         tall((p.graph.nodes + lanes<W> - 1) / lanes<W> * lanes<W>),
         at_(scratch.take<W>(std::size_t(tall) * std::size_t(wide))) {}
-  const W *rows(const W *from, std::ptrdiff_t step) const {
-    for (int i = 0; i < nodes_; ++i)
+  const W *rows(const W *from, std::ptrdiff_t step, int count) const {
+    for (int i = 0; i < count; ++i)
       for (int c = 0; c < wide; c += lanes<W>)
         store(at_ + i * wide + c, load_some<Pack<W>>(from + i * step + c, std::max(0, std::min(lanes<W>, head_ - c))));
     return at_;
   }
+  const W *rows(const W *from, std::ptrdiff_t step) const { return rows(from, step, nodes_); }
   const W *transposed(const W *from, std::ptrdiff_t step) const {
     transpose_into(at_, tall, from, step, nodes_, head_);
     return at_;
@@ -127,6 +137,29 @@ public:
 private:
   W *at_;
 };
+
+// weight [heads, of.count, nodes] of those queries of a graph; x its queries, keys and values.
+template <class T>
+void weigh(Wide<T> *weight, const Wide<T> *x, const T *bias, const HeadBlock<Wide<T>> &block, const Queries &of,
+           const EdgeAttention &p) {
+  using W = Wide<T>;
+  const int nodes = p.graph.nodes, model = p.heads * p.head;
+  const std::size_t square = std::size_t(of.count) * nodes;
+  const W scale = 1 / std::sqrt(W(p.head));
+  for (int h = 0; h < p.heads; ++h) {
+    const W *q = x + h * p.head, *k = q + model;
+    multiply_block(weight + h * square, nodes, q + std::size_t(of.first) * 3 * model, 3 * model, 1,
+                   block.transposed(k, 3 * model), block.tall, of.count, nodes, p.head, false);
+  }
+  for (std::size_t i = 0; i < p.heads * square; ++i)
+    weight[i] *= scale;
+  for_ends(p, of, [&](std::size_t row, std::size_t j, std::size_t end, std::size_t) {
+    for (int h = 0; h < p.heads; ++h)
+      weight[h * square + row * nodes + j] += widened(bias[end * p.heads + h]);
+  });
+  for (int row = 0; row < p.heads * of.count; ++row)
+    softmax(weight + std::size_t(row) * nodes, nodes);
+}
 
 template <class F> void for_graphs(const EdgeAttention &p, F f) {
   parallel_for(p.batch, p.multiply_adds(), [&](int b) { f(std::size_t(b)); });
@@ -145,44 +178,32 @@ void edge_attention_forward(Stream &s, T *out, T *gathered, Wide<T> *weight, con
   using P = Pack<W>;
   const Sizes size(p);
   const int nodes = p.graph.nodes, model = int(size.model), width = p.width;
-  const W scale = 1 / std::sqrt(W(p.head));
   for_graphs(p, [&](std::size_t b) {
     const Scratch scratch;
     const HeadBlock<W> block(p, scratch);
-    const W *x = widened(scratch, qkv + b * size.qkv, size.qkv),
-            *states = widened(scratch, state + b * size.state, size.state);
+    const W *x = as_wide(scratch, qkv + b * size.qkv, size.qkv),
+            *states = as_wide(scratch, state + b * size.state, size.state);
     const Result<T> to(scratch, out + b * size.out, size.out),
         sums(scratch, gathered + b * size.gathered, size.gathered);
-    W *const of_sums = sums;
-    const T *of_bias = bias + b * size.bias;
-    W *w = weight + b * p.heads * size.square;
-    for (int h = 0; h < p.heads; ++h) {
-      const W *q = x + h * p.head, *k = q + model;
-      multiply_block(w + h * size.square, nodes, q, 3 * model, 1, block.transposed(k, 3 * model), block.tall, nodes,
-                     nodes, p.head, false);
-    }
-    for (std::size_t i = 0; i < p.heads * size.square; ++i)
-      w[i] *= scale;
-    for_ends(p, [&](std::size_t i, std::size_t j, std::size_t end, std::size_t) {
-      for (int h = 0; h < p.heads; ++h)
-        w[h * size.square + i * nodes + j] += widened(of_bias[end * p.heads + h]);
-    });
-    for (int row = 0; row < p.heads * nodes; ++row)
-      softmax(w + std::size_t(row) * nodes, nodes);
-    for (int h = 0; h < p.heads; ++h)
-      multiply_block(to + h * p.head, model, w + h * size.square, nodes, 1,
-                     block.rows(x + 2 * model + h * p.head, 3 * model), block.wide, nodes, p.head, nodes, false);
+    W *const of_sums = sums, *const w = weight + b * size.weight;
     std::fill_n(of_sums, size.gathered, W(0));
-    for_ends(p, [&](std::size_t i, std::size_t j, std::size_t end, std::size_t at) {
-      const W *from = states + end / 2 * width;
-      for (int c = 0; c < width; c += lanes<W>) {
-        const P there = load_some<P>(from + c, width - c);
-        for (int h = 0; h < p.heads; ++h) {
-          W *sum = of_sums + at + std::size_t(h) * 2 * width + c;
-          store_some(sum, multiply_add(w[h * size.square + i * nodes + j], there, load_some<P>(sum, width - c)),
-                     width - c);
+    for_queries(p, [&](const Queries &of) {
+      const std::size_t square = std::size_t(of.count) * nodes;
+      weigh<T>(w, x, bias + b * size.bias, block, of, p);
+      for (int h = 0; h < p.heads; ++h)
+        multiply_block(to + std::size_t(of.first) * model + h * p.head, model, w + h * square, nodes, 1,
+                       block.rows(x + 2 * model + h * p.head, 3 * model), block.wide, of.count, p.head, nodes, false);
+      for_ends(p, of, [&](std::size_t row, std::size_t j, std::size_t end, std::size_t at) {
+        const W *from = states + end / 2 * width;
+        for (int c = 0; c < width; c += lanes<W>) {
+          const P there = load_some<P>(from + c, width - c);
+          for (int h = 0; h < p.heads; ++h) {
+            W *sum = of_sums + at + std::size_t(h) * 2 * width + c;
+            store_some(sum, multiply_add(w[h * square + row * nodes + j], there, load_some<P>(sum, width - c)),
+                       width - c);
+          }
         }
-      }
+      });
     });
     to.give(), sums.give();
   });
@@ -190,13 +211,13 @@ void edge_attention_forward(Stream &s, T *out, T *gathered, Wide<T> *weight, con
 
 template <class T>
 void edge_attention_backward_accumulate(Stream &s, T *dqkv, T *dbias, T *dstate, const T *dout, const T *dgathered,
-                                        const Wide<T> *weight, const T *qkv, const T *state, Wide<T> *workspace,
-                                        const EdgeAttention &p) {
-  const Span span(s, "edge_attention_backward_accumulate", 0, 5 * p.multiply_adds());
+                                        Wide<T> *weight, const T *qkv, const T *bias, const T *state, Wide<T> *slope,
+                                        Wide<T> *keys, const EdgeAttention &p) {
+  const Span span(s, "edge_attention_backward_accumulate", 0, (p.at_once() ? 5 : 6) * p.multiply_adds());
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
-      return cuda::edge_attention_backward_accumulate(s, dqkv, dbias, dstate, dout, dgathered, weight, qkv, state,
-                                                      workspace, p);
+      return cuda::edge_attention_backward_accumulate(s, dqkv, dbias, dstate, dout, dgathered, weight, qkv, bias, state,
+                                                      slope, keys, p);
   using W = Wide<T>;
   using P = Pack<W>;
   const Sizes size(p);
@@ -205,57 +226,66 @@ void edge_attention_backward_accumulate(Stream &s, T *dqkv, T *dbias, T *dstate,
   for_graphs(p, [&](std::size_t b) {
     const Scratch scratch;
     const HeadBlock<W> block(p, scratch);
-    const W *x = widened(scratch, qkv + b * size.qkv, size.qkv), *d = widened(scratch, dout + b * size.out, size.out),
-            *d_sums = widened(scratch, dgathered + b * size.gathered, size.gathered),
-            *states = widened(scratch, state + b * size.state, size.state);
+    const W *x = as_wide(scratch, qkv + b * size.qkv, size.qkv), *d = as_wide(scratch, dout + b * size.out, size.out),
+            *d_sums = as_wide(scratch, dgathered + b * size.gathered, size.gathered),
+            *states = as_wide(scratch, state + b * size.state, size.state);
     const Result<T> dx(scratch, dqkv + b * size.qkv, size.qkv), d_states(scratch, dstate + b * size.state, size.state);
     T *d_bias = dbias + b * size.bias;
-    const W *w = weight + b * p.heads * size.square;
-    W *slope = workspace + b * p.heads * size.square; // of weights, then of scores
-    const auto product = [&](W *to, int row, const W *a, int a_row, int a_step, const W *rows) {
-      multiply_block(to, row, a, a_row, a_step, rows, block.wide, nodes, p.head, nodes, false);
-    };
-    for (int h = 0; h < p.heads; ++h) {
-      const W *v = x + 2 * model + h * p.head, *of_out = d + h * p.head;
-      multiply_block(slope + h * size.square, nodes, of_out, model, 1, block.transposed(v, 3 * model), block.tall,
-                     nodes, nodes, p.head, false);
-      product(dx + 2 * model + h * p.head, 3 * model, w + h * size.square, 1, nodes, block.rows(of_out, model));
-    }
-    for_ends(p, [&](std::size_t i, std::size_t j, std::size_t end, std::size_t at) {
-      const W *from = states + end / 2 * width;
-      W *to = d_states + end / 2 * width;
+    W *const w = weight + b * size.weight, *const of_scores = slope + b * size.weight; // of weights, then of scores
+    for_queries(p, [&](const Queries &of) {
+      const std::size_t square = std::size_t(of.count) * nodes, first = std::size_t(of.first);
+      // What all queries give keys and values, and what keys give these.
+      const auto to_all = [&](W *to, const W *by, const W *rows) {
+        multiply_block(to, 3 * model, by, 1, nodes, rows, block.wide, nodes, p.head, of.count, of.first > 0);
+      };
+      const auto to_these = [&](W *to, const W *by, const W *rows) {
+        multiply_block(to + first * 3 * model, 3 * model, by, nodes, 1, rows, block.wide, of.count, p.head, nodes,
+                       false);
+      };
+      if (!p.at_once())
+        weigh<T>(w, x, bias + b * size.bias, block, of, p);
       for (int h = 0; h < p.heads; ++h) {
-        const std::size_t pair = h * size.square + i * nodes + j;
-        const W *d_sum = d_sums + at + std::size_t(h) * 2 * width;
-        RowSum<W> dot;
-        for (int c = 0; c < width; c += lanes<W>) {
-          const P of = load_some<P>(d_sum + c, width - c);
-          dot.add_product(c, of, load_some<P>(from + c, width - c));
-          store_some(to + c, multiply_add(w[pair], of, load_some<P>(to + c, width - c)), width - c);
+        const W *v = x + 2 * model + h * p.head, *of_out = d + first * model + h * p.head;
+        multiply_block(of_scores + h * square, nodes, of_out, model, 1, block.transposed(v, 3 * model), block.tall,
+                       of.count, nodes, p.head, false);
+        to_all(dx + 2 * model + h * p.head, w + h * square, block.rows(of_out, model, of.count));
+      }
+      for_ends(p, of, [&](std::size_t row, std::size_t j, std::size_t end, std::size_t at) {
+        const W *from = states + end / 2 * width;
+        W *to = d_states + end / 2 * width;
+        for (int h = 0; h < p.heads; ++h) {
+          const std::size_t pair = h * square + row * nodes + j;
+          const W *d_sum = d_sums + at + std::size_t(h) * 2 * width;
+          RowSum<W> dot;
+          for (int c = 0; c < width; c += lanes<W>) {
+            const P there = load_some<P>(d_sum + c, width - c);
+            dot.add_product(c, there, load_some<P>(from + c, width - c));
+            store_some(to + c, multiply_add(w[pair], there, load_some<P>(to + c, width - c)), width - c);
+          }
+          of_scores[pair] += dot.total();
         }
-        slope[pair] += dot.total();
+      });
+      for (int row = 0; row < p.heads * of.count; ++row) {
+        const W *of_w = w + std::size_t(row) * nodes;
+        W *of_slope = of_scores + std::size_t(row) * nodes;
+        const W sum = row_sum<W>(
+            nodes, [&](int j, int count) { return load_some<P>(of_w + j, count) * load_some<P>(of_slope + j, count); });
+        for (int j = 0; j < nodes; j += lanes<W>)
+          store_some(of_slope + j, load_some<P>(of_w + j, nodes - j) * (load_some<P>(of_slope + j, nodes - j) - sum),
+                     nodes - j);
+      }
+      for_ends(p, of, [&](std::size_t row, std::size_t j, std::size_t end, std::size_t) {
+        for (int h = 0; h < p.heads; ++h)
+          d_bias[end * p.heads + h] = rounded<T>(of_scores[h * square + row * nodes + j]);
+      });
+      for (std::size_t i = 0; i < p.heads * square; ++i)
+        of_scores[i] *= scale;
+      for (int h = 0; h < p.heads; ++h) {
+        const W *q = x + h * p.head, *by = of_scores + h * square;
+        to_these(dx + h * p.head, by, block.rows(q + model, 3 * model));
+        to_all(dx + model + h * p.head, by, block.rows(q + first * 3 * model, 3 * model, of.count));
       }
     });
-    for (int row = 0; row < p.heads * nodes; ++row) {
-      const W *of_w = w + std::size_t(row) * nodes;
-      W *of_slope = slope + std::size_t(row) * nodes;
-      const W sum = row_sum<W>(
-          nodes, [&](int j, int count) { return load_some<P>(of_w + j, count) * load_some<P>(of_slope + j, count); });
-      for (int j = 0; j < nodes; j += lanes<W>)
-        store_some(of_slope + j, load_some<P>(of_w + j, nodes - j) * (load_some<P>(of_slope + j, nodes - j) - sum),
-                   nodes - j);
-    }
-    for_ends(p, [&](std::size_t i, std::size_t j, std::size_t end, std::size_t) {
-      for (int h = 0; h < p.heads; ++h)
-        d_bias[end * p.heads + h] = rounded<T>(slope[h * size.square + i * nodes + j]);
-    });
-    for (std::size_t i = 0; i < p.heads * size.square; ++i)
-      slope[i] *= scale;
-    for (int h = 0; h < p.heads; ++h) {
-      const W *q = x + h * p.head, *of_slope = slope + h * size.square;
-      product(dx + h * p.head, 3 * model, of_slope, nodes, 1, block.rows(q + model, 3 * model));
-      product(dx + model + h * p.head, 3 * model, of_slope, 1, nodes, block.rows(q, 3 * model));
-    }
     dx.give(), d_states.give();
   });
 }
@@ -310,8 +340,9 @@ void add_ends_backward(Stream &s, T *d_of_node, const T *dy, int batch, int widt
 #define THETA_INSTANTIATE(T)                                                                                           \
   template void edge_attention_forward(Stream &, T *, T *, Wide<T> *, const T *, const T *, const T *,                 \
                                        const EdgeAttention &);                                                         \
-  template void edge_attention_backward_accumulate(Stream &, T *, T *, T *, const T *, const T *, const Wide<T> *,     \
-                                                   const T *, const T *, Wide<T> *, const EdgeAttention &);            \
+  template void edge_attention_backward_accumulate(Stream &, T *, T *, T *, const T *, const T *, Wide<T> *,           \
+                                                   const T *, const T *, const T *, Wide<T> *, Wide<T> *,              \
+                                                   const EdgeAttention &);                                             \
   template void add_ends(Stream &, T *, const T *, const T *, int, int, const GraphEdges &);                           \
   template void add_ends_backward(Stream &, T *, const T *, int, int, const GraphEdges &);
 THETA_INSTANTIATE(float)

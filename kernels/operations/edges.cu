@@ -1,6 +1,6 @@
 // A warp has a query of one head (backward also a key, or an edge), and walks over what it needs of its graph: graphs
-// are small, and what a warp reads again lies in the first cache. Rows of weights are in memory from the first kernel
-// on; lane l has the keys l, l + 32, ... of its query, so that sums over the ends of a node need no atomics: every lane
+// are small, and what a warp reads again lies in the first cache. Rows of weights are in memory, those of the queries
+// that go at a time; lane l has the keys l, l + 32, ... of its query, so that sums over the ends of a node need no atomics: every lane
 // walks over all of them and takes those that are its own.
 #include "edges.h"
 #include "kernels/parts/each.cuh"
@@ -14,13 +14,22 @@ constexpr unsigned threads = 256, warps = threads / 32;
 
 __device__ inline int lane() { return int(threadIdx.x) % 32; }
 
-// One query (or key): node `i` of head `h` of graph `b`, and where its numbers lie.
+// Queries that go at a time.
+struct Queries {
+  int first, count;
+};
+template <class F> void for_queries(const EdgeAttention &p, F f) {
+  for (int i = 0; i < p.graph.nodes; i += p.queries())
+    f(Queries{i, p.queries() < p.graph.nodes - i ? p.queries() : p.graph.nodes - i});
+}
+
+// One of those nodes, or of all keys: node `i` of head `h` of graph `b`, and where its numbers lie.
 struct Node {
   std::size_t b, h, i;
   std::size_t qkv, out, gathered, row; // offsets: of its q, its out, its sums, its row of weights
-  __device__ Node(std::size_t item, const EdgeAttention &p) {
+  __device__ Node(std::size_t item, const EdgeAttention &p, const Queries &of) {
     const std::size_t nodes = p.graph.nodes, model = std::size_t(p.heads) * p.head;
-    i = item % nodes, h = item / nodes % p.heads, b = item / nodes / p.heads;
+    i = of.first + item % of.count, h = item / of.count % p.heads, b = item / of.count / p.heads;
     const std::size_t node = b * nodes + i;
     qkv = node * 3 * model + h * p.head, out = node * model + h * p.head;
     gathered = (node * p.heads + h) * 2 * p.width, row = item * nodes;
@@ -36,15 +45,15 @@ template <class T> __device__ inline float dot(const T *a, const T *b, int n) {
 
 template <class T>
 __global__ void __launch_bounds__(threads)
-    attend_kernel(T *out, T *gathered, float *weight, const T *qkv, const T *bias, const T *state, EdgeAttention p) {
+    weigh_kernel(float *weight, const T *qkv, const T *bias, Queries of, EdgeAttention p) {
   const std::size_t item = std::size_t(blockIdx.x) * warps + threadIdx.x / 32;
   const GraphEdges &g = p.graph;
-  if (item >= std::size_t(p.batch) * p.heads * g.nodes) // whole warps
+  if (item >= p.pairs() * of.count) // whole warps
     return;
-  const Node at(item, p);
+  const Node at(item, p, of);
   const int model = p.heads * p.head;
-  const T *q = qkv + at.qkv, *k = qkv + (at.b * g.nodes * 3 + 1) * model + at.h * p.head, *v = k + model;
-  const T *of_bias = bias + at.b * g.edges * 2 * p.heads + at.h, *of_state = state + at.b * g.edges * p.width;
+  const T *q = qkv + at.qkv, *k = qkv + (at.b * g.nodes * 3 + 1) * model + at.h * p.head;
+  const T *of_bias = bias + at.b * g.edges * 2 * p.heads + at.h;
   float *w = weight + at.row;
   const float scale = 1 / sqrtf(float(p.head));
   const int first = g.first[at.i], last = g.first[at.i + 1];
@@ -62,7 +71,19 @@ __global__ void __launch_bounds__(threads)
   const float share = 1 / warp_reduce<Sum>(sum);
   for (int j = lane(); j < g.nodes; j += 32)
     w[j] *= share;
-  __syncwarp();
+}
+
+template <class T>
+__global__ void __launch_bounds__(threads) attend_kernel(T *out, T *gathered, const float *weight, const T *qkv,
+                                                         const T *state, Queries queries, EdgeAttention p) {
+  const std::size_t item = std::size_t(blockIdx.x) * warps + threadIdx.x / 32;
+  const GraphEdges &g = p.graph;
+  if (item >= p.pairs() * queries.count) // whole warps
+    return;
+  const Node at(item, p, queries);
+  const int model = p.heads * p.head, first = g.first[at.i], last = g.first[at.i + 1];
+  const T *v = qkv + (at.b * g.nodes * 3 + 2) * model + at.h * p.head, *of_state = state + at.b * g.edges * p.width;
+  const float *w = weight + at.row;
   for (int c = lane(); c < p.head; c += 32) {
     float of = 0;
     for (int j = 0; j < g.nodes; ++j)
@@ -84,12 +105,12 @@ __global__ void __launch_bounds__(threads)
 template <class T>
 __global__ void __launch_bounds__(threads)
     queries_kernel(T *dqkv, T *dbias, float *slope, const T *dout, const T *dgathered, const float *weight,
-                   const T *qkv, const T *state, EdgeAttention p) {
+                   const T *qkv, const T *state, Queries queries, EdgeAttention p) {
   const std::size_t item = std::size_t(blockIdx.x) * warps + threadIdx.x / 32;
   const GraphEdges &g = p.graph;
-  if (item >= std::size_t(p.batch) * p.heads * g.nodes) // whole warps
+  if (item >= p.pairs() * queries.count) // whole warps
     return;
-  const Node at(item, p);
+  const Node at(item, p, queries);
   const int model = p.heads * p.head;
   const T *k = qkv + (at.b * g.nodes * 3 + 1) * model + at.h * p.head, *v = k + model;
   const T *of_state = state + at.b * g.edges * p.width;
@@ -120,22 +141,29 @@ __global__ void __launch_bounds__(threads)
   }
 }
 
+// What these queries give keys and values; what those before them gave stands in `sums`, where there are several.
 template <class T>
-__global__ void __launch_bounds__(threads)
-    keys_kernel(T *dqkv, const T *dout, const float *weight, const float *slope, const T *qkv, EdgeAttention p) {
+__global__ void __launch_bounds__(threads) keys_kernel(T *dqkv, float *sums, const T *dout, const float *weight,
+                                                       const float *slope, const T *qkv, Queries of, EdgeAttention p) {
   const std::size_t item = std::size_t(blockIdx.x) * warps + threadIdx.x / 32;
   const int nodes = p.graph.nodes, model = p.heads * p.head;
-  if (item >= std::size_t(p.batch) * p.heads * nodes)
+  if (item >= p.pairs() * nodes)
     return;
-  const Node at(item, p);
-  const std::size_t square = (at.row / nodes - at.i) * nodes + at.i; // its column of the head's weights
-  const T *q = qkv + at.b * nodes * 3 * model + at.h * p.head, *d = dout + at.b * nodes * model + at.h * p.head;
+  const Node at(item, p, {0, nodes});
+  const std::size_t column = item / nodes * of.count * nodes + at.i; // of the head's weights
+  const T *q = qkv + (at.b * nodes + of.first) * 3 * model + at.h * p.head;
+  const T *d = dout + (at.b * nodes + of.first) * model + at.h * p.head;
   const float scale = 1 / sqrtf(float(p.head));
   for (int c = lane(); c < p.head; c += 32) {
-    float of_key = 0, of_value = 0;
-    for (int i = 0; i < nodes; ++i) {
-      of_key += slope[square + std::size_t(i) * nodes] * to_float(q[std::size_t(i) * 3 * model + c]);
-      of_value += weight[square + std::size_t(i) * nodes] * to_float(d[std::size_t(i) * model + c]);
+    float *key = sums ? sums + (at.b * nodes + at.i) * 2 * model + at.h * p.head + c : nullptr;
+    float of_key = of.first > 0 ? key[0] : 0, of_value = of.first > 0 ? key[model] : 0;
+    for (int i = 0; i < of.count; ++i) {
+      of_key += slope[column + std::size_t(i) * nodes] * to_float(q[std::size_t(i) * 3 * model + c]);
+      of_value += weight[column + std::size_t(i) * nodes] * to_float(d[std::size_t(i) * model + c]);
+    }
+    if (of.first + of.count < nodes) {
+      key[0] = of_key, key[model] = of_value;
+      continue;
     }
     dqkv[at.qkv + model + c] = rounded<T>(scale * of_key);
     dqkv[at.qkv + 2 * model + c] = rounded<T>(of_value);
@@ -144,20 +172,27 @@ __global__ void __launch_bounds__(threads)
 
 template <class T>
 __global__ void __launch_bounds__(threads)
-    states_kernel(T *dstate, const T *dgathered, const float *weight, EdgeAttention p) {
+    states_kernel(T *dstate, const T *dgathered, const float *weight, Queries queries, EdgeAttention p) {
   const std::size_t item = std::size_t(blockIdx.x) * warps + threadIdx.x / 32;
   const GraphEdges &g = p.graph;
   if (item >= std::size_t(p.batch) * g.edges)
     return;
   const std::size_t b = item / g.edges, e = item % g.edges, nodes = g.nodes;
-  const std::size_t target = g.target[e], source = g.source[e];
+  const int target = g.target[e], source = g.source[e], as_target = target - queries.first,
+            as_source = source - queries.first;
+  const bool of_target = as_target >= 0 && as_target < queries.count,
+             of_source = as_source >= 0 && as_source < queries.count;
+  if (!of_target && !of_source)
+    return;
   for (int c = lane(); c < p.width; c += 32) {
     float of = 0;
     for (int h = 0; h < p.heads; ++h) {
-      const float *w = weight + (b * p.heads + h) * nodes * nodes;
+      const float *w = weight + (b * p.heads + h) * queries.count * nodes;
       const T *d = dgathered + (b * nodes * p.heads + h) * 2 * p.width + c;
-      of += w[target * nodes + source] * to_float(d[target * p.heads * 2 * p.width]);
-      of += w[source * nodes + target] * to_float(d[(source * p.heads * 2 + 1) * p.width]);
+      if (of_target)
+        of += w[as_target * nodes + source] * to_float(d[std::size_t(target) * p.heads * 2 * p.width]);
+      if (of_source)
+        of += w[as_source * nodes + target] * to_float(d[(std::size_t(source) * p.heads * 2 + 1) * p.width]);
     }
     T &to = dstate[item * p.width + c];
     to = rounded<T>(to_float(to) + of);
@@ -165,21 +200,34 @@ __global__ void __launch_bounds__(threads)
 }
 
 template <class T>
-void attend(Stream &s, T *out, T *gathered, float *weight, const T *qkv, const T *bias, const T *state,
-            const EdgeAttention &p) {
-  launch(attend_kernel<T>, blocks_for(p.pairs() * p.graph.nodes, warps), threads, 0, s, out, gathered, weight, qkv,
-         bias, state, p);
+void weigh(Stream &s, float *weight, const T *qkv, const T *bias, const Queries &of, const EdgeAttention &p) {
+  launch(weigh_kernel<T>, blocks_for(p.pairs() * of.count, warps), threads, 0, s, weight, qkv, bias, of, p);
 }
 
 template <class T>
-void attend_backward(Stream &s, T *dqkv, T *dbias, T *dstate, const T *dout, const T *dgathered, const float *weight,
-                     const T *qkv, const T *state, float *slope, const EdgeAttention &p) {
-  const unsigned nodes = blocks_for(p.pairs() * p.graph.nodes, warps);
-  launch(queries_kernel<T>, nodes, threads, 0, s, dqkv, dbias, slope, dout, dgathered, weight, qkv, state, p);
-  launch(keys_kernel<T>, nodes, threads, 0, s, dqkv, dout, weight, slope, qkv, p);
-  if (p.graph.edges > 0)
-    launch(states_kernel<T>, blocks_for(std::size_t(p.batch) * p.graph.edges, warps), threads, 0, s, dstate, dgathered,
-           weight, p);
+void attend(Stream &s, T *out, T *gathered, float *weight, const T *qkv, const T *bias, const T *state,
+            const EdgeAttention &p) {
+  for_queries(p, [&](const Queries &of) {
+    weigh(s, weight, qkv, bias, of, p);
+    launch(attend_kernel<T>, blocks_for(p.pairs() * of.count, warps), threads, 0, s, out, gathered, weight, qkv, state,
+           of, p);
+  });
+}
+
+template <class T>
+void attend_backward(Stream &s, T *dqkv, T *dbias, T *dstate, const T *dout, const T *dgathered, float *weight,
+                     const T *qkv, const T *bias, const T *state, float *slope, float *keys, const EdgeAttention &p) {
+  for_queries(p, [&](const Queries &of) {
+    if (!p.at_once())
+      weigh(s, weight, qkv, bias, of, p);
+    launch(queries_kernel<T>, blocks_for(p.pairs() * of.count, warps), threads, 0, s, dqkv, dbias, slope, dout,
+           dgathered, weight, qkv, state, of, p);
+    launch(keys_kernel<T>, blocks_for(p.pairs() * p.graph.nodes, warps), threads, 0, s, dqkv,
+           p.at_once() ? nullptr : keys, dout, weight, slope, qkv, of, p);
+    if (p.graph.edges > 0)
+      launch(states_kernel<T>, blocks_for(std::size_t(p.batch) * p.graph.edges, warps), threads, 0, s, dstate,
+             dgathered, weight, of, p);
+  });
 }
 
 template <class T> void hear(Stream &s, T *y, const T *x, const T *of_node, int batch, int width, const GraphEdges &g) {
@@ -211,9 +259,9 @@ template <class T> void hear_backward(Stream &s, T *d_of_node, const T *dy, int 
     attend(s, out, gathered, weight, qkv, bias, state, p);                                                             \
   }                                                                                                                    \
   void edge_attention_backward_accumulate(Stream &s, T *dqkv, T *dbias, T *dstate, const T *dout, const T *dgathered,  \
-                                          const float *weight, const T *qkv, const T *state, float *workspace,         \
-                                          const EdgeAttention &p) {                                                    \
-    attend_backward(s, dqkv, dbias, dstate, dout, dgathered, weight, qkv, state, workspace, p);                        \
+                                          float *weight, const T *qkv, const T *bias, const T *state, float *slope,    \
+                                          float *keys, const EdgeAttention &p) {                                       \
+    attend_backward(s, dqkv, dbias, dstate, dout, dgathered, weight, qkv, bias, state, slope, keys, p);                \
   }                                                                                                                    \
   void add_ends(Stream &s, T *y, const T *x, const T *of_node, int batch, int width, const GraphEdges &g) {            \
     hear(s, y, x, of_node, batch, width, g);                                                                           \

@@ -22,7 +22,11 @@ struct GraphEdges {
 struct EdgeAttention {
   int batch, heads, head, width; // head: elements of one; width: of an edge's state
   GraphEdges graph;
+  int most_queries = 128; // of a graph's nodes at a time: nothing is as large as pairs of nodes are many
   std::size_t pairs() const { return std::size_t(batch) * heads; }
+  int queries() const { return most_queries < graph.nodes ? most_queries : graph.nodes; }
+  bool at_once() const { return queries() == graph.nodes; }
+  std::size_t weights() const { return pairs() * std::size_t(queries()) * std::size_t(graph.nodes); }
   double multiply_adds() const { // of the forward pass
     return double(batch) * heads * (2.0 * graph.nodes * graph.nodes * head + 2.0 * graph.edges * width);
   }
@@ -35,19 +39,19 @@ struct EdgeAttention {
 // cost, not what edges do.
 //   qkv [batch, nodes, 3, heads, head]; bias [batch, edges, 2, heads]; state [batch, edges, width]
 //   out [batch, nodes, heads, head]; gathered [batch, nodes, heads, 2, width]
-//   weight [batch, heads, nodes, nodes], for the backward: an edge has `width` numbers where a pair of nodes has one a
-//   head.
+//   weight [batch, heads, queries(), nodes]: workspace, which the backward reads where all queries go at once
 // FLOPs: twice multiply_adds(). Bytes: all of them once. On cuda a warp has a query of one head.
 template <class T>
 void edge_attention_forward(Stream &, T *out, T *gathered, Wide<T> *weight, const T *qkv, const T *bias, const T *state,
                             const EdgeAttention &);
 
-// dqkv and dbias written, dstate added to. workspace: as weight. Every sum has one owner and one order. FLOPs: five
-// times multiply_adds().
+// dqkv and dbias written, dstate added to. Every sum has one owner and one order. FLOPs: five times multiply_adds();
+// where queries do not go at once, six: their weights are made again.
+//   slope: workspace as weight; keys [batch, nodes, 2, heads, head]: workspace where queries do not go at once.
 template <class T>
 void edge_attention_backward_accumulate(Stream &, T *dqkv, T *dbias, T *dstate, const T *dout, const T *dgathered,
-                                        const Wide<T> *weight, const T *qkv, const T *state, Wide<T> *workspace,
-                                        const EdgeAttention &);
+                                        Wide<T> *weight, const T *qkv, const T *bias, const T *state, Wide<T> *slope,
+                                        Wide<T> *keys, const EdgeAttention &);
 
 // y_e = x_e + of_node_{target of e, 0} + of_node_{source of e, 1}.
 //   y, x [batch, edges, width]; of_node [batch, nodes, 2, width]; y may be x. Bytes: 4·y.

@@ -1,6 +1,7 @@
 #include "data/zoo_reader.h"
 #include "data/zoo_writer.h"
 #include "engine/analysis/novelty.h"
+#include "engine/networks/cnn.h"
 #include "engine/weights/symmetry.h"
 #include "network_sets.h"
 #include "small_data.h"
@@ -55,7 +56,7 @@ TEST_CASE("Mann-Whitney's U agrees with scipy") {
 
 TEST_CASE("assigned distances: none between orders and balances of one network, and never above the plain one") {
   NetworkShape cnn{{3}, Activation::relu, Initialisation::pytorch, network_kind_named("cnn")};
-  cnn.side = 7, cnn.convolutions = {{5, 3, 2}};
+  cnn.own = CnnSettings{7, 1, {{5, 3, 2}}};
   for (const NetworkShape &shape : {NetworkShape{{6, 5, 3}, Activation::relu}, cnn}) {
     const std::size_t v = layout_of(shape).size();
     const AssignedDistance distance(shape);

@@ -7,6 +7,7 @@
 #include "engine/analysis/hull.h"
 #include "engine/analysis/quality.h"
 #include "engine/analysis/verdict.h"
+#include "engine/networks/cnn.h"
 #include "engine/pipeline/configuration/source.h"
 #include "engine/tasks/eval_file.h"
 #include "engine/tasks/images/suite.h"
@@ -90,7 +91,7 @@ TEST_CASE("compare: Hessian products, trace and eigenvalues as their golden") {
 
 TEST_CASE("compare: nearest by bounds and assignments is nearest by all assignments") {
   NetworkShape cnn{{3}, Activation::relu, Initialisation::pytorch, network_kind_named("cnn")};
-  cnn.side = 7, cnn.convolutions = {{4, 3, 2}};
+  cnn.own = CnnSettings{7, 1, {{4, 3, 2}}};
   for (const NetworkShape &shape : {NetworkShape{{6, 5, 3}, Activation::relu},
                                     {{4, 3, 2}, Activation::tanh},
                                     cnn,

@@ -1,5 +1,6 @@
 // Fields of images: where they start from, what they show, and how they are judged.
 #include "engine/memory/arena.h"
+#include "engine/networks/field.h"
 #include "engine/report/animation.h"
 #include "engine/tasks/fields/field_judge.h"
 #include "engine/tasks/fields/signals.h"
@@ -16,7 +17,7 @@ using namespace theta::test;
 namespace {
 
 const NetworkShape siren{
-    {2, 6, 5, 1}, Activation::sine, Initialisation::siren, network_kind_named("field"), 0, 0, 1, {}, 9};
+    {2, 6, 5, 1}, Activation::sine, Initialisation::siren, network_kind_named("field"), FieldSettings{.omega = 9}};
 
 ZooTask field_task(const std::filesystem::path &folder, StartKind start) {
   ZooTask task = small_task(folder);
@@ -44,7 +45,7 @@ double value_at(const NetworkShape &shape, const float *theta, std::vector<doubl
       for (std::size_t i = 0; i < in; ++i)
         next[o] += double(theta[o * in + i]) * h[i];
       if (l + 2 < shape.widths.size())
-        next[o] = std::sin(shape.omega * next[o]);
+        next[o] = std::sin(shape.as<FieldSettings>().omega * next[o]);
     }
     h = next, theta += (in + 1) * out;
   }
@@ -113,7 +114,8 @@ TEST_CASE("fields: a base is learned from training signals alone, and continued 
 }
 
 TEST_CASE("fields: rendered they are their formula, anywhere, however many at a time, on every device") {
-  const NetworkShape shape{{2 * 5, 7, 3}, Activation::relu, Initialisation::pytorch, network_kind_named("field"), 2};
+  const NetworkShape shape{
+      {2 * 5, 7, 3}, Activation::relu, Initialisation::pytorch, network_kind_named("field"), FieldSettings{2}};
   for (const auto device : all_devices()) {
     CAPTURE(device.name());
     for (const int side : {1, 5, 40}) { // 1,600 points: in two parts

@@ -1,5 +1,6 @@
 #include "bound.h"
 #include "engine/generators/graph/graph_transformer.h"
+#include "engine/networks/cnn.h"
 #include "engine/networks/kind.h"
 #include "engine/weights/symmetry.h"
 #include <limits>
@@ -56,7 +57,7 @@ NetworkShape shape_of(std::vector<int> widths, const char *kind = "mlp") {
 
 NetworkShape cnn_s() {
   NetworkShape shape = shape_of({20, 10}, "cnn");
-  shape.side = 28, shape.convolutions = {{8, 5, 2}, {6, 5, 2}, {4, 2, 1}};
+  shape.own = CnnSettings{28, 1, {{8, 5, 2}, {6, 5, 2}, {4, 2, 1}}};
   return shape;
 }
 

@@ -2,6 +2,7 @@
 #include "data/json.h"
 #include "data/zoo_reader.h"
 #include "engine/generators/network_facts.h"
+#include "engine/networks/cnn.h"
 #include "engine/zoo/export.h"
 #include "engine/zoo/import.h"
 #include "small_data.h"
@@ -113,7 +114,7 @@ TEST_CASE("import: an architecture that is not known is laid out by name, and wh
   write(folder.path() / "broken" / "a.safetensors", broken);
   CHECK(!network_facts(imported(folder.path() / "broken", folder.path() / "z1").format(), "zoo").shape);
   NetworkShape cnn{{3}, Activation::relu};
-  cnn.kind = network_kind_named("cnn"), cnn.side = 4, cnn.convolutions = {{2, 3, 1}};
+  cnn.kind = network_kind_named("cnn"), cnn.own = CnnSettings{4, 1, {{2, 3, 1}}};
   const std::vector<Tensor4> convolutional{{"stem.weight", {2, 1, 3, 3}, random_values<float>(18, 1)},
                                            {"stem.bias", {2}, random_values<float>(2, 2)},
                                            {"top.weight", {3, 8}, random_values<float>(24, 3)},

@@ -1,5 +1,6 @@
 // Networks as programs: what follows from values and operations in order.
 #include "bound.h"
+#include "engine/networks/cnn.h"
 #include "engine/networks/kind.h"
 #include "engine/networks/layered_program.h"
 #include "engine/weights/symmetry.h"
@@ -140,7 +141,7 @@ TEST_CASE("program: perceptrons are chains, whatever else is none; depths and FL
   REQUIRE(groups.size() == 2);
   CHECK((groups[0].inputs == 0 && groups[0].outputs == 1 && groups[1].inputs == 1 && groups[1].outputs == 0));
   NetworkShape cnn{{6, 10}, Activation::relu, Initialisation::pytorch, network_kind_named("cnn")};
-  cnn.side = 12, cnn.convolutions = {{4, 3, 2}};
+  cnn.own = CnnSettings{12, 1, {{4, 3, 2}}};
   const auto of_cnn = cnn.kind->symmetries(cnn);
   REQUIRE(of_cnn.size() == 2);
   CHECK((of_cnn[0].units == 4 && of_cnn[0].pooled && of_cnn[0].axes[2].run == 25));

@@ -1,6 +1,7 @@
 #include "data/solids.h"
 #include "engine/analysis/point_sets.h"
 #include "engine/memory/arena.h"
+#include "engine/networks/field.h"
 #include "engine/shapes/marching_cubes.h"
 #include "engine/shapes/mesh_signals.h"
 #include "engine/shapes/surface.h"
@@ -187,7 +188,7 @@ TEST_CASE("sets of points: Chamfer and earth mover's distances, MMD, coverage an
 TEST_CASE("shape judge: fields of held-out bodies, copies, noise and what has no surface; on every device") {
   NetworkShape shape{{3, 10, 10, 1}};
   shape.kind = network_kind_named("field"), shape.act = Activation::sine, shape.initialisation = Initialisation::siren,
-  shape.omega = 5;
+  shape.own = FieldSettings{.omega = 5};
   const DatasetOptions options{.name = "solids",
                                .solids = 40,
                                .points = 300,

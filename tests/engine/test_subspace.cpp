@@ -3,6 +3,7 @@
 #include "engine/generators/subspace/fit.h"
 #include "engine/generators/subspace/sample.h"
 #include "engine/memory/arena.h"
+#include "engine/networks/field.h"
 #include "engine/tasks/fields/field_guide.h"
 #include "engine/weights/symmetry.h"
 #include "small_data.h"
@@ -261,7 +262,7 @@ TEST_CASE(
 
 TEST_CASE("field guide: its slope is that of what a field misses, by differences, on every device") {
   NetworkShape shape{{2, 5, 4, 2}};
-  shape.kind = network_kind_named("field"), shape.act = Activation::sine, shape.omega = 3;
+  shape.kind = network_kind_named("field"), shape.act = Activation::sine, shape.own = FieldSettings{.omega = 3};
   const std::size_t v = layout_of(shape).size(), batch = 3, points = 7;
   const auto inputs = random_values<float>(points * 2, 1), wanted = random_values<float>(2 * points * 2, 2, 0.3),
              theta = random_values<float>(batch * v, 3, 0.4), along = random_values<float>(batch * v, 4);
@@ -297,7 +298,7 @@ TEST_CASE("field guide: its slope is that of what a field misses, by differences
 
 TEST_CASE("guided samples of a subspace meet what is known of them") {
   NetworkShape shape{{2, 6, 1}};
-  shape.kind = network_kind_named("field"), shape.act = Activation::sine, shape.omega = 3;
+  shape.kind = network_kind_named("field"), shape.act = Activation::sine, shape.own = FieldSettings{.omega = 3};
   const std::size_t v = layout_of(shape).size(), samples = 4, points = 5;
   for (const auto device : all_devices()) {
     CAPTURE(device.name());

@@ -69,13 +69,13 @@ void check_same_function(const std::vector<float> &a, const std::vector<float> &
 // Two convolutions, one of them pooled, and two linear layers.
 NetworkShape convolutional(Activation act) {
   NetworkShape shape{{6, 3}, act, Initialisation::pytorch, network_kind_named("cnn")};
-  shape.side = 11, shape.convolutions = {{4, 3, 2}, {5, 2, 1}};
+  shape.own = CnnSettings{11, 1, {{4, 3, 2}, {5, 2, 1}}};
   return shape;
 }
 // With a stride and the mean of the whole image instead.
 NetworkShape averaging(Activation act) {
   NetworkShape shape = convolutional(act);
-  shape.widths = {3}, shape.convolutions = {{4, 3, 1, 2}, {5, 2, 1, 1, true}};
+  shape.widths = {3}, shape.own = CnnSettings{11, 1, {{4, 3, 1, 2}, {5, 2, 1, 1, true}}};
   return shape;
 }
 
@@ -149,7 +149,7 @@ TEST_CASE("symmetry: on real images too, networks keep their function") {
   const auto pixels = std::size_t(set.side * set.side);
   for (const auto act : {Activation::relu, Activation::tanh}) {
     NetworkShape cnn{{6, 10}, act, Initialisation::pytorch, network_kind_named("cnn")};
-    cnn.side = set.side, cnn.convolutions = {{4, 5, 2}, {3, 3, 1}};
+    cnn.own = CnnSettings{set.side, 1, {{4, 5, 2}, {3, 3, 1}}};
     for (const NetworkShape &shape : {NetworkShape{{int(pixels), 8, 10}, act}, {{int(pixels), 9, 7, 10}, act}, cnn}) {
       const auto theta = random_values<float>(layout_of(shape).size(), 1, 0.2);
       auto chosen = theta, moved = theta;
@@ -213,7 +213,7 @@ const bool added = add_tokenizer("reversed", reversed);
 
 TEST_CASE("tokens: every tokenizer holds every weight once, and gives it back; units are whole") {
   NetworkShape cnn{{3}, Activation::relu, Initialisation::pytorch, network_kind_named("cnn")}; // of one hidden layer
-  cnn.side = 9, cnn.convolutions = {{5, 3, 2}};
+  cnn.own = CnnSettings{9, 1, {{5, 3, 2}}};
   const std::vector<NetworkShape> shapes{
       {{7, 5, 3}}, {{6, 9, 4, 2}}, {{4, 3}}, cnn, convolutional(Activation::tanh), averaging(Activation::tanh)};
   for (const NetworkShape &shape : shapes)

@@ -1,5 +1,7 @@
 #include "data/zoo_reader.h"
 #include "engine/memory/arena.h"
+#include "engine/networks/cnn.h"
+#include "engine/networks/field.h"
 #include "kernels/device/bf16.h"
 #include "small_data.h"
 
@@ -280,7 +282,7 @@ ZooTask field_task(const std::filesystem::path &folder) {
 ZooTask cnn_task(const std::filesystem::path &folder) {
   ZooTask task = small_task(folder);
   task.network = {{3}, Activation::tanh, Initialisation::pytorch, network_kind_named("cnn")};
-  task.network.side = 4, task.network.convolutions = {{5, 3, 2}};
+  task.network.own = CnnSettings{4, 1, {{5, 3, 2}}};
   task.recipe.activation = {Activation::tanh}, task.recipe.steps = 60, task.recipe.count = 30;
   return task;
 }
@@ -299,7 +301,7 @@ TEST_CASE("zoo trainer: colour goes through perceptrons, convolutions and fields
           part->pixels.push_back(std::uint8_t(plane == 1 ? 255 - gray[p] : gray[p]));
   }
   ZooTask mlp = small_task(""), cnn = cnn_task(""), field = field_task("");
-  mlp.network.widths.front() = 48, cnn.network.channels = 3, field.network.widths.back() = 3;
+  mlp.network.widths.front() = 48, cnn.network.as<CnnSettings>().channels = 3, field.network.widths.back() = 3;
   mlp.recipe.steps = 60;
   for (ZooTask &task : std::vector<std::reference_wrapper<ZooTask>>{mlp, cnn, field}) {
     CAPTURE(std::string(name_of(task.network.kind)));
@@ -383,13 +385,14 @@ TEST_CASE("zoo trainer: small convolutional networks on every device, scored as 
 
 TEST_CASE("networks: layouts in PyTorch's names, architectures as text and back, shapes that cannot be") {
   NetworkShape cnn{{20, 10}, Activation::tanh, Initialisation::pytorch, network_kind_named("cnn")};
-  cnn.side = 28, cnn.convolutions = {{8, 5, 2}, {6, 5, 2}, {4, 2, 1}};
+  cnn.own = CnnSettings{28, 1, {{8, 5, 2}, {6, 5, 2}, {4, 2, 1}}};
   const Golden golden("net_cnn_s");
   const Layout layout = layout_of(cnn);
   CHECK(layout.size() == 2464);
   for (const auto &place : layout.places())
     CHECK(golden.file().tensor("param." + place.name).shape == place.shape);
-  const NetworkShape field{{27, 8, 1}, Activation::relu, Initialisation::pytorch, network_kind_named("field"), 4};
+  const NetworkShape field{
+      {27, 8, 1}, Activation::relu, Initialisation::pytorch, network_kind_named("field"), FieldSettings{4}};
   const std::vector<NetworkShape> shapes{cnn, field, {{4, 3, 2}, Activation::gelu}};
   for (const NetworkShape &shape : shapes) {
     const auto again = network_from(architecture_of(shape), "test");
@@ -400,7 +403,7 @@ TEST_CASE("networks: layouts in PyTorch's names, architectures as text and back,
   }
   CHECK(!network_from(R"({"kind": "transformer"})", "test").has_value());
   CHECK_THROWS_AS(network_from(R"({"kind": "mlp"})", "test"), InputError);
-  cnn.side = 12;
+  cnn.as<CnnSettings>().side = 12;
   CHECK_THROWS_AS(layout_of(cnn), InputError); // nothing is left for the third convolution
   CHECK_THROWS_AS(check_fits(field, {10, 0, 0, 16, 1, 2}), InputError);
   CHECK_NOTHROW(check_fits(field, {10, 0, 0, 16, 1, 3}));

@@ -102,22 +102,23 @@ struct Attended {
   }
 };
 
-template <class T> struct Found { std::vector<T> out, gathered, dqkv, dbias, dstate; };
+template <class T> struct AlongEdges { std::vector<T> out, gathered, dqkv, dbias, dstate; };
 
 // Forward and backward, dstate added to `before`.
 template <class T>
-Found<T> run(Stream &s, const Values<T> &v, const std::vector<T> &dout, const std::vector<T> &dgathered,
-             const std::vector<T> &before, EdgeAttention p, const Index &index) {
+AlongEdges<T> run(Stream &s, const Values<T> &v, const std::vector<T> &dout, const std::vector<T> &dgathered,
+                  const std::vector<T> &before, EdgeAttention p, const Index &index) {
   const Buffer<std::int32_t> there(s, index.all);
   p.graph = index.at(there);
-  const std::size_t weights = p.pairs() * std::size_t(index.nodes) * std::size_t(index.nodes);
-  const std::vector<Wide<T>> unwritten(weights, std::numeric_limits<Wide<T>>::quiet_NaN());
+  const Wide<T> nothing = std::numeric_limits<Wide<T>>::quiet_NaN();
+  const std::vector<Wide<T>> unwritten(p.weights(), nothing);
   const Buffer<T> qkv(s, v.qkv), bias(s, v.bias), state(s, v.state), d(s, dout), d_sums(s, dgathered),
       out(s, std::vector<T>(dout.size())), sums(s, std::vector<T>(dgathered.size())),
       dqkv(s, std::vector<T>(v.qkv.size())), dbias(s, std::vector<T>(v.bias.size())), dstate(s, before);
-  const Buffer<Wide<T>> weight(s, unwritten), workspace(s, unwritten);
+  const Buffer<Wide<T>> weight(s, unwritten), slope(s, unwritten),
+      keys(s, std::vector<Wide<T>>(p.at_once() ? 0 : 2 * dout.size(), nothing));
   edge_attention_forward<T>(s, out, sums, weight, qkv, bias, state, p);
-  edge_attention_backward_accumulate<T>(s, dqkv, dbias, dstate, d, d_sums, weight, qkv, state, workspace, p);
+  edge_attention_backward_accumulate<T>(s, dqkv, dbias, dstate, d, d_sums, weight, qkv, bias, state, slope, keys, p);
   return {out.host(), sums.host(), dqkv.host(), dbias.host(), dstate.host()};
 }
 
@@ -197,6 +198,29 @@ TEST_CASE("attention along edges: every device and type, on odd sizes") {
       as(float{}, s, 2e-6), as(bf16{}, s, 0x1p-8);
     }
   }
+}
+
+TEST_CASE("attention along edges: the numbers are the same however many queries go at a time") {
+  in_every_precision([&]<class T>(T, Stream &s) {
+    const Index index = random_index(13, 40);
+    EdgeAttention p = sizes(2, 3, 5, 7, index);
+    const Values<T> v(p);
+    const std::size_t rows = std::size_t(p.batch) * 13;
+    const auto dout = random_values<T>(rows * 15, 4), d_sums = random_values<T>(rows * 3 * 2 * 7, 5),
+               before = random_values<T>(v.state.size(), 6);
+    const auto all = run<T>(s, v, dout, d_sums, before, p, index);
+    for (const int queries : {1, 4, 12}) {
+      p.most_queries = queries;
+      CHECK(p.weights() == std::size_t(2 * 3 * 13 * queries));
+      const auto some = run<T>(s, v, dout, d_sums, before, p, index);
+      CHECK(some.out == all.out);
+      CHECK(some.gathered == all.gathered);
+      CHECK(some.dqkv == all.dqkv);
+      CHECK(some.dbias == all.dbias);
+      // On cuda what the two ends of an edge give its state is rounded one by one.
+      CHECK(norm_error(widened(some.dstate), widened(all.dstate)) <= (s.is_cuda() ? 1e-6 : 0));
+    }
+  });
 }
 
 TEST_CASE("attention along edges: a graph of a batch does not depend on those beside it") {

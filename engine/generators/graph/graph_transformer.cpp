@@ -96,12 +96,11 @@ template <class T> void GraphTransformer<T>::plan_for(MemoryPlan &plan, const st
   normal_ = reserve(plan, "normal", nodes_.rows, d), edge_normal_ = reserve(plan, "edge_normal", edges_.rows, w);
   of_ends_ = reserve(plan, "ends", nodes_.rows, 2 * w), heard_ = reserve(plan, "heard", edges_.rows, w);
   out_ = reserve(plan, "out", 1, std::int64_t(elements_));
-  const auto sizes = GraphBlock<T>::sizes_of(batch());
+  const auto sizes = sizes_of(batch());
   std::visit(
       [&](auto &blocks) {
         for (std::size_t i = 0; i < blocks.size(); ++i)
-          blocks[i].plan_forward(plan, text("blocks.", i, "."), {sizes.graphs, sizes.nodes, sizes.edges, sizes.pairs},
-                                 shape_.recompute ? Mode::infer : mode);
+          blocks[i].plan_forward(plan, text("blocks.", i, "."), sizes, shape_.recompute ? Mode::infer : mode);
       },
       blocks_);
   if (!trains)
@@ -121,8 +120,7 @@ template <class T> void GraphTransformer<T>::plan_for(MemoryPlan &plan, const st
       [&](auto &blocks) {
         for (std::size_t i = blocks.size(); i-- > 0;) {
           if (shape_.recompute)
-            blocks[i].plan_forward(plan, text("blocks.", i, ".again."),
-                                   {sizes.graphs, sizes.nodes, sizes.edges, sizes.pairs}, mode);
+            blocks[i].plan_forward(plan, text("blocks.", i, ".again."), sizes, mode);
           blocks[i].plan_backward(plan);
         }
       },

@@ -39,8 +39,11 @@ void describe(Keys &keys, Config &c) {
     throw InputError("network.widths: found an empty list, expected widths");
   c.network.widths = widths.front(), c.others.assign(widths.begin() + 1, widths.end());
   keys({"unseen", "architectures that the generator never sees and is judged on"}, c.unseen, positive);
-  for (const auto &kind : network_kinds())
-    kind->describe(keys, c.network);
+  for (const auto &kind : network_kinds()) {
+    NetworkShape other;
+    kind->describe(keys, kind.get() == c.network.kind ? c.network : other);
+    kind->check_unused(other);
+  }
   keys({"activation", "of hidden units; a list: each run draws one"}, c.zoo.recipe.activation, activation_named);
   keys({"initialisation", "of weights; a list: each run draws one"}, c.zoo.recipe.initialisation, initialisation_named);
   keys.section("zoo");
@@ -87,9 +90,6 @@ void check(const Config &c) {
                      ", whose way cannot be watched");
   if (c.zoo.storage != "f32" && c.zoo.storage != "bf16")
     throw InputError("zoo.storage: found '", c.zoo.storage, "', expected f32 or bf16");
-  for (const auto &kind : network_kinds())
-    if (kind.get() != c.network.kind)
-      kind->check_unused(c.network);
   if (c.zoo.from.empty())
     layout_of(c.network);
   check(c.eval);
@@ -109,10 +109,7 @@ Config load_config(const std::filesystem::path &path, const std::vector<std::str
   read_toml(path, overrides, [&](Keys &keys) { describe(keys, config); });
   config.network.act = config.zoo.recipe.activation.front();
   try {
-    if (config.network.kind->sees_places()) {
-      const ImageFormat format = image_format(config.data.options());
-      config.network.side = format.side, config.network.channels = format.channels;
-    }
+    config.network.kind->look_at(config.network, [&] { return image_format(config.data.options()); });
     check(config);
     for (NetworkShape &shape : config.family) { // of the member's kind, whatever was read first
       const auto widths = std::move(shape.widths);
@@ -146,7 +143,8 @@ std::vector<ListedKey> configuration_keys(const std::string &generator, const st
     kinds.emplace_back(each->name());
   keep(kind, kinds, [&](Keys &keys, const std::string &name) {
     keys.section("network");
-    network_kind_named(name)->describe(keys, c.network);
+    NetworkShape shape;
+    network_kind_named(name)->describe(keys, shape);
   });
   return all;
 }

@@ -68,7 +68,7 @@ FieldGuide guide_of(const std::string &part, int batch, const NetworkShape &shap
     const auto of = values_at(*data, signal, which);
     values.insert(values.end(), of.begin(), of.end());
   }
-  return FieldGuide(shape, encoded(given, shape.octaves), std::move(values), batch);
+  return FieldGuide(shape, encoded(given, octaves_of(shape)), std::move(values), batch);
 }
 
 CompletionReport judge_completion(const Completion &completion, const NetworkShape &shape, Device device,

@@ -11,8 +11,8 @@ namespace theta {
 FieldRenderer::FieldRenderer(const NetworkShape &shape, const std::vector<float> &points, int dimensions, int wave,
                              const std::string &stage)
     : shape_(shape), parameters_(layout_of(shape).size()), points_(int(points.size()) / dimensions),
-      outputs_(outputs_of(shape)), wave_(wave), inputs_(encoded(points, shape.octaves)), plan_(stage, "eval.wave") {
-  if (!is_field(shape) || inputs_of(shape) != field_inputs(dimensions, shape.octaves))
+      outputs_(outputs_of(shape)), wave_(wave), inputs_(encoded(points, octaves_of(shape))), plan_(stage, "eval.wave") {
+  if (!is_field(shape) || inputs_of(shape) != field_inputs(dimensions, octaves_of(shape)))
     throw InputError("render: found networks ", architecture_of(shape), ", expected fields of ", dimensions,
                      " coordinates");
   if (shape.kind->is_signal() && parameters_ != values())

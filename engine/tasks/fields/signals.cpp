@@ -40,7 +40,7 @@ public:
                     data.train.pixels.begin() + std::ptrdiff_t((signal + 1) * values));
     const auto bytes = by_point(chosen ? some : data.train.pixels, sizes_);
     copy(s, bytes_, bytes.data(), bytes.size());
-    const auto points = encoded(data.coordinates(), shape_.octaves);
+    const auto points = encoded(data.coordinates(), octaves_of(shape_));
     copy(s, coordinates_, points.data(), points.size() * sizeof(float));
     Examples examples;
     examples.field = {coordinates_,
@@ -167,7 +167,7 @@ std::vector<float> pixel_grid(int side) {
 bool is_field(const NetworkShape &shape) { return std::string_view(shape.kind->learns()) == "signals"; }
 
 bool is_field_of(const NetworkShape &shape, const DatasetSizes &sizes) {
-  return is_field(shape) && inputs_of(shape) == field_inputs(sizes.dimensions, shape.octaves) &&
+  return is_field(shape) && inputs_of(shape) == field_inputs(sizes.dimensions, octaves_of(shape)) &&
          outputs_of(shape) == sizes.channels;
 }
 
