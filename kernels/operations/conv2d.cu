@@ -1,0 +1,217 @@
+#include "conv2d.h"
+#include "kernels/parts/each.cuh"
+#include "kernels/parts/partials.cuh"
+#include "kernels/parts/tile_gemm.cuh"
+#include "kernels/parts/warp.cuh"
+
+namespace theta::cuda {
+
+namespace {
+
+// Where a row (or column) of the image lies that output `u` sees with tap t; −1 outside.
+__device__ inline int seen(int u, int t, int stride, int padding, int size) {
+  const int at = u * stride + t - padding;
+  return at >= 0 && at < size ? at : -1;
+}
+// The output that sees image row `y` with tap t; −1 where none does.
+__device__ inline int seer(int y, int t, int stride, int padding, int size) {
+  const int at = y + padding - t;
+  return at >= 0 && at % stride == 0 && at / stride < size ? at / stride : -1;
+}
+
+__device__ inline std::size_t at(std::size_t plane, int y, int x, int height, int width) {
+  return (plane * height + y) * width + x;
+}
+
+// y, of the group blockIdx.z: one row an output channel, one column an output position, k = (input channel, tap).
+struct ForwardOperands {
+  float *y;
+  const float *x, *w, *bias;
+  Conv2d p;
+  int height, width, rows, columns, depth, group;
+
+  __device__ float a(int o, int k) const { return w[(std::size_t(group) * rows + o) * depth + k]; }
+  __device__ float b(int k, int j) const {
+    const int square = p.kernel * p.kernel, t = k % square, n = j / (height * width), u = j / width % height;
+    const int row = seen(u, t / p.kernel, p.stride, p.padding, p.in_height),
+              column = seen(j % width, t % p.kernel, p.stride, p.padding, p.in_width);
+    if (row < 0 || column < 0)
+      return 0;
+    return x[at(std::size_t(n) * p.in_channels + group * p.in_group() + k / square, row, column, p.in_height,
+                p.in_width)];
+  }
+  __device__ void store(int o, int j, float sum) const {
+    const int channel = group * rows + o, positions = height * width;
+    y[(std::size_t(j / positions) * p.out_channels + channel) * positions + j % positions] =
+        sum + (bias ? bias[channel] : 0.0f);
+  }
+};
+
+// dx: one row an input channel, one column an input position, k = (output channel, tap).
+struct DataOperands {
+  float *dx;
+  const float *dy, *w;
+  Conv2d p;
+  bool accumulate;
+  int height, width, rows, columns, depth, group;
+
+  __device__ float a(int i, int k) const {
+    const int square = p.kernel * p.kernel;
+    return w[((std::size_t(group) * p.out_group() + k / square) * rows + i) * square + k % square];
+  }
+  __device__ float b(int k, int j) const {
+    const int square = p.kernel * p.kernel, t = k % square, positions = p.in_height * p.in_width;
+    const int row = seer(j % positions / p.in_width, t / p.kernel, p.stride, p.padding, height),
+              column = seer(j % p.in_width, t % p.kernel, p.stride, p.padding, width);
+    if (row < 0 || column < 0)
+      return 0;
+    return dy[at(std::size_t(j / positions) * p.out_channels + group * p.out_group() + k / square, row, column, height,
+                 width)];
+  }
+  __device__ void store(int i, int j, float sum) const {
+    const int positions = p.in_height * p.in_width;
+    float &to = dx[(std::size_t(j / positions) * p.in_channels + group * rows + i) * positions + j % positions];
+    to = accumulate ? to + sum : sum;
+  }
+};
+
+// A part of dw: one row an output channel, one column an (input channel, tap), k = output positions from `first` on.
+struct WeightOperands {
+  float *partial;
+  const float *dy, *x;
+  Conv2d p;
+  int height, width, first, rows, columns, depth, group;
+
+  __device__ float a(int o, int k) const {
+    const int positions = height * width, j = first + k;
+    return dy[(std::size_t(j / positions) * p.out_channels + group * rows + o) * positions + j % positions];
+  }
+  __device__ float b(int k, int j) const {
+    const int square = p.kernel * p.kernel, t = j % square, from = first + k;
+    const int row = seen(from / width % height, t / p.kernel, p.stride, p.padding, p.in_height),
+              column = seen(from % width, t % p.kernel, p.stride, p.padding, p.in_width);
+    if (row < 0 || column < 0)
+      return 0;
+    return x[at(std::size_t(from / (height * width)) * p.in_channels + group * p.in_group() + j / square, row, column,
+                p.in_height, p.in_width)];
+  }
+  __device__ void store(int o, int j, float sum) const { partial[(std::size_t(group) * rows + o) * columns + j] = sum; }
+};
+
+template <class Operands> __global__ void __launch_bounds__(tile_threads) product_kernel(Operands operands) {
+  operands.group = int(blockIdx.z);
+  const int across = (operands.columns + tile_side - 1) / tile_side;
+  multiply_tile(operands, int(blockIdx.x) / across, int(blockIdx.x) % across);
+}
+
+__global__ void __launch_bounds__(tile_threads) weight_kernel(WeightOperands operands, int part_depth) {
+  const int whole = operands.depth;
+  operands.group = int(blockIdx.z);
+  operands.first = int(blockIdx.y) * part_depth;
+  operands.depth = whole - operands.first < part_depth ? whole - operands.first : part_depth;
+  operands.partial += std::size_t(blockIdx.y) * operands.p.w_size();
+  const int across = (operands.columns + tile_side - 1) / tile_side;
+  multiply_tile(operands, int(blockIdx.x) / across, int(blockIdx.x) % across);
+}
+
+template <class Operands> void launch_product(Stream &s, const Operands &operands) {
+  launch(product_kernel<Operands>,
+         dim3(tiles_along(operands.rows) * tiles_along(operands.columns), 1, unsigned(operands.p.groups)), tile_threads,
+         sizeof(GemmTiles), s, operands);
+}
+
+// One channel in and out of every group.
+bool is_depthwise(const Conv2d &p) { return p.in_group() == 1 && p.out_group() == 1; }
+
+// A warp has a weight's gradient over one of `parts` stretches of the batch.
+__global__ void __launch_bounds__(256) depthwise_weight_kernel(float *partial, const float *dy, const float *x,
+                                                               Conv2d p, int height, int width, int parts) {
+  const std::size_t item = std::size_t(blockIdx.x) * 8 + threadIdx.x / 32, weights = p.w_size();
+  if (item >= weights * parts) // whole warps
+    return;
+  const int part = int(item / weights), square = p.kernel * p.kernel, t = int(item % square),
+            channel = int(item % weights / square), positions = height * width;
+  const int first = int(std::int64_t(p.batch) * part / parts), last = int(std::int64_t(p.batch) * (part + 1) / parts);
+  float sum = 0;
+  for (int n = first; n < last; ++n)
+    for (int j = int(threadIdx.x) % 32; j < positions; j += 32) {
+      const int row = seen(j / width, t / p.kernel, p.stride, p.padding, p.in_height),
+                column = seen(j % width, t % p.kernel, p.stride, p.padding, p.in_width);
+      const std::size_t plane = std::size_t(n) * p.in_channels + channel;
+      if (row >= 0 && column >= 0)
+        sum = fmaf(dy[plane * positions + j], x[at(plane, row, column, p.in_height, p.in_width)], sum);
+    }
+  sum = warp_reduce<Sum>(sum);
+  if (threadIdx.x % 32 == 0)
+    partial[item] = sum;
+}
+
+// The sum over batch and positions is cut into parts so that small weights still fill the device: enough parts for 512
+// blocks, each at least 256 long. A function of the shape alone.
+int weight_parts(const Conv2d &p) {
+  const int positions = p.batch * p.out_height() * p.out_width();
+  const int tiles = int(tiles_along(p.out_group()) * tiles_along(p.in_group() * p.kernel * p.kernel)) * p.groups;
+  const int longest = is_depthwise(p) ? p.batch : (positions + 255) / 256, wanted = (512 + tiles - 1) / tiles;
+  return wanted < longest ? wanted : longest;
+}
+
+} // namespace
+
+std::size_t conv2d_workspace(const Conv2d &p) { return std::size_t(weight_parts(p)) * p.w_size(); }
+
+void conv2d_forward(Stream &s, float *y, const float *x, const float *w, const float *bias, const Conv2d &p) {
+  const int height = p.out_height(), width = p.out_width(), square = p.kernel * p.kernel;
+  if (!is_depthwise(p))
+    return launch_product(s, ForwardOperands{y, x, w, bias, p, height, width, p.out_group(), p.batch * height * width,
+                                             p.in_group() * square, 0});
+  each(s, p.y_size(), [=] __device__(std::size_t i) {
+    const std::size_t plane = i / (height * width);
+    const int channel = int(plane % p.out_channels);
+    float sum = bias ? bias[channel] : 0;
+    for (int t = 0; t < square; ++t) {
+      const int row = seen(int(i / width % height), t / p.kernel, p.stride, p.padding, p.in_height),
+                column = seen(int(i % width), t % p.kernel, p.stride, p.padding, p.in_width);
+      if (row >= 0 && column >= 0)
+        sum = fmaf(w[channel * square + t], x[at(plane, row, column, p.in_height, p.in_width)], sum);
+    }
+    y[i] = sum;
+  });
+}
+
+void conv2d_backward_data(Stream &s, float *dx, const float *dy, const float *w, const Conv2d &p, bool accumulate) {
+  const int height = p.out_height(), width = p.out_width(), square = p.kernel * p.kernel;
+  if (!is_depthwise(p))
+    return launch_product(s, DataOperands{dx, dy, w, p, accumulate, height, width, p.in_group(),
+                                          p.batch * p.in_height * p.in_width, p.out_group() * square, 0});
+  each(s, p.x_size(), [=] __device__(std::size_t i) {
+    const std::size_t plane = i / (p.in_height * p.in_width);
+    const int channel = int(plane % p.in_channels);
+    float sum = 0;
+    for (int t = 0; t < square; ++t) {
+      const int row = seer(int(i / p.in_width % p.in_height), t / p.kernel, p.stride, p.padding, height),
+                column = seer(int(i % p.in_width), t % p.kernel, p.stride, p.padding, width);
+      if (row >= 0 && column >= 0)
+        sum = fmaf(w[channel * square + t], dy[at(plane, row, column, height, width)], sum);
+    }
+    dx[i] = accumulate ? dx[i] + sum : sum;
+  });
+}
+
+void conv2d_backward_weight(Stream &s, float *dw, const float *dy, const float *x, float *workspace, const Conv2d &p) {
+  const int height = p.out_height(), width = p.out_width(), columns = p.in_group() * p.kernel * p.kernel;
+  const int depth = p.batch * height * width, wanted = weight_parts(p);
+  int parts = wanted;
+  if (is_depthwise(p)) {
+    launch(depthwise_weight_kernel, blocks_for(p.w_size() * parts, 8), 256, 0, s, workspace, dy, x, p, height, width,
+           parts);
+  } else {
+    const int part_depth = (depth + wanted - 1) / wanted;
+    parts = (depth + part_depth - 1) / part_depth;
+    const WeightOperands operands{workspace, dy, x, p, height, width, 0, p.out_group(), columns, depth, 0};
+    launch(weight_kernel, dim3(tiles_along(p.out_group()) * tiles_along(columns), unsigned(parts), unsigned(p.groups)),
+           tile_threads, sizeof(GemmTiles), s, operands, part_depth);
+  }
+  add_partials(s, dw, workspace, parts, p.w_size());
+}
+
+} // namespace theta::cuda

@@ -1,0 +1,49 @@
+// Two-dimensional convolution (cross-correlation, as PyTorch's Conv2d): any square kernel, stride, padding and groups,
+// forward and both backwards.
+//   y[n,o,u,v] = b[o] + Σ_{i,s,t} w[o,i,s,t] · x[n, g·in_group + i, u·stride + s − padding, v·stride + t − padding]
+// where o is of group g, and what lies outside of the image is 0.
+#pragma once
+#include "kernels/device/device.h"
+
+namespace theta {
+
+// x [batch, in_channels, in_height, in_width] -> y [batch, out_channels, out_height(), out_width()];
+// w [out_channels, in_group(), kernel, kernel]. Groups divide both numbers of channels.
+struct Conv2d {
+  int batch, in_channels, out_channels, in_height, in_width;
+  int kernel = 3, stride = 1, padding = 1, groups = 1;
+
+  int out_height() const { return (in_height + 2 * padding - kernel) / stride + 1; }
+  int out_width() const { return (in_width + 2 * padding - kernel) / stride + 1; }
+  int in_group() const { return in_channels / groups; }
+  int out_group() const { return out_channels / groups; }
+  std::size_t x_size() const { return std::size_t(batch) * in_channels * in_height * in_width; }
+  std::size_t y_size() const { return std::size_t(batch) * out_channels * out_height() * out_width(); }
+  std::size_t w_size() const { return std::size_t(out_channels) * in_group() * kernel * kernel; }
+  double multiply_adds() const { return double(y_size()) * in_group() * kernel * kernel; }
+};
+
+// Elements of T that the gradient of the weights needs as workspace: its parts, of slices of the batch on the cpu, of
+// stretches of positions on cuda. A function of the shape alone, so that sums have one order.
+std::size_t conv2d_workspace(Backend, const Conv2d &);
+
+// FLOPs of each: 2·multiply_adds(). Bytes: x, y and w once. No input is unfolded in memory. On the cpu a pack has one
+// position of as many samples as it has lanes, so that every tap of every kernel is a whole pack; fewer samples waste
+// the rest of it. On cuda a tiled fp32 product (tile_gemm.cuh) whose operands are gathered while they are loaded; of
+// groups of one channel, a thread an output.
+
+// y written; bias [out_channels] or null.
+template <class T> void conv2d_forward(Stream &, T *y, const T *x, const T *w, const T *bias, const Conv2d &);
+
+// dx written, or added to.
+template <class T>
+void conv2d_backward_data(Stream &, T *dx, const T *dy, const T *w, const Conv2d &, bool accumulate = false);
+
+// dw added to. The gradient of the bias is channel_sum's (reduce.h).
+template <class T> void conv2d_backward_weight(Stream &, T *dw, const T *dy, const T *x, T *workspace, const Conv2d &);
+
+namespace cuda {
+std::size_t conv2d_workspace(const Conv2d &);
+}
+
+} // namespace theta
