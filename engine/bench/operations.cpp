@@ -3,6 +3,7 @@
 #include "kernels/operations/add.h"
 #include "kernels/operations/batchnorm.h"
 #include "kernels/operations/conv1d.h"
+#include "kernels/operations/conv2d.h"
 #include "kernels/operations/counting.h"
 #include "kernels/operations/diffusion.h"
 #include "kernels/operations/gather.h"
@@ -123,6 +124,30 @@ void convolutions(std::vector<BenchCase> &all, Conv1d p, std::vector<Arithmetic>
   }
 }
 
+void convolutions(std::vector<BenchCase> &all, const Conv2d &p) {
+  for (const int pass : {0, 1, 2}) {
+    constexpr const char *passes[] = {"fwd", "bwd_data", "bwd_weight"};
+    all.push_back({fmt::format("conv2d_k{}_{}_{}x{}x{}_{}x{}_s{}{}", p.kernel, passes[pass], p.batch, p.in_channels,
+                               p.out_channels, p.in_height, p.in_width, p.stride,
+                               p.groups > 1 ? fmt::format("_g{}", p.groups) : ""),
+                   double(word) * double(p.x_size() + p.y_size() + p.w_size()), 2 * p.multiply_adds(),
+                   [p, pass](Stream &s) -> std::function<void(int)> {
+                     auto t = std::make_shared<Tensors>(
+                         s, std::vector<std::size_t>{word * p.y_size(), word * p.x_size(), word * p.w_size(),
+                                                     word * conv2d_workspace(s.device().backend, p)});
+                     return [=, &s](int i) {
+                       auto *y = t->at<float>(i, 0), *x = t->at<float>(i, 1), *w = t->at<float>(i, 2);
+                       if (pass == 0)
+                         conv2d_forward<float>(s, y, x, w, nullptr, p);
+                       else if (pass == 1)
+                         conv2d_backward_data<float>(s, x, y, w, p);
+                       else
+                         conv2d_backward_weight<float>(s, w, y, x, t->at<float>(i, 3), p);
+                     };
+                   }});
+  }
+}
+
 template <class T> BenchCase product(const std::string &name, const Gemm &p) {
   const std::size_t batch = std::size_t(p.batch), a = batch * p.m * p.k, b = batch * p.k * p.n, c = batch * p.m * p.n;
   BenchCase made = on_tensors(
@@ -229,6 +254,9 @@ std::vector<BenchCase> operation_cases(bool gpu) {
          {Conv1d{50, 64, 128, 128}, Conv1d{50, 256, 512, 128}, Conv1d{50, 1, 64, 128},
           Conv1d{50, 64, 128, 150144, 7, 2}, Conv1d{50, 256, 256, 37536, 7, 2}, Conv1d{50, 64, 1, 300288}})
       convolutions(all, p, {Arithmetic::fp32, Arithmetic::bf16});
+    for (const Conv2d &p : {Conv2d{128, 64, 64, 32, 32}, Conv2d{128, 256, 512, 8, 8, 3, 2}, Conv2d{128, 3, 64, 32, 32},
+                            Conv2d{128, 96, 96, 14, 14, 7, 1, 3, 96}})
+      convolutions(all, p);
     simple(all, std::size_t(1) << 26, 256);
   } else {
     all = {layernorm(2048, 768),
@@ -242,6 +270,9 @@ std::vector<BenchCase> operation_cases(bool gpu) {
            product<float>("fp32", batched(64, 128, 32, 784))};
     convolutions(all, {50, 64, 128, 128}, {Arithmetic::fp32});
     convolutions(all, {50, 16, 32, 1500, 7, 2}, {Arithmetic::fp32});
+    for (const Conv2d &p : {Conv2d{128, 16, 16, 28, 28}, Conv2d{128, 64, 64, 7, 7}, Conv2d{128, 64, 128, 7, 7, 3, 2},
+                            Conv2d{64, 32, 32, 14, 14, 7, 1, 3, 32}})
+      convolutions(all, p);
     simple(all, std::size_t(1) << 22, 16);
   }
   return all;

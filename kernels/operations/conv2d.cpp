@@ -20,6 +20,7 @@ using namespace simd;
 
 constexpr int most_channels = 64; // of the result that share one copy of the samples
 constexpr int most_slices = 8;    // of the batch, each with a gradient of the weights of its own
+constexpr int near_bytes = 16384; // of the gradients that are multiplied with all taps, before the next
 
 // A block of samples, the last perhaps with fewer.
 struct Block {
@@ -307,6 +308,13 @@ namespace {
 template <class T, int R> struct WeightTile {
   static constexpr int V = 3;
   Pack<T> sum[R][V];
+  template <class F> [[gnu::always_inline]] static void each(F f) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int i = 0; i < V; ++i)
+        f(r, i);
+  }
   [[gnu::always_inline]] void add(const T *const (&d)[R], const T *const (&x)[V], int height, int width,
                                   std::ptrdiff_t x_row) {
     for (int u = 0; u < height; ++u)
@@ -348,26 +356,39 @@ void conv2d_backward_weight(Stream &s, T *dw, const T *dy, const T *x, T *worksp
       const Block at = block<T>(p, b);
       Planes<T> inputs = input_planes<T>(scratch, p, p.in_channels),
                 gradients(scratch, p.out_channels, 1, 0, height, width);
+      T *const packs = scratch.take<T>(std::size_t(columns + WeightTile<T, 1>::V) * tile_height * L); // of R rows' taps
       inputs.fill(x + at.first * p.in_channels * of_in, std::size_t(p.in_channels) * of_in, at.count, p.in_channels,
                   p.in_height, p.in_width);
       gradients.fill(dy + at.first * p.out_channels * of_out, std::size_t(p.out_channels) * of_out, at.count,
                      p.out_channels, height, width);
+      // Some rows of the gradients at a time, so that they stay in the first cache while all taps pass by.
       const auto add = [&]<int R>(int first, int count) {
         using Tile = WeightTile<T, R>;
-        const T *d[R], *taps[Tile::V];
-        for (int r = 0; r < R; ++r)
-          d[r] = gradients.of(first + std::min(r, count - 1));
-        for (int column = 0; column < columns; column += Tile::V) {
-          for (int i = 0; i < Tile::V; ++i) {
-            const int at_tap = std::min(column + i, columns - 1), tap = at_tap % square;
-            taps[i] = inputs.of(first / outs * in + at_tap / square) + inputs.place(tap / p.kernel, tap % p.kernel);
+        const int rows = std::max(1, int(near_bytes / sizeof(T)) / (R * width * L));
+        const T *d[R];
+        for (int u = 0; u < height; u += rows) {
+          for (int r = 0; r < R; ++r)
+            d[r] = gradients.of(first + std::min(r, count - 1)) + u * gradients.row;
+          for (int column = 0; column < columns; column += Tile::V) {
+            const T *taps[Tile::V];
+            for (int i = 0; i < Tile::V; ++i) {
+              const int at_tap = std::min(column + i, columns - 1), tap = at_tap % square;
+              taps[i] = inputs.of(first / outs * in + at_tap / square) + u * inputs.row +
+                        inputs.place(tap / p.kernel, tap % p.kernel);
+            }
+            Tile tile{};
+            T *const at_sums = packs + std::size_t(column) * R * L;
+            if (u > 0)
+              tile.each([&](int r, int i) { tile.sum[r][i] = load<Pack<T>>(at_sums + (r * Tile::V + i) * L); });
+            tile.add(d, taps, std::min(rows, height - u), width, inputs.row);
+            tile.each([&](int r, int i) { store(at_sums + (r * Tile::V + i) * L, tile.sum[r][i]); });
           }
-          Tile tile{};
-          tile.add(d, taps, height, width, inputs.row);
-          for (int r = 0; r < count; ++r)
-            for (int i = 0; i < Tile::V && column + i < columns; ++i)
-              sums[std::size_t(first + r) * columns + column + i] += simd::sum(tile.sum[r][i]);
         }
+        for (int column = 0; column < columns; ++column)
+          for (int r = 0; r < count; ++r) {
+            const int at_sums = column / Tile::V * Tile::V * R + r * Tile::V + column % Tile::V;
+            sums[std::size_t(first + r) * columns + column] += simd::sum(load<Pack<T>>(packs + at_sums * L));
+          }
       };
       for (int o = 0; o < p.out_channels;) {
         const int count = std::min({tile_height, p.out_channels - o, outs - o % outs});
