@@ -134,7 +134,7 @@ void convolutions(std::vector<BenchCase> &all, const Conv2d &p) {
                    [p, pass](Stream &s) -> std::function<void(int)> {
                      auto t = std::make_shared<Tensors>(
                          s, std::vector<std::size_t>{word * p.y_size(), word * p.x_size(), word * p.w_size(),
-                                                     word * conv2d_workspace(s.device().backend, p)});
+                                                     word * conv2d_workspace(p)});
                      return [=, &s](int i) {
                        auto *y = t->at<float>(i, 0), *x = t->at<float>(i, 1), *w = t->at<float>(i, 2);
                        if (pass == 0)

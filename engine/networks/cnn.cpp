@@ -6,18 +6,46 @@ namespace theta {
 
 namespace {
 
+// Throws InputError where nothing is left of an image of such a side.
+void check_layer(const CnnLayer &layer, int side, const std::string &which) {
+  check_width(layer.channels);
+  if (layer.stride != 1 && layer.stride != 2)
+    throw InputError("network: ", which, ": found a stride of ", layer.stride, ", expected 1 or 2");
+  if (layer.kernel < 1 || (layer.pool != 1 && layer.pool != 2) || side < layer.kernel ||
+      ((side - layer.kernel) / layer.stride + 1) / layer.pool < 1)
+    throw InputError("network: ", which, ": a kernel of ", layer.kernel, " and pooling by ", layer.pool,
+                     " leave nothing of an image of side ", side);
+  if (layer.average && layer.pool != 1)
+    throw InputError("network: ", which, ": found pooling by ", layer.pool,
+                     " and an average of the whole image, expected one of them");
+}
+
 Program cnn_program(const NetworkShape &shape) {
-  const CnnTraining p = cnn_training_of(shape, 1);
-  Program program("cnn", shape);
-  Value x = program.input({p.channels, p.side, p.side});
-  const auto &convolutions = shape.as<CnnSettings>().convolutions;
-  for (std::size_t c = 0; c < convolutions.size(); ++c)
-    x = convolution(program, text("conv", c + 1), x, convolutions[c]);
-  x = flatten(program, x);
+  const auto &[side, channels, convolutions] = shape.as<CnnSettings>();
+  if (shape.widths.empty())
+    throw InputError("network: found ", convolutions.size(),
+                     " convolutions and 0 linear layers, expected at least one ", "linear layer");
+  Program p("cnn", shape);
+  Value x = p.input({channels, side, side});
+  for (std::size_t c = 0; c < convolutions.size(); ++c) {
+    const CnnLayer &layer = convolutions[c];
+    check_layer(layer, int(p.shape(x).back()), text("convolution ", c + 1));
+    x = convolution(p, text("conv", c + 1), x, {layer.channels, layer.kernel, layer.stride});
+    if (layer.pool > 1)
+      x = max_pool(p, x, layer.pool, layer.pool);
+    x = activation(p, x, shape.act);
+    if (layer.average)
+      x = mean_of_image(p, x);
+  }
+  if (p.shape(x).size() == 3)
+    x = flatten(p, x);
   for (std::size_t l = 0; l < shape.widths.size(); ++l)
-    x = linear(program, text("fc", l + 1), x, shape.widths[l],
-               l + 1 < shape.widths.size() ? shape.act : Activation::none);
-  return program;
+    x = linear(p, text("fc", l + 1), x, shape.widths[l], l + 1 < shape.widths.size() ? shape.act : Activation::none);
+  return p;
+}
+
+bool fits_whole_runs(const NetworkShape &shape) {
+  return shape.as<CnnSettings>().convolutions.size() + shape.widths.size() <= most_cnn_layers;
 }
 
 class CnnRuns : public WholeRuns {
@@ -93,8 +121,10 @@ public:
 
   Program program(const NetworkShape &shape) const override { return cnn_program(shape); }
   std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &shape, int batch) const override {
-    return std::make_shared<CnnRuns>(shape, batch);
+    return fits_whole_runs(shape) ? std::make_shared<CnnRuns>(shape, batch) : nullptr;
   }
+  // None: what asks for it, curvature by hundreds of gradients, would take minutes a group of networks.
+  std::shared_ptr<LayeredNetworks<double>> layered_exactly(const NetworkShape &) const override { return nullptr; }
   void write(Json &to, const NetworkShape &shape) const override {
     const auto &own = shape.as<CnnSettings>();
     if (own.channels != 1)
@@ -121,29 +151,16 @@ public:
 } // namespace
 
 CnnTraining cnn_training_of(const NetworkShape &shape, int batch) {
-  const auto &own = shape.as<CnnSettings>();
-  CnnTraining p{.channels = own.channels, .side = own.side, .layers = 0, .layer = {}, .batch = batch};
-  if (shape.widths.empty() || own.convolutions.size() + shape.widths.size() > most_cnn_layers)
-    throw InputError("network: found ", own.convolutions.size(), " convolutions and ", shape.widths.size(),
-                     " linear layers, expected at least one linear layer and ", most_cnn_layers, " layers at most");
-  const auto add = [&](const CnnLayer &layer, const char *what) {
-    check_width(layer.channels);
-    const int side = p.in_side(p.layers);
-    if (layer.stride != 1 && layer.stride != 2)
-      throw InputError("network: ", what, ' ', p.layers + 1, ": found a stride of ", layer.stride, ", expected 1 or 2");
-    if (layer.kernel < 1 || (layer.pool != 1 && layer.pool != 2) || side < layer.kernel ||
-        ((side - layer.kernel) / layer.stride + 1) / layer.pool < 1)
-      throw InputError("network: ", what, ' ', p.layers + 1, ": a kernel of ", layer.kernel, " and pooling by ",
-                       layer.pool, " leave nothing of an image of side ", side);
-    if (layer.average && layer.pool != 1)
-      throw InputError("network: ", what, ' ', p.layers + 1, ": found pooling by ", layer.pool,
-                       " and an average of the whole image, expected one of them");
+  cnn_program(shape); // checks it
+  const auto &[side, channels, convolutions] = shape.as<CnnSettings>();
+  CnnTraining p{.channels = channels, .side = side, .layers = 0, .layer = {}, .batch = batch};
+  if (!fits_whole_runs(shape))
+    throw InputError("network: found ", convolutions.size(), " convolutions and ", shape.widths.size(),
+                     " linear layers, expected at most ", most_cnn_layers, " layers");
+  for (const CnnLayer &layer : convolutions)
     p.layer[p.layers++] = layer;
-  };
-  for (const CnnLayer &layer : own.convolutions)
-    add(layer, "convolution");
   for (const int width : shape.widths)
-    add({width, p.in_side(p.layers), 1}, "layer");
+    p.layer[p.layers] = {width, p.in_side(p.layers), 1}, ++p.layers;
   return p;
 }
 

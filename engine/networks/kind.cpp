@@ -92,7 +92,7 @@ void NetworkKind::check_fits(const NetworkShape &shape, const DatasetSizes &size
 }
 
 void add_layer(Layout &layout, const std::string &name, Shape weight_shape, int in, int of_an_input, bool first,
-               Initialisation initialisation, double omega) {
+               Initialisation initialisation, double omega, bool has_bias) {
   Start weight = default_start(in), bias = weight;
   switch (initialisation) {
   case Initialisation::pytorch:
@@ -107,7 +107,8 @@ void add_layer(Layout &layout, const std::string &name, Shape weight_shape, int 
   }
   const std::int64_t out = weight_shape[0];
   layout.add(name + ".weight", std::move(weight_shape), weight);
-  layout.add(name + ".bias", {out}, bias);
+  if (has_bias)
+    layout.add(name + ".bias", {out}, bias);
 }
 
 void check_width(int width) {

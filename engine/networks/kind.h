@@ -66,9 +66,10 @@ bool add_network_kind(std::unique_ptr<const NetworkKind>); // true
 // they are.
 std::unique_ptr<const NetworkKind> make_mlp_kind(), make_field_kind(), make_cnn_kind(), make_pixel_kind();
 
-// Of `out` outputs with `in` weights each, an input having `of_an_input` weights: NAME.weight and NAME.bias.
+// Of `out` outputs with `in` weights each, an input having `of_an_input` weights: NAME.weight, and NAME.bias where it
+// has one.
 void add_layer(Layout &, const std::string &name, Shape weight_shape, int in, int of_an_input, bool first,
-               Initialisation, double omega = usual_omega);
+               Initialisation, double omega = usual_omega, bool has_bias = true);
 void check_width(int width); // throws InputError below 1
 
 } // namespace theta

@@ -143,17 +143,17 @@ private:
 template <class T> class BatchNormStep;
 class BatchNormOperation : public OperationWith<BatchNormOperation, BatchNormStep> {
 public:
-  BatchNormOperation(std::size_t tensor, std::size_t state, const Program &p, int width, Activation act)
+  BatchNormOperation(std::size_t tensor, std::size_t state, const Program &p, int width, int positions, Activation act)
       : tensor(tensor), state(state), gamma(p.trained().places()[tensor].offset),
         beta(p.trained().places()[tensor + 1].offset), mean(p.state().places()[state].offset),
-        var(p.state().places()[state + 1].offset), width(width), act(act) {}
+        var(p.state().places()[state + 1].offset), width(width), positions(positions), act(act) {}
   void tie(Ties &ties) const override {
     ties.same(from[0], to);
     ties.along(to, UnitAxis::Role::bias, tensor, 0), ties.along(to, UnitAxis::Role::bias, tensor + 1, 0);
     ties.along_state(to, state), ties.along_state(to, state + 1);
   }
   std::size_t tensor, state, gamma, beta, mean, var; // offsets of the last two: in the state
-  int width;
+  int width, positions;                              // positions: of an image
   Activation act;
 };
 
@@ -193,9 +193,9 @@ public:
   }
 
 private:
-  BatchNorm shape(const StepWork<T> &w) const { return {w.rows, of_.width, 1, of_.act}; }
+  BatchNorm shape(const StepWork<T> &w) const { return {w.rows, of_.width, of_.positions, of_.act}; }
   std::size_t width() const { return std::size_t(of_.width); }
-  std::size_t of_y(const StepWork<T> &w) const { return std::size_t(w.rows) * width(); }
+  std::size_t of_y(const StepWork<T> &w) const { return std::size_t(w.rows * of_.positions) * width(); }
   const BatchNormOperation &of_;
   Tensor<T> mean_, rstd_; // [networks, width]
 };
@@ -264,38 +264,17 @@ private:
   const SumOperation &of_;
 };
 
-class ConvolutionOperation : public Operation {
-public:
-  ConvolutionOperation(std::size_t tensor, double multiply_adds, bool pooled)
-      : tensor_(tensor), multiply_adds_(multiply_adds), pooled_(pooled) {}
-  void tie(Ties &ties) const override {
-    ties.along(from[0], UnitAxis::Role::outgoing, tensor_, 1);
-    ties.along(to, UnitAxis::Role::bias, tensor_ + 1, 0);
-    ties.along(to, UnitAxis::Role::incoming, tensor_, 0);
-    if (pooled_)
-      ties.pooled(to);
-  }
-  double multiply_adds() const override { return multiply_adds_; }
-
-private:
-  std::size_t tensor_;
-  double multiply_adds_;
-  bool pooled_;
-};
-
-class FlattenOperation : public Operation {
-public:
-  explicit FlattenOperation(int positions) : positions_(positions) {}
-  void tie(Ties &ties) const override { ties.flattened(to, from[0], positions_); }
-
-private:
-  int positions_;
-};
+// Throws InputError for images, whose units are not their last axis.
+void check_rows(const Program &p, Value x, const std::string &what) {
+  if (p.shape(x).size() > 2)
+    throw InputError("network: ", what, ": found ", text_of(p.shape(x)), ", expected a vector or tokens");
+}
 
 } // namespace
 
 Value linear(Program &p, const std::string &name, Value x, int out, Activation act) {
   check_width(out);
+  check_rows(p, x, name);
   Shape shape = p.shape(x);
   const int in = p.width(x), positions = int(p.elements(x)) / in;
   const std::size_t tensor = p.layer(name, {out, in}, in, out, x.number == 0);
@@ -305,6 +284,7 @@ Value linear(Program &p, const std::string &name, Value x, int out, Activation a
 }
 
 Value layer_norm(Program &p, const std::string &name, Value x) {
+  check_rows(p, x, name);
   const int width = p.width(x);
   const std::size_t tensor = p.tensor(name + ".weight", {width}, {.constant = 1});
   p.tensor(name + ".bias", {width}, {});
@@ -313,14 +293,16 @@ Value layer_norm(Program &p, const std::string &name, Value x) {
 }
 
 Value batch_norm(Program &p, const std::string &name, Value x, Activation act) {
-  const int width = p.width(x);
-  if (p.shape(x).size() != 1)
-    throw InputError("network: ", name, ": found ", text_of(p.shape(x)), " to be normalised, expected a vector");
+  const Shape &of = p.shape(x);
+  const int width = int(of[0]);
+  if (of.size() == 2)
+    throw InputError("network: ", name, ": found ", text_of(of), " to be normalised, expected a vector or an image");
   const std::size_t tensor = p.tensor(name + ".weight", {width}, {.constant = 1});
   p.tensor(name + ".bias", {width}, {});
   const std::size_t state = p.state(name + ".running_mean", {width}, 0);
   p.state(name + ".running_var", {width}, 1);
-  return p.append(std::make_unique<BatchNormOperation>(tensor, state, p, width, act), {x}, p.shape(x));
+  return p.append(std::make_unique<BatchNormOperation>(tensor, state, p, width, int(p.elements(x)) / width, act), {x},
+                  p.shape(x));
 }
 
 Value activation(Program &p, Value x, Activation act) {
@@ -334,22 +316,6 @@ Value add(Program &p, Value a, Value b) {
     throw InputError("network: found ", text_of(p.shape(a)), " and ", text_of(p.shape(b)),
                      " to be added, expected values of one shape");
   return p.append(std::make_unique<SumOperation>(p.elements(a)), {a, b}, p.shape(a));
-}
-
-Value convolution(Program &p, const std::string &name, Value image, const CnnLayer &layer) {
-  const Shape &of = p.shape(image);
-  const int in = int(of[0]), side = int(of[1]), out = layer.channels, taps = in * layer.kernel * layer.kernel;
-  const int places = (side - layer.kernel) / layer.stride + 1, left = layer.average ? 1 : places / layer.pool;
-  const std::size_t tensor =
-      p.layer(name, {out, in, layer.kernel, layer.kernel}, taps, out * layer.kernel * layer.kernel, image.number == 0);
-  return p.append(std::make_unique<ConvolutionOperation>(tensor, double(places) * places * taps * out, layer.pool > 1),
-                  {image}, {out, left, left});
-}
-
-Value flatten(Program &p, Value image) {
-  const Shape &of = p.shape(image);
-  const std::int64_t positions = of[1] * of[2], all = of[0] * positions;
-  return p.append(std::make_unique<FlattenOperation>(int(positions)), {image}, {all});
 }
 
 } // namespace theta

@@ -1,7 +1,6 @@
 // The operations that programs are made of. To add one, here or anywhere: a class that derives from OperationWith, its
 // step (step.h), and a function that appends it.
 #pragma once
-#include "kernels/runs/cnn_layer.h"
 #include "program.h"
 
 namespace theta {
@@ -12,7 +11,7 @@ Value linear(Program &, const std::string &name, Value x, int out, Activation ac
 // PyTorch's LayerNorm over the last axis, eps 1e-5: NAME.weight, NAME.bias [width], which begin as 1 and 0.
 Value layer_norm(Program &, const std::string &name, Value x);
 
-// PyTorch's BatchNorm1d of vectors, eps 1e-5, momentum 0.1, with an activation: NAME.weight, NAME.bias [width], and for
+// PyTorch's BatchNorm of vectors or images, eps 1e-5, momentum 0.1, with an activation: NAME.weight, NAME.bias [width], and for
 // state NAME.running_mean, NAME.running_var, which inference normalises by.
 Value batch_norm(Program &, const std::string &name, Value x, Activation act = Activation::none);
 
@@ -26,10 +25,18 @@ Value positions(Program &, const std::string &name, Value x);
 // The mean of all tokens: [width].
 Value mean_of_tokens(Program &, Value x);
 
-// [channels, side, side] -> [out, ...]: a square convolution without padding, then max pooling and the shape's
-// activation, or this and the mean over the whole image: NAME.weight [out, in, kernel, kernel], NAME.bias [out]. Whole runs only.
-Value convolution(Program &, const std::string &name, Value image, const CnnLayer &);
-// [channels, side, side] -> [channels·side²].
+// Of images [channels, height, width]. PyTorch's Conv2d with a square kernel: NAME.weight [out, in / groups, kernel,
+// kernel], and NAME.bias [out] where it has one. Groups: one, or one of each channel, which stays a unit (depthwise).
+struct Convolution {
+  int channels, kernel = 3, stride = 1, padding = 0, groups = 1;
+  bool has_bias = true;
+};
+Value convolution(Program &, const std::string &name, Value image, const Convolution &);
+// PyTorch's MaxPool2d.
+Value max_pool(Program &, Value image, int window, int stride, int padding = 0);
+// The mean of each channel: [channels].
+Value mean_of_image(Program &, Value image);
+// [channels·height·width].
 Value flatten(Program &, Value image);
 
 } // namespace theta

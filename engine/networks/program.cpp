@@ -43,9 +43,9 @@ Layout Program::layout() const {
   return all;
 }
 
-std::size_t Program::layer(const std::string &name, Shape weight, int in, int of_an_input, bool first) {
-  add_layer(trained_, name, std::move(weight), in, of_an_input, first, initialisation_, omega_);
-  return trained_.places().size() - 2;
+std::size_t Program::layer(const std::string &name, Shape weight, int in, int of_an_input, bool first, bool has_bias) {
+  add_layer(trained_, name, std::move(weight), in, of_an_input, first, initialisation_, omega_, has_bias);
+  return trained_.places().size() - (has_bias ? 2 : 1);
 }
 
 std::size_t Program::elements(Value v) const {

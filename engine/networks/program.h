@@ -57,9 +57,9 @@ public:
   Value input(Shape of_an_example); // once, and first
   // Appends an operation on `from` whose value has such a shape.
   Value append(std::unique_ptr<Operation>, std::vector<Value> from, Shape of_an_example);
-  // Appends a tensor of weights; returns its index among them. A layer's pair begins as the shape says (add_layer).
+  // Appends a tensor of weights; returns its index among them. A layer's begin as the shape says (add_layer).
   std::size_t tensor(std::string name, Shape shape, Start start);
-  std::size_t layer(const std::string &name, Shape weight, int in, int of_an_input, bool first);
+  std::size_t layer(const std::string &name, Shape weight, int in, int of_an_input, bool first, bool has_bias = true);
   // A tensor that is not trained but comes about in training; its index there. State stands behind all weights.
   std::size_t state(std::string name, Shape shape, double starts_as);
 

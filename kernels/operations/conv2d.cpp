@@ -195,11 +195,8 @@ struct Phase {
 
 } // namespace
 
-std::size_t conv2d_workspace(Backend backend, const Conv2d &p) {
-  if constexpr (built_with_cuda)
-    if (backend == Backend::cuda)
-      return cuda::conv2d_workspace(p);
-  return std::size_t(std::max(slices_of<float>(p), slices_of<double>(p))) * p.w_size();
+std::size_t conv2d_workspace(const Conv2d &p) {
+  return std::size_t(std::max({slices_of<float>(p), slices_of<double>(p), cuda::conv2d_parts(p)})) * p.w_size();
 }
 
 template <class T> void conv2d_forward(Stream &s, T *y, const T *x, const T *w, const T *bias, const Conv2d &p) {

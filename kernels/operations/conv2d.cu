@@ -146,18 +146,7 @@ __global__ void __launch_bounds__(256) depthwise_weight_kernel(float *partial, c
     partial[item] = sum;
 }
 
-// The sum over batch and positions is cut into parts so that small weights still fill the device: enough parts for 512
-// blocks, each at least 256 long. A function of the shape alone.
-int weight_parts(const Conv2d &p) {
-  const int positions = p.batch * p.out_height() * p.out_width();
-  const int tiles = int(tiles_along(p.out_group()) * tiles_along(p.in_group() * p.kernel * p.kernel)) * p.groups;
-  const int longest = is_depthwise(p) ? p.batch : (positions + 255) / 256, wanted = (512 + tiles - 1) / tiles;
-  return wanted < longest ? wanted : longest;
-}
-
 } // namespace
-
-std::size_t conv2d_workspace(const Conv2d &p) { return std::size_t(weight_parts(p)) * p.w_size(); }
 
 void conv2d_forward(Stream &s, float *y, const float *x, const float *w, const float *bias, const Conv2d &p) {
   const int height = p.out_height(), width = p.out_width(), square = p.kernel * p.kernel;
@@ -199,7 +188,7 @@ void conv2d_backward_data(Stream &s, float *dx, const float *dy, const float *w,
 
 void conv2d_backward_weight(Stream &s, float *dw, const float *dy, const float *x, float *workspace, const Conv2d &p) {
   const int height = p.out_height(), width = p.out_width(), columns = p.in_group() * p.kernel * p.kernel;
-  const int depth = p.batch * height * width, wanted = weight_parts(p);
+  const int depth = p.batch * height * width, wanted = conv2d_parts(p);
   int parts = wanted;
   if (is_depthwise(p)) {
     launch(depthwise_weight_kernel, blocks_for(p.w_size() * parts, 8), 256, 0, s, workspace, dy, x, p, height, width,

@@ -23,9 +23,10 @@ struct Conv2d {
   double multiply_adds() const { return double(y_size()) * in_group() * kernel * kernel; }
 };
 
-// Elements of T that the gradient of the weights needs as workspace: its parts, of slices of the batch on the cpu, of
-// stretches of positions on cuda. A function of the shape alone, so that sums have one order.
-std::size_t conv2d_workspace(Backend, const Conv2d &);
+// The gradient of the weights is summed in parts, of slices of the batch on the cpu, of stretches of positions on cuda:
+// as many as fill a device while weights are few, a function of the shape alone, so that sums have one order. Elements
+// of T that they need as workspace: at most 2^21, or eight times the weights.
+std::size_t conv2d_workspace(const Conv2d &);
 
 // FLOPs of each: 2·multiply_adds(). Bytes: x, y and w once. No input is unfolded in memory. On the cpu a pack has one
 // position of as many samples as it has lanes, so that every tap of every kernel is a whole pack; fewer samples waste
@@ -43,7 +44,14 @@ void conv2d_backward_data(Stream &, T *dx, const T *dy, const T *w, const Conv2d
 template <class T> void conv2d_backward_weight(Stream &, T *dw, const T *dy, const T *x, T *workspace, const Conv2d &);
 
 namespace cuda {
-std::size_t conv2d_workspace(const Conv2d &);
+// Enough parts for 512 blocks of 64x64 weights, each at least 256 positions long; of groups of one channel, samples.
+inline int conv2d_parts(const Conv2d &p) {
+  const auto tiles_of = [](int n) { return (n + 63) / 64; };
+  const int positions = p.batch * p.out_height() * p.out_width(), depthwise = p.in_group() == 1 && p.out_group() == 1;
+  const int tiles = tiles_of(p.out_group()) * tiles_of(p.in_group() * p.kernel * p.kernel) * p.groups;
+  const int longest = depthwise ? p.batch : (positions + 255) / 256, wanted = (512 + tiles - 1) / tiles;
+  return wanted < longest ? wanted : longest;
 }
+} // namespace cuda
 
 } // namespace theta

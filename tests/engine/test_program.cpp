@@ -5,6 +5,7 @@
 #include "engine/networks/layered_program.h"
 #include "engine/weights/symmetry.h"
 #include "engine/weights/unit_elements.h"
+#include "kernels/operations/softmax_cross_entropy.h"
 
 using namespace theta;
 using namespace theta::test;
@@ -145,7 +146,6 @@ TEST_CASE("program: perceptrons are chains, whatever else is none; depths and FL
   const auto of_cnn = cnn.kind->symmetries(cnn);
   REQUIRE(of_cnn.size() == 2);
   CHECK((of_cnn[0].units == 4 && of_cnn[0].pooled && of_cnn[0].axes[2].run == 25));
-  CHECK_FALSE(cnn.kind->layered(cnn)); // its convolutions go as whole runs
   Program unread("unread", shape);
   const Value read = unread.input({3});
   linear(unread, "a", read, 4), linear(unread, "b", read, 4);
@@ -268,4 +268,122 @@ TEST_CASE("program: tokens attend to one another; gradients, devices, and heads 
   const Value tokens = linear(wrong, "a", wrong.input({3, 4}), 18);
   CHECK_THROWS_AS(attention(wrong, tokens, 4), InputError);
   CHECK_THROWS_AS(mean_of_tokens(wrong, {0}), InputError);
+}
+
+namespace {
+
+// A residual network of images [2, 6, 5]: a stem, a block that a shortcut with a stride passes by, a depthwise block.
+Program images(Activation act) {
+  Program p("images", NetworkShape{});
+  Value x = p.input({2, 6, 5});
+  x = batch_norm(p, "bn1", convolution(p, "conv1", x, {.channels = 4, .padding = 1, .has_bias = false}), act);
+  x = max_pool(p, x, 3, 1, 1);
+  const Value side = convolution(p, "down", x, {.channels = 6, .kernel = 1, .stride = 2});
+  Value y = activation(p, convolution(p, "a.conv1", x, {.channels = 3, .stride = 2, .padding = 1}), act);
+  x = add(p, side, batch_norm(p, "a.bn2", convolution(p, "a.conv2", y, {.channels = 6, .padding = 1})));
+  x = add(p, x, convolution(p, "b.dw", x, {.channels = 6, .kernel = 5, .padding = 2, .groups = 6}));
+  linear(p, "fc", add(p, mean_of_image(p, x), linear(p, "flat", flatten(p, x), 6)), 3);
+  return p;
+}
+
+} // namespace
+
+TEST_CASE("program: residual networks of images: gradients, devices, symmetries, depths") {
+  check_program(images(Activation::tanh), 2, 3);
+  same_on_every_device(1e-5, [&](Stream &s) {
+    const int networks = 2, rows = 5;
+    ProgramRun<float> training(s, images(Activation::relu), true, networks, rows),
+        inference(s, images(Activation::relu), false, networks, rows);
+    const Buffer<float> theta(s, some_weights(training.program.layout(), networks)),
+        x(s, random_values<float>(std::size_t(networks * rows) * 60, 1)), gradient(s, std::vector<float>(theta.size())),
+        d_out(s, random_values<float>(std::size_t(networks * rows) * 3, 2));
+    training.program.move_state_of(theta);
+    const auto out = to_host(s, training.program.forward(s, theta, x), std::size_t(networks * rows) * 3);
+    training.program.backward(s, theta, gradient, d_out, x);
+    const auto inferred =
+        to_host(s, inference.program.infer(s, theta, x, networks, rows), std::size_t(networks * rows) * 3);
+    return Results{out, gradient.host(), inferred};
+  });
+  const Program p = images(Activation::tanh);
+  CHECK(p.multiply_adds() == 2 * 4 * 9 * 30 + 4 * 6 * 9 + 4 * 3 * 9 * 9 + 3 * 6 * 9 * 9 + 6 * 25 * 9 + 54 * 6 + 18);
+  const Layout layout = p.layout();
+  CHECK(layout["conv1.weight"].shape == Shape{4, 2, 3, 3});
+  CHECK(layout["b.dw.weight"].shape == Shape{6, 1, 5, 5});
+  CHECK_THROWS_AS(layout["conv1.bias"], Error);
+  const Symmetries groups = p.symmetries();
+  REQUIRE(groups.size() == 3);
+  CHECK((groups[0].units == 4 && groups[0].pooled && groups[0].axes.size() == 1 + 4 + 2));
+  // The stream is behind two layers at most, and the output's layer reads it.
+  const UnitGroup &stream = groups[1].units == 6 ? groups[1] : groups[2];
+  CHECK((stream.units == 6 && stream.inputs == 1 && stream.outputs == 0));
+  CHECK(stream.axes.size() == 2 + 2 + 4 + 2 + 1 + 2 + 1);
+  const auto theta = [&] { // with variances above 0
+    auto values = some_weights(layout, 1);
+    for (const auto &place : layout.places())
+      if (place.name.ends_with("running_var"))
+        for (std::size_t i = 0; i < elements_of(place); ++i)
+          values[place.offset + i] = std::abs(values[place.offset + i]) + 0.1f;
+    return values;
+  }();
+  const auto shown = [&](const std::vector<float> &of) {
+    Stream s{Device{}};
+    ProgramRun<double> run(s, images(Activation::tanh), false, 1, 2);
+    const Buffer<double> weights(s, std::vector<double>(of.begin(), of.end())), x(s, random_values<double>(120, 9));
+    return to_host(s, run.program.infer(s, weights, x, 1, 2), 6);
+  };
+  for (const UnitGroup &group : groups) {
+    const auto moved = rotated(theta, layout, group);
+    CHECK(moved != theta);
+    CHECK(relative_error(shown(moved), shown(theta)) <= 1e-12);
+  }
+}
+
+TEST_CASE("program: a convolutional classifier goes layer by layer as PyTorch computes it, and to any depth") {
+  const Golden golden("net_cnn_s");
+  NetworkShape small{{20, 10}, Activation::tanh, Initialisation::pytorch, network_kind_named("cnn")};
+  small.own = CnnSettings{28, 1, {{8, 5, 2}, {6, 5, 2}, {4, 2, 1}}};
+  in_every_precision([&]<class T>(T, Stream &s) {
+    const int rows = golden.side("x", 0);
+    ProgramRun<T> run(s, small.kind->program(small), true, 1, rows);
+    const Layout &layout = run.program.layout();
+    std::vector<T> theta(layout.size());
+    for (const auto &place : layout.places()) {
+      const auto values = golden.get<T>("param." + place.name);
+      std::copy(values.begin(), values.end(), theta.begin() + std::ptrdiff_t(place.offset));
+    }
+    const Buffer<T> weights(s, theta), x(s, golden.get<T>("x")), gradient(s, std::vector<T>(layout.size())),
+        row_loss(s, std::size_t(rows));
+    const Buffer<std::uint8_t> label(s, golden.labels("label"));
+    T *logits = run.program.forward(s, weights, x);
+    CHECK(relative_error(to_host(s, logits, std::size_t(rows) * 10), golden.get<T>("output")) <= golden_tolerance<T>);
+    softmax_cross_entropy<T>(s, row_loss, logits, logits, label, {rows, 10, rows, 0, 1.0 / rows});
+    run.program.backward(s, weights, gradient, logits, x);
+    const auto found = gradient.host();
+    for (const auto &place : layout.places()) {
+      CAPTURE(place.name);
+      const auto first = found.begin() + std::ptrdiff_t(place.offset);
+      CHECK(relative_error(std::vector<T>(first, first + std::ptrdiff_t(elements_of(place))),
+                           golden.get<T>("grad." + place.name)) <= golden_tolerance<T>);
+    }
+  });
+  NetworkShape cnn{{10}, Activation::relu, Initialisation::pytorch, network_kind_named("cnn")};
+  cnn.own = CnnSettings{28, 1, {}};
+  for (int l = 0; l < 12; ++l)
+    cnn.as<CnnSettings>().convolutions.push_back({3, 2, 1});
+  CHECK_FALSE(cnn.kind->whole_runs(cnn, 8));
+  CHECK(cnn.kind->layered(cnn));
+  CHECK(cnn.kind->program(cnn).values() == 1 + 12 * 2 + 2);
+  CHECK(cnn.kind->symmetries(cnn).size() == 12);
+}
+
+TEST_CASE("program: what images cannot be is refused") {
+  Program p("wrong", NetworkShape{});
+  const Value image = p.input({4, 5, 6});
+  CHECK_THROWS_WITH_AS(convolution(p, "c", image, {.channels = 3, .kernel = 6}),
+                       doctest::Contains("leaves nothing of an image of 5 x 6"), InputError);
+  CHECK_THROWS_WITH_AS(convolution(p, "c", image, {.channels = 4, .groups = 2}),
+                       doctest::Contains("found 2 groups from 4 to 4 channels"), InputError);
+  CHECK_THROWS_WITH_AS(max_pool(p, image, 6, 2), doctest::Contains("expected 1 to 15 that fit"), InputError);
+  CHECK_THROWS_WITH_AS(linear(p, "fc", image, 3), doctest::Contains("expected a vector or tokens"), InputError);
+  CHECK_THROWS_WITH_AS(flatten(p, flatten(p, image)), doctest::Contains("expected an image"), InputError);
 }

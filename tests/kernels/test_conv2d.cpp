@@ -16,7 +16,7 @@ std::array<std::vector<T>, 3> conv2d_passes(Stream &s, const Conv2d &p, const st
                                             const std::vector<T> &w, const std::vector<T> &bias,
                                             const std::vector<T> &dy, const std::vector<T> &before) {
   const Buffer<T> at(s, x), weights(s, w), b(s, bias), d(s, dy), y(s, p.y_size()), dx(s, p.x_size()), dw(s, before),
-      workspace(s, conv2d_workspace(s.device().backend, p));
+      workspace(s, conv2d_workspace(p));
   conv2d_forward<T>(s, y, at, weights, bias.empty() ? nullptr : b.get(), p);
   conv2d_backward_data<T>(s, dx, d, weights, p);
   conv2d_backward_weight<T>(s, dw, d, at, workspace, p);
