@@ -4,6 +4,7 @@
 // where o is of group g, and what lies outside of the image is 0.
 #pragma once
 #include "kernels/device/device.h"
+#include "kernels/device/host_device.h"
 
 namespace theta {
 
@@ -13,13 +14,13 @@ struct Conv2d {
   int batch, in_channels, out_channels, in_height, in_width;
   int kernel = 3, stride = 1, padding = 1, groups = 1;
 
-  int out_height() const { return (in_height + 2 * padding - kernel) / stride + 1; }
-  int out_width() const { return (in_width + 2 * padding - kernel) / stride + 1; }
-  int in_group() const { return in_channels / groups; }
-  int out_group() const { return out_channels / groups; }
-  std::size_t x_size() const { return std::size_t(batch) * in_channels * in_height * in_width; }
-  std::size_t y_size() const { return std::size_t(batch) * out_channels * out_height() * out_width(); }
-  std::size_t w_size() const { return std::size_t(out_channels) * in_group() * kernel * kernel; }
+  THETA_HOST_DEVICE int out_height() const { return (in_height + 2 * padding - kernel) / stride + 1; }
+  THETA_HOST_DEVICE int out_width() const { return (in_width + 2 * padding - kernel) / stride + 1; }
+  THETA_HOST_DEVICE int in_group() const { return in_channels / groups; }
+  THETA_HOST_DEVICE int out_group() const { return out_channels / groups; }
+  THETA_HOST_DEVICE std::size_t x_size() const { return std::size_t(batch) * in_channels * in_height * in_width; }
+  THETA_HOST_DEVICE std::size_t y_size() const { return std::size_t(batch) * out_channels * out_height() * out_width(); }
+  THETA_HOST_DEVICE std::size_t w_size() const { return std::size_t(out_channels) * in_group() * kernel * kernel; }
   double multiply_adds() const { return double(y_size()) * in_group() * kernel * kernel; }
 };
 

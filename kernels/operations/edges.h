@@ -7,6 +7,7 @@
 #pragma once
 #include "kernels/device/bf16.h"
 #include "kernels/device/device.h"
+#include "kernels/device/host_device.h"
 
 namespace theta {
 
@@ -23,7 +24,7 @@ struct EdgeAttention {
   int batch, heads, head, width; // head: elements of one; width: of an edge's state
   GraphEdges graph;
   int most_queries = 128; // of a graph's nodes at a time: nothing is as large as pairs of nodes are many
-  std::size_t pairs() const { return std::size_t(batch) * heads; }
+  THETA_HOST_DEVICE std::size_t pairs() const { return std::size_t(batch) * heads; }
   int queries() const { return most_queries < graph.nodes ? most_queries : graph.nodes; }
   bool at_once() const { return queries() == graph.nodes; }
   std::size_t weights() const { return pairs() * std::size_t(queries()) * std::size_t(graph.nodes); }

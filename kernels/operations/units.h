@@ -8,7 +8,7 @@
 
 namespace theta {
 
-inline constexpr int most_layers = 16;
+inline constexpr int most_layers = 128; // sizes go to kernels as arguments, which hold 4,096 bytes
 
 // Layers of weights [out, in, taps] and biases [out], one after another, the units that come out of one being those
 // that go into the next. A perceptron has one tap. A convolution has kernel² of them, and channels for units; so has a
