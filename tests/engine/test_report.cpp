@@ -111,6 +111,18 @@ TEST_CASE("report: curves in text, of one late point, of constants and of lines 
   const std::string text = curves_in_text(folder.path(), 40, 5);
   CHECK(text.find("fit.probe accuracy: 30000 at step 20000") != std::string::npos);
   CHECK(text.find("fit mse: 1 at step 2") != std::string::npos);
+
+  // A family's members come before what they share; a folder of runs is none.
+  const std::filesystem::path member = folder.path() / "49-8-10";
+  std::filesystem::create_directory(member);
+  std::ofstream(member / "metrics.jsonl") << R"({"stage":"zoo","step":7,"train_loss":3})";
+  CHECK(curves_in_text(folder.path(), 40, 5) == text);
+  std::ofstream(folder.path() / "config.toml") << "seed = 1\n";
+  const std::string all = curves_in_text(folder.path(), 40, 5);
+  CHECK(all.starts_with("49-8-10: zoo train_loss: 3 at step 7"));
+  CHECK(all.ends_with(text));
+  std::filesystem::remove(folder.path() / "metrics.jsonl");
+  CHECK(curves_in_text(folder.path(), 40, 5).find("fit") == std::string::npos);
 }
 
 TEST_CASE("trajectories: lengths, turns and the plane of ways that are known") {

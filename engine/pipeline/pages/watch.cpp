@@ -64,23 +64,20 @@ std::string last_line_of(const fs::path &path) {
   return last;
 }
 
-} // namespace
-
-std::string curves_in_text(const fs::path &run, int width, int height) {
-  std::ifstream metrics(run / "metrics.jsonl");
-  if (!metrics)
-    throw InputError(run.string(), ": found no metrics.jsonl, expected the folder of a run");
-  const auto size = fs::file_size(run / "metrics.jsonl");
+// The curves that a folder's metrics tell of, the one that grew last the last; `of` stands before their names.
+std::vector<Curve> curves_of(const fs::path &metrics, const std::string &of) {
+  std::ifstream file(metrics);
+  const auto size = fs::file_size(metrics);
   if (size > seen)
-    metrics.seekg(std::streamoff(size - seen));
-  std::vector<Curve> curves; // the one that grew last is the last
-  for (std::string line; std::getline(metrics, line);) {
+    file.seekg(std::streamoff(size - seen));
+  std::vector<Curve> curves;
+  for (std::string line; std::getline(file, line);) {
     const Json object = Json::parse(line, nullptr, false);
     if (!object.is_object())
       continue;
     for (const char *name : {"train_loss", "mse", "accuracy"})
       if (object.contains(name) && object[name].is_number()) {
-        const std::string what = object.value("stage", "") + " " + name;
+        const std::string what = of + object.value("stage", "") + " " + name;
         auto found = std::find_if(curves.begin(), curves.end(), [&](const Curve &c) { return c.name == what; });
         Curve curve = found == curves.end() ? Curve{what, {}, {}} : std::move(*found);
         if (found != curves.end())
@@ -89,15 +86,40 @@ std::string curves_in_text(const fs::path &run, int width, int height) {
         curves.push_back(std::move(curve));
       }
   }
-  std::string text;
-  for (const Curve &curve : curves) {
-    const Curve mean = mean_by_x(curve);
-    if (mean.x.empty())
-      continue;
-    text += fmt::format("{}: {:.5g} at step {:.0f}\n{}\n", curve.name, mean.y.back(), mean.x.back(),
-                        drawn(mean, width, height));
+  return curves;
+}
+
+// The folders of a run that tell of something: of a family its members', then its own.
+std::vector<fs::path> telling(const fs::path &run) {
+  std::vector<fs::path> all;
+  if (fs::exists(run / "config.toml"))
+    for (const auto &entry : fs::directory_iterator(run))
+      if (fs::exists(entry.path() / "metrics.jsonl"))
+        all.push_back(entry.path());
+  std::sort(all.begin(), all.end());
+  if (fs::exists(run / "metrics.jsonl"))
+    all.push_back(run);
+  if (all.empty())
+    throw InputError(run.string(), ": found no metrics.jsonl, expected the folder of a run");
+  return all;
+}
+
+} // namespace
+
+std::string curves_in_text(const fs::path &run, int width, int height) {
+  std::string text, log;
+  fs::file_time_type latest = fs::file_time_type::min();
+  for (const fs::path &folder : telling(run)) {
+    for (const Curve &curve :
+         curves_of(folder / "metrics.jsonl", folder == run ? "" : folder.filename().string() + ": "))
+      if (const Curve mean = mean_by_x(curve); !mean.x.empty())
+        text += fmt::format("{}: {:.5g} at step {:.0f}\n{}\n", curve.name, mean.y.back(), mean.x.back(),
+                            drawn(mean, width, height));
+    std::error_code none;
+    const auto written = fs::last_write_time(folder / "log.txt", none);
+    if (const std::string last = last_line_of(folder / "log.txt"); !last.empty() && written >= latest)
+      log = last, latest = written;
   }
-  const std::string log = last_line_of(run / "log.txt");
   return text + (text.empty() ? "nothing yet\n" : "") + (log.empty() ? "" : log + "\n");
 }
 
