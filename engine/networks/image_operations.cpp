@@ -186,16 +186,20 @@ const Shape &image_of(const Program &p, Value x, const std::string &what) {
 Value convolution(Program &p, const std::string &name, Value image, const Convolution &c) {
   const Shape &of = image_of(p, image, name);
   check_width(c.channels);
-  Conv2d one{1, int(of[0]), c.channels, int(of[1]), int(of[2]), c.kernel, c.stride, c.padding, c.groups};
-  if (c.kernel < 1 || c.stride < 1 || c.padding < 0 || int(of[1]) + 2 * c.padding < c.kernel ||
+  Conv2d one{1, int(of[0]), c.channels, int(of[1]), int(of[2]), c.kernel, c.stride, c.padding, c.groups, c.is_sequence};
+  if (c.is_sequence && of[1] != 1)
+    throw InputError("network: ", name, ": found ", of[1], " rows, expected a sequence: one");
+  if (c.kernel < 1 || c.stride < 1 || c.padding < 0 || int(of[1]) + 2 * one.above() < one.rows() ||
       int(of[2]) + 2 * c.padding < c.kernel)
     throw InputError("network: ", name, ": a kernel of ", c.kernel, " with stride ", c.stride, " and padding ",
                      c.padding, " leaves nothing of an image of ", of[1], " x ", of[2]);
   if (c.groups != 1 && (c.groups != of[0] || c.groups != c.channels))
     throw InputError("network: ", name, ": found ", c.groups, " groups from ", of[0], " to ", c.channels,
                      " channels, expected one group, or one of each channel");
-  const int square = c.kernel * c.kernel, in = one.in_group() * square, of_an_input = one.out_group() * square;
-  const Shape weight{c.channels, one.in_group(), c.kernel, c.kernel};
+  const int in = one.in_group() * one.taps(), of_an_input = one.out_group() * one.taps();
+  Shape weight{c.channels, one.in_group(), c.kernel};
+  if (!c.is_sequence)
+    weight.push_back(c.kernel);
   const std::size_t tensor = p.layer(name, weight, in, of_an_input, image.number == 0, c.has_bias);
   return p.append(std::make_unique<ConvolutionOperation>(tensor, p.trained(), one, c.has_bias), {image},
                   {c.channels, one.out_height(), one.out_width()});

@@ -27,9 +27,10 @@ Value mean_of_tokens(Program &, Value x);
 
 // Of images [channels, height, width]. PyTorch's Conv2d with a square kernel: NAME.weight [out, in / groups, kernel,
 // kernel], and NAME.bias [out] where it has one. Groups: one, or one of each channel, which stays a unit (depthwise).
+// A sequence is an image of one row, with kernels [out, in / groups, kernel] (Conv1d).
 struct Convolution {
   int channels, kernel = 3, stride = 1, padding = 0, groups = 1;
-  bool has_bias = true;
+  bool has_bias = true, is_sequence = false;
 };
 Value convolution(Program &, const std::string &name, Value image, const Convolution &);
 // PyTorch's MaxPool2d.

@@ -39,10 +39,10 @@ template <class T> class Planes {
 public:
   static constexpr int L = lanes<T>;
 
-  // Position (u, v) of a plane stands at (u + before) / stride, (v + before) / stride of its phases; there are so many
+  // Position (u, v) of a plane stands at (u + above) / stride, (v + before) / stride of its phases; there are so many
   // rows and columns of each.
-  Planes(const Scratch &scratch, int channels, int stride, int before, int rows, int columns)
-      : stride_(stride), before_(before), columns_(columns),
+  Planes(const Scratch &scratch, int channels, int stride, int above, int before, int rows, int columns)
+      : stride_(stride), above_(above), before_(before), columns_(columns),
         channel(std::ptrdiff_t(stride) * stride * rows * columns * L), row(std::ptrdiff_t(columns) * L),
         phase_(std::ptrdiff_t(rows) * row), size_(std::size_t(channels * channel)), at_(scratch.take<T>(size_)) {}
 
@@ -61,7 +61,7 @@ public:
               n < samples ? load_some<Pack<T>>(from + n * of_sample + std::size_t(c) * positions + p, here) : Pack<T>{};
         transpose(of);
         for (int i = 0; i < here; ++i) {
-          store(to + place(u + before_, v + before_), of[i]);
+          store(to + place(u + above_, v + before_), of[i]);
           if (++v == width)
             v = 0, ++u;
         }
@@ -76,7 +76,7 @@ public:
   const T *of(int c) const { return at_ + c * channel; }
 
 private:
-  int stride_, before_, columns_;
+  int stride_, above_, before_, columns_;
 
 public:
   std::ptrdiff_t channel, row; // distances
@@ -106,11 +106,16 @@ void give_planes(T *to, std::size_t of_sample, int samples, const T *from, int p
 
 // The input as the forward pass and the gradient of the weights read it.
 template <class T> Planes<T> input_planes(const Scratch &scratch, const Conv2d &p, int channels) {
-  const auto phases = [&](int out, int in) {
-    return (std::max((out - 1) * p.stride + p.kernel, in + p.padding) + p.stride - 1) / p.stride;
+  const auto phases = [&](int out, int in, int kernel, int padding) {
+    return (std::max((out - 1) * p.stride + kernel, in + padding) + p.stride - 1) / p.stride;
   };
-  return {
-      scratch, channels, p.stride, p.padding, phases(p.out_height(), p.in_height), phases(p.out_width(), p.in_width)};
+  return {scratch,
+          channels,
+          p.stride,
+          p.above(),
+          p.padding,
+          phases(p.out_height(), p.in_height, p.rows(), p.above()),
+          phases(p.out_width(), p.in_width, p.kernel, p.padding)};
 }
 
 // Products of weights and packs: `outer` channels times `taps` taps of one row of a kernel.
@@ -187,10 +192,10 @@ template <class F> void for_rows(int from, int to, int of_group, F f) {
 // output `shift` − u of them.
 struct Phase {
   int first, shift, taps, positions;
-  Phase(const Conv2d &p, int remainder, int size)
-      : first((remainder + p.padding) % p.stride), shift((remainder + p.padding) / p.stride),
-        taps(first < p.kernel ? (p.kernel - first + p.stride - 1) / p.stride : 0),
-        positions((size - remainder + p.stride - 1) / p.stride) {}
+  Phase(int remainder, int size, int kernel, int padding, int stride)
+      : first((remainder + padding) % stride), shift((remainder + padding) / stride),
+        taps(first < kernel ? (kernel - first + stride - 1) / stride : 0),
+        positions((size - remainder + stride - 1) / stride) {}
 };
 
 } // namespace
@@ -206,7 +211,7 @@ template <class T> void conv2d_forward(Stream &s, T *y, const T *x, const T *w, 
       return cuda::conv2d_forward(s, y, x, w, bias, p);
   constexpr int L = lanes<T>;
   const int height = p.out_height(), width = p.out_width(), positions = height * width, in = p.in_group(),
-            of_in = p.in_height * p.in_width, square = p.kernel * p.kernel;
+            of_in = p.in_height * p.in_width, square = p.taps();
   const int pieces = (p.out_channels + most_channels - 1) / most_channels;
   parallel_for(blocks_of<T>(p), pieces, p.multiply_adds() / L, [&](int b, int piece) {
     const Scratch scratch;
@@ -225,7 +230,7 @@ template <class T> void conv2d_forward(Stream &s, T *y, const T *x, const T *w, 
           strips.strip(i, [&]<int V>(int column, int columns) {
             Rows<T, V> rows(w + std::size_t(first) * in * square, std::ptrdiff_t(in) * square, count);
             rows.begin(bias ? bias + first : nullptr);
-            for (int ky = 0; ky < p.kernel; ++ky)
+            for (int ky = 0; ky < p.rows(); ++ky)
               for (int kx = 0; kx < std::min(p.stride, p.kernel); ++kx)
                 rows.multiply(ky * p.kernel + kx, here + planes.place(u * p.stride + ky, kx) + column,
                               {in, (p.kernel - kx + p.stride - 1) / p.stride, square, p.stride, planes.channel, L});
@@ -250,9 +255,9 @@ void conv2d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const Conv2
       return cuda::conv2d_backward_data(s, dx, dy, w, p, accumulate);
   constexpr int L = lanes<T>;
   const int positions = p.in_height * p.in_width, outs = p.out_group(), of_out = p.out_height() * p.out_width(),
-            square = p.kernel * p.kernel, before = (p.kernel - 1) / p.stride;
-  const auto side = [&](int out, int in) {
-    return before + std::max(out, (in + p.stride - 1) / p.stride + (p.padding + p.stride - 1) / p.stride);
+            square = p.taps(), above = (p.rows() - 1) / p.stride, before = (p.kernel - 1) / p.stride;
+  const auto side = [&](int first, int out, int in, int padding) {
+    return first + std::max(out, (in + p.stride - 1) / p.stride + (padding + p.stride - 1) / p.stride);
   };
   const int pieces = (p.in_channels + most_channels - 1) / most_channels;
   parallel_for(blocks_of<T>(p), pieces, p.multiply_adds() / L, [&](int b, int piece) {
@@ -260,8 +265,9 @@ void conv2d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const Conv2
     const Block at = block<T>(p, b);
     const int from = piece * most_channels, to = std::min(p.in_channels, from + most_channels),
               first_out = from / p.in_group() * outs, last_out = ((to - 1) / p.in_group() + 1) * outs;
-    Planes<T> planes(scratch, last_out - first_out, 1, before, side(p.out_height(), p.in_height),
-                     side(p.out_width(), p.in_width));
+    Planes<T> planes(scratch, last_out - first_out, 1, above, before,
+                     side(above, p.out_height(), p.in_height, p.above()),
+                     side(before, p.out_width(), p.in_width, p.padding));
     planes.fill(dy + (at.first * p.out_channels + first_out) * of_out, std::size_t(p.out_channels) * of_out, at.count,
                 last_out - first_out, p.out_height(), p.out_width());
     T *const out = scratch.take<T>(std::size_t(tile_height) * positions * L);
@@ -271,7 +277,8 @@ void conv2d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const Conv2
       const T *weights = w + (std::size_t(of_group) * p.in_group() + first % p.in_group()) * square;
       for (int ry = 0; ry < std::min(p.stride, p.in_height); ++ry)
         for (int rx = 0; rx < std::min(p.stride, p.in_width); ++rx) {
-          const Phase rows_of(p, ry, p.in_height), columns_of(p, rx, p.in_width);
+          const Phase rows_of(ry, p.in_height, p.rows(), p.above(), p.stride),
+              columns_of(rx, p.in_width, p.kernel, p.padding, p.stride);
           const Strips<T> strips{columns_of.positions * L};
           for (int u = 0; u < rows_of.positions; ++u)
             for (int i = 0; i < strips.count(); ++i)
@@ -281,7 +288,7 @@ void conv2d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const Conv2
                 for (int t = 0; t < rows_of.taps && columns_of.taps > 0; ++t)
                   rows.multiply(
                       (rows_of.first + t * p.stride) * p.kernel + columns_of.first,
-                      here + planes.place(before + u + rows_of.shift - t, before + columns_of.shift) + column,
+                      here + planes.place(above + u + rows_of.shift - t, before + columns_of.shift) + column,
                       {outs, columns_of.taps, std::ptrdiff_t(p.in_group()) * square, p.stride, planes.channel, -L});
                 rows.give([&](int r, int v, Pack<T> sum) {
                   if (v * L < columns)
@@ -342,8 +349,7 @@ void conv2d_backward_weight(Stream &s, T *dw, const T *dy, const T *x, T *worksp
       return cuda::conv2d_backward_weight(s, dw, dy, x, workspace, p);
   constexpr int L = lanes<T>;
   const int height = p.out_height(), width = p.out_width(), in = p.in_group(), outs = p.out_group(),
-            of_in = p.in_height * p.in_width, of_out = height * width, square = p.kernel * p.kernel,
-            columns = in * square;
+            of_in = p.in_height * p.in_width, of_out = height * width, square = p.taps(), columns = in * square;
   const int slices = slices_of<T>(p), blocks = blocks_of<T>(p);
   parallel_for(slices, p.multiply_adds() / L, [&](int slice) {
     T *const sums = workspace + std::size_t(slice) * p.w_size();
@@ -352,7 +358,7 @@ void conv2d_backward_weight(Stream &s, T *dw, const T *dy, const T *x, T *worksp
       const Scratch scratch;
       const Block at = block<T>(p, b);
       Planes<T> inputs = input_planes<T>(scratch, p, p.in_channels),
-                gradients(scratch, p.out_channels, 1, 0, height, width);
+                gradients(scratch, p.out_channels, 1, 0, 0, height, width);
       T *const packs = scratch.take<T>(std::size_t(columns + WeightTile<T, 1>::V) * tile_height * L); // of R rows' taps
       inputs.fill(x + at.first * p.in_channels * of_in, std::size_t(p.in_channels) * of_in, at.count, p.in_channels,
                   p.in_height, p.in_width);

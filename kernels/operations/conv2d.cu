@@ -32,8 +32,8 @@ struct ForwardOperands {
 
   __device__ float a(int o, int k) const { return w[(std::size_t(group) * rows + o) * depth + k]; }
   __device__ float b(int k, int j) const {
-    const int square = p.kernel * p.kernel, t = k % square, n = j / (height * width), u = j / width % height;
-    const int row = seen(u, t / p.kernel, p.stride, p.padding, p.in_height),
+    const int square = p.taps(), t = k % square, n = j / (height * width), u = j / width % height;
+    const int row = seen(u, t / p.kernel, p.stride, p.above(), p.in_height),
               column = seen(j % width, t % p.kernel, p.stride, p.padding, p.in_width);
     if (row < 0 || column < 0)
       return 0;
@@ -56,12 +56,12 @@ struct DataOperands {
   int height, width, rows, columns, depth, group;
 
   __device__ float a(int i, int k) const {
-    const int square = p.kernel * p.kernel;
+    const int square = p.taps();
     return w[((std::size_t(group) * p.out_group() + k / square) * rows + i) * square + k % square];
   }
   __device__ float b(int k, int j) const {
-    const int square = p.kernel * p.kernel, t = k % square, positions = p.in_height * p.in_width;
-    const int row = seer(j % positions / p.in_width, t / p.kernel, p.stride, p.padding, height),
+    const int square = p.taps(), t = k % square, positions = p.in_height * p.in_width;
+    const int row = seer(j % positions / p.in_width, t / p.kernel, p.stride, p.above(), height),
               column = seer(j % p.in_width, t % p.kernel, p.stride, p.padding, width);
     if (row < 0 || column < 0)
       return 0;
@@ -87,8 +87,8 @@ struct WeightOperands {
     return dy[(std::size_t(j / positions) * p.out_channels + group * rows + o) * positions + j % positions];
   }
   __device__ float b(int k, int j) const {
-    const int square = p.kernel * p.kernel, t = j % square, from = first + k;
-    const int row = seen(from / width % height, t / p.kernel, p.stride, p.padding, p.in_height),
+    const int square = p.taps(), t = j % square, from = first + k;
+    const int row = seen(from / width % height, t / p.kernel, p.stride, p.above(), p.in_height),
               column = seen(from % width, t % p.kernel, p.stride, p.padding, p.in_width);
     if (row < 0 || column < 0)
       return 0;
@@ -129,13 +129,13 @@ __global__ void __launch_bounds__(256) depthwise_weight_kernel(float *partial, c
   const std::size_t item = std::size_t(blockIdx.x) * 8 + threadIdx.x / 32, weights = p.w_size();
   if (item >= weights * parts) // whole warps
     return;
-  const int part = int(item / weights), square = p.kernel * p.kernel, t = int(item % square),
+  const int part = int(item / weights), square = p.taps(), t = int(item % square),
             channel = int(item % weights / square), positions = height * width;
   const int first = int(std::int64_t(p.batch) * part / parts), last = int(std::int64_t(p.batch) * (part + 1) / parts);
   float sum = 0;
   for (int n = first; n < last; ++n)
     for (int j = int(threadIdx.x) % 32; j < positions; j += 32) {
-      const int row = seen(j / width, t / p.kernel, p.stride, p.padding, p.in_height),
+      const int row = seen(j / width, t / p.kernel, p.stride, p.above(), p.in_height),
                 column = seen(j % width, t % p.kernel, p.stride, p.padding, p.in_width);
       const std::size_t plane = std::size_t(n) * p.in_channels + channel;
       if (row >= 0 && column >= 0)
@@ -149,7 +149,7 @@ __global__ void __launch_bounds__(256) depthwise_weight_kernel(float *partial, c
 } // namespace
 
 void conv2d_forward(Stream &s, float *y, const float *x, const float *w, const float *bias, const Conv2d &p) {
-  const int height = p.out_height(), width = p.out_width(), square = p.kernel * p.kernel;
+  const int height = p.out_height(), width = p.out_width(), square = p.taps();
   if (!is_depthwise(p))
     return launch_product(s, ForwardOperands{y, x, w, bias, p, height, width, p.out_group(), p.batch * height * width,
                                              p.in_group() * square, 0});
@@ -158,7 +158,7 @@ void conv2d_forward(Stream &s, float *y, const float *x, const float *w, const f
     const int channel = int(plane % p.out_channels);
     float sum = bias ? bias[channel] : 0;
     for (int t = 0; t < square; ++t) {
-      const int row = seen(int(i / width % height), t / p.kernel, p.stride, p.padding, p.in_height),
+      const int row = seen(int(i / width % height), t / p.kernel, p.stride, p.above(), p.in_height),
                 column = seen(int(i % width), t % p.kernel, p.stride, p.padding, p.in_width);
       if (row >= 0 && column >= 0)
         sum = fmaf(w[channel * square + t], x[at(plane, row, column, p.in_height, p.in_width)], sum);
@@ -168,7 +168,7 @@ void conv2d_forward(Stream &s, float *y, const float *x, const float *w, const f
 }
 
 void conv2d_backward_data(Stream &s, float *dx, const float *dy, const float *w, const Conv2d &p, bool accumulate) {
-  const int height = p.out_height(), width = p.out_width(), square = p.kernel * p.kernel;
+  const int height = p.out_height(), width = p.out_width(), square = p.taps();
   if (!is_depthwise(p))
     return launch_product(s, DataOperands{dx, dy, w, p, accumulate, height, width, p.in_group(),
                                           p.batch * p.in_height * p.in_width, p.out_group() * square, 0});
@@ -177,7 +177,7 @@ void conv2d_backward_data(Stream &s, float *dx, const float *dy, const float *w,
     const int channel = int(plane % p.in_channels);
     float sum = 0;
     for (int t = 0; t < square; ++t) {
-      const int row = seer(int(i / p.in_width % p.in_height), t / p.kernel, p.stride, p.padding, height),
+      const int row = seer(int(i / p.in_width % p.in_height), t / p.kernel, p.stride, p.above(), height),
                 column = seer(int(i % p.in_width), t % p.kernel, p.stride, p.padding, width);
       if (row >= 0 && column >= 0)
         sum = fmaf(w[channel * square + t], dy[at(plane, row, column, height, width)], sum);
@@ -187,7 +187,7 @@ void conv2d_backward_data(Stream &s, float *dx, const float *dy, const float *w,
 }
 
 void conv2d_backward_weight(Stream &s, float *dw, const float *dy, const float *x, float *workspace, const Conv2d &p) {
-  const int height = p.out_height(), width = p.out_width(), columns = p.in_group() * p.kernel * p.kernel;
+  const int height = p.out_height(), width = p.out_width(), columns = p.in_group() * p.taps();
   const int depth = p.batch * height * width, wanted = conv2d_parts(p);
   int parts = wanted;
   if (is_depthwise(p)) {

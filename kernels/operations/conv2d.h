@@ -1,5 +1,5 @@
 // Two-dimensional convolution (cross-correlation, as PyTorch's Conv2d): any square kernel, stride, padding and groups,
-// forward and both backwards.
+// forward and both backwards; of sequences, images of one row, with kernels of one row (Conv1d).
 //   y[n,o,u,v] = b[o] + Σ_{i,s,t} w[o,i,s,t] · x[n, g·in_group + i, u·stride + s − padding, v·stride + t − padding]
 // where o is of group g, and what lies outside of the image is 0.
 #pragma once
@@ -9,19 +9,25 @@
 namespace theta {
 
 // x [batch, in_channels, in_height, in_width] -> y [batch, out_channels, out_height(), out_width()];
-// w [out_channels, in_group(), kernel, kernel]. Groups divide both numbers of channels.
+// w [out_channels, in_group(), rows(), kernel]. Groups divide both numbers of channels.
 struct Conv2d {
   int batch, in_channels, out_channels, in_height, in_width;
   int kernel = 3, stride = 1, padding = 1, groups = 1;
+  bool is_sequence = false; // of height 1: nothing is above or below it
 
-  THETA_HOST_DEVICE int out_height() const { return (in_height + 2 * padding - kernel) / stride + 1; }
+  THETA_HOST_DEVICE int rows() const { return is_sequence ? 1 : kernel; } // of a kernel
+  THETA_HOST_DEVICE int taps() const { return rows() * kernel; }
+  THETA_HOST_DEVICE int above() const { return is_sequence ? 0 : padding; }
+  THETA_HOST_DEVICE int out_height() const { return (in_height + 2 * above() - rows()) / stride + 1; }
   THETA_HOST_DEVICE int out_width() const { return (in_width + 2 * padding - kernel) / stride + 1; }
   THETA_HOST_DEVICE int in_group() const { return in_channels / groups; }
   THETA_HOST_DEVICE int out_group() const { return out_channels / groups; }
   THETA_HOST_DEVICE std::size_t x_size() const { return std::size_t(batch) * in_channels * in_height * in_width; }
-  THETA_HOST_DEVICE std::size_t y_size() const { return std::size_t(batch) * out_channels * out_height() * out_width(); }
-  THETA_HOST_DEVICE std::size_t w_size() const { return std::size_t(out_channels) * in_group() * kernel * kernel; }
-  double multiply_adds() const { return double(y_size()) * in_group() * kernel * kernel; }
+  THETA_HOST_DEVICE std::size_t y_size() const {
+    return std::size_t(batch) * out_channels * out_height() * out_width();
+  }
+  THETA_HOST_DEVICE std::size_t w_size() const { return std::size_t(out_channels) * in_group() * taps(); }
+  double multiply_adds() const { return double(y_size()) * in_group() * taps(); }
 };
 
 // The gradient of the weights is summed in parts, of slices of the batch on the cpu, of stretches of positions on cuda:
@@ -49,7 +55,7 @@ namespace cuda {
 inline int conv2d_parts(const Conv2d &p) {
   const auto tiles_of = [](int n) { return (n + 63) / 64; };
   const int positions = p.batch * p.out_height() * p.out_width(), depthwise = p.in_group() == 1 && p.out_group() == 1;
-  const int tiles = tiles_of(p.out_group()) * tiles_of(p.in_group() * p.kernel * p.kernel) * p.groups;
+  const int tiles = tiles_of(p.out_group()) * tiles_of(p.in_group() * p.taps()) * p.groups;
   const int longest = depthwise ? p.batch : (positions + 255) / 256, wanted = (512 + tiles - 1) / tiles;
   return wanted < longest ? wanted : longest;
 }

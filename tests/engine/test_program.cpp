@@ -338,6 +338,20 @@ TEST_CASE("program: residual networks of images: gradients, devices, symmetries,
   }
 }
 
+TEST_CASE("program: sequences are convolved too") {
+  const auto made = [] {
+    Program p("sequence", NetworkShape{});
+    const Value x = convolution(p, "conv1", p.input({2, 1, 9}), {.channels = 3, .padding = 1, .is_sequence = true});
+    linear(p, "fc", mean_of_image(p, activation(p, x, Activation::tanh)), 3);
+    return p;
+  };
+  check_program(made(), 2, 3);
+  const Program p = made();
+  CHECK(p.trained()["conv1.weight"].shape == Shape{3, 2, 3});
+  CHECK(p.multiply_adds() == 9 * 3 * 6 + 9);
+  CHECK(p.symmetries().front().axes.size() == 3);
+}
+
 TEST_CASE("program: a convolutional classifier goes layer by layer as PyTorch computes it, and to any depth") {
   const Golden golden("net_cnn_s");
   NetworkShape small{{20, 10}, Activation::tanh, Initialisation::pytorch, network_kind_named("cnn")};
@@ -383,6 +397,8 @@ TEST_CASE("program: what images cannot be is refused") {
                        doctest::Contains("leaves nothing of an image of 5 x 6"), InputError);
   CHECK_THROWS_WITH_AS(convolution(p, "c", image, {.channels = 4, .groups = 2}),
                        doctest::Contains("found 2 groups from 4 to 4 channels"), InputError);
+  CHECK_THROWS_WITH_AS(convolution(p, "c", image, {.channels = 4, .is_sequence = true}),
+                       doctest::Contains("found 5 rows, expected a sequence"), InputError);
   CHECK_THROWS_WITH_AS(max_pool(p, image, 6, 2), doctest::Contains("expected 1 to 15 that fit"), InputError);
   CHECK_THROWS_WITH_AS(linear(p, "fc", image, 3), doctest::Contains("expected a vector or tokens"), InputError);
   CHECK_THROWS_WITH_AS(flatten(p, flatten(p, image)), doctest::Contains("expected an image"), InputError);

@@ -34,14 +34,14 @@ std::array<std::vector<double>, 3> conv2d_by_definition(const Conv2d &p, const s
       for (int u = 0; u < p.out_height(); ++u)
         for (int v = 0; v < p.out_width(); ++v, ++at)
           for (int i = 0; i < p.in_group(); ++i)
-            for (int t = 0; t < p.kernel * p.kernel; ++t) {
-              const int row = u * p.stride + t / p.kernel - p.padding, column = v * p.stride + t % p.kernel - p.padding;
+            for (int t = 0; t < p.taps(); ++t) {
+              const int row = u * p.stride + t / p.kernel - p.above(), column = v * p.stride + t % p.kernel - p.padding;
               if (row < 0 || row >= p.in_height || column < 0 || column >= p.in_width)
                 continue;
               const std::size_t plane = std::size_t(n * p.in_channels + o / p.out_group() * p.in_group() + i);
               const std::size_t from =
                   (plane * std::size_t(p.in_height) + std::size_t(row)) * std::size_t(p.in_width) + std::size_t(column);
-              const std::size_t weight = std::size_t((o * p.in_group() + i) * p.kernel * p.kernel + t);
+              const std::size_t weight = std::size_t((o * p.in_group() + i) * p.taps() + t);
               y[at] += w[weight] * x[from], dx[from] += w[weight] * dy[at], dw[weight] += dy[at] * x[from];
             }
   return {y, dx, dw};
@@ -85,12 +85,30 @@ TEST_CASE("conv2d agrees with PyTorch") {
   }
 }
 
+TEST_CASE("conv2d of sequences agrees with PyTorch's Conv1d") {
+  for (const auto &[name, stride] : {std::pair{"conv1d_k7_s1", 1}, {"conv1d_k7_s2", 2}, {"conv1d_k7_s2_odd", 2}}) {
+    CAPTURE(name);
+    const Golden golden(name);
+    in_every_precision([&]<class T>(T, Stream &s) {
+      const Conv2d p{
+          golden.side("x", 0), golden.side("x", 1), golden.side("w", 0), 1, golden.side("x", 2), 7, stride, 3, 1, true};
+      REQUIRE((p.out_width() == golden.side("y", 2) && p.out_height() == 1));
+      const auto found = conv2d_passes<T>(s, p, golden.get<T>("x"), golden.get<T>("w"), golden.get<T>("b"),
+                                          golden.get<T>("dy"), std::vector<T>(p.w_size()));
+      CHECK(relative_error(found[0], golden.get<T>("y")) <= golden_tolerance<T>);
+      CHECK(relative_error(found[1], golden.get<T>("dx")) <= golden_tolerance<T>);
+      CHECK(relative_error(found[2], golden.get<T>("dw")) <= golden_tolerance<T>);
+    });
+  }
+}
+
 TEST_CASE("conv2d is its definition: every device, odd sizes, groups, gradients added") {
   for (const Conv2d p :
        {Conv2d{1, 1, 1, 1, 1, 1, 1, 0, 1}, Conv2d{17, 3, 11, 5, 7, 3, 1, 1, 1}, Conv2d{33, 10, 9, 6, 5, 3, 2, 1, 1},
         Conv2d{5, 70, 67, 4, 4, 3, 1, 1, 1}, Conv2d{3, 6, 9, 8, 9, 5, 3, 2, 3}, Conv2d{19, 8, 8, 7, 6, 4, 3, 0, 8},
         Conv2d{2, 4, 8, 6, 6, 2, 2, 0, 4}, Conv2d{7, 2, 3, 3, 9, 3, 4, 2, 1}, Conv2d{4, 70, 70, 3, 4, 3, 1, 1, 70},
-        Conv2d{9, 5, 4, 6, 6, 1, 1, 2, 1}, Conv2d{140, 3, 2, 4, 5, 3, 1, 1, 1}}) {
+        Conv2d{9, 5, 4, 6, 6, 1, 1, 2, 1}, Conv2d{140, 3, 2, 4, 5, 3, 1, 1, 1},
+        Conv2d{18, 5, 9, 1, 23, 7, 2, 3, 1, true}, Conv2d{3, 6, 6, 1, 9, 4, 1, 2, 6, true}}) {
     CAPTURE(p.kernel);
     CAPTURE(p.stride);
     CAPTURE(p.groups);
