@@ -1,9 +1,11 @@
 #include "matching.h"
 #include "assignment.h"
+#include "engine/networks/kind.h"
 #include "kernels/device/philox.h"
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 namespace theta {
 
@@ -25,12 +27,24 @@ UnitOrders at_home(const std::vector<UnitElements> &groups) {
   return all;
 }
 
+// Whether no tensor's elements move along two axes.
+bool moves_alone(const NetworkShape &shape) {
+  std::set<std::size_t> moved;
+  for (const UnitGroup &group : shape.kind->symmetries(shape))
+    for (const UnitAxis &axis : group.axes)
+      if (!moved.insert(axis.tensor).second)
+        return false;
+  return true;
+}
+
 } // namespace
 
 UnitMatcher::UnitMatcher(const NetworkShape &shape, int starts)
-    : starts_(starts), groups_(unit_elements(shape)), owners_(element_owners(shape)) {
-  if (is_exact())
-    starts_ = 1;
+    : shape_(shape), groups_(unit_elements(shape)), is_exact_(moves_alone(shape)), starts_(is_exact_ ? 1 : starts) {}
+
+const ElementOwners &UnitMatcher::owners() const {
+  std::call_once(owners_->made, [&] { owners_->all = element_owners(shape_); });
+  return owners_->all;
 }
 
 UnitOrders UnitMatcher::descend(float *theta, const float *reference) const {
@@ -67,7 +81,7 @@ UnitOrders UnitMatcher::descend(float *theta, const float *reference) const {
 // Units to where search number `start` begins.
 void UnitMatcher::set_out(float *theta, const float *reference, int start, UnitOrders &orders) const {
   for (std::size_t g = 0; start > 0 && g < groups_.size(); ++g) {
-    const ElementOwners::Own &own = owners_.groups[g];
+    const ElementOwners::Own &own = owners().groups[g];
     std::vector<int> order(own.units);
     if (start == 1) {
       std::vector<double> cost;
@@ -91,10 +105,10 @@ void UnitMatcher::set_out(float *theta, const float *reference, int start, UnitO
 UnitOrders UnitMatcher::match(float *theta, const float *reference) const {
   if (starts_ == 1)
     return descend(theta, reference);
-  std::size_t v = owners_.fixed.size();
-  for (const auto &own : owners_.groups)
+  std::size_t v = owners().fixed.size();
+  for (const auto &own : owners().groups)
     v += own.place.size();
-  for (const auto &shared : owners_.shared)
+  for (const auto &shared : owners().shared)
     v += shared.size();
   const std::vector<float> before(theta, theta + v);
   std::vector<float> now(v);

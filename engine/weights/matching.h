@@ -1,6 +1,8 @@
 // Which unit of one network is which of another: weight matching (Ainsworth et al., "Git Re-Basin", 2023).
 #pragma once
 #include "unit_elements.h"
+#include <memory>
+#include <mutex>
 
 namespace theta {
 
@@ -14,8 +16,9 @@ public:
   explicit UnitMatcher(const NetworkShape &, int starts = 1);
 
   // Whether what it finds is the best there is: no element moves with two groups.
-  bool is_exact() const { return owners_.shared.empty(); }
-  const ElementOwners &owners() const { return owners_; }
+  bool is_exact() const { return is_exact_; }
+  // Made when it is first asked for: whoever only plans needs nothing as large as a network.
+  const ElementOwners &owners() const;
 
   // Brings units to where they are nearest to `reference`'s: each group by an exact assignment, again and again until
   // nothing changes; of several starts the nearest. Both are compared as they are: balance them first (symmetry.h).
@@ -26,9 +29,15 @@ private:
   UnitOrders descend(float *theta, const float *reference) const;
   void set_out(float *theta, const float *reference, int start, UnitOrders &orders) const;
 
-  int starts_;
+  struct Owners {
+    std::once_flag made;
+    ElementOwners all;
+  };
+  NetworkShape shape_;
   std::vector<UnitElements> groups_;
-  ElementOwners owners_;
+  bool is_exact_;
+  int starts_;
+  std::shared_ptr<Owners> owners_ = std::make_shared<Owners>();
 };
 
 UnitOrders match_units(float *theta, const float *reference, const NetworkShape &); // from the order that units have
