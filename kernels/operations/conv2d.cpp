@@ -31,7 +31,12 @@ template <class T> int blocks_of(const Conv2d &p) { return (p.batch + lanes<T> -
 template <class T> Block block(const Conv2d &p, int i) {
   return {std::size_t(i) * lanes<T>, std::min(lanes<T>, p.batch - i * lanes<T>)};
 }
-template <class T> int slices_of(const Conv2d &p) { return std::min(most_slices, blocks_of<T>(p)); }
+
+// Samples of one block of the weights' gradient, whatever packs hold: a sum has one order (RowSum).
+template <class T> constexpr int row_samples = RowSum<T>::packs *lanes<T>;
+template <class T> int slices_of(const Conv2d &p) {
+  return std::min(most_slices, (p.batch + row_samples<T> - 1) / row_samples<T>);
+}
 
 // Copies of planes with samples in lanes. What is outside of an image is 0.
 //   [channels][phases of rows, of columns][rows][columns][lanes]
@@ -44,14 +49,16 @@ public:
   Planes(const Scratch &scratch, int channels, int stride, int above, int before, int rows, int columns)
       : stride_(stride), above_(above), before_(before), columns_(columns),
         channel(std::ptrdiff_t(stride) * stride * rows * columns * L), row(std::ptrdiff_t(columns) * L),
-        phase_(std::ptrdiff_t(rows) * row), size_(std::size_t(channels * channel)), at_(scratch.take<T>(size_)) {}
-
-  // `channels` planes of height·width, those of a sample one after another, and samples `of_sample` apart.
-  void fill(const T *from, std::size_t of_sample, int samples, int channels, int height, int width) {
+        phase_(std::ptrdiff_t(rows) * row), size_(std::size_t(channels * channel)), at_(scratch.take<T>(size_)) {
     std::fill_n(at_, size_, T(0));
+  }
+
+  // Channels from `first` on: `channels` planes of height·width, those of a sample one after another, and samples
+  // `of_sample` apart.
+  void fill(int first, const T *from, std::size_t of_sample, int samples, int channels, int height, int width) {
     const int positions = height * width;
     for (int c = 0; c < channels; ++c) {
-      T *const to = at_ + c * channel;
+      T *const to = at_ + (first + c) * channel;
       int u = 0, v = 0;
       for (int p = 0; p < positions; p += L) {
         const int here = std::min(L, positions - p);
@@ -219,7 +226,7 @@ template <class T> void conv2d_forward(Stream &s, T *y, const T *x, const T *w, 
     const int from = piece * most_channels, to = std::min(p.out_channels, from + most_channels),
               first_in = from / p.out_group() * in, last_in = ((to - 1) / p.out_group() + 1) * in;
     Planes<T> planes = input_planes<T>(scratch, p, last_in - first_in);
-    planes.fill(x + (at.first * p.in_channels + first_in) * of_in, std::size_t(p.in_channels) * of_in, at.count,
+    planes.fill(0, x + (at.first * p.in_channels + first_in) * of_in, std::size_t(p.in_channels) * of_in, at.count,
                 last_in - first_in, p.in_height, p.in_width);
     T *const out = scratch.take<T>(std::size_t(tile_height) * positions * L);
     for_rows(from, to, p.out_group(), [&]<template <class, int> class Rows>(int first, int count) {
@@ -268,8 +275,8 @@ void conv2d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const Conv2
     Planes<T> planes(scratch, last_out - first_out, 1, above, before,
                      side(above, p.out_height(), p.in_height, p.above()),
                      side(before, p.out_width(), p.in_width, p.padding));
-    planes.fill(dy + (at.first * p.out_channels + first_out) * of_out, std::size_t(p.out_channels) * of_out, at.count,
-                last_out - first_out, p.out_height(), p.out_width());
+    planes.fill(0, dy + (at.first * p.out_channels + first_out) * of_out, std::size_t(p.out_channels) * of_out,
+                at.count, last_out - first_out, p.out_height(), p.out_width());
     T *const out = scratch.take<T>(std::size_t(tile_height) * positions * L);
     for_rows(from, to, p.in_group(), [&]<template <class, int> class Rows>(int first, int count) {
       const int of_group = first / p.in_group() * outs;
@@ -350,47 +357,58 @@ void conv2d_backward_weight(Stream &s, T *dw, const T *dy, const T *x, T *worksp
   constexpr int L = lanes<T>;
   const int height = p.out_height(), width = p.out_width(), in = p.in_group(), outs = p.out_group(),
             of_in = p.in_height * p.in_width, of_out = height * width, square = p.taps(), columns = in * square;
-  const int slices = slices_of<T>(p), blocks = blocks_of<T>(p);
+  const int slices = slices_of<T>(p), blocks = (p.batch + row_samples<T> - 1) / row_samples<T>;
   parallel_for(slices, p.multiply_adds() / L, [&](int slice) {
     T *const sums = workspace + std::size_t(slice) * p.w_size();
     std::fill_n(sums, p.w_size(), T(0));
     for (int b = blocks * slice / slices; b < blocks * (slice + 1) / slices; ++b) {
       const Scratch scratch;
-      const Block at = block<T>(p, b);
-      Planes<T> inputs = input_planes<T>(scratch, p, p.in_channels),
-                gradients(scratch, p.out_channels, 1, 0, 0, height, width);
-      T *const packs = scratch.take<T>(std::size_t(columns + WeightTile<T, 1>::V) * tile_height * L); // of R rows' taps
-      inputs.fill(x + at.first * p.in_channels * of_in, std::size_t(p.in_channels) * of_in, at.count, p.in_channels,
-                  p.in_height, p.in_width);
-      gradients.fill(dy + at.first * p.out_channels * of_out, std::size_t(p.out_channels) * of_out, at.count,
-                     p.out_channels, height, width);
-      // Some rows of the gradients at a time, so that they stay in the first cache while all taps pass by.
+      const int samples = std::min(row_samples<T>, p.batch - b * row_samples<T>), parts = (samples + L - 1) / L;
+      Planes<T> inputs = input_planes<T>(scratch, p, parts * p.in_channels),
+                gradients(scratch, parts * p.out_channels, 1, 0, 0, height, width);
+      for (int part = 0; part < parts; ++part) {
+        const std::size_t first = std::size_t(b) * row_samples<T> + std::size_t(part) * L;
+        const int here = std::min(L, samples - part * L);
+        inputs.fill(part * p.in_channels, x + first * p.in_channels * of_in, std::size_t(p.in_channels) * of_in, here,
+                    p.in_channels, p.in_height, p.in_width);
+        gradients.fill(part * p.out_channels, dy + first * p.out_channels * of_out,
+                       std::size_t(p.out_channels) * of_out, here, p.out_channels, height, width);
+      }
+      const std::size_t of_part = std::size_t(columns + WeightTile<T, 1>::V) * tile_height * L; // R rows' taps
+      T *const packs = scratch.take<T>(of_part * std::size_t(parts));
       const auto add = [&]<int R>(int first, int count) {
         using Tile = WeightTile<T, R>;
+        const auto place = [&](int r, int column) {
+          return (column / Tile::V * Tile::V * R + r * Tile::V + column % Tile::V) * L;
+        };
+        // Some rows of the gradients at a time, so that they stay in the first cache while all taps pass by.
         const int rows = std::max(1, int(near_bytes / sizeof(T)) / (R * width * L));
-        const T *d[R];
-        for (int u = 0; u < height; u += rows) {
-          for (int r = 0; r < R; ++r)
-            d[r] = gradients.of(first + std::min(r, count - 1)) + u * gradients.row;
-          for (int column = 0; column < columns; column += Tile::V) {
-            const T *taps[Tile::V];
-            for (int i = 0; i < Tile::V; ++i) {
-              const int at_tap = std::min(column + i, columns - 1), tap = at_tap % square;
-              taps[i] = inputs.of(first / outs * in + at_tap / square) + u * inputs.row +
-                        inputs.place(tap / p.kernel, tap % p.kernel);
+        for (int part = 0; part < parts; ++part)
+          for (int u = 0; u < height; u += rows) {
+            const T *d[R];
+            for (int r = 0; r < R; ++r)
+              d[r] = gradients.of(part * p.out_channels + first + std::min(r, count - 1)) + u * gradients.row;
+            for (int column = 0; column < columns; column += Tile::V) {
+              const T *taps[Tile::V];
+              for (int i = 0; i < Tile::V; ++i) {
+                const int at_tap = std::min(column + i, columns - 1), tap = at_tap % square;
+                taps[i] = inputs.of(part * p.in_channels + first / outs * in + at_tap / square) + u * inputs.row +
+                          inputs.place(tap / p.kernel, tap % p.kernel);
+              }
+              Tile tile{};
+              T *const at_sums = packs + std::size_t(part) * of_part;
+              if (u > 0)
+                tile.each([&](int r, int i) { tile.sum[r][i] = load<Pack<T>>(at_sums + place(r, column + i)); });
+              tile.add(d, taps, std::min(rows, height - u), width, inputs.row);
+              tile.each([&](int r, int i) { store(at_sums + place(r, column + i), tile.sum[r][i]); });
             }
-            Tile tile{};
-            T *const at_sums = packs + std::size_t(column) * R * L;
-            if (u > 0)
-              tile.each([&](int r, int i) { tile.sum[r][i] = load<Pack<T>>(at_sums + (r * Tile::V + i) * L); });
-            tile.add(d, taps, std::min(rows, height - u), width, inputs.row);
-            tile.each([&](int r, int i) { store(at_sums + (r * Tile::V + i) * L, tile.sum[r][i]); });
           }
-        }
         for (int column = 0; column < columns; ++column)
           for (int r = 0; r < count; ++r) {
-            const int at_sums = column / Tile::V * Tile::V * R + r * Tile::V + column % Tile::V;
-            sums[std::size_t(first + r) * columns + column] += simd::sum(load<Pack<T>>(packs + at_sums * L));
+            RowSum<T> sum;
+            for (int part = 0; part < parts; ++part)
+              sum.add(part * L, load<Pack<T>>(packs + std::size_t(part) * of_part + place(r, column)));
+            sums[std::size_t(first + r) * columns + column] += sum.total();
           }
       };
       for (int o = 0; o < p.out_channels;) {
