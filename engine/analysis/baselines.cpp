@@ -51,15 +51,32 @@ NetworkSet noisy_copies(const ZooReader &zoo, const std::vector<std::size_t> &ro
 }
 
 NetworkSet averages(const ZooReader &zoo, const std::vector<std::size_t> &rows, std::size_t count, std::size_t each,
-                    std::uint64_t seed) {
-  return {count, [=, &zoo, &rows](std::size_t i, float *theta) {
+                    std::uint64_t seed, Meet meet) {
+  return {count, [=, &zoo, &rows, meet = std::move(meet)](std::size_t i, float *theta) {
             const std::size_t v = zoo.parameters();
+            const auto row = [&](std::size_t j) { // the first `each` of an order of its own: without repetition
+              return pick(rows, seed, Purpose::average_baseline, std::uint32_t(i), j);
+            };
+            if (meet) {
+              std::vector<float> first(v), other(v);
+              zoo.theta(row(0), first.data());
+              std::vector<double> sum(v, 0);
+              for (std::size_t j = 1; j < each; ++j) {
+                zoo.theta(row(j), other.data());
+                meet(other.data(), first.data());
+                for (std::size_t c = 0; c < v; ++c)
+                  sum[c] += double(other[c]);
+              }
+              for (std::size_t c = 0; c < v; ++c)
+                theta[c] = float((sum[c] + double(first[c])) / double(each));
+              return;
+            }
             std::vector<float> part(std::min(v, window));
             for (std::size_t first = 0; first < v; first += part.size()) {
               const std::size_t n = std::min(part.size(), v - first);
               std::fill_n(theta + first, n, 0.0f);
-              for (std::size_t j = 0; j < each; ++j) { // the first `each` of an order of its own: without repetition
-                zoo.theta(pick(rows, seed, Purpose::average_baseline, std::uint32_t(i), j), first, n, part.data());
+              for (std::size_t j = 0; j < each; ++j) {
+                zoo.theta(row(j), first, n, part.data());
                 for (std::size_t c = 0; c < n; ++c)
                   theta[first + c] += part[c] / float(each);
               }
@@ -81,6 +98,18 @@ NetworkSet mixtures(const ZooReader &zoo, const std::vector<std::size_t> &rows, 
             for (std::size_t c = 0; c < second.size(); ++c)
               theta[c] += t * (second[c] - theta[c]);
           }};
+}
+
+NetworkSet made_once(NetworkSet set, std::size_t parameters, std::size_t most) {
+  if (set.count * parameters * sizeof(float) > most)
+    return set;
+  auto all = std::make_shared<std::vector<float>>(set.count * parameters);
+  parallel_each(long(set.count),
+                [&](long i) { set.network(std::size_t(i), all->data() + std::size_t(i) * parameters); });
+  set.network = [all, parameters](std::size_t i, float *theta) {
+    std::copy_n(all->data() + i * parameters, parameters, theta);
+  };
+  return set;
 }
 
 namespace {

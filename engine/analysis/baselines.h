@@ -23,15 +23,20 @@ NetworkSet choose(const ZooReader &, const std::vector<std::size_t> &rows, std::
 NetworkSet noisy_copies(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, double sigma,
                         std::uint64_t seed, std::uint32_t stream);
 
-// `count` networks: the average of `each` random training networks.
-NetworkSet averages(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, std::size_t each,
-                    std::uint64_t seed);
-
-// `count` networks: a point of the straight line between two random training networks, the second brought by `meet`
-// (unless there is none) to where it is nearest to the first.
+// Brings the second network to where it is nearest to the first.
 using Meet = std::function<void(float *second, float *first)>;
+
+// `count` networks: the average of `each` random training networks, all brought to the first of them, unless there is
+// nothing that does so.
+NetworkSet averages(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, std::size_t each,
+                    std::uint64_t seed, Meet meet = {});
+
+// `count` networks: a point of the straight line between two random training networks, the second brought to the first.
 NetworkSet mixtures(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, std::uint64_t seed,
                     Meet meet = {});
+
+// The same networks, made once and held in memory, where they take no more than `most` bytes.
+NetworkSet made_once(NetworkSet, std::size_t parameters, std::size_t most = std::size_t(256) << 20);
 
 // `count` networks: every coordinate from N(mean, variance) of that coordinate over the training networks. The two, [V]
 // each, are in memory, or, where `scratch` is given, in a file of that name, which goes with the set.

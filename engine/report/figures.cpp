@@ -55,6 +55,11 @@ constexpr FigureText of_group[] = {
      "how often the nearest neighbour is of one's own kind (1-NNA, Chamfer); 50 % where nobody can tell", true},
     {"one_nna_earth_mover", "diversity", "Told from held-out shapes, matched", "%", "",
      "the same by the earth mover's distance", true},
+    {"joint_bar", "novelty", "Bar of good networks", "%", "", "the accuracy that the joint curve asks for", true},
+    {"joint_spread", "novelty", "What training networks are apart", "L2", "",
+     "the median distance to the nearest one, of other runs"},
+    {"joint_neighbours", "novelty", "The same, with a run's own checkpoints", "L2", "",
+     "how much lower the median is where they count"},
     {"memorised_images", "novelty", "Memorised images", "%", "",
      "nearer to a training image than to any of as many control images; 50 % is no memory", true},
     {"memorised", "novelty", "Memorised", "%", "",
@@ -88,6 +93,8 @@ constexpr FigureText of_group[] = {
 
 constexpr FigureText of_series[] = {
     {"ensemble", "quality", "Ensembles", "networks", "accuracy", "accuracy of averaged probabilities"},
+    {"joint", "novelty", "Good and new at once", "times what training networks are apart", "share",
+     "the share that is at least as accurate as the bar and farther from every training network compared with"},
     {"frontier", "novelty", "Noise copies' frontier", "accuracy", "largest IoU of mistakes",
      "noise copies' overlap of mistakes against their accuracy"},
     {"pairwise", "diversity", "Distances between two of the group", "quantile", "L2", "quantiles over pairs"},

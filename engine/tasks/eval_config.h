@@ -12,9 +12,10 @@ struct EvalConfig {
   int closest = 128;   // training networks whose hull a network may lie in
   int lines = 20, hessians = 4, hessian_images = 1000;
   bool baselines = true;
-  std::vector<std::string> groups; // others to be judged: NAME=ZOO
-  std::string twin;                // samples, of the same noise, of a generator that has learned other networks
-  std::string part = "test";       // or validation
+  double bar = 0, bar_quantile = 0.1; // of accuracy, that a network which is good has (engine/analysis/joint.h)
+  std::vector<std::string> groups;    // others to be judged: NAME=ZOO
+  std::string twin;                   // samples, of the same noise, of a generator that has learned other networks
+  std::string part = "test";          // or validation
   DistanceKind distance = DistanceKind::plain;
   std::vector<double> noise{0.01, 0.03, 0.1};
 

@@ -6,6 +6,7 @@
 #include "network_sets.h"
 #include "small_data.h"
 #include "tests/check.h"
+#include <atomic>
 
 using namespace theta;
 using namespace theta::test;
@@ -186,6 +187,21 @@ TEST_CASE("baselines: averages and Gaussians by their definitions") {
   const auto both = theta_of(all, v);
   CHECK(relative_error(std::vector<float>(both.begin(), both.begin() + std::ptrdiff_t(v)), mean) <= 1e-5);
   CHECK(relative_error(std::vector<float>(both.begin() + std::ptrdiff_t(v), both.end()), mean) <= 1e-5);
+  // All brought to the first of them: here by becoming it, so that the average is one of the twenty.
+  const auto met = theta_of(
+      averages(zoo, setting.training, 1, 20, 1, [v](float *second, float *first) { std::copy_n(first, v, second); }),
+      v);
+  bool is_one = false;
+  for (const std::size_t r : setting.training) {
+    zoo.theta(r, row.data());
+    is_one |= relative_error(met, row) <= 1e-6;
+  }
+  CHECK(is_one);
+  std::atomic<int> calls = 0;
+  const NetworkSet once = made_once({2, [&](std::size_t i, float *to) { ++calls, to[0] = float(i), to[1] = 7; }}, 2);
+  CHECK(theta_of(once, 2) == std::vector<float>{0, 7, 1, 7});
+  CHECK(theta_of(once, 2) == std::vector<float>{0, 7, 1, 7});
+  CHECK(calls == 2);
   const auto fitted = theta_of(gaussians(zoo, setting.training, 4000, 1), v);
   CHECK(theta_of(gaussians(zoo, setting.training, 5, 1, setting.folder.path() / "scratch"), v) ==
         std::vector<float>(fitted.begin(), fitted.begin() + std::ptrdiff_t(5 * v)));

@@ -207,7 +207,7 @@ Tokens reversed(const Tokenised &t) {
     tokens.place.push_back(i);
   return tokens;
 }
-const bool added = add_tokenizer("reversed", reversed);
+const bool tokenizer_added = add_tokenizer("reversed", reversed);
 
 } // namespace
 
@@ -256,7 +256,7 @@ TEST_CASE("tokens: every tokenizer holds every weight once, and gives it back; u
   }
   const NetworkShape &shape = shapes[0];
   const Layout layout = layout_of(shape);
-  CHECK(added);
+  CHECK(tokenizer_added);
   CHECK(tokens_by("reversed", {layout.places(), shape, 0}).place.front() == std::int32_t(layout.size()) - 1);
   CHECK_THROWS_AS(tokens_by("words", {layout.places(), shape, 0}), InputError);
 }

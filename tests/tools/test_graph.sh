@@ -36,7 +36,8 @@ references = 40
 distance = "assigned"
 TOML
 "$theta" run "$work/graph.toml" --out "$work/whole" >"$work/table" 2>"$work/err" || fail "a run failed: $(tail -n 1 "$work/err")"
-accuracy() { awk -v group="$1" '$1 == group { print int($3) }' "$work/table"; }
+accuracy() { awk -v group="$1" '$1 == group { print int($3); exit }' "$work/table"; }
+grep -q "^good and new at once: at least .* from all 40 training networks" "$work/table" || fail "the table has no joint curve"
 [ "$(accuracy generated)" -ge $(($(accuracy gaussian) + 5)) ] || fail "generated networks reach $(accuracy generated) %, the Gaussian baseline $(accuracy gaussian) %"
 
 # Killed at moments of its training, it ends with the same bytes.

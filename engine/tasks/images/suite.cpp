@@ -1,5 +1,6 @@
 #include "suite.h"
 #include "engine/analysis/diversity.h"
+#include "engine/analysis/joint.h"
 #include "engine/analysis/verdict.h"
 #include "engine/tasks/eval_file.h"
 #include "engine/tasks/metric.h"
@@ -7,6 +8,7 @@
 #include "engine/zoo/trainer_kind.h"
 #include <algorithm>
 #include <fmt/core.h>
+#include <set>
 
 namespace theta {
 
@@ -18,6 +20,25 @@ std::size_t references_of(const EvalConfig &c, std::size_t training, std::size_t
     throw InputError("eval: found ", training, " training and ", held_out,
                      " held-out networks, expected at least 2 of each (zoo.held_out)");
   return n;
+}
+
+// From each training network to the nearest one of another run: as it is in the report where a run has one checkpoint,
+// nothing where there is one run.
+std::vector<float> between_runs(const ZooReader &zoo, const NoveltyJudge &novelty, const JudgedGroup &training) {
+  const auto &group = training.sound.source, &references = novelty.training().source;
+  const auto run = zoo.integers("run");
+  std::set<std::int64_t> runs;
+  for (const std::size_t row : references)
+    runs.insert(run[row]);
+  if (runs.size() == references.size() || group.empty())
+    return training.report.of("nearest_l2");
+  std::vector<float> distances;
+  if (runs.size() < 2)
+    return distances;
+  for (const Nearest &each : novelty.nearest(
+           training.sound, true, 1, [&](std::size_t i, std::size_t j) { return run[group[i]] == run[references[j]]; }))
+    distances.push_back(each.distance);
+  return distances;
 }
 
 } // namespace
@@ -64,10 +85,15 @@ std::vector<GroupReport> compare(const EvalWork &work, Journal &journal) {
   all.add_baselines();
   if (e.baselines) {
     all.add({"pairs", "baseline", mixtures(work.zoo, work.training, most, work.seed)});
-    if (const auto &assigned = judges.novelty.assigned())
-      all.add({"aligned_pairs", "baseline",
-               mixtures(work.zoo, work.training, most, work.seed,
-                        [&](float *second, float *first) { assigned->align(second, first); })});
+    if (const auto &assigned = judges.novelty.assigned()) {
+      const Meet meet = [&](float *second, float *first) { assigned->align(second, first); };
+      const auto add = [&](std::string name, NetworkSet set) {
+        all.add({std::move(name), "baseline", made_once(std::move(set), v)});
+      };
+      add("aligned_pairs", mixtures(work.zoo, work.training, most, work.seed, meet));
+      add(fmt::format("aligned_average_{}", e.average),
+          averages(work.zoo, work.training, most, std::size_t(e.average), work.seed, meet));
+    }
   }
   const std::vector<Group> &groups = all.all();
 
@@ -98,6 +124,10 @@ std::vector<GroupReport> compare(const EvalWork &work, Journal &journal) {
     }
     next(each.report.name);
   }
+  const JointBar bar = joint_bar(judged[0].report, judged[1].report, between_runs(work.zoo, judges.novelty, judged[0]),
+                                 judges.references, e.bar, e.bar_quantile);
+  for (JudgedGroup &each : judged)
+    judge_joint(each.report, bar);
   judge_twin(
       work, [&](const auto &a, const auto &b) { return judges.novelty.pairs(a, b)[0]; },
       work.samples ? &judged[2].report : nullptr);
@@ -130,30 +160,42 @@ std::vector<GroupReport> compare(const EvalWork &work, Journal &journal) {
     if (report.role == "generated" || report.role == "baseline")
       judge_group(report, truth, {judges.references, work.training.size(), assigned, exact});
   }
+  for (GroupReport &report : reports) {
+    bool is_beaten = false;
+    for (const GroupReport &baseline : reports)
+      if (report.role == "generated" && baseline.name.find("average_") != std::string::npos)
+        is_beaten |= is_beaten_by(baseline, report);
+    if (is_beaten)
+      report.verdict += ", beaten by averages";
+  }
   return reports;
 }
 
 std::string table_of(const std::vector<GroupReport> &reports) {
   const bool broken = std::any_of(reports.begin(), reports.end(), [](const auto &r) { return r.broken > 0; });
   const auto column = [&](const std::string &text) { return broken ? fmt::format("  {:>6}", text) : ""; };
-  std::string out = fmt::format("{:<14} {:>5}{}  {:>15}  {:>7}  {:>8}  {:>15}  {:>17}  {:>20}  {:>7}  {}\n", "group",
+  std::size_t longest = 14;
+  for (const auto &r : reports)
+    longest = std::max(longest, r.name.size());
+  const auto name = [&](const std::string &of) { return fmt::format("{:<{}}", of, longest); };
+  std::string out = fmt::format("{} {:>5}{}  {:>15}  {:>7}  {:>8}  {:>15}  {:>17}  {:>20}  {:>7}  {}\n", name("group"),
                                 "n", column("broken"), "accuracy %", "best %", "loss", "max IoU", "L2 to nearest",
                                 "memorised (95 %)", "Z_U", "verdict");
   for (const auto &r : reports) {
     const Summary accuracy = summarise(r.of("accuracy")), loss = summarise(r.of("loss")),
                   iou = summarise(r.of("max_iou")), l2 = summarise(r.of("nearest_l2"));
     if (r.of("accuracy").empty()) {
-      out += fmt::format("{:<14} {:>5}{}  (none that works)\n", r.name, r.networks, column(std::to_string(r.broken)));
+      out += fmt::format("{} {:>5}{}  (none that works)\n", name(r.name), r.networks, column(std::to_string(r.broken)));
       continue;
     }
     const Estimate memorised = r.figure("memorised");
-    out += fmt::format("{:<14} {:>5}{}  {:>7.2f} ± {:<5.2f}  {:>7.2f}  {:>8.4f}  {:>7.3f} ± {:<5.3f}  {:>9.4g} ± "
+    out += fmt::format("{} {:>5}{}  {:>7.2f} ± {:<5.2f}  {:>7.2f}  {:>8.4f}  {:>7.3f} ± {:<5.3f}  {:>9.4g} ± "
                        "{:<5.3g}  {:>5.2f} ({:.2f}-{:.2f})   {:>7.2f}  {}\n",
-                       r.name, r.networks, column(std::to_string(r.broken)), 100 * accuracy.mean, 100 * accuracy.std,
-                       100 * accuracy.max, loss.mean, iou.mean, iou.std, l2.mean, l2.std, memorised.value,
-                       memorised.low, memorised.high, r.figure("z_u").value, r.verdict);
+                       name(r.name), r.networks, column(std::to_string(r.broken)), 100 * accuracy.mean,
+                       100 * accuracy.std, 100 * accuracy.max, loss.mean, iou.mean, iou.std, l2.mean, l2.std,
+                       memorised.value, memorised.low, memorised.high, r.figure("z_u").value, r.verdict);
   }
-  return out + verdicts_of(reports);
+  return out + joint_table(reports) + verdicts_of(reports);
 }
 
 } // namespace theta
