@@ -5,13 +5,14 @@
 using namespace theta;
 using namespace theta::test;
 
-TEST_CASE("batchnorm1d agrees with PyTorch") {
-  for (const char *name : {"batchnorm1d_bcl", "batchnorm1d_bc"}) {
+TEST_CASE("batchnorm agrees with PyTorch, of vectors, sequences and images") {
+  for (const char *name : {"batchnorm1d_bcl", "batchnorm1d_bc", "batchnorm2d"}) {
     CAPTURE(name);
     const Golden golden(name);
     in_every_precision([&]<class T>(T, Stream &s) {
-      const bool has_length = golden.file().tensor("x").shape.size() == 3;
-      const BatchNorm p{golden.side("x", 0), golden.side("x", 1), has_length ? golden.side("x", 2) : 1};
+      BatchNorm p{golden.side("x", 0), golden.side("x", 1), 1};
+      for (std::size_t axis = 2; axis < golden.file().tensor("x").shape.size(); ++axis)
+        p.length *= golden.side("x", axis);
       const auto channels = std::size_t(p.channels);
       const Buffer<T> x(s, golden.get<T>("x")), gamma(s, golden.get<T>("gamma")), beta(s, golden.get<T>("beta")),
           dy(s, golden.get<T>("dy")), running_mean(s, golden.get<T>("running_mean")),

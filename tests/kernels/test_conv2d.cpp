@@ -1,5 +1,4 @@
 #include "kernels/device/parallel.h"
-#include "kernels/operations/batchnorm.h"
 #include "kernels/operations/conv2d.h"
 #include "kernels/operations/pool2d.h"
 #include "kernels/operations/reduce.h"
@@ -187,27 +186,5 @@ TEST_CASE("max pooling agrees with PyTorch, and the first of equals takes the gr
     CHECK(found[3] == -1);
     CHECK(given.host() ==
           std::vector<T>{1, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0});
-  });
-}
-
-TEST_CASE("batch normalisation of images agrees with PyTorch's BatchNorm2d") {
-  const Golden golden("batchnorm2d");
-  in_every_precision([&]<class T>(T, Stream &s) {
-    const BatchNorm p{golden.side("x", 0), golden.side("x", 1), golden.side("x", 2) * golden.side("x", 3)};
-    const std::size_t channels = std::size_t(p.channels);
-    const Buffer<T> x(s, golden.get<T>("x")), gamma(s, golden.get<T>("gamma")), beta(s, golden.get<T>("beta")),
-        dy(s, golden.get<T>("dy")), mean(s, channels), rstd(s, channels),
-        running_mean(s, golden.get<T>("running_mean")), running_var(s, golden.get<T>("running_var")), y(s, x.size()),
-        dx(s, x.size()), dgamma(s, std::vector<T>(channels)), dbeta(s, std::vector<T>(channels));
-    batchnorm_infer<T>(s, y, x, running_mean, running_var, gamma, beta, p);
-    CHECK(relative_error(y.host(), golden.get<T>("y_eval")) <= golden_tolerance<T>);
-    batchnorm_forward<T>(s, y, mean, rstd, running_mean, running_var, x, gamma, beta, p);
-    batchnorm_backward<T>(s, dx, dgamma, dbeta, dy, x, mean, rstd, gamma, beta, p);
-    CHECK(relative_error(y.host(), golden.get<T>("y")) <= golden_tolerance<T>);
-    CHECK(relative_error(dx.host(), golden.get<T>("dx")) <= golden_tolerance<T>);
-    CHECK(relative_error(dgamma.host(), golden.get<T>("dgamma")) <= golden_tolerance<T>);
-    CHECK(relative_error(dbeta.host(), golden.get<T>("dbeta")) <= golden_tolerance<T>);
-    CHECK(relative_error(running_mean.host(), golden.get<T>("running_mean_after")) <= golden_tolerance<T>);
-    CHECK(relative_error(running_var.host(), golden.get<T>("running_var_after")) <= golden_tolerance<T>);
   });
 }

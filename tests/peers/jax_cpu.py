@@ -231,6 +231,19 @@ def denoiser(latent=128, batch=50, channels=(1, 64, 128, 256, 512, 256, 128, 64,
     return stepped(loss, weights)
 
 
+def convolution(which, batch, channels, outs, side, kernel, stride, groups, order):
+    """A convolution of images, or one of its two gradients, alone, in the order of axes that is asked for."""
+    key, padding = jax.random.PRNGKey(0), [((kernel - 1) // 2,) * 2] * 2
+    shape = (batch, channels, side, side) if order == "NCHW" else (batch, side, side, channels)
+    x, w = jax.random.normal(key, shape), jax.random.normal(key, (outs, channels // groups, kernel, kernel) if order == "NCHW" else (kernel, kernel, channels // groups, outs))
+    numbers = (order, "OIHW" if order == "NCHW" else "HWIO", order)
+    forward = lambda x, w: jax.lax.conv_general_dilated(x, w, (stride, stride), padding, dimension_numbers=numbers, feature_group_count=groups)
+    dy = jax.random.normal(key, forward(x, w).shape)
+    run = jax.jit({"fwd": lambda x, w, dy: forward(x, w), "bwd_data": lambda x, w, dy: jax.vjp(lambda x: forward(x, w), x)[1](dy)[0],
+                   "bwd_weight": lambda x, w, dy: jax.vjp(lambda w: forward(x, w), w)[1](dy)[0]}[which])
+    return 1 / best(lambda: run(x, w, dy), 1.0)
+
+
 CASES = {  # theta's case: settings to try
     "zoo_mlp_cpu_784-32-32-10_b128_adam": [functools.partial(perceptron, "mlp", (784, 32, 32, 10), 128, n, 50) for n in (1, 2, 8)],
     "zoo_mlp_cpu_196-16-10_b128_adam": [functools.partial(perceptron, "mlp", (196, 16, 10), 128, n, 100) for n in (2, 8, 32)],
@@ -243,6 +256,11 @@ CASES = {  # theta's case: settings to try
     "pdiff_vae_step_b50_v3072_latent64_fp32": [functools.partial(autoencoder, 3072, 64, [8, 16, 32, 32, 16])],
     "pdiff_denoiser_step_b50_latent128_fp32": [denoiser],
 }
+
+for batch, channels, outs, side, kernel, stride, groups in [(128, 16, 16, 28, 3, 1, 1), (128, 64, 64, 7, 3, 1, 1), (128, 64, 128, 7, 3, 2, 1), (64, 32, 32, 14, 7, 1, 32)]:
+    for which in ("fwd", "bwd_data", "bwd_weight"):
+        name = f"conv2d_k{kernel}_{which}_{batch}x{channels}x{outs}_{side}x{side}_s{stride}" + (f"_g{groups}" if groups > 1 else "")
+        CASES[name] = [functools.partial(convolution, which, batch, channels, outs, side, kernel, stride, groups, order) for order in ("NHWC", "NCHW")]
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
