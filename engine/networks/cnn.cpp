@@ -123,7 +123,7 @@ public:
   std::shared_ptr<const WholeRuns> whole_runs(const NetworkShape &shape, int batch) const override {
     return fits_whole_runs(shape) ? std::make_shared<CnnRuns>(shape, batch) : nullptr;
   }
-  // None: what asks for it, curvature by hundreds of gradients, would take minutes a group of networks.
+  // None: what asks for it is curvature, by hundreds of gradients a network, for which convolutions in double are slow.
   std::shared_ptr<LayeredNetworks<double>> layered_exactly(const NetworkShape &) const override { return nullptr; }
   void write(Json &to, const NetworkShape &shape) const override {
     const auto &own = shape.as<CnnSettings>();

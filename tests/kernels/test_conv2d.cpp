@@ -1,7 +1,6 @@
 #include "kernels/device/parallel.h"
 #include "kernels/operations/conv2d.h"
 #include "kernels/operations/pool2d.h"
-#include "kernels/operations/reduce.h"
 #include "tests/check.h"
 
 using namespace theta;
