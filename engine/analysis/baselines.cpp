@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <tuple>
 
 namespace theta {
 
@@ -176,32 +177,92 @@ NetworkSet gaussians(const ZooReader &zoo, const std::vector<std::size_t> &rows,
           }};
 }
 
-NetworkSet full_gaussians(const ZooReader &zoo, const std::vector<std::size_t> &rows, std::size_t count,
-                          std::uint64_t seed) {
-  const std::size_t v = zoo.parameters();
+NetworkSet along_runs(const ZooReader &zoo, const std::vector<std::size_t> &rows, std::size_t count,
+                      std::uint64_t seed) {
+  const auto run = zoo.integers("run"), step = zoo.integers("step");
+  auto sorted = rows;
+  std::sort(sorted.begin(), sorted.end(), [&](std::size_t a, std::size_t b) {
+    return std::tuple(run[a], step[a], a) < std::tuple(run[b], step[b], b);
+  });
+  std::vector<std::size_t> first, second; // rows
+  for (std::size_t i = 1; i < sorted.size(); ++i)
+    if (run[sorted[i]] == run[sorted[i - 1]])
+      first.push_back(sorted[i - 1]), second.push_back(sorted[i]);
+  if (first.empty())
+    return {};
+  return {count, [=, &zoo](std::size_t i, float *theta) {
+            constexpr std::uint32_t streams_of_runs = 3u << 30; // others' are below
+            const std::uint32_t stream = streams_of_runs + std::uint32_t(i);
+            const auto bits = philox(seed, Purpose::average_baseline, stream, 0);
+            const std::size_t pair = uniform_below(bits.word[0], std::uint32_t(first.size()));
+            const float t = uniform01(bits.word[1]);
+            std::vector<float> later(zoo.parameters());
+            zoo.theta(first[pair], theta), zoo.theta(second[pair], later.data());
+            for (std::size_t c = 0; c < later.size(); ++c)
+              theta[c] += t * (later[c] - theta[c]);
+          }};
+}
+
+NetworkSet aligned(const ZooReader &zoo, const std::vector<std::size_t> &rows, std::size_t most, std::uint64_t seed,
+                   const Meet &meet) {
+  NetworkSet set = choose(zoo, rows, most, seed, 18);
+  const std::size_t first = set.source.front(), v = zoo.parameters();
+  set.network = [&zoo, meet, first, v, source = std::move(set.source)](std::size_t i, float *theta) {
+    std::vector<float> reference(v);
+    zoo.theta(first, reference.data()), zoo.theta(source[i], theta);
+    meet(theta, reference.data());
+  };
+  set.source.clear();
+  return made_once(std::move(set), v);
+}
+
+NetworkSet gaussians(const NetworkSet &seen, std::size_t v, std::size_t count, std::uint64_t seed) {
+  struct Fitted {
+    std::vector<double> mean, deviation; // [V]
+  };
+  const auto fitted = std::make_shared<Fitted>(Fitted{std::vector<double>(v, 0), std::vector<double>(v, 0)});
+  std::vector<float> theta(v);
+  for (std::size_t i = 0; i < seen.count; ++i) {
+    seen.network(i, theta.data());
+    for (std::size_t c = 0; c < v; ++c) { // Welford's
+      const double difference = double(theta[c]) - fitted->mean[c];
+      fitted->mean[c] += difference / double(i + 1);
+      fitted->deviation[c] += difference * (double(theta[c]) - fitted->mean[c]);
+    }
+  }
+  for (double &d : fitted->deviation)
+    d = std::sqrt(d / double(seen.count));
+  return {count, [fitted, v, seed](std::size_t i, float *to) {
+            for (std::size_t c = 0; c < v; ++c)
+              to[c] = float(fitted->mean[c] + fitted->deviation[c] * double(normal(seed, Purpose::gaussian_baseline,
+                                                                                   std::uint32_t(i), c)));
+          }};
+}
+
+NetworkSet full_gaussians(const NetworkSet &seen, std::size_t v, std::size_t count, std::uint64_t seed) {
   if (v > most_covariance)
     throw InputError("baseline: found networks of ", v, " parameters, expected at most ", most_covariance,
                      " for a covariance");
   std::vector<double> mean(v, 0);
   std::vector<float> theta(v);
-  for (const std::size_t row : rows) {
-    zoo.theta(row, theta.data());
+  for (std::size_t i = 0; i < seen.count; ++i) {
+    seen.network(i, theta.data());
     for (std::size_t c = 0; c < v; ++c)
-      mean[c] += double(theta[c]) / double(rows.size());
+      mean[c] += double(theta[c]) / double(seen.count);
   }
   constexpr std::size_t block = 256;
   std::vector<double> covariance(v * v, 0);
-  for (std::size_t first = 0; first < rows.size(); first += block) {
-    const std::size_t n = std::min(block, rows.size() - first);
+  for (std::size_t first = 0; first < seen.count; first += block) {
+    const std::size_t n = std::min(block, seen.count - first);
     std::vector<double> part(n * v); // [n, V]
     for (std::size_t i = 0; i < n; ++i) {
-      zoo.theta(rows[first + i], theta.data());
+      seen.network(first + i, theta.data());
       for (std::size_t c = 0; c < v; ++c)
         part[i * v + c] = double(theta[c]) - mean[c];
     }
     const auto products = transposed_product(part, part, n);
     for (std::size_t e = 0; e < v * v; ++e)
-      covariance[e] += products[e] / double(rows.size());
+      covariance[e] += products[e] / double(seen.count);
   }
   Spectrum root = spectrum_of(covariance.data(), v); // its vectors by the roots of their values
   for (std::size_t j = 0; j < v; ++j)

@@ -43,10 +43,19 @@ NetworkSet made_once(NetworkSet, std::size_t parameters, std::size_t most = std:
 NetworkSet gaussians(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, std::uint64_t seed,
                      const std::filesystem::path &scratch = {});
 
+// `count` networks, where training runs have several checkpoints: a point of the straight line between two of one run's
+// that follow one another; else none.
+NetworkSet along_runs(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, std::uint64_t seed);
+
+// The first `most` of `rows` in a random order, all brought to the first of them, and in memory.
+NetworkSet aligned(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t most, std::uint64_t seed,
+                   const Meet &);
+// Every coordinate from N(mean, variance) of that coordinate over networks of V parameters; for few, or small ones.
+NetworkSet gaussians(const NetworkSet &, std::size_t parameters, std::size_t count, std::uint64_t seed);
+
 // `count` networks of the Gaussian with the training networks' mean and covariance: all their principal directions,
 // each with its own deviation. Takes V² doubles twice. Throws InputError beyond `most_covariance` parameters.
 inline constexpr std::size_t most_covariance = 2048;
-NetworkSet full_gaussians(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count,
-                          std::uint64_t seed);
+NetworkSet full_gaussians(const NetworkSet &, std::size_t parameters, std::size_t count, std::uint64_t seed);
 
 } // namespace theta

@@ -70,18 +70,6 @@ std::vector<float> of_pairs(const std::vector<float> &matrix, std::size_t n) {
   return all;
 }
 
-// The mean over pairs of n things; the bootstrap draws things, and leaves out pairs of one with itself.
-Estimate mean_over_pairs(const std::vector<float> &matrix, std::size_t n) {
-  return bootstrapped(n, 200, [&](const std::vector<std::size_t> &of) {
-    double sum = 0, count = 0;
-    for (std::size_t i = 0; i < of.size(); ++i)
-      for (std::size_t j = i + 1; j < of.size(); ++j)
-        if (of[i] != of[j])
-          sum += double(matrix[of[i] * n + of[j]]), count += 1;
-    return count > 0 ? sum / count : Estimate::none;
-  });
-}
-
 } // namespace
 
 std::vector<float> DiversityJudge::read(const NetworkSet &set, std::size_t most) const {

@@ -67,15 +67,18 @@ std::string joint_table(const std::vector<GroupReport> &reports) {
           ? fmt::format(" from those of other runs ({:.4g} from checkpoints of their own)", neighbours)
           : "";
   const Estimate bar = training->figure("joint_bar");
+  std::size_t longest = 16;
+  for (const GroupReport &r : reports)
+    longest = std::max(longest, r.name.size());
   std::string out = fmt::format("\ngood and new at once: at least {:.2f} % accurate, and farther from all {} training "
-                                "networks compared with than m times {:.4g}, what they are apart{}\n{:<18}",
-                                100 * bar.value, bar.n, spread, apart, "group");
+                                "networks compared with than m times {:.4g}, what they are apart{}\n{:<{}}",
+                                100 * bar.value, bar.n, spread, apart, "group", longest);
   for (const double m : JointBar::times)
     out += fmt::format("  {:>18}", fmt::format("m = {}", m));
   out += '\n';
   for (const GroupReport &r : reports)
     if (const auto found = r.series.find("joint"); found != r.series.end()) {
-      out += fmt::format("{:<18}", r.name);
+      out += fmt::format("{:<{}}", r.name, longest);
       for (std::size_t i = 0; i < found->second.x.size(); ++i)
         out += fmt::format("  {:>18}", fmt::format("{:.2f} ({:.2f}-{:.2f})", found->second.y[i], found->second.low[i],
                                                    found->second.high[i]));

@@ -67,18 +67,50 @@ void QualityJudge::start(Device device, const Dataset &data, const Images &part)
   label_ = part.labels;
 }
 
-void QualityJudge::judge(const NetworkSet &sound, GroupReport &report) {
-  constexpr int choices = 20;
-  const std::size_t n = std::min(members_, sound.count), images = label_.size(),
-                    of_one = images * std::size_t(classes_);
+std::vector<std::uint8_t> QualityJudge::ask(const NetworkSet &set) {
+  const std::size_t n = std::min(members_, set.count), images = label_.size(), of_one = images * std::size_t(classes_);
   float *all = probabilities_;
   for (std::size_t first = 0; first < n; first += std::size_t(evaluator_.wave())) {
     const std::size_t count = std::min(std::size_t(evaluator_.wave()), n - first);
     const Scores scores = evaluator_.score_all(
-        *stream_, count, [&](std::size_t i, float *theta) { sound.network(first + i, theta); }, staging_);
+        *stream_, count, [&](std::size_t i, float *theta) { set.network(first + i, theta); }, staging_);
     std::copy(scores.logits.begin(), scores.logits.end(), all + first * of_one);
   }
   softmax(all, n * images, classes_);
+  std::vector<std::uint8_t> answers(n * images);
+  for (std::size_t i = 0; i < answers.size(); ++i)
+    answers[i] = std::uint8_t(largest_of(all + i * std::size_t(classes_), classes_));
+  return answers;
+}
+
+void QualityJudge::judge(const NetworkSet &sound, const NetworkSet &nearest, GroupReport &report) {
+  constexpr int choices = 20;
+  const std::size_t n = std::min(members_, sound.count), images = label_.size(),
+                    of_one = images * std::size_t(classes_);
+  const auto theirs = ask(nearest), mine = ask(sound); // the group's probabilities stay
+  const auto differ = [&](const std::uint8_t *a, const std::uint8_t *b) {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < images; ++i)
+      count += a[i] != b[i];
+    return float(count) / float(images);
+  };
+  std::vector<float> between(n * n, 0);
+  for (std::size_t i = 0; i < n; ++i) {
+    report.values["disagreement"].push_back(differ(&mine[i * images], &theirs[i * images]));
+    for (std::size_t j = 0; j < i; ++j)
+      between[i * n + j] = between[j * n + i] = differ(&mine[i * images], &mine[j * images]);
+  }
+  if (n > 1)
+    report.figures["pairwise_disagreement"] = mean_over_pairs(between, n);
+  if (n > 0)
+    report.figures["disagreement_tenth"] =
+        bootstrapped(n, 200, [&of = report.of("disagreement")](const std::vector<std::size_t> &drawn) {
+          std::vector<float> some;
+          for (const std::size_t i : drawn)
+            some.push_back(of[i]);
+          return quantile(some, 0.1);
+        });
+  const float *all = probabilities_;
   for (std::size_t i = 0; i < n; ++i)
     report.values["ece"].push_back(
         float(expected_calibration_error({all + i * of_one, all + (i + 1) * of_one}, label_, classes_)));
@@ -101,6 +133,9 @@ void QualityJudge::judge(const NetworkSet &sound, GroupReport &report) {
     }
     ensemble.x.push_back(double(k)), ensemble.y.push_back(summarise(accuracy).mean);
     ensemble.low.push_back(quantile(accuracy, 0.025)), ensemble.high.push_back(quantile(accuracy, 0.975));
+    if (const double one = ensemble.y.front(); k == 16)
+      report.figures["ensemble_gain"] = {ensemble.y.back() - one, ensemble.low.back() - one, ensemble.high.back() - one,
+                                         n};
   }
   report.series["ensemble"] = std::move(ensemble);
 }

@@ -1,4 +1,4 @@
-// What networks' probabilities are worth: calibration, and ensembles.
+// What networks' probabilities are worth: calibration, ensembles, and how differently they answer.
 #pragma once
 #include "baselines.h"
 #include "engine/memory/arena.h"
@@ -12,18 +12,25 @@ namespace theta {
 double expected_calibration_error(const std::vector<float> &probabilities, const std::vector<std::uint8_t> &label,
                                   int classes, int bins = 15);
 
-// Of the first networks of a group, at most `members`: value "ece" of each, and series "ensemble": x members whose
-// probabilities are averaged, y their mean accuracy over some random choices, between the choices' quantiles.
+// Of the first networks of a group, at most `members`:
+//   ece           (of each) calibration
+//   disagreement  (of each) the share of images that it and the training network nearest to it answer differently
+//   disagreement_tenth, pairwise_disagreement   the tenth percentile of that; the mean over two of the group
+//   ensemble_gain what sixteen averaged are more accurate than one; and series "ensemble": x members whose probabilities
+//                 are averaged, y their mean accuracy over some random choices, between the choices' quantiles.
 // An ensemble's gain over one network is what the group's diversity pays.
 class QualityJudge {
 public:
   QualityJudge(const NetworkShape &, std::size_t images, int wave, std::size_t members, Backend, Budget = {});
   const MemoryPlan &plan() const { return plan_; }
   void start(Device, const Dataset &, const Images &part);
-  void judge(const NetworkSet &sound, GroupReport &);
+  // nearest: of each of the group, the training network nearest to it.
+  void judge(const NetworkSet &sound, const NetworkSet &nearest, GroupReport &);
   void stop() { arena_.reset(), stream_.reset(); } // gives the memory back
 
 private:
+  // The probabilities of the first networks, at most members_, into memory; and their answers, [n, images].
+  std::vector<std::uint8_t> ask(const NetworkSet &);
   std::size_t members_;
   int classes_;
   Evaluator evaluator_;

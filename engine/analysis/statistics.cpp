@@ -106,4 +106,15 @@ double mann_whitney_z(const std::vector<float> &a, const std::vector<float> &b) 
   return variance > 0 ? (mann_whitney_u(a, b) - n * m / 2) / std::sqrt(variance) : 0;
 }
 
+Estimate mean_over_pairs(const std::vector<float> &matrix, std::size_t n) {
+  return bootstrapped(n, 200, [&](const std::vector<std::size_t> &of) {
+    double sum = 0, count = 0;
+    for (std::size_t i = 0; i < of.size(); ++i)
+      for (std::size_t j = i + 1; j < of.size(); ++j)
+        if (of[i] != of[j])
+          sum += double(matrix[of[i] * n + of[j]]), count += 1;
+    return count > 0 ? sum / count : Estimate::none;
+  });
+}
+
 } // namespace theta

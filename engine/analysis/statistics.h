@@ -61,4 +61,8 @@ template <class F> Estimate bootstrapped(std::size_t n, int draws, F statistic) 
   return between_quantiles(value, std::move(of_samples), n);
 }
 
+// The mean over pairs of n things, of a symmetric [n, n]; the bootstrap draws things, and leaves out pairs of one with
+// itself.
+Estimate mean_over_pairs(const std::vector<float> &matrix, std::size_t n);
+
 } // namespace theta

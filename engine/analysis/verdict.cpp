@@ -65,9 +65,9 @@ void judge_group(GroupReport &group, const GroupReport &held_out, const Comparis
     if (std::string &which = mostly ? word : in_part; which.empty())
       which = mostly ? name : fmt::format("{} in part", name);
   };
-  const auto closer_than = [&](const Closer &by, const char *how) {
-    return fmt::format("{} {} than the closest 1 % of held-out networks; by chance no more than {} of honest ones are",
-                       interval(by.share), how, percent(by.chance));
+  const auto closer_than = [&](const Closer &by, const char *closer) {
+    return fmt::format("{} {} than the closest 1 % of {}; by chance no more than {} of honest ones are",
+                       interval(by.share), closer, how.truth, percent(by.chance));
   };
   found("copies", ratio.mostly() && remembers, ratio.partly() && remembers,
         closer_than(ratio, "are nearer to one training network, beside the second nearest,"));
@@ -82,11 +82,11 @@ void judge_group(GroupReport &group, const GroupReport &held_out, const Comparis
     const bool is_narrower = mine.high < theirs.low;
     const bool is_wider = mine.low > theirs.high;
     found("narrower", is_narrower, is_narrower,
-          fmt::format("{} of {:.3g} ({:.3g} to {:.3g}), of held-out networks {:.3g} ({:.3g} to {:.3g})", name,
-                      mine.value, mine.low, mine.high, theirs.value, theirs.low, theirs.high));
+          fmt::format("{} of {:.3g} ({:.3g} to {:.3g}), of {} {:.3g} ({:.3g} to {:.3g})", name, mine.value, mine.low,
+                      mine.high, how.truth, theirs.value, theirs.low, theirs.high));
     if (is_wider)
       group.reasons.push_back(
-          fmt::format("wider than held-out networks: {} of {:.3g} against {:.3g}", name, mine.value, theirs.value));
+          fmt::format("wider than {}: {} of {:.3g} against {:.3g}", how.truth, name, mine.value, theirs.value));
   }
   for (const auto &[figure, what] : {std::pair{"memorised", "networks"}, {"memorised_images", "images"}}) {
     const Estimate share = group.figure(figure);
@@ -103,17 +103,15 @@ void judge_group(GroupReport &group, const GroupReport &held_out, const Comparis
   group.verdict = !word.empty() ? word : !in_part.empty() ? in_part : "new";
   const auto compared = [&](const Estimate &mine, const Estimate &theirs, const char *what) {
     if (mine.high < theirs.low || mine.low > theirs.high)
-      group.reasons.push_back(fmt::format("{} than held-out networks by {:.2f} points{}: {:.2f} % against {:.2f} %",
-                                          mine.value < theirs.value ? "worse" : "better",
-                                          100 * std::abs(mine.value - theirs.value), what, 100 * mine.value,
-                                          100 * theirs.value));
+      group.reasons.push_back(fmt::format(
+          "{} than {} by {:.2f} points{}: {:.2f} % against {:.2f} %", mine.value < theirs.value ? "worse" : "better",
+          how.truth, 100 * std::abs(mine.value - theirs.value), what, 100 * mine.value, 100 * theirs.value));
   };
   compared(bootstrapped_mean(group.of("accuracy")), bootstrapped_mean(held_out.of("accuracy")), "");
   compared(group.figure("recognised"), held_out.figure("recognised"), " of what is recognised");
   if (const Estimate told = group.figure("one_nna"); told.n > 0 && told.low > 0.5)
-    group.reasons.push_back(fmt::format("told from held-out networks {} of the time, by the nearest neighbour; 50 % is "
-                                        "chance",
-                                        interval(told)));
+    group.reasons.push_back(fmt::format("told from {} {} of the time, by the nearest neighbour; 50 % is chance",
+                                        how.truth, interval(told)));
   group.reasons.push_back(fmt::format("not known: copies that are fewer than {:.2g} % of what it makes would not have "
                                       "shown among {}",
                                       100 * share_of(0, works).high, works));

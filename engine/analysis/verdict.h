@@ -8,10 +8,12 @@ namespace theta {
 struct Comparison {
   std::size_t references = 0, training = 0; // training networks that were compared with, of so many
   bool assigned = false, exact = false;     // distances: after the assignment of units; that of the best
+  const char *truth = "held-out networks";  // what the other group is
   const char *of_each = "accuracy";         // the value that every network has which is not broken
 };
 
-// A network is called closer, of some value, where it is below the held-out group's r-th least, r = max(1, m/100) of m
+// The group beside is called held-out here, be it all of them or those that have what was asked for. A network is called
+// closer, of some value, where it is below the held-out group's r-th least, r = max(1, m/100) of m
 // held-out networks: it happens to an honest one with a chance of about r/m, and of no more than the upper end of
 // Wilson's interval of r in m. A group is called so where the lower end of its share's interval is above one half;
 // where no such word fits, it is called so in part where that is above the chance. In this order:

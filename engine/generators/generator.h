@@ -123,6 +123,9 @@ public:
   // Whether it follows a guide (SampleWork::guide).
   virtual bool can_be_guided() const { return false; }
 
+  // What it learns of networks beside their weights (conditions.h).
+  virtual std::vector<std::string> conditions() const { return {}; }
+
   // What its samples will be conditioned on, by name.
   virtual std::vector<std::string> told() const { return {}; }
 

@@ -112,7 +112,7 @@ StreamSource::StreamSource(ZooStream &stream, const ZooRecipe &recipe, NetworkBa
     throw InputError("fit: zoo.checkpoints: found one checkpoint a run, expected several for a generator that starts "
                      "from one");
   for (const std::string &column : batch_.columns)
-    ZooStream::Row{}.fact(column); // throws for one that it has not
+    stream_.fact({}, column); // throws for one that it has not
 }
 
 const NetworkSource::Facts &StreamSource::next(Stream &s, float *theta, float *start) {
@@ -138,9 +138,9 @@ const NetworkSource::Facts &StreamSource::next(Stream &s, float *theta, float *s
   facts_ = {};
   for (const auto &column : batch_.columns) {
     for (const auto &row : targets)
-      facts_.target.push_back(row.fact(column));
+      facts_.target.push_back(stream_.fact(row, column));
     for (const auto &row : starts)
-      facts_.start.push_back(row.fact(column));
+      facts_.start.push_back(stream_.fact(row, column));
   }
   return facts_;
 }

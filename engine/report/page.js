@@ -258,7 +258,7 @@ function show(parent, run, several) {
 
 function sideBySide(parent) {
   element('h2', 'Side by side', parent);
-  const rows = runs.flatMap(run => run.groups.filter(g => g.accuracy && (g.role === 'generated' || g.role === 'held_out')).map(g => [run, g]));
+  const rows = runs.flatMap(run => run.groups.filter(g => g.accuracy && ['generated', 'held_out', 'asked'].includes(g.role)).map(g => [run, g]));
   if (!rows.length) return;
   const label = ([run, g]) => `${run.name}: ${g.name}`;
   table(parent, ['group', 'accuracy', '±', 'memorised', 'Z_U', 'overlap of mistakes', 'verdict'],

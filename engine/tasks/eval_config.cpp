@@ -17,6 +17,8 @@ void describe(Keys &keys, EvalConfig &e) {
   keys({"hessians", "networks whose curvature is measured; 0: none"}, e.hessians, not_negative);
   keys({"hessian_images", "images that the curvature is of"}, e.hessian_images, positive);
   keys({"baselines", "noise, averages, Gaussians and mixtures are judged too"}, e.baselines);
+  keys({"asked", "places among training networks, as a share, within which a held-out network has what was asked for"},
+       e.asked, Limits{0, 1});
   keys({"bar", "accuracy that a good network has, of the joint curve; 0: as bar_quantile says"}, e.bar, Limits{0, 1});
   keys({"bar_quantile", "quantile of held-out networks' accuracies that is the bar"}, e.bar_quantile, Limits{0, 1});
   keys({"groups", "other zoos to judge: NAME=FOLDER"}, e.groups);
@@ -33,14 +35,16 @@ void check(const EvalConfig &e) {
 }
 
 void check_groups(const std::vector<std::string> &groups, const std::string &where) {
-  std::set<std::string> names{"training", "held_out", "gaussian", "gaussian_full", "pairs", "aligned_pairs"};
+  std::set<std::string> names{"training",   "held_out",      "gaussian",         "gaussian_full",
+                              "pairs",      "aligned_pairs", "aligned_gaussian", "aligned_gaussian_full",
+                              "along_runs", "asked",         "retrieval",        "ridge"};
   for (const std::string &group : groups) {
     const auto equals = group.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == group.size())
       throw InputError(where, ": found '", group, "', expected NAME=FOLDER");
     const std::string name = group.substr(0, equals);
-    if (name.starts_with("noise_") || name.starts_with("average_") || name.starts_with("aligned_average_") ||
-        !names.insert(name).second)
+    if (name.starts_with("noise_") || name.starts_with("average_") || name.starts_with("asked_") ||
+        name.starts_with("aligned_average_") || !names.insert(name).second)
       throw InputError(where, ": found a group named ", name, ", expected a name that no other group has");
   }
 }

@@ -1,12 +1,15 @@
 #include "groups.h"
 #include "engine/report/pictures.h"
 #include <algorithm>
+#include <cmath>
 #include <fmt/core.h>
 #include <numeric>
 
 namespace theta {
 
 namespace {
+
+constexpr std::size_t most_regressed = 4096;
 
 std::vector<std::size_t> all_rows(const ZooReader &zoo) {
   std::vector<std::size_t> rows(zoo.rows());
@@ -39,15 +42,72 @@ void Groups::add_zoo(const std::string &name, const ZooReader &zoo, Taken taken)
   add(std::move(group));
 }
 
-void Groups::add_generated(Taken taken) {
-  if (work_.samples)
+void Groups::add_asked(const std::string &of, const ZooReader &samples, const std::vector<std::size_t> &held_out) {
+  Asked asked(work_.zoo, work_.training, samples);
+  if (!asked.is_something())
+    return;
+  auto having = asked.having(held_out, std::size_t(work_.eval.networks), work_.eval.asked, work_.seed);
+  if (!having.rows.empty()) {
+    Group group{of == "generated" ? "asked" : "asked_" + of, "asked", rows_of(work_.zoo, having.rows)};
+    const auto facts_of = [&](const char *column, auto &to) {
+      if (work_.zoo.has_column(column))
+        for (const auto facts = work_.zoo.integers(column); const std::size_t row : having.rows)
+          to.push_back(std::remove_reference_t<decltype(to.front())>(facts[row]));
+    };
+    facts_of("class", group.labels), facts_of("signal", group.signals);
+    all_.back().beside = group.name;
+    add(std::move(group));
+  }
+  std::string text = asked.text(work_.eval.asked);
+  asked_.emplace(of, AskedFor{std::move(text), std::move(asked), std::move(having)});
+}
+
+void Groups::add_answers(const Meet &meet) {
+  const auto found = asked_.find("generated");
+  if (found == asked_.end())
+    return;
+  const Asked &asked = found->second.asked;
+  const std::size_t most = std::size_t(work_.eval.networks);
+  add({"retrieval", "baseline", asked.retrieved(most)});
+  add({"ridge", "baseline", asked.regressed(most, work_.seed, most_regressed, meet)});
+  for (std::size_t i = all_.size() - 2; i < all_.size(); ++i)
+    if (!found->second.having.rows.empty())
+      all_[i].beside = "asked";
+}
+
+void Groups::verdict(GroupReport &report, const std::vector<GroupReport> &all, Comparison how) const {
+  const auto group = std::find_if(all_.begin(), all_.end(), [&](const Group &g) { return g.name == report.name; });
+  const auto truth =
+      std::find_if(all.begin(), all.end(), [&](const GroupReport &r) { return r.name == group->beside; });
+  if (truth->role == "asked")
+    how.truth = "those that have it";
+  if (const auto found = asked_.find(report.name); found != asked_.end()) {
+    const double n = double(found->second.having.in_all);
+    report.figures["asked"] = {n, n, n, found->second.having.rows.size()};
+    const Estimate mine = report.figure("variance"), theirs = report.figure("held_out_variance");
+    if (truth->role == "asked" && found->second.asked.prompts() == 1 && theirs.value > 0) {
+      const double ratio = mine.value / theirs.value;
+      const double error = std::hypot(mine.high - mine.value, ratio * (theirs.high - theirs.value)) / theirs.value;
+      report.figures["dispersion"] = {ratio, ratio - error, ratio + error, mine.n};
+    }
+    report.reasons.push_back(fmt::format("asked for {}, which {:.0f} of {} held-out networks have", found->second.text,
+                                         n, work_.held_out.size()));
+  }
+  judge_group(report, *truth, how);
+}
+
+void Groups::add_generated(Taken taken, const std::vector<std::size_t> &held_out) {
+  if (work_.samples) {
     add_zoo("generated", *work_.samples, taken);
+    add_asked("generated", *work_.samples, held_out);
+  }
   for (const std::string &named : work_.eval.groups) {
     const auto equals = named.find('=');
     if (work_.samples && named.substr(0, equals) == "generated")
       throw InputError("eval.groups: found a group named generated, expected another name than the run's own samples'");
     others_.push_back(std::make_unique<ZooReader>(named.substr(equals + 1)));
     add_zoo(named.substr(0, equals), *others_.back(), taken);
+    add_asked(named.substr(0, equals), *others_.back(), held_out);
   }
 }
 

@@ -1,7 +1,10 @@
 // Which networks are judged beside one another: of all tasks alike.
 #pragma once
+#include "asked.h"
 #include "engine/analysis/agreement.h"
+#include "engine/analysis/verdict.h"
 #include "task.h"
+#include <map>
 
 namespace theta {
 
@@ -12,6 +15,8 @@ struct Group {
   // none: empty.
   std::vector<int> labels{};
   std::vector<std::size_t> signals{};
+  std::string beside = "held_out"; // the group that it is compared with: where samples were asked for something, that
+                                   // of held-out networks which have it
 };
 
 class Groups {
@@ -19,17 +24,29 @@ public:
   explicit Groups(const EvalWork &work) : work_(work) {}
   void add(Group group) { all_.push_back(std::move(group)); }
   // The run's own samples, then the zoos of eval.groups: drawn at random, or the first of each as they are stored. With
-  // the classes that samples were conditioned on. Throws InputError for networks of another size.
+  // the classes that samples were conditioned on, and behind each, where they were asked for something, networks of
+  // `held_out` that have it: "asked", or "asked_NAME". Throws InputError for networks of another size.
   enum class Taken { drawn, first };
-  void add_generated(Taken);
+  void add_generated(Taken, const std::vector<std::size_t> &held_out);
+  // What simply answers what the run's own samples were asked for: the nearest training networks, and a straight line.
+  void add_answers(const Meet &);
+  // Judges a report of the group of that name beside the group that it is compared with.
+  void verdict(GroupReport &, const std::vector<GroupReport> &all, Comparison) const;
   // Noise, averages and a Gaussian of every weight; nothing where eval.baselines says so.
   void add_baselines();
   const std::vector<Group> &all() const { return all_; }
 
 private:
   void add_zoo(const std::string &name, const ZooReader &, Taken);
+  void add_asked(const std::string &of, const ZooReader &samples, const std::vector<std::size_t> &held_out);
+  struct AskedFor {
+    std::string text;
+    Asked asked;
+    Asked::Having having;
+  };
   const EvalWork &work_;
   std::vector<Group> all_;
+  std::map<std::string, AskedFor> asked_; // by the group's name
   std::vector<std::unique_ptr<ZooReader>> others_;
 };
 

@@ -21,7 +21,7 @@ bool all_finite(std::span<const float> values) {
 }
 
 Evaluator::Evaluator(const NetworkShape &shape, std::size_t images, int wave, Backend backend, TrainerKind kind)
-    : shape_(shape), parameters_(layout_of(shape).size()), images_(images),
+    : shape_(shape), parameters_(layout_of(shape).size()), most_images_(images), images_(images),
       wave_(std::clamp(int(std::min(wave_bytes / sizeof(float) / parameters_, std::size_t(wave))), 1, wave)),
       backend_(backend) {
   if (kind == TrainerKind::whole_runs)
@@ -33,7 +33,7 @@ Evaluator::Evaluator(const NetworkShape &shape, std::size_t images, int wave, Ba
 std::size_t Evaluator::words() const { return mask_words(images_); }
 
 void Evaluator::plan(MemoryPlan &plan) {
-  const auto n = std::int64_t(images_), pixels = std::int64_t(inputs_of(shape_));
+  const auto n = std::int64_t(most_images_), pixels = std::int64_t(inputs_of(shape_));
   const auto reserve_bytes = [&] {
     return plan.reserve<std::uint8_t>("eval.image_bytes", MemoryClass::data, {n, pixels}, "data.pool");
   };
@@ -56,7 +56,8 @@ void Evaluator::plan(MemoryPlan &plan) {
   theta_ = plan.reserve<float>("eval.theta", MemoryClass::activations, {wave_, std::int64_t(parameters_)}, "eval.wave");
   loss_ = plan.reserve<float>("eval.loss", MemoryClass::workspace, {wave_});
   if (n > 0) {
-    wrong_ = plan.reserve<std::uint32_t>("eval.wrong", MemoryClass::workspace, {wave_, std::int64_t(words())});
+    wrong_ = plan.reserve<std::uint32_t>("eval.wrong", MemoryClass::workspace,
+                                         {wave_, std::int64_t(mask_words(most_images_))});
     count_ = plan.reserve<std::int32_t>("eval.count", MemoryClass::workspace, {wave_});
   }
   if (whole_ && keeps_logits_)
@@ -75,9 +76,12 @@ void Evaluator::plan(MemoryPlan &plan) {
 
 void Evaluator::upload(Stream &s, const Dataset &set, const Images &part) {
   const int pixels = inputs_of(shape_);
-  if (part.size() != images_ || set.values() != pixels || set.classes != outputs_of(shape_))
+  if (part.size() > most_images_)
+    throw Error("evaluator: found ", part.size(), " images, expected at most ", most_images_);
+  if (set.values() != pixels || set.classes != outputs_of(shape_))
     throw InputError("network: found ", pixels, " inputs and ", outputs_of(shape_), " outputs, expected ", set.values(),
                      " and ", set.classes, ", as the data set has");
+  images_ = part.size();
   copy(s, bytes_, part.pixels.data(), part.pixels.size());
   copy(s, label_, part.labels.data(), part.labels.size());
   examples_.images = {bytes_, label_, std::uint32_t(images_), pixels, set.classes, set.scale(), set.shift()};

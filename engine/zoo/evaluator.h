@@ -27,7 +27,7 @@ bool all_finite(std::span<const float>);
 
 class Evaluator {
 public:
-  // Classifiers: over `images` images; fields: 0, over what look_at says. `wave` networks at a time, or as many as a
+  // Classifiers: over at most `images` images; fields: 0, over what look_at says. `wave` networks at a time, or as many as a
   // quarter of a GiB holds. By whole runs, a worker takes a network through everything (on cuda in bf16's precision);
   // layer by layer, the wave goes through its layers together, over images that are floats, or points.
   Evaluator(const NetworkShape &, std::size_t images, int wave, Backend, TrainerKind);
@@ -35,14 +35,14 @@ public:
   void keep_logits() { keeps_logits_ = true; } // before plan()
   void plan(MemoryPlan &);
   void plan_done(MemoryPlan &plan) { plan.release(theta_); } // its networks make room for what follows
-  // The images of `part` onto the device; uses bytes of the plan alone.
+  // The images of `part` onto the device, in place of those before; uses bytes of the plan alone.
   void upload(Stream &, const Dataset &, const Images &part);
   // What fields are judged by; it must live as long as they are.
   void look_at(const Examples &examples) { examples_ = examples; }
 
   int wave() const { return wave_; }
   std::size_t parameters() const { return parameters_; } // V
-  std::size_t words() const;
+  std::size_t words() const; // of a network's mask: of the images uploaded last, at first of as many as there may be
 
   // Where the networks to score are put: [wave, V] on the device.
   float *theta() const { return theta_; }
@@ -63,7 +63,7 @@ private:
   void score_signals(Stream &, int networks, const std::vector<std::uint32_t> &signals);
 
   NetworkShape shape_;
-  std::size_t parameters_, images_;
+  std::size_t parameters_, most_images_, images_; // images_: of the part that was uploaded
   int wave_;
   bool keeps_logits_ = false;
   Backend backend_;

@@ -1,5 +1,6 @@
 #include "learning.h"
 #include "engine/networks/kind.h"
+#include <algorithm>
 
 namespace theta {
 
@@ -16,6 +17,13 @@ std::vector<std::unique_ptr<const Learning>> &all() {
 }
 
 } // namespace
+
+std::size_t most_images(const std::vector<ScoredPart> &parts) {
+  std::size_t most = 0;
+  for (const ScoredPart &part : parts)
+    most = std::max(most, part.images);
+  return most;
+}
 
 bool add_learning(std::unique_ptr<const Learning> learning) {
   all().push_back(std::move(learning));

@@ -21,8 +21,8 @@ public:
   virtual void plan(MemoryPlan &) = 0;
   // `chosen`: which signals, as many as there is room for.
   virtual Examples upload(Stream &, const Dataset &, const std::vector<std::uint32_t> *chosen = nullptr) const = 0;
-  // Hands an evaluator what networks are scored on: images of a part of their own, or these examples.
-  virtual void score_on(Evaluator &, Stream &, const Dataset &, const Examples &) const = 0;
+  // Hands an evaluator what networks are scored on: the images of Learning::scored_on's part `part`, or these examples.
+  virtual void score_on(Evaluator &, Stream &, const Dataset &, const Examples &, std::size_t part) const = 0;
 
   // Which signal run `run` learns.
   std::uint32_t signal_of(long run) const { return std::uint32_t(run % long(sizes_.train)); }
@@ -45,14 +45,20 @@ public:
                        float *gradient, long step) const = 0;
 };
 
+// Images that networks are scored on, as [eval] part names them, and the columns of what is found there.
+struct ScoredPart {
+  const char *part;           // "test", "validation"; "": their own signal
+  std::size_t images;         // 0: its points
+  const char *loss, *quality; // columns; of what is called loss and accuracy in Scores
+};
+
 class Learning {
 public:
   virtual ~Learning() = default;
   virtual const char *name() const = 0;
   virtual void check(const ZooRecipe &) const = 0; // throws InputError for what such networks cannot be trained with
-  virtual std::size_t test_images(const DatasetSizes &) const = 0; // that a network is scored on; 0: its own signal
+  virtual std::vector<ScoredPart> scored_on(const DatasetSizes &) const = 0;          // one at least
   virtual std::vector<std::string> columns(const DatasetSizes &) const { return {}; } // I64, of what a run learns
-  virtual const char *quality() const = 0; // the column of what is called accuracy in Scores
   virtual std::unique_ptr<BatchLoss> batch_loss(const NetworkShape &) const = 0;
   // `some`: room for so many signals; 0: for all of them.
   virtual std::unique_ptr<TrainingPart> part(const NetworkShape &, const DatasetSizes &,
@@ -60,7 +66,8 @@ public:
 };
 
 const Learning &learning_of(const NetworkShape &);
-bool add_learning(std::unique_ptr<const Learning>); // true
+std::size_t most_images(const std::vector<ScoredPart> &); // of any part
+bool add_learning(std::unique_ptr<const Learning>);       // true
 
 // Made by the tasks' rooms: labelled images, which all networks learn; signals, of which each has one.
 std::unique_ptr<const Learning> make_labelled_images(), make_signals();

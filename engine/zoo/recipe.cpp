@@ -9,7 +9,7 @@
 namespace theta {
 
 namespace {
-constexpr std::array checkpoint_names{"every", "last", "random", "log", "root"};
+constexpr std::array checkpoint_names{"every", "last", "random", "log", "root", "spaced"};
 constexpr std::array draw_names{"random", "grid"};
 constexpr std::array start_names{"own", "shared", "base"};
 
@@ -103,7 +103,7 @@ void check_recipe(const ZooRecipe &r, const NetworkShape &shape) {
     throw InputError("zoo.low_rank: found ", r.low_rank, " with start = \"", name_of(r.start),
                      "\" and stop_psnr = ", r.stop_psnr, ", expected a base, and all of its steps");
   check_choices(r);
-  const long most = r.checkpoints == CheckpointKind::every ? r.steps
+  const long most = r.checkpoints == CheckpointKind::every || r.checkpoints == CheckpointKind::spaced ? r.steps
                     : r.checkpoints == CheckpointKind::last
                         ? r.steps + 1
                         : std::max(1L, r.steps - 1); // beside the first and the last
@@ -165,6 +165,14 @@ std::vector<long> checkpoint_steps(const ZooRecipe &r, std::uint64_t seed, int r
     steps.assign(taken.begin(), taken.end());
     break;
   }
+  case CheckpointKind::spaced: // each as many times the one before, from a hundredth of all steps on
+    for (long i = r.count - 1, next = r.steps + 1; i >= 0; --i) {
+      const double share = r.count > 1 ? 1 - double(i) / double(r.count - 1) : 0;
+      next = std::clamp(std::lround(double(r.steps) * std::pow(0.01, share)), i + 1, next - 1);
+      steps.push_back(next);
+    }
+    std::sort(steps.begin(), steps.end());
+    break;
   }
   return steps;
 }

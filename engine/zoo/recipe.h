@@ -10,7 +10,7 @@ namespace theta {
 // every: each n-th step. last: the last n consecutive steps (p-diff's recipe). random: n uniformly random steps, and
 // the first and the last (G.pt's recipe). log, root: the same, drawn uniformly in the logarithm, in the square root, of
 // the step: early steps are seen as often as late ones, or somewhat more often than they would be.
-enum class CheckpointKind { every, last, random, log, root };
+enum class CheckpointKind { every, last, random, log, root, spaced };
 CheckpointKind checkpoints_named(std::string_view name); // throws InputError
 const char *name_of(CheckpointKind);
 

@@ -10,17 +10,19 @@ namespace {
 constexpr int judged_at_once = 64, barren_waves = 8;
 }
 
-float ZooStream::Row::fact(const std::string &column) const {
-  const RunRecipe &r = choice.recipe;
-  const std::pair<const char *, float> all[] = {{"run", float(run)},
-                                                {"step", float(step)},
+float ZooStream::fact(const Row &row, const std::string &column) const {
+  for (std::size_t part = 0; part < scored_on_.size(); ++part)
+    if (column == scored_on_[part].loss)
+      return row.loss[part];
+    else if (column == scored_on_[part].quality)
+      return row.quality[part];
+  const RunRecipe &r = row.choice.recipe;
+  const std::pair<const char *, float> all[] = {{"run", float(row.run)},
+                                                {"step", float(row.step)},
                                                 {"optimizer", float(r.optimizer)},
                                                 {"activation", float(r.act)},
-                                                {"initialisation", float(choice.initialisation)},
-                                                {"train_loss", train_loss},
-                                                {"test_loss", test_loss},
-                                                {"test_accuracy", test_accuracy},
-                                                {"psnr", test_accuracy},
+                                                {"initialisation", float(row.choice.initialisation)},
+                                                {"train_loss", row.train_loss},
                                                 {"lr", r.lr},
                                                 {"momentum", r.momentum},
                                                 {"weight_decay", r.weight_decay},
@@ -37,9 +39,10 @@ ZooStream::ZooStream(const ZooRecipe &recipe, const NetworkShape &shape, std::ui
                      Backend backend, bool scored, int buffered)
     : recipe_(recipe), shape_(shape),
       wave_(recipe, shape, recipe.wave, seed, false, backend, trainer_for(backend, shape, recipe)),
-      evaluator_(shape, learning_of(shape).test_images(sizes), std::min(recipe.wave, judged_at_once), backend,
-                 trainer_for(backend, shape, 1)),
-      scored_(scored), buffered_(buffered), examples_(learning_of(shape).part(shape, sizes)) {
+      evaluator_(shape, most_images(learning_of(shape).scored_on(sizes)), std::min(recipe.wave, judged_at_once),
+                 backend, trainer_for(backend, shape, 1)),
+      scored_(scored), buffered_(buffered), examples_(learning_of(shape).part(shape, sizes)),
+      scored_on_(learning_of(shape).scored_on(sizes)) {
   check_fits(shape, sizes);
   if (wave_.needs_file())
     throw InputError("zoo.count: found ", wave_.checkpoints(), " rows of ", wave_.parameters(),
@@ -101,16 +104,18 @@ std::optional<ZooStream::Ready> ZooStream::train_wave(Stream &s, long wave, int 
     if (diverged[i])
       continue;
     wave_.row_to(s, row, rows + ready.rows.size() * v);
-    ready.rows.push_back({wave * recipe_.wave + std::int64_t(i), updates[row], wave_.choices()[i], losses[row], 0, 0});
+    ready.rows.push_back({wave * recipe_.wave + std::int64_t(i), updates[row], wave_.choices()[i], losses[row]});
   }
-  if (scored_ && !score(s, ready))
-    return {};
+  for (std::size_t part = 0; scored_ && part < scored_on_.size(); ++part)
+    if (!score(s, part, ready))
+      return {};
   s.synchronize();
   return ready;
 }
 
-// Test loss and accuracy of a wave's rows.
-bool ZooStream::score(Stream &s, Ready &ready) {
+// Loss and accuracy of a wave's rows on one part.
+bool ZooStream::score(Stream &s, std::size_t part, Ready &ready) {
+  examples_->score_on(evaluator_, s, *data_, on_device_, part);
   const std::size_t v = wave_.parameters();
   const float *rows = rows_[std::size_t(ready.slot)];
   for (std::size_t first = 0; first < ready.rows.size(); first += std::size_t(evaluator_.wave())) {
@@ -127,7 +132,7 @@ bool ZooStream::score(Stream &s, Ready &ready) {
     Scores scores;
     evaluator_.score(s, int(count), scores, activations, signals);
     for (std::size_t j = 0; j < count; ++j)
-      ready.rows[first + j].test_loss = scores.loss[j], ready.rows[first + j].test_accuracy = scores.accuracy[j];
+      ready.rows[first + j].loss[part] = scores.loss[j], ready.rows[first + j].quality[part] = scores.accuracy[j];
   }
   return true;
 }
@@ -138,8 +143,7 @@ void ZooStream::produce(Device device, const Dataset &data, long first_wave, int
       use_threads(threads); // of this thread's loops
     Stream s(device);
     on_device_ = examples_->upload(s, data);
-    if (scored_)
-      examples_->score_on(evaluator_, s, data, on_device_);
+    data_ = &data;
     for (long wave = first_wave;; ++wave) {
       int slot;
       {

@@ -6,6 +6,7 @@
 #include "evaluator.h"
 #include "learning.h"
 #include "wave.h"
+#include <array>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -25,14 +26,14 @@ public:
   struct Row {
     std::int64_t run, step;
     RunChoice choice;
-    float train_loss, test_loss, test_accuracy; // of fields, PSNR in decibels
-
-    // The number that the zoo's column of that name would hold. Throws InputError where there is none.
-    float fact(const std::string &column) const;
+    float train_loss;
+    // What it is scored on, in the order of Learning::scored_on: test images, then validation images; 0 where not.
+    static constexpr std::size_t most_parts = 2;
+    std::array<float, most_parts> loss{}, quality{}; // accuracy; of fields, PSNR in decibels
   };
 
   // Waves of recipe.wave runs (recipe.networks does not count); at most `buffered` of them wait to be taken. Where rows
-  // are not scored, their test_loss and test_accuracy are 0. Throws InputError as ZooTrainer does.
+  // are not scored, their losses and accuracies are 0. Throws InputError as ZooTrainer does.
   ZooStream(const ZooRecipe &, const NetworkShape &, std::uint64_t seed, const DatasetSizes &, Backend,
             bool scored = true, int buffered = 2);
   ~ZooStream(); // stops
@@ -49,6 +50,9 @@ public:
   // what the thread threw, Interrupted when asked to stop, Error after too many waves without a row.
   std::vector<Row> next(Stream &, float *theta, std::size_t count);
 
+  // The number that the zoo's column of that name would hold of a row. Throws InputError where there is none.
+  float fact(const Row &, const std::string &column) const;
+
   // Ends the thread after the steps that it is in, and waits for it: arena and data are free to go then.
   void stop();
 
@@ -62,7 +66,7 @@ private:
     std::vector<Row> rows;
   };
   void produce(Device, const Dataset &, long first_wave, int threads);
-  bool score(Stream &, Ready &); // false: the stream is ending
+  bool score(Stream &, std::size_t part, Ready &); // false: the stream is ending
   bool ending();
   std::optional<Ready> train_wave(Stream &, long wave, int slot); // nothing: the stream is ending
 
@@ -73,7 +77,9 @@ private:
   bool scored_;
   int buffered_;
   std::unique_ptr<TrainingPart> examples_;
+  std::vector<ScoredPart> scored_on_;
   Examples on_device_{};
+  const Dataset *data_ = nullptr;
   std::vector<Tensor<float>> rows_; // [wave, checkpoints, V] each, rows packed together
   StreamPosition position_;
 

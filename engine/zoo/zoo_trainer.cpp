@@ -36,7 +36,8 @@ struct ZooTrainer::Finished {
   const float *rows = nullptr; // [networks, checkpoints, V]; null where a file has them
   std::vector<RunChoice> choices;
   std::vector<std::int32_t> due, diverged;
-  std::vector<float> train_loss, test_loss, quality; // [networks, checkpoints]; accuracy or PSNR
+  std::vector<float> train_loss;                                         // [networks, checkpoints]
+  std::vector<std::pair<std::vector<float>, std::vector<float>>> scores; // loss and quality on every part, likewise
 };
 
 struct ZooTrainer::Work {
@@ -62,9 +63,10 @@ ZooTrainer::ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend backend,
     : task_(std::move(task)), sizes_(sizes), backend_(backend), wave_(wave_within(task_, sizes, backend, budget)),
       open_(task_.recipe, task_.network, wave_, task_.seed, task_.storage == Dtype::bf16, backend,
             trainer_for(backend, task_.network, task_.recipe), task_.most_row_bytes),
-      evaluator_(task_.network, learning_of(task_.network).test_images(sizes),
+      evaluator_(task_.network, most_images(learning_of(task_.network).scored_on(sizes)),
                  std::min(wave_, evaluated_at_once(backend)), backend, trainer_for(backend, task_.network, 1)),
-      examples_(learning_of(task_.network).part(task_.network, sizes)) {
+      examples_(learning_of(task_.network).part(task_.network, sizes)),
+      scored_on_(learning_of(task_.network).scored_on(sizes)) {
   check_fits(task_.network, sizes);
   if (task_.recipe.start == StartKind::base)
     base_ = std::make_unique<BaseTrainer>(task_.recipe, task_.network, task_.seed, sizes, backend);
@@ -83,11 +85,14 @@ ZooFormat ZooTrainer::format() const {
   ZooFormat format{open_.layout().places(), open_.parameters(), task_.storage, {}, task_.facts};
   for (const char *name : {"run", "step", "held_out", "optimizer", "activation", "initialisation"})
     format.columns.push_back({name, Dtype::i64});
-  const Learning &learning = learning_of(task_.network);
-  for (const std::string &name : learning.columns(sizes_))
+  for (const std::string &name : learning_of(task_.network).columns(sizes_))
     format.columns.push_back({name, Dtype::i64});
-  for (const char *name : {"train_loss", "test_loss", learning.quality(), "lr", "momentum", "weight_decay",
-                           "label_smoothing", "label_noise", "dropout"})
+  std::vector<const char *> numbers{"train_loss"};
+  for (const ScoredPart &part : scored_on_)
+    numbers.insert(numbers.end(), {part.loss, part.quality});
+  for (const char *name : {"lr", "momentum", "weight_decay", "label_smoothing", "label_noise", "dropout"})
+    numbers.push_back(name);
+  for (const char *name : numbers)
     format.columns.push_back({name, Dtype::f32});
   return format;
 }
@@ -108,8 +113,10 @@ void ZooTrainer::check_disk(int first_run) const {
                 text_of_bytes(wanted), " for the zoo that is to come");
 }
 
-// Loss and accuracy of every row of the runs that did not diverge. Throws Interrupted when asked to stop.
-void ZooTrainer::score(Work &w, Finished &f) const {
+// Loss and accuracy on one part of every row of the runs that did not diverge. Throws Interrupted when asked to stop.
+void ZooTrainer::score(Work &w, std::size_t part, Finished &f) const {
+  auto &[loss, quality] = f.scores[part];
+  examples_->score_on(w.evaluator, w.stream, w.data, w.examples, part);
   const std::size_t v = open_.parameters(), checkpoints = open_.checkpoints();
   std::vector<std::size_t> rows;
   for (std::size_t row = 0; row < f.due.size(); ++row)
@@ -132,7 +139,7 @@ void ZooTrainer::score(Work &w, Finished &f) const {
     Scores scores;
     w.evaluator.score(w.stream, int(count), scores, activations, signals);
     for (std::size_t j = 0; j < count; ++j)
-      f.test_loss[rows[first + j]] = scores.loss[j], f.quality[rows[first + j]] = scores.accuracy[j];
+      loss[rows[first + j]] = scores.loss[j], quality[rows[first + j]] = scores.accuracy[j];
   }
 }
 
@@ -143,9 +150,9 @@ ZooTrainer::Finished ZooTrainer::finish_wave(Work &w) const {
              .due = w.open.updates(w.stream),
              .diverged = w.open.diverged(w.stream),
              .train_loss = w.open.row_losses(w.stream),
-             .test_loss = std::vector<float>(rows),
-             .quality = std::vector<float>(rows)};
-  score(w, f);
+             .scores = {scored_on_.size(), {std::vector<float>(rows), std::vector<float>(rows)}}};
+  for (std::size_t part = 0; part < scored_on_.size(); ++part)
+    score(w, part, f);
   if (!w.file) {
     float *staging = staging_[std::size_t(number_of(w.first_run)) % 2];
     for (std::size_t row = 0; row < rows; ++row)
@@ -174,8 +181,10 @@ void ZooTrainer::write(const Finished &f, Work &w) const {
                                     std::int64_t(r.act),    std::int64_t(f.choices[i].initialisation)};
     for (const std::int64_t fact : examples_->facts(run, w.data))
       values.emplace_back(fact);
-    for (const float value : {f.train_loss[row], f.test_loss[row], f.quality[row], r.lr, r.momentum, r.weight_decay,
-                              r.label_smoothing, r.label_noise, r.dropout})
+    values.emplace_back(double(f.train_loss[row]));
+    for (const auto &[loss, quality] : f.scores)
+      values.insert(values.end(), {double(loss[row]), double(quality[row])});
+    for (const float value : {r.lr, r.momentum, r.weight_decay, r.label_smoothing, r.label_noise, r.dropout})
       values.emplace_back(double(value));
     if (f.rows) {
       w.writer.append(f.rows + row * v, values);
@@ -281,7 +290,6 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
          .writer = ZooWriter(task_.directory, format(), std::size_t(1) << 40,
                              state ? std::size_t(state->number("shards")) : 0)};
   w.examples = examples_->upload(w.stream, data);
-  examples_->score_on(w.evaluator, w.stream, data, w.examples);
   if (trainer_for(backend_, task_.network, r) == TrainerKind::layer_by_layer)
     journal.line(text("zoo: such networks do not fit into a ",
                       backend_ == Backend::cuda ? "multiprocessor's shared memory" : "core's cache",

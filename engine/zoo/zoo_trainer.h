@@ -1,8 +1,8 @@
 // Trains a zoo: many networks of one architecture, each with its own initial weights, batch order and, where the recipe
 // says so, hyper-parameters, and writes their checkpoints as a zoo. Rows are ordered by run, then step; their columns:
 //   run, step, held_out I64; signal and, where signals have classes, class I64, of fields;  train_loss (of the
-//   mini-batch of that update), test_loss, test_accuracy F32 (of fields: test_loss and psnr over all points of their
-//   own signal); optimizer, activation, initialisation I64 (numbers of their names: the facts' "names"); lr, momentum,
+//   mini-batch of that update), test_loss, test_accuracy, and where the data have such images validation_loss,
+//   validation_accuracy F32 (of fields: test_loss and psnr over all points of their own signal); optimizer, activation, initialisation I64 (numbers of their names: the facts' "names"); lr, momentum,
 //   weight_decay, label_smoothing, label_noise, dropout F32.
 #pragma once
 #include "base.h"
@@ -62,7 +62,7 @@ private:
   ZooFormat format() const;
   void check_disk(int first_run) const;
   void train(Work &, long step, Journal &, Told &) const;
-  void score(Work &, Finished &) const;
+  void score(Work &, std::size_t part, Finished &) const;
   Finished finish_wave(Work &) const;
   void write(const Finished &, Work &) const;
   void save(Work &, long step) const;
@@ -75,6 +75,7 @@ private:
   Evaluator evaluator_;
   MemoryPlan plan_{"zoo", "zoo.wave"};
   std::unique_ptr<TrainingPart> examples_;
+  std::vector<ScoredPart> scored_on_;
   std::unique_ptr<BaseTrainer> base_; // where runs start from one
   // [networks, checkpoints, V]: a wave's rows: one is being filled while the other is being written. None where a file
   // has them.

@@ -49,7 +49,7 @@ TEST_CASE("steps of training take nothing from the heap, whatever the generator"
     std::string settings;           // those that begin with a point are the generator's own
   };
   const std::string small = ".width=16 .layers=2 .features=8 .batch=4 .accumulate=2",
-                    told = " .conditions=['test_loss']";
+                    told = " .conditions=['validation_loss']";
   const std::vector<Fit> fits{
       {"p-diff",
        {"autoencoder.steps", "denoiser.steps"},

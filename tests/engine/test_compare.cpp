@@ -388,6 +388,12 @@ TEST_CASE("compare: planted copies, averages, a subspace sampler and honest netw
     if (g.role == "generated")
       CHECK(g.reasons.size() >= 2);
   }
+  // Copies answer as what they copy does; honest networks differ from it as two seen ones do.
+  for (const float share : named(groups, "copies").of("disagreement"))
+    CHECK(share == 0);
+  CHECK(named(groups, "copies").figure("disagreement_tenth").value == 0);
+  CHECK(named(groups, "training").of("disagreement").size() == 8);
+  CHECK(named(groups, "honest").figure("pairwise_disagreement").value > 0);
   CHECK(named(groups, "copies").of("raw_l2")[0] > 3 * named(groups, "copies").of("nearest_l2")[0]);
 
   // What is written is what is read, and told.
@@ -402,6 +408,62 @@ TEST_CASE("compare: planted copies, averages, a subspace sampler and honest netw
     CHECK(back[g].verdict == groups[g].verdict);
   }
   CHECK(table_of(back) == table_of(groups));
+}
+
+TEST_CASE("compare: samples that were asked for something stand beside held-out networks that have it") {
+  Planted p;
+  p.config.eval.baselines = true, p.config.eval.noise = {0.1}, p.config.eval.networks = 20, p.config.eval.ensemble = 16;
+  const ZooReader zoo(p.folder.path() / "zoo");
+  const Split split = split_of(zoo, p.config.fit);
+  // Noise on networks of all kinds, said to have been asked for the worst tenth.
+  const auto write = [&](const std::string &name, bool is_told, std::size_t count) {
+    ZooFormat format{zoo.format().layout, p.v, Dtype::f32, {}, "{}"};
+    if (is_told)
+      format.columns.push_back({"told_rank.validation_loss", Dtype::f32});
+    ZooWriter writer(p.folder.path() / name, format, 100);
+    const NetworkSet set = noisy_copies(zoo, split.held_out, count, 1, 1, 9);
+    std::vector<float> theta(p.v);
+    for (std::size_t i = 0; i < count; ++i) {
+      set.network(i, theta.data());
+      writer.append(theta.data(), is_told ? std::vector<ColumnValue>{0.95} : std::vector<ColumnValue>{});
+    }
+    writer.finish();
+  };
+  write("told", true, 20), write("untold", false, 20);
+  p.config.eval.groups = {"told=" + (p.folder.path() / "told").string(),
+                          "untold=" + (p.folder.path() / "untold").string()};
+  const auto groups = p.judged();
+  const GroupReport &told = named(groups, "told"), &asked = named(groups, "asked_told");
+  CHECK(asked.role == "asked");
+  CHECK(asked.verdict.empty());
+  // Of 120 seen and 120 held-out networks within a twentieth of the place 0.95, about a tenth.
+  const Estimate having = told.figure("asked");
+  CHECK(having.value >= 4);
+  CHECK(having.value <= 24);
+  CHECK(std::size_t(having.value) == asked.networks);
+  CHECK(told.reasons.front().find("asked for rank.validation_loss of place 0.95 ± 0.05, which") == 0);
+  const auto loss = [](const GroupReport &g) { return summarise(g.of("loss")).mean; };
+  CHECK(loss(asked) > loss(named(groups, "held_out"))); // worse on other images, too
+  // Beside as many of those, whose figures are its own.
+  const std::size_t n = std::min(asked.networks, told.networks);
+  CHECK(told.figure("held_out_variance").n == n);
+  if (n == asked.networks)
+    CHECK(told.figure("held_out_variance").value == doctest::Approx(asked.figure("variance").value).epsilon(1e-9));
+  CHECK(told.figure("dispersion").value ==
+        doctest::Approx(told.figure("variance").value / told.figure("held_out_variance").value));
+  bool is_compared = false;
+  for (const std::string &reason : told.reasons)
+    is_compared |= reason.find("worse than those that have it") != std::string::npos;
+  CHECK(is_compared);
+  CHECK_FALSE(named(groups, "untold").figures.contains("asked"));
+  for (const std::string &reason : named(groups, "untold").reasons)
+    CHECK(reason.find("have it") == std::string::npos);
+  for (const char *name : {"aligned_pairs", "aligned_average_16", "aligned_gaussian", "aligned_gaussian_full"})
+    CHECK(named(groups, name).role == "baseline");
+  for (const auto &g : groups) // one checkpoint a run, and the run's own samples were asked for nothing
+    CHECK((g.name != "along_runs" && g.name != "retrieval" && g.name != "ridge"));
+  CHECK(told.figure("ensemble_gain").n == 16);
+  CHECK(told.figure("ensemble_gain").low <= told.figure("ensemble_gain").value);
 }
 
 TEST_CASE("compare: an ensemble and a straight line, by their definitions") {

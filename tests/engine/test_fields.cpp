@@ -202,7 +202,7 @@ TEST_CASE("fields: layer by layer they learn, and miss, what they do as whole ru
     Stream s(device);
     const Arena arena(device, plan);
     const Examples examples = part->upload(s, data);
-    part->score_on(evaluator, s, data, examples);
+    part->score_on(evaluator, s, data, examples, 0);
     wave.start(s, 2, 3);
     for (long step = 0; step < 12; step += wave.chunk())
       wave.train(s, examples, step, std::min(12L, step + wave.chunk()));
@@ -344,7 +344,7 @@ TEST_CASE("full gaussians: the mean and covariance of the rows") {
   for (std::size_t row = 0; row < zoo.rows(); ++row)
     rows.push_back(row);
   const std::size_t n = 4000, v = zoo.parameters();
-  const NetworkSet made = full_gaussians(zoo, rows, n, 5);
+  const NetworkSet made = full_gaussians(rows_of(zoo, rows), zoo.parameters(), n, 5);
   const auto moments = [&](std::size_t count, auto get) { // of the first two and the last coordinate
     std::vector<double> sum(6, 0), theta(3);
     for (std::size_t i = 0; i < count; ++i) {

@@ -1,5 +1,9 @@
+#include "data/zoo_writer.h"
 #include "engine/analysis/joint.h"
+#include "engine/analysis/novelty.h"
 #include "tests/check.h"
+#include "tests/scratch.h"
+#include <numeric>
 
 using namespace theta;
 using namespace theta::test;
@@ -81,4 +85,54 @@ TEST_CASE("joint curve: a group that averages beat, intervals apart, is told so"
   CHECK(is_beaten_by(with("average_16", "baseline", 80, 100), generated));
   REQUIRE(generated.reasons.size() == 1);
   CHECK(generated.reasons[0] == "20 % (13 to 29) are good and new at once, of average_16 80 % (71 to 87)");
+}
+
+TEST_CASE("joint curve: copies, averages, noise and fresh networks, as numpy finds them") {
+  const Golden golden("joint");
+  const NetworkShape shape{{16, 4, 3}, Activation::relu};
+  const Layout layout = layout_of(shape);
+  const auto seen = golden.get<float>("seen"), control = golden.get<float>("held_out");
+  const std::size_t v = layout.size(), n = seen.size() / v;
+  const Scratch folder;
+  ZooWriter writer(folder.path() / "zoo", {layout.places(), v, Dtype::f32, {}, "{}"}, 100);
+  for (const auto *all : {&seen, &control})
+    for (std::size_t k = 0; k < n; ++k)
+      writer.append(all->data() + k * v, {});
+  writer.finish();
+  const ZooReader zoo(folder.path() / "zoo");
+  std::vector<std::size_t> training(n), held_out(n);
+  std::iota(training.begin(), training.end(), std::size_t(0)), std::iota(held_out.begin(), held_out.end(), n);
+  Dataset data{.name = "stripes", .side = 4, .classes = 3};
+  data.mean = 0.35, data.std = 0.25;
+  for (const double byte : golden.get<double>("byte"))
+    data.test.pixels.push_back(std::uint8_t(byte));
+  for (const double label : golden.get<double>("label"))
+    data.test.labels.push_back(std::uint8_t(label));
+
+  NoveltyJudge judge(shape, data.test.size(), 8, n, n, Backend::cpu, DistanceKind::assigned);
+  judge.start(Device{}, data, data.test, rows_of(zoo, training), rows_of(zoo, held_out));
+  GroupReport own = judge.judge("training", rows_of(zoo, training)).report;
+  own.role = "training";
+  const GroupReport others = judge.judge("held_out", rows_of(zoo, held_out)).report;
+  const JointBar bar = joint_bar(own, others, own.of("nearest_l2"), n, 0, 0.1);
+  CHECK(bar.accuracy == doctest::Approx(golden.get<double>("bar")[0]).epsilon(1e-6));
+  CHECK(bar.spread == doctest::Approx(golden.get<double>("spread")[0]).epsilon(1e-5));
+  for (const std::string name : {"copies", "averages", "noise", "fresh"}) {
+    CAPTURE(name);
+    const auto theta = golden.get<float>(name);
+    GroupReport group = judge
+                            .judge(name, {theta.size() / v,
+                                          [&](std::size_t i, float *to) { std::copy_n(theta.data() + i * v, v, to); }})
+                            .report;
+    const auto distance = golden.get<double>(name + ".distance"), accuracy = golden.get<double>(name + ".accuracy");
+    for (std::size_t i = 0; i < distance.size(); ++i) {
+      // A copy's distance is what rounding leaves of it: 84 weights of about 1, to 6e-8 each.
+      CHECK(group.of("nearest_l2")[i] == doctest::Approx(distance[i]).epsilon(1e-5).scale(1));
+      CHECK(double(group.of("accuracy")[i]) == doctest::Approx(accuracy[i]).epsilon(1e-6));
+    }
+    judge_joint(group, bar);
+    const auto joint = golden.get<double>(name + ".joint");
+    for (std::size_t m = 0; m < joint.size(); ++m)
+      CHECK(group.series["joint"].y[m] == doctest::Approx(joint[m]).epsilon(1e-9));
+  }
 }

@@ -165,7 +165,7 @@ public:
   std::vector<GroupReport> judge(const EvalWork &work, Journal &) const override {
     Groups groups(work);
     groups.add({"training", "training", rows_of(work.zoo, work.training)});
-    groups.add_generated(Groups::Taken::first);
+    groups.add_generated(Groups::Taken::first, work.held_out);
     std::vector<GroupReport> reports;
     for (const Group &group : groups.all()) {
       reports.push_back({group.name, group.role, group.networks.count});

@@ -22,8 +22,9 @@ struct Found {
   std::optional<Arena> arena;
   std::vector<float> mean, directions; // [V], [d, V]
 
-  Found(const std::vector<float> &theta, std::size_t networks, int directions_, std::size_t block)
-      : components(networks, theta.size() / networks, directions_, block) {
+  Found(const std::vector<float> &theta, std::size_t networks, int directions_, std::size_t block,
+        std::size_t most_exact = 4096)
+      : components(networks, theta.size() / networks, directions_, block, most_exact) {
     const std::size_t v = theta.size() / networks, d = std::size_t(components.directions());
     components.plan(plan);
     plan.place();
@@ -107,6 +108,43 @@ TEST_CASE("subspace: mean, spectrum and projections agree with numpy's") {
     CHECK(found.components.deviations()[j] * std::sqrt(12.0) ==
           doctest::Approx(singular[std::size_t(j)]).epsilon(1e-6));
   CHECK(relative_error(found.again(0), golden.get<float>("projector_apply")) <= 1e-5);
+}
+
+TEST_CASE("subspace: by iteration, few directions of many networks are those of the whole spectrum") {
+  for (const auto &[networks, parameters] : {std::pair{90, 130}, {130, 90}}) {
+    const std::size_t n = std::size_t(networks), v = std::size_t(parameters), d = 5;
+    // Directions whose deviations halve, in noise of a thousandth.
+    const auto along = random_values<float>(n * 12, 3), direction = random_values<float>(12 * v, 4);
+    auto theta = random_values<float>(n * v, 5, 1e-3);
+    for (std::size_t k = 0; k < n; ++k)
+      for (std::size_t j = 0; j < 12; ++j)
+        for (std::size_t i = 0; i < v; ++i)
+          theta[k * v + i] += along[k * 12 + j] * direction[j * v + i] * float(std::pow(0.5, double(j)));
+    for (const std::size_t block : {std::size_t(1) << 26, std::size_t(5000)}) {
+      const Found exact(theta, n, int(d), block), found(theta, n, int(d), block, 64);
+      CHECK(found.components.directions() == int(d));
+      for (std::size_t j = 0; j < d; ++j)
+        CHECK(found.components.deviations()[j] == doctest::Approx(exact.components.deviations()[j]).epsilon(1e-9));
+      CHECK(relative_error(found.mean, exact.mean) <= 1e-6);
+      for (std::size_t j = 0; j < d;
+           ++j) { // the same, or the other way about: as the largest part says, of either side
+        double product = 0;
+        for (std::size_t i = 0; i < v; ++i)
+          product += double(found.directions[j * v + i]) * double(exact.directions[j * v + i]);
+        CHECK(std::abs(product) == doctest::Approx(1).epsilon(1e-6)); // stored in float
+      }
+      for (const std::size_t k : {std::size_t(0), n - 1})
+        CHECK(relative_error(found.again(k), exact.again(k)) <= 1e-5);
+    }
+    // Of noise alone directions cannot be told apart, yet what they hold is nearly the most that they may.
+    const auto noise = random_values<float>(n * v, 6);
+    const Found exact(noise, n, int(d), 5000), found(noise, n, int(d), 5000, 64);
+    double most = 0, held = 0;
+    for (std::size_t j = 0; j < d; ++j)
+      most += std::pow(exact.components.deviations()[j], 2), held += std::pow(found.components.deviations()[j], 2);
+    CHECK(held <= most * (1 + 1e-9));
+    CHECK(held >= 0.97 * most);
+  }
 }
 
 TEST_CASE("subspace: by the Gram matrix or the covariance, in windows of any size, directions are orthonormal and hold "

@@ -66,8 +66,8 @@ TEST_CASE("zoo stream: hands out the networks that a zoo of the same seed holds,
       CHECK(source.rows[r].run == zoo.integers("run")[r]);
       CHECK(source.rows[r].step == zoo.integers("step")[r]);
       CHECK(source.rows[r].train_loss == zoo.floats("train_loss")[r]);
-      CHECK(source.rows[r].test_loss == zoo.floats("test_loss")[r]);
-      CHECK(source.rows[r].test_accuracy == zoo.floats("test_accuracy")[r]);
+      for (const char *column : {"test_loss", "test_accuracy", "validation_loss", "validation_accuracy", "lr"})
+        CHECK(source.stream.fact(source.rows[r], column) == zoo.floats(column)[r]);
     }
     CHECK(source.stream.position() == StreamPosition{3, 0});
   }

@@ -11,15 +11,16 @@ using namespace theta::test;
 namespace {
 
 Scores score(Device device, const ZooTask &task, const Dataset &data, const std::vector<float> &theta,
-             std::size_t networks) {
-  // As the trainer scores its rows: on cuda in bf16's precision.
-  Evaluator evaluator(task.network, data.test.size(), 2, device.backend, trainer_for(device.backend, task.network, 1));
+             std::size_t networks, bool validation = false) {
+  // As the trainer scores its rows: on cuda in bf16's precision. Room for more images than it looks at changes nothing.
+  Evaluator evaluator(task.network, data.test.size() + 3, 2, device.backend,
+                      trainer_for(device.backend, task.network, 1));
   MemoryPlan plan("test");
   evaluator.plan(plan);
   plan.place();
   Stream s(device);
   const Arena arena(device, plan);
-  evaluator.upload(s, data, data.test);
+  evaluator.upload(s, data, validation ? data.validation : data.test);
   return evaluator.score_all(s, theta.data(), networks);
 }
 
@@ -55,6 +56,10 @@ TEST_CASE("zoo trainer: rows, columns and held-out runs; the columns are what an
     const Scores scores = score(device, task, data, theta, zoo.rows());
     CHECK(scores.accuracy == zoo.floats("test_accuracy"));
     CHECK(relative_error(scores.loss, zoo.floats("test_loss")) <= 1e-6);
+    const Scores others = score(device, task, data, theta, zoo.rows(), true);
+    CHECK(others.accuracy == zoo.floats("validation_accuracy"));
+    CHECK(relative_error(others.loss, zoo.floats("validation_loss")) <= 1e-6);
+    CHECK(relative_error(others.loss, scores.loss) > 1e-3); // other images
     const auto accuracy = zoo.floats("test_accuracy");
     CHECK(*std::min_element(accuracy.begin(), accuracy.end()) > 0.5f); // stripes are easy; chance is a third
   }
@@ -129,7 +134,7 @@ TEST_CASE("zoo trainer: every optimiser and checkpoint schedule learns") {
   const Dataset data = small_data();
   for (const auto optimizer : {OptimizerKind::sgd, OptimizerKind::adam, OptimizerKind::adamw})
     for (const auto checkpoints : {CheckpointKind::every, CheckpointKind::last, CheckpointKind::random,
-                                   CheckpointKind::log, CheckpointKind::root}) {
+                                   CheckpointKind::log, CheckpointKind::root, CheckpointKind::spaced}) {
       CAPTURE(name_of(optimizer));
       CAPTURE(name_of(checkpoints));
       const Scratch folder;
@@ -144,7 +149,10 @@ TEST_CASE("zoo trainer: every optimiser and checkpoint schedule learns") {
         CHECK(first_run == std::vector<std::int64_t>{4, 8, 12, 16, 20});
       if (checkpoints == CheckpointKind::last)
         CHECK(first_run == std::vector<std::int64_t>{17, 18, 19, 20});
-      if (checkpoints != CheckpointKind::every && checkpoints != CheckpointKind::last) {
+      if (checkpoints == CheckpointKind::spaced) // 0.2, 0.93, 4.3 and 20 steps, each one at least
+        CHECK(first_run == std::vector<std::int64_t>{1, 2, 4, 20});
+      if (checkpoints == CheckpointKind::random || checkpoints == CheckpointKind::log ||
+          checkpoints == CheckpointKind::root) {
         CHECK(first_run.size() == 6);
         CHECK(first_run.front() == 0);
         CHECK(first_run.back() == 20);
@@ -311,7 +319,7 @@ TEST_CASE("zoo trainer: colour goes through perceptrons, convolutions and fields
       task.directory = folder.path() / "zoo";
       const auto theta = train(device, task, data);
       const ZooReader zoo(task.directory);
-      const auto quality = zoo.floats(learning_of(task.network).quality());
+      const auto quality = zoo.floats(learning_of(task.network).scored_on(sizes_of(data)).front().quality);
       for (std::size_t row = zoo.rows() - 1; row < zoo.rows(); ++row)
         CHECK(quality[row] > (&task == &field ? 8.0f : 0.8f));
       if (first.empty())

@@ -77,14 +77,14 @@ cmp -s "$work/family/generator.safetensors" "$work/elements/generator.safetensor
 # Told ranks, each network's among those of its own architecture; one that is not seen is asked for them too.
 mkdir "$work/ranks"
 cp -r "$work/family/zoo" "$work/ranks/zoo"
-"$theta" run "$work/graph.toml" --out "$work/ranks" "${family[@]}" --set 'fit.graph.conditions=["rank.test_loss"]' --set 'sample.prompt=["rank.test_loss=0.1..0.9"]' \
+"$theta" run "$work/graph.toml" --out "$work/ranks" "${family[@]}" --set 'fit.graph.conditions=["rank.validation_loss"]' --set 'sample.prompt=["rank.validation_loss=0.1..0.9"]' \
   --set sample.points=2 --set sample.guidance=1.5 >"$work/table" 2>"$work/err" || fail "a family that is told ranks failed: $(tail -n 1 "$work/err")"
-[ "$(grep -c '^told rank.test_loss' "$work/table")" -eq 3 ] || fail "not all architectures are told ranks: $(cat "$work/table")"
-grep -q '"name": *"rank.test_loss"' "$work/ranks/49-5-10/prompts.json" || fail "prompts.json does not say what was told"
+[ "$(grep -c '^told rank.validation_loss' "$work/table")" -eq 3 ] || fail "not all architectures are told ranks: $(cat "$work/table")"
+grep -q '"name": *"rank.validation_loss"' "$work/ranks/49-5-10/prompts.json" || fail "prompts.json does not say what was told"
 
 # Without end, and told what to make.
-"$theta" run "$work/graph.toml" --out "$work/stream" --set fit.graph.source=stream --set fit.graph.steps=60 --set 'fit.graph.conditions=["test_loss"]' \
-  --set 'sample.prompt=["test_loss=0.9"]' "${quick[@]}" >"$work/table" 2>"$work/err" || fail "a stream's run failed: $(tail -n 1 "$work/err")"
+"$theta" run "$work/graph.toml" --out "$work/stream" --set fit.graph.source=stream --set fit.graph.steps=60 --set 'fit.graph.conditions=["validation_loss"]' \
+  --set 'sample.prompt=["validation_loss=0.9"]' "${quick[@]}" >"$work/table" 2>"$work/err" || fail "a stream's run failed: $(tail -n 1 "$work/err")"
 grep -q '^generated  *20 ' "$work/table" || fail "no table of networks from a stream: $(cat "$work/table")"
 
 refused() { # EXPECTED ARGUMENTS...: exits with 2 and one line that says so

@@ -74,8 +74,8 @@ stopped_in fit.transformer "$work/cut_stream" "$theta" run "$work/transformer.to
 cmp -s "$work/stream/generator.safetensors" "$work/cut_stream/generator.safetensors" || fail "a stopped stream ends with another generator"
 
 # Told a loss and a start: by modulation, and as G.pt is, by tokens. What is told is followed and reported.
-told=(--set network.widths=[49,8,10] --set zoo.checkpoints=log --set zoo.count=6 --set zoo.networks=600 --set zoo.steps=300 --set 'fit.transformer.conditions=["test_loss", "start.test_loss"]'
-  --set fit.transformer.start=true --set 'sample.prompt=["test_loss=0.8..2.2"]' --set sample.points=4
+told=(--set network.widths=[49,8,10] --set zoo.checkpoints=log --set zoo.count=6 --set zoo.networks=600 --set zoo.steps=300 --set 'fit.transformer.conditions=["validation_loss", "start.validation_loss"]'
+  --set fit.transformer.start=true --set 'sample.prompt=["validation_loss=0.8..2.2"]' --set sample.points=4
   --set fit.transformer.steps=2500 --set fit.transformer.width=64 --set fit.transformer.batch=64)
 "$theta" run "$work/transformer.toml" --out "$work/told" "${told[@]}" "${quick[@]}" --set eval.networks=80 --set sample.count=80 --set sample.solver_steps=20 >"$work/table" 2>"$work/err" ||
   fail "a told run failed: $(tail -n 1 "$work/err")"
@@ -108,7 +108,7 @@ done
 grep -q '^generated  *20 ' "$work/table" || fail "no table of channels: $(cat "$work/table")"
 
 expect 2 "expected none: the generator has no conditions" "$theta" sample "$work/transformer.toml" --out "$work/whole" --set 'sample.prompt=["lr=1"]'
-expect 2 "expected NAME=VALUE" "$theta" plan "$work/transformer.toml" --set 'sample.prompt=["test_loss"]'
+expect 2 "expected NAME=VALUE" "$theta" plan "$work/transformer.toml" --set 'sample.prompt=["validation_loss"]'
 expect 2 "found no column" "$theta" fit "$work/transformer.toml" --out "$work/whole" --set 'fit.transformer.conditions=["beauty"]'
 expect 2 "expected false but with start = true" "$theta" plan "$work/transformer.toml" --set fit.transformer.residual=true
 expect 2 "expected several for a generator that starts" "$theta" fit "$work/transformer.toml" --out "$work/whole" --set fit.transformer.start=true

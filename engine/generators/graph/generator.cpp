@@ -26,6 +26,7 @@ public:
   bool learns_families() const override { return true; }
   std::size_t trajectory() const override { return sampling_.trajectory(); }
   bool can_be_guided() const override { return true; }
+  std::vector<std::string> conditions() const override { return config_.flow.conditions; }
   std::vector<std::string> told() const override { return sampling_.told(); }
 
   std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {

@@ -1,5 +1,7 @@
 #include "source.h"
 #include "data/json.h"
+#include "engine/generators/conditions.h"
+#include "engine/zoo/learning.h"
 #include <algorithm>
 
 namespace theta {
@@ -49,6 +51,23 @@ std::pair<std::size_t, std::size_t> expected_split(const ZooRecipe &r, std::uint
   return {(items - held_out) * each, held_out * each};
 }
 
+// What a generator is told must not come from the images that its networks are judged on.
+void check_conditions(const Config &c, const NetworkShape &shape, const DatasetSizes &sizes) {
+  const Conditions conditions(c.generators.chosen().conditions());
+  for (std::string column : conditions.columns()) {
+    if (column.starts_with(rank_prefix))
+      column.erase(0, rank_prefix.size());
+    for (const ScoredPart &part : learning_of(shape).scored_on(sizes))
+      if (part.part == c.eval.part && (column == part.loss || column == part.quality)) {
+        const bool test = c.eval.part == "test";
+        const std::string other = (test ? "validation" : "test") + column.substr(column.find('_'));
+        throw InputError("fit.", c.generators.name(), ".conditions: found ", column, ", expected ", other, ": on the ",
+                         c.eval.part, " images networks are judged (eval.part)",
+                         test && sizes.validation == 0 ? "; data.validation keeps others from training" : "");
+      }
+  }
+}
+
 } // namespace
 
 ZooTask task_of(const Config &c) {
@@ -60,6 +79,7 @@ ZooTask task_of(const Config &c) {
 
 Source source_of(const Config &c, const DatasetSizes &sizes) {
   if (c.zoo.from.empty()) {
+    check_conditions(c, c.network, sizes);
     const auto [training, held_out] = expected_split(c.zoo.recipe, c.seed);
     return {seen_of(training, c.fit), held_out, {layout_of(c.network).places(), c.network}, task_of(c.network, sizes)};
   }
@@ -67,7 +87,7 @@ Source source_of(const Config &c, const DatasetSizes &sizes) {
   const Split split = split_of(zoo, c.fit);
   Source source{split.training.size(), split.held_out.size(), network_facts(zoo.format(), c.zoo.from), nullptr};
   if (const auto &shape = source.facts.shape)
-    source.task = task_of(*shape, sizes, &zoo);
+    check_conditions(c, *shape, sizes), source.task = task_of(*shape, sizes, &zoo);
   return source;
 }
 

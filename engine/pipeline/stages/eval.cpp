@@ -21,11 +21,11 @@ void tell_family(Pipeline &pipeline) {
                                   "held out %", "memorised (95 %)", "verdict");
   Json all = Json::array();
   for (const auto &member : pipeline.members()) {
-    GroupReport generated, held_out;
+    GroupReport generated, held_out; // the latter of those that have what was asked for, where something was
     for (const GroupReport &report : read_eval(member->eval_path()))
       if (report.role == "generated")
         generated = report;
-      else if (report.role == "held_out")
+      else if (report.role == "held_out" || report.name == "asked")
         held_out = report;
     const Summary made = summarise(generated.of("accuracy")), there = summarise(held_out.of("accuracy"));
     const Estimate memorised = generated.figure("memorised");
@@ -37,7 +37,7 @@ void tell_family(Pipeline &pipeline) {
                    {"seen", member->is_seen()},
                    {"networks", generated.networks},
                    {"accuracy", {{"mean", made.mean}, {"std", made.std}}},
-                   {"held_out", {{"mean", there.mean}, {"std", there.std}}},
+                   {held_out.role, {{"mean", there.mean}, {"std", there.std}}},
                    {"memorised", {{"value", memorised.value}, {"low", memorised.low}, {"high", memorised.high}}},
                    {"verdict", generated.verdict}});
   }

@@ -95,12 +95,13 @@ std::unique_ptr<Scorer> Member::scorer(const char *stage, std::size_t images) co
 }
 
 std::pair<Scores, std::vector<char>> Member::score(const char *stage, std::size_t parameters,
-                                                   const NetworkSet &networks) {
-  const auto scorer = this->scorer(stage, data().test.size());
+                                                   const NetworkSet &networks, bool validation) {
+  const Images &part = validation ? data().validation : data().test;
+  const auto scorer = this->scorer(stage, part.size());
   if (const std::size_t v = layout_of(shape(stage)).size(); parameters != v)
     throw InputError(stage, ": ", generator_path().string(), " generates networks of ", parameters,
                      " parameters, expected ", v, ", as the configuration has; `theta fit` makes another");
-  return scorer->score(run_.device, data(), data().test, networks.count, networks.network);
+  return scorer->score(run_.device, data(), part, networks.count, networks.network);
 }
 
 void Member::check_made(const char *stage, const fs::path &what, bool same, const std::string &found,

@@ -54,11 +54,12 @@ public:
   // What the networks are for, and they; null, and InputError, where they cannot be run on the data.
   const Task *task() const { return source_.task; }
   const NetworkShape &shape(const char *stage) const;
-  // The accuracies and losses of networks on the test images; throws InputError where they have none.
+  // The accuracies and losses of networks on the test images, or the validation images; throws InputError where they have none.
   bool scores() const { return task() && task()->scores(); }
   void check_scores(const char *stage) const;
   std::unique_ptr<Scorer> scorer(const char *stage, std::size_t images) const;
-  std::pair<Scores, std::vector<char>> score(const char *stage, std::size_t parameters, const NetworkSet &);
+  std::pair<Scores, std::vector<char>> score(const char *stage, std::size_t parameters, const NetworkSet &,
+                                             bool validation = false);
 
   // Throw InputError where what a stage begins with was made otherwise, naming what differs.
   void check_zoo(const char *stage);

@@ -14,16 +14,17 @@ double prompt_alignment(const std::vector<float> &prompted, const std::vector<fl
   return spread > 0 ? 1 - missed / spread : 0;
 }
 
-PromptReport prompt_report(const PromptTable &t, const ZooReader &zoo, const std::vector<float> &loss,
-                           const std::vector<float> &accuracy) {
+PromptReport prompt_report(const PromptTable &t, const ZooReader &zoo,
+                           const std::map<std::string, std::vector<float>> &scores) {
   PromptReport report{{{"prompts", Json::array()}}, ""};
   for (std::size_t k = 0; k < t.prompts.size(); ++k) {
     const Prompt &p = t.prompts[k];
     const bool rank = p.name.starts_with(rank_prefix);
     const std::string column = rank ? p.name.substr(rank_prefix.size()) : p.name;
-    if ((column != "test_loss" && column != "test_accuracy") || p.from == p.to)
+    const auto found = scores.find(column);
+    if (found == scores.end() || p.from == p.to)
       continue;
-    auto observed = column == "test_loss" ? loss : accuracy;
+    auto observed = found->second;
     if (rank)
       observed = ranks_among(std::move(observed), zoo.floats(column));
     std::vector<float> prompted;
@@ -41,7 +42,8 @@ PromptReport prompt_report(const PromptTable &t, const ZooReader &zoo, const std
     report.table += fmt::format("R² of what was told and observed: {:.3f}\n", alignment);
     report.json["prompts"].push_back({{"name", p.name}, {"r2", alignment}, {"points", list}});
   }
-  if (!t.start_rows.empty() && zoo.has_column("test_accuracy")) {
+  if (!t.start_rows.empty() && zoo.has_column("test_accuracy") && scores.contains("test_accuracy")) {
+    const auto &accuracy = scores.at("test_accuracy");
     const auto column = zoo.floats("test_accuracy");
     std::vector<float> before, trained;
     std::vector<std::vector<float>> after(static_cast<std::size_t>(t.points));

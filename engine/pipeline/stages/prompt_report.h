@@ -2,6 +2,7 @@
 #pragma once
 #include "data/json.h"
 #include "engine/generators/prompts.h"
+#include <map>
 
 namespace theta {
 
@@ -14,7 +15,8 @@ struct PromptReport {
   Json json;
   std::string table; // empty where there is nothing to tell
 };
-PromptReport prompt_report(const PromptTable &, const ZooReader &, const std::vector<float> &loss,
-                           const std::vector<float> &accuracy);
+// scores: what the samples' columns say of them, such as test_accuracy.
+PromptReport prompt_report(const PromptTable &, const ZooReader &,
+                           const std::map<std::string, std::vector<float>> &scores);
 
 } // namespace theta

@@ -7,7 +7,9 @@
 #include "kernels/device/trace.h"
 #include "measured.h"
 #include "prompt_report.h"
+#include <algorithm>
 #include <fmt/core.h>
+#include <map>
 
 namespace theta {
 
@@ -17,14 +19,16 @@ class SampleStage : public Stage {
 public:
   const char *name() const override { return "sample"; }
   const char *what() const override { return "generate networks with the run's generator"; }
-  std::string key(Member &m) const override { return hash_of("sample 1\n" + m.key("fit") + sample_text(m.config())); }
+  std::string key(Member &m) const override { return hash_of("sample 2\n" + m.key("fit") + sample_text(m.config())); }
   std::vector<MemoryPlan> plans(const PlanWork &w) const override {
     std::vector<MemoryPlan> all;
     if (w.which == StagesOf::generator)
       return all;
     const Task *task = w.source.task;
     if (task && task->scores())
-      all.push_back(Scorer(*w.source.facts.shape, w.data.test, w.config.eval.wave, w.backend, w.budget).plan());
+      all.push_back(Scorer(*w.source.facts.shape, std::max(w.data.test, w.data.validation), w.config.eval.wave,
+                           w.backend, w.budget)
+                        .plan());
     if (const SampleConfig &c = w.config.sample; !c.complete.empty()) {
       const auto points = task ? task->points(w.data) : std::vector<float>();
       if (points.empty())
@@ -52,8 +56,10 @@ void SampleStage::run(Member &m) const {
   ZooFormat format{facts.layout, v, Dtype::f32, {{"sample", Dtype::i64}}, m.facts_of(key, "generated")};
   for (const std::string &name : c.generators.chosen().told())
     format.columns.push_back({"told_" + name, Dtype::f32});
-  if (m.scores())
-    format.columns.push_back({"test_loss", Dtype::f32}), format.columns.push_back({"test_accuracy", Dtype::f32});
+  const auto parts =
+      m.scores() ? learning_of(m.shape("sample")).scored_on(sizes_of(m.data())) : std::vector<ScoredPart>();
+  for (const ScoredPart &part : parts)
+    format.columns.push_back({part.loss, Dtype::f32}), format.columns.push_back({part.quality, Dtype::f32});
   const std::size_t watched = std::min(std::size_t(c.sample.watch), count), rows = c.generators.chosen().trajectory();
   std::optional<ZooWriter> way;
   if (watched > 0)
@@ -94,16 +100,19 @@ void SampleStage::run(Member &m) const {
     way->describe({std::int64_t(i / rows), std::int64_t(i % rows / 2), std::int64_t(i % rows % 2)});
 
   const PromptTable &table = made.told;
-  Scores scores;
+  std::map<std::string, std::vector<float>> scores; // by column
   std::string accuracy = "not scored";
-  if (m.scores()) {
-    std::vector<char> broken;
-    std::tie(scores, broken) =
-        m.score("sample", v, {count, [&](std::size_t i, float *theta) { writer.read(i, 0, v, theta); }});
+  for (std::size_t k = 0; k < parts.size(); ++k) {
+    auto [found, broken] =
+        m.score("sample", v, {count, [&](std::size_t i, float *theta) { writer.read(i, 0, v, theta); }}, k > 0);
+    scores[parts[k].loss] = std::move(found.loss);
+    const auto &quality = scores[parts[k].quality] = std::move(found.accuracy);
+    if (k > 0)
+      continue;
     std::vector<float> sound;
     for (std::size_t i = 0; i < broken.size(); ++i)
       if (!broken[i])
-        sound.push_back(scores.accuracy[i]);
+        sound.push_back(quality[i]);
     accuracy = fmt::format("mean test accuracy {:.2f} %", 100 * summarise(sound).mean);
     if (sound.size() < broken.size())
       accuracy += fmt::format(", {} broken", broken.size() - sound.size());
@@ -112,14 +121,15 @@ void SampleStage::run(Member &m) const {
     std::vector<ColumnValue> values{std::int64_t(i)};
     for (std::size_t k = 0; k < table.prompts.size(); ++k)
       values.emplace_back(double(table.value(k, i)));
-    if (m.scores())
-      values.insert(values.end(), {double(scores.loss[i]), double(scores.accuracy[i])});
+    for (const ScoredPart &part : parts)
+      for (const char *column : {part.loss, part.quality})
+        values.emplace_back(double(scores[column][i]));
     if (completion)
       values.emplace_back(std::int64_t(completion->signals[i]));
     writer.describe(values);
   }
   if (made.can_be_told && m.scores()) {
-    const PromptReport told = prompt_report(table, zoo, scores.loss, scores.accuracy);
+    const PromptReport told = prompt_report(table, zoo, scores);
     write_file(m.out() / "prompts.json", told.json.dump(1) + "\n");
     if (!told.table.empty())
       m.journal().result(told.table);

@@ -17,7 +17,7 @@ public:
   std::string key(Member &m) const override {
     if (!m.config().zoo.from.empty())
       return hash_of("zoo from\n" + hash_of(MappedFile(m.zoo_path() / "index.json").bytes()));
-    return hash_of("zoo 3\n" + zoo_text(m.config()) + m.data().fingerprint +
+    return hash_of("zoo 4\n" + zoo_text(m.config()) + m.data().fingerprint +
                    (m.device().backend == Backend::cpu ? "cpu" : "cuda"));
   }
   std::vector<MemoryPlan> plans(const PlanWork &w) const override {

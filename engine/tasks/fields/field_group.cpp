@@ -41,6 +41,9 @@ FieldRows::FieldRows(const EvalWork &work)
   training_ = part_of(training, 0, group), held_out_ = part_of(held_out, 0, group);
   references_ = part_of(held_out, group, group), control_ = part_of(held_out, 2 * group, references);
   seen_ = part_of(training, 0, control_.size());
+  askable_ = held_out_;
+  const auto others = held_out.begin() + std::ptrdiff_t(std::min(held_out.size(), 2 * group + references));
+  askable_.insert(askable_.end(), others, held_out.end());
 }
 
 FieldGroup FieldRows::of_rows(const std::vector<std::size_t> &rows) const {
@@ -53,11 +56,12 @@ std::vector<GroupReport> FieldRows::judged(Journal &journal, const char *of_each
     groups.add({name, name, std::move(of.fields), std::move(of.labels), std::move(of.signals)});
   };
   add("training", of_rows(training_)), add("held_out", of_rows(held_out_));
-  groups.add_generated(Groups::Taken::first);
+  groups.add_generated(Groups::Taken::first, askable_);
   groups.add_baselines();
   if (work_.eval.baselines && work_.zoo.parameters() <= most_covariance)
     groups.add({"gaussian_full", "baseline",
-                full_gaussians(work_.zoo, work_.training, std::size_t(work_.eval.networks), work_.seed)});
+                full_gaussians(rows_of(work_.zoo, work_.training), work_.zoo.parameters(),
+                               std::size_t(work_.eval.networks), work_.seed)});
   Progress progress(journal, "eval", "groups", double(groups.all().size()));
   std::vector<GroupReport> reports;
   for (const Group &group : groups.all()) {
@@ -74,11 +78,11 @@ std::vector<GroupReport> FieldRows::judged(Journal &journal, const char *of_each
     return float(std::sqrt(sum));
   };
   judge_twin(work_, plain, work_.samples ? &reports[2] : nullptr);
-  const GroupReport held_out = reports[1];
+  const auto as_they_are = reports;
   for (GroupReport &report : reports)
     if (report.role == "generated" || report.role == "baseline")
-      judge_group(report, held_out,
-                  {.references = control_.size(), .training = work_.training.size(), .of_each = of_each});
+      groups.verdict(report, as_they_are,
+                     {.references = control_.size(), .training = work_.training.size(), .of_each = of_each});
   return reports;
 }
 

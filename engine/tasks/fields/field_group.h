@@ -33,6 +33,7 @@ private:
 
   const EvalWork &work_;
   std::vector<std::size_t> training_, held_out_, references_, seen_, control_;
+  std::vector<std::size_t> askable_; // held-out rows that are neither references nor control
   std::vector<std::int64_t> signal_, label_;
 };
 

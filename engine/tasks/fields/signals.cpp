@@ -54,7 +54,7 @@ public:
     s.synchronize();
     return examples;
   }
-  void score_on(Evaluator &evaluator, Stream &, const Dataset &, const Examples &examples) const override {
+  void score_on(Evaluator &evaluator, Stream &, const Dataset &, const Examples &examples, std::size_t) const override {
     evaluator.look_at(examples);
   }
   std::vector<std::int64_t> facts(long run, const Dataset &data) const override {
@@ -114,11 +114,10 @@ public:
       if (!choice->is_fixed() || choice->values[0] != 0)
         throw InputError(key, ": found a value, expected 0: fields have no labels");
   }
-  std::size_t test_images(const DatasetSizes &) const override { return 0; }
+  std::vector<ScoredPart> scored_on(const DatasetSizes &) const override { return {{"", 0, "test_loss", "psnr"}}; }
   std::vector<std::string> columns(const DatasetSizes &sizes) const override {
     return sizes.classes > 0 ? std::vector<std::string>{"signal", "class"} : std::vector<std::string>{"signal"};
   }
-  const char *quality() const override { return "psnr"; }
   std::unique_ptr<BatchLoss> batch_loss(const NetworkShape &shape) const override {
     return std::make_unique<SignalLoss>(shape);
   }

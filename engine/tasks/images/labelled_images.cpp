@@ -1,4 +1,5 @@
-// What classifiers learn: all of them the same labelled images; they are scored on the test part.
+// What classifiers learn: all of them the same labelled images; they are scored on the test images, by which they are
+// judged, and on the validation images, of which generators may be told.
 #include "engine/zoo/evaluator.h"
 #include "engine/zoo/learning.h"
 #include "kernels/operations/gather.h"
@@ -26,8 +27,9 @@ public:
     s.synchronize();
     return examples;
   }
-  void score_on(Evaluator &evaluator, Stream &s, const Dataset &data, const Examples &) const override {
-    evaluator.upload(s, data, data.test);
+  void score_on(Evaluator &evaluator, Stream &s, const Dataset &data, const Examples &,
+                std::size_t part) const override {
+    evaluator.upload(s, data, part == 0 ? data.test : data.validation);
   }
 
 private:
@@ -74,8 +76,12 @@ public:
     if (r.stop_psnr > 0)
       throw InputError("zoo.stop_psnr: found ", r.stop_psnr, ", expected 0 for networks that are no fields");
   }
-  std::size_t test_images(const DatasetSizes &sizes) const override { return sizes.test; }
-  const char *quality() const override { return "test_accuracy"; }
+  std::vector<ScoredPart> scored_on(const DatasetSizes &sizes) const override {
+    std::vector<ScoredPart> parts{{"test", sizes.test, "test_loss", "test_accuracy"}};
+    if (sizes.validation > 0)
+      parts.push_back({"validation", sizes.validation, "validation_loss", "validation_accuracy"});
+    return parts;
+  }
   std::unique_ptr<BatchLoss> batch_loss(const NetworkShape &shape) const override {
     return std::make_unique<LabelLoss>(shape);
   }

@@ -8,11 +8,14 @@
 #include "engine/zoo/trainer_kind.h"
 #include <algorithm>
 #include <fmt/core.h>
+#include <map>
 #include <set>
 
 namespace theta {
 
 namespace {
+
+constexpr std::size_t most_fitted = 1024; // aligned networks that Gaussians are fitted to
 
 std::size_t references_of(const EvalConfig &c, std::size_t training, std::size_t held_out) {
   const std::size_t n = std::min({std::size_t(c.references), training, held_out});
@@ -81,20 +84,30 @@ std::vector<GroupReport> compare(const EvalWork &work, Journal &journal) {
   Groups all(work);
   all.add({"training", "training", rows(true, most)});
   all.add({"held_out", "held_out", rows(false, most)});
-  all.add_generated(Groups::Taken::drawn);
+  all.add_generated(Groups::Taken::drawn, work.held_out);
   all.add_baselines();
   if (e.baselines) {
-    all.add({"pairs", "baseline", mixtures(work.zoo, work.training, most, work.seed)});
+    const auto add = [&](std::string name, NetworkSet set) {
+      all.add({std::move(name), "baseline", made_once(std::move(set), v)});
+    };
+    add("pairs", mixtures(work.zoo, work.training, most, work.seed));
+    if (NetworkSet between = along_runs(work.zoo, work.training, most, work.seed); between.count > 0)
+      add("along_runs", std::move(between));
+    Meet meet;
     if (const auto &assigned = judges.novelty.assigned()) {
-      const Meet meet = [&](float *second, float *first) { assigned->align(second, first); };
-      const auto add = [&](std::string name, NetworkSet set) {
-        all.add({std::move(name), "baseline", made_once(std::move(set), v)});
-      };
+      meet = [&](float *second, float *first) { assigned->align(second, first); };
       add("aligned_pairs", mixtures(work.zoo, work.training, most, work.seed, meet));
-      if (v <= large_network) // else so many alignments would take longer than all the rest
-        add(fmt::format("aligned_average_{}", e.average),
-            averages(work.zoo, work.training, most, std::size_t(e.average), work.seed, meet));
     }
+    if (meet && v <= large_network) { // else so many alignments would take longer than all the rest
+      add(fmt::format("aligned_average_{}", e.average),
+          averages(work.zoo, work.training, most, std::size_t(e.average), work.seed, meet));
+      const NetworkSet fitted = aligned(work.zoo, work.training, most_fitted, work.seed, meet);
+      add("aligned_gaussian", gaussians(fitted, v, most, work.seed));
+      if (v <= most_covariance / 2)
+        add("aligned_gaussian_full", full_gaussians(fitted, v, most, work.seed));
+    }
+    if (v <= large_network)
+      all.add_answers(meet);
   }
   const std::vector<Group> &groups = all.all();
 
@@ -105,7 +118,6 @@ std::vector<GroupReport> compare(const EvalWork &work, Journal &journal) {
     stop_if_interrupted("eval");
   };
   std::vector<JudgedGroup> judged;
-  DiversityJudge diversity(v, std::size_t(e.diversity));
   const HullJudge hull(v, std::size_t(e.diversity), std::size_t(e.closest));
   for (const Group &group : groups) {
     judged.push_back(judges.novelty.judge(group.name, group.networks));
@@ -113,12 +125,18 @@ std::vector<GroupReport> compare(const EvalWork &work, Journal &journal) {
     measure(work, judged.back().sound, judged.back().report);
     next(group.name);
   }
-  if (e.diversity > 0)
-    diversity.start(judges.novelty, judged[1]);
-  for (JudgedGroup &each : judged) {
+  std::map<std::string, const JudgedGroup *> by_name;
+  std::map<std::string, DiversityJudge> diversity; // beside each group that others are compared with
+  for (const JudgedGroup &each : judged)
+    by_name[each.report.name] = &each;
+  for (std::size_t i = 0; i < groups.size() && e.diversity > 0; ++i)
+    if (const auto [at, is_new] = diversity.try_emplace(groups[i].beside, v, std::size_t(e.diversity)); is_new)
+      at->second.start(judges.novelty, *by_name.at(groups[i].beside));
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    JudgedGroup &each = judged[i];
     if (each.sound.count > 0) {
       if (e.diversity > 0)
-        diversity.judge(judges.novelty, each, each.report);
+        diversity.at(groups[i].beside).judge(judges.novelty, each, each.report);
       if (e.closest > 1)
         hull.judge(judges.novelty, each, each.report);
       judges.landscape.lines(judges.novelty, each, each.report);
@@ -136,8 +154,13 @@ std::vector<GroupReport> compare(const EvalWork &work, Journal &journal) {
   judges.novelty.stop();
   if (judges.quality) {
     judges.quality->start(work.device, work.data, part);
-    for (JudgedGroup &each : judged)
-      judges.quality->judge(each.sound, each.report);
+    for (JudgedGroup &each : judged) {
+      const NetworkSet &seen = judges.novelty.training();
+      judges.quality->judge(
+          each.sound,
+          {each.nearest.size(), [&](std::size_t i, float *theta) { seen.network(each.nearest[i].index, theta); }},
+          each.report);
+    }
     judges.quality->stop();
   }
   judges.landscape.start(work.data, part);
@@ -148,9 +171,12 @@ std::vector<GroupReport> compare(const EvalWork &work, Journal &journal) {
   for (JudgedGroup &each : judged)
     reports.push_back(std::move(each.report));
   judge_frontier(reports);
-  const GroupReport truth = reports[1];
-  for (GroupReport &report : reports) {
-    const auto &mine = report.of("nearest_l2"), &theirs = truth.of("nearest_l2");
+  const auto as_they_are = reports;
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    GroupReport &report = reports[i];
+    const auto truth = std::find_if(as_they_are.begin(), as_they_are.end(),
+                                    [&](const GroupReport &r) { return r.name == groups[i].beside; });
+    const auto &mine = report.of("nearest_l2"), &theirs = truth->of("nearest_l2");
     if (!mine.empty() && !theirs.empty())
       report.figures["z_u"] = bootstrapped(mine.size(), 200, [&](const std::vector<std::size_t> &of) {
         std::vector<float> drawn;
@@ -159,7 +185,7 @@ std::vector<GroupReport> compare(const EvalWork &work, Journal &journal) {
         return mann_whitney_z(drawn, theirs);
       });
     if (report.role == "generated" || report.role == "baseline")
-      judge_group(report, truth, {judges.references, work.training.size(), assigned, exact});
+      all.verdict(report, as_they_are, {judges.references, work.training.size(), assigned, exact});
   }
   for (GroupReport &report : reports) {
     bool is_beaten = false;
