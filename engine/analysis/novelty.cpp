@@ -220,4 +220,29 @@ JudgedGroup NoveltyJudge::judge(const std::string &name, const NetworkSet &all) 
   return judged;
 }
 
+Remembered memory_of(const NetworkShape &shape, DistanceKind kind, const NetworkSet &group, const NetworkSet &seen,
+                     const NetworkSet &control) {
+  const std::size_t v = layout_of(shape).size();
+  std::vector<std::size_t> finite;
+  std::vector<float> theta(v);
+  for (std::size_t i = 0; i < group.count; ++i) {
+    group.network(i, theta.data());
+    if (all_finite(theta))
+      finite.push_back(i);
+  }
+  if (finite.empty())
+    return {};
+  const NetworkSet sound{finite.size(), [&](std::size_t i, float *to) { group.network(finite[i], to); }};
+  const auto nearest = [&](const NetworkSet &references) {
+    if (kind == DistanceKind::assigned)
+      return AssignedDistance(shape).nearest(sound, references);
+    return NearestSearch(v).run(Device{}, sound, references);
+  };
+  const auto to_seen = nearest(seen);
+  double sum = 0;
+  for (const Nearest &each : to_seen)
+    sum += double(each.distance);
+  return {share_nearer(to_seen, nearest(control)), sum / double(to_seen.size())};
+}
+
 } // namespace theta

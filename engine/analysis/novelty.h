@@ -92,4 +92,13 @@ private:
   std::vector<char> training_broken_, held_out_broken_; // [n]
 };
 
+// Whether a group remembers, and nothing else: the share nearer to one of `seen` than to any of `control`, as many
+// networks, of those that are finite; and their mean distance to the nearest seen one. On the cpu.
+struct Remembered {
+  Share share;
+  double nearest = Estimate::none;
+};
+Remembered memory_of(const NetworkShape &, DistanceKind, const NetworkSet &group, const NetworkSet &seen,
+                     const NetworkSet &control);
+
 } // namespace theta

@@ -100,6 +100,38 @@ struct Setting {
 
 } // namespace
 
+TEST_CASE("memory: of copies of what was seen all, of copies of the control none, of broken networks nothing") {
+  const Setting setting;
+  const ZooReader zoo(setting.folder.path());
+  const NetworkSet seen = choose(zoo, setting.training, 20, 1, 0), control = choose(zoo, setting.held_out, 20, 1, 1);
+  for (const DistanceKind kind : {DistanceKind::plain, DistanceKind::assigned}) {
+    const auto of = [&](const NetworkSet &group) { return memory_of(setting.shape, kind, group, seen, control); };
+    const NetworkSet copies = noisy_copies(zoo, setting.training, 20, 1e-3, 1, 3),
+                     others = noisy_copies(zoo, setting.held_out, 20, 1e-3, 1, 3);
+    CHECK(of(copies).share.share == 1);
+    CHECK(of(copies).share.n == 20);
+    CHECK(of(others).share.share == 0);
+    CHECK(of(copies).nearest < 0.1);
+    CHECK(of(others).nearest > 0.5);
+    // As the judge of all finds it.
+    NoveltyJudge judge(setting.shape, setting.data.test.size(), 8, 20, 20, Backend::cpu, kind);
+    judge.start(Device{}, setting.data, setting.data.test, seen, control);
+    const NetworkSet between = mixtures(zoo, setting.training, 20, 1);
+    const GroupReport judged = judge.judge("between", between).report;
+    CHECK(of(between).share.share == judged.figure("memorised").value);
+    CHECK(of(between).nearest == doctest::Approx(summarise(judged.of("nearest_l2")).mean).epsilon(1e-5));
+
+    NetworkSet broken = copies;
+    broken.network = [&](std::size_t i, float *theta) {
+      copies.network(i, theta);
+      theta[3] = i % 2 ? NAN : theta[3];
+    };
+    CHECK(of(broken).share.n == 10);
+    broken.network = [&](std::size_t, float *theta) { std::fill_n(theta, zoo.parameters(), INFINITY); };
+    CHECK(of(broken).share.n == 0);
+  }
+}
+
 TEST_CASE("novelty: distances, IoU and memory by their definitions, on every device") {
   const Setting setting;
   const ZooReader zoo(setting.folder.path());

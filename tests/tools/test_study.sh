@@ -24,6 +24,31 @@ diff "$work/alone/eval.json" "$work/study/fit.latent_4_seed_2/eval.json" >/dev/n
 "$theta" study "$work/sizes.toml" --out "$work/study" >"$work/again" 2>/dev/null || fail "a done study did not end well"
 diff "$work/out" "$work/again" >/dev/null || fail "a done study is told otherwise"
 
+# What training tells of its samples: every tenth step, in numbers and as a picture; a continued study tells the same.
+cat >"$work/times.toml" <<'TOML'
+base = "small.toml"
+set = ["fit.generator=transformer", "fit.transformer.width=16", "fit.transformer.heads=2", "fit.transformer.steps=30", "fit.transformer.warmup=0",
+  "fit.transformer.probe_every=10", "sample.count=20", "sample.solver_steps=4", "eval.distance=assigned"]
+vary = ["seed=1 | seed=2"]
+figures = ["generated.accuracy.mean"]
+curves = ["accuracy", "memorised"]
+TOML
+"$theta" study "$work/times.toml" --out "$work/times" >"$work/out" 2>"$work/err" || fail "a study of times did not run: $(tail -n 1 "$work/err")"
+python3 - "$work/times" <<'PY' || fail "study.json does not tell what training told"
+import json, sys
+runs = json.load(open(sys.argv[1] + "/study.json"))["runs"]
+for run in runs:
+    curves = run["curves"]
+    assert curves["step"] == [10, 20, 30], curves
+    told = [json.loads(l) for l in open(sys.argv[1] + "/" + run["name"] + "/metrics.jsonl") if '"fit.probe"' in l]
+    for name in ("accuracy", "memorised"):
+        assert curves[name] == [t[name] for t in told] and all(0 <= x <= 1 for x in curves[name]), (name, curves, told)
+    assert all(t["memorised_low"] <= t["memorised"] <= t["memorised_high"] and t["nearest_l2"] > 0 for t in told), told
+assert runs[0]["curves"]["accuracy"] != runs[1]["curves"]["accuracy"]
+PY
+[ "$(head -c 4 "$work/times/curves.png" | tail -c 3)" = PNG ] || fail "a study of times draws no picture"
+[ "$(grep -c '^seed_[12]  ' "$work/out")" -ge 6 ] || fail "the table does not tell figures and both curves: $(cat "$work/out")"
+
 study() { printf '%s\n' "$@" >"$work/bad.toml"; }
 study 'vary = ["seed=1"]'
 expect 2 "base: found nothing" "$theta" study "$work/bad.toml" --out "$work/none"

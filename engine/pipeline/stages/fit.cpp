@@ -1,5 +1,6 @@
 // The stage that trains the generator: on its member's zoo, or on those of all members that it may see.
 #include "data/hash.h"
+#include "engine/analysis/novelty.h"
 #include "engine/generators/generator_file.h"
 #include "kernels/device/trace.h"
 #include "measured.h"
@@ -34,18 +35,33 @@ struct TrainingZoo {
   Split split;
 };
 
-// Of samples of a generator in training.
-Metrics worth(Member &m, const std::vector<float> &theta, std::size_t networks) {
+// Of samples of a generator in training: how good they are, and whether it remembers.
+Metrics worth(Member &m, const TrainingZoo &z, const std::vector<float> &theta, std::size_t networks) {
   if (!m.scores())
     return {};
   const std::size_t v = theta.size() / networks;
-  const Scores scores =
-      m.score("sample", v, {networks, [&](std::size_t i, float *to) { std::copy_n(theta.data() + i * v, v, to); }})
-          .first;
+  const NetworkSet samples = vectors_of(theta, v);
+  const Scores scores = m.score("sample", v, samples).first;
   const double accuracy = summarise(scores.accuracy).mean, loss = summarise(scores.loss).mean;
-  m.journal().line(fmt::format("fit: {} samples of the generator of the moment: mean test accuracy {:.2f} %", networks,
-                               100 * accuracy));
-  return {{"accuracy", accuracy}, {"loss", loss}};
+  Metrics all{{"accuracy", accuracy}, {"loss", loss}};
+  std::string remembered;
+  const std::size_t n =
+      std::min({std::size_t(m.config().eval.references), z.split.training.size(), z.split.held_out.size()});
+  if (n >= 2) {
+    const Remembered memory = memory_of(m.shape("fit"), m.config().eval.distance, samples,
+                                        choose(z.zoo, z.split.training, n, m.config().seed, 0),
+                                        choose(z.zoo, z.split.held_out, n, m.config().seed, 1));
+    for (const auto &[name, value] : {std::pair{"memorised", memory.share.share},
+                                      {"memorised_low", memory.share.low},
+                                      {"memorised_high", memory.share.high},
+                                      {"nearest_l2", memory.nearest}})
+      all.emplace_back(name, value);
+    remembered =
+        fmt::format(", memorised {:.2f} ({:.2f}-{:.2f})", memory.share.share, memory.share.low, memory.share.high);
+  }
+  m.journal().line(fmt::format("fit: {} samples of the generator of the moment: mean test accuracy {:.2f} %{}",
+                               networks, 100 * accuracy, remembered));
+  return all;
 }
 
 class FitStage : public Stage {
@@ -105,7 +121,7 @@ private:
                  key,
                  zoo_text(c) + fit_text(c),
                  journal,
-                 [&](const std::vector<float> &theta, std::size_t n) { return worth(first, theta, n); }};
+                 [&](const std::vector<float> &theta, std::size_t n) { return worth(first, *zoos[0], theta, n); }};
     for (std::size_t i = 1; i < zoos.size(); ++i)
       work.more.push_back({zoos[i]->zoo, zoos[i]->split.training, zoos[i]->split.held_out});
     {

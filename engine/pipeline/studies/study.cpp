@@ -1,10 +1,13 @@
 #include "study.h"
 #include "data/atomic_file.h"
 #include "data/json.h"
+#include "engine/analysis/statistics.h"
+#include "engine/report/charts.h"
 #include "engine/settings/toml_keys.h"
 #include <algorithm>
 #include <fmt/core.h>
 #include <fstream>
+#include <map>
 #include <set>
 
 namespace theta {
@@ -70,6 +73,35 @@ Json figures_of(const Study &study, const fs::path &folder) {
   return figures;
 }
 
+// Over the steps at which training told of its samples: of each curve, and "step" itself.
+std::map<std::string, std::vector<double>> curves_of(const Study &study, const fs::path &folder) {
+  std::map<std::string, std::vector<double>> curves;
+  std::ifstream file(folder / "metrics.jsonl");
+  for (std::string line; !study.curves.empty() && std::getline(file, line);) {
+    const Json told = parse_json(line, (folder / "metrics.jsonl").string());
+    if (told.value("stage", "") != "fit.probe")
+      continue;
+    curves["step"].push_back(told.value("step", 0.0));
+    for (const std::string &name : study.curves)
+      curves[name].push_back(told.contains(name) ? number_from(told[name]) : Estimate::none);
+  }
+  return curves;
+}
+
+void draw_curves(const Study &study, const fs::path &out) {
+  std::vector<Canvas> charts;
+  for (const std::string &name : study.curves) {
+    std::vector<Curve> lines;
+    for (const StudyRun &run : study.runs) {
+      auto curves = curves_of(study, folder_of(out, run));
+      lines.push_back({run.name, std::move(curves["step"]), std::move(curves[name])});
+    }
+    charts.push_back(line_chart({name, "steps of training", name, true}, lines));
+  }
+  if (!charts.empty())
+    stacked(charts).save(out / "curves.png");
+}
+
 } // namespace
 
 bool is_study(const fs::path &path) {
@@ -89,7 +121,8 @@ Study load_study(const fs::path &path, const std::vector<std::string> &overrides
     keys({"base", "the configuration that is run"}, base), keys({"set", "KEY=VALUE that all runs have"}, set),
         keys({"vary", "alternatives, A=1 | A=2, of which every combination is run"}, vary),
         keys({"also", "further runs"}, also),
-        keys({"figures", "what is laid side by side: GROUP.FIGURE of eval.json"}, study.figures);
+        keys({"figures", "what is laid side by side: GROUP.FIGURE of eval.json"}, study.figures),
+        keys({"curves", "what is drawn over the steps of training, of its samples meanwhile"}, study.curves);
   });
   study.base = path.parent_path() / base;
   if (base.empty())
@@ -147,9 +180,12 @@ void run_study(const Study &study, const fs::path &out, Device device, std::opti
               .zoo = out / run.zoo})
         .all();
     done.push_back({{"name", run.name}, {"set", run.set}, {"figures", figures_of(study, folder)}});
+    if (!study.curves.empty())
+      done.back()["curves"] = curves_of(study, folder);
     write_file(out / "study.json",
                Json{{"study", study.name}, {"base", study.base.string()}, {"runs", done}}.dump(1) + "\n");
   }
+  draw_curves(study, out);
 }
 
 std::string table_of(const Study &study, const fs::path &out) {
@@ -168,6 +204,21 @@ std::string table_of(const Study &study, const fs::path &out) {
                            : value.is_string() ? value.get<std::string>()
                                                : "-",
                            std::max<std::size_t>(12, figure.size()));
+  }
+  for (const std::string &name : study.curves) {
+    table += fmt::format("\n\n{:<{}}", name, wide);
+    bool first = true;
+    for (const StudyRun &run : study.runs) {
+      const auto curves = curves_of(study, folder_of(out, run));
+      if (curves.empty())
+        continue;
+      for (const double step : first ? curves.at("step") : std::vector<double>())
+        table += fmt::format("  {:>8}", step);
+      first = false;
+      table += fmt::format("\n{:<{}}", run.name, wide);
+      for (const double value : curves.at(name))
+        table += fmt::format("  {:>8.4g}", value);
+    }
   }
   return table + "\n";
 }
