@@ -4,6 +4,7 @@
 #include "kernels/device/parallel.h"
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace theta {
 
@@ -89,6 +90,29 @@ PrecisionRecall precision_recall(const Features &generated, const Features &refe
     throw InputError("precision and recall: found ", generated.count, " and ", references.count, " pictures with ",
                      generated.width, " and ", references.width, " features, expected at least 2 with as many");
   return {share_within(generated, references, k), share_within(references, generated, k)};
+}
+
+WithinClasses within_classes(const Features &group, const std::vector<int> &labels, const Features &references,
+                             const std::vector<int> &reference_labels, std::size_t k) {
+  const auto of_class = [](const Features &all, const std::vector<int> &of, int label) {
+    Features some{0, all.width};
+    for (std::size_t i = 0; i < all.count; ++i)
+      if (of[i] == label)
+        some.values.insert(some.values.end(), all.of(i), all.of(i) + all.width), ++some.count;
+    return some;
+  };
+  WithinClasses sum{0, 0};
+  for (const int label : std::set<int>(labels.begin(), labels.end())) {
+    const Features mine = of_class(group, labels, label), theirs = of_class(references, reference_labels, label);
+    if (mine.count <= k || theirs.count <= k)
+      continue;
+    const Gaussian fitted = gaussian_of(mine);
+    for (std::size_t c = 0; c < mine.width; ++c)
+      sum.variance += fitted.covariance[c * mine.width + c];
+    sum.recall += precision_recall(mine, theirs, k).recall;
+    ++sum.classes;
+  }
+  return {sum.variance / double(sum.classes), sum.recall / double(sum.classes), sum.classes};
 }
 
 } // namespace theta

@@ -23,4 +23,13 @@ struct PrecisionRecall {
 };
 PrecisionRecall precision_recall(const Features &generated, const Features &references, std::size_t k = 3);
 
+// Whether classes are as wide as they should be: within each, the trace of the covariance of the group's features, and
+// the recall of references of that class; both in the mean over classes of which both have more than k. 0 classes: NaN.
+struct WithinClasses {
+  double variance, recall;
+  std::size_t classes = 0;
+};
+WithinClasses within_classes(const Features &group, const std::vector<int> &labels, const Features &references,
+                             const std::vector<int> &reference_labels, std::size_t k = 3);
+
 } // namespace theta

@@ -5,7 +5,7 @@
 namespace theta {
 
 namespace {
-constexpr std::array schedule_names{"logit-normal", "linear", "cosine", "edm"};
+constexpr std::array schedule_names{"logit-normal", "linear", "cosine", "edm", "uniform"};
 }
 
 NoiseSchedule noise_schedule_named(std::string_view name) {

@@ -18,7 +18,7 @@ public:
   static Path chain(int steps, double first, double last);
 
   NoiseLevel<double> at(double t) const;
-  bool is_straight() const { return alpha_bar_.empty() && schedule_ == NoiseSchedule::logit_normal; }
+  bool is_straight() const { return alpha_bar_.empty() && theta::is_straight(schedule_); }
   double start() const; // the deviation of the noise that a solver begins with
 
   // The times of a solver of `steps` steps, from noise to data: even in t; for edm those of Karras et al. (2022, eq. 5:

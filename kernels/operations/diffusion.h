@@ -11,6 +11,8 @@ namespace theta {
 //
 // logit_normal: straight lines, (1 − t, t), t = 1/(1 + exp(−N(0, 1))) (Lipman et al., 2023; Esser et al., 2024)
 //
+// uniform: the same lines; t uniform (Liu et al., 2023)
+//
 // linear: signal² = exp(−0.1·t − 9.95·t²), the limit of DDPM's 1,000 linear steps; t uniform (Song et al., 2021)
 //
 // cosine: signal = cos(π/2·(t + s)/(1 + s))/cos(π/2·s/(1 + s)), s = 0.008; t uniform (Nichol & Dhariwal, 2021)
@@ -18,8 +20,11 @@ namespace theta {
 // edm: noise/signal = sigma, ln sigma = −1.2 + 1.2·N(0, 1), t = ln(sigma)/4 (Karras et al., 2022, for data of deviation
 // 1; its preconditioned network is this path's v)
 //
-// All but the first keep signal² + noise² = 1, and noise/signal at most 160.
-enum class NoiseSchedule { logit_normal, linear, cosine, edm };
+// All but the straight ones keep signal² + noise² = 1, and noise/signal at most 160.
+enum class NoiseSchedule { logit_normal, linear, cosine, edm, uniform };
+THETA_HOST_DEVICE inline bool is_straight(NoiseSchedule s) {
+  return s == NoiseSchedule::logit_normal || s == NoiseSchedule::uniform;
+}
 
 // What a model learns: velocity is that of straight lines, eps − x0; v is signal·eps − noise·x0 (Salimans & Ho, 2022).
 enum class Objective { velocity, v, x0, eps };
@@ -64,6 +69,7 @@ template <class T> THETA_HOST_DEVICE inline NoiseLevel<T> level_at(NoiseSchedule
   T sigma = most;
   switch (schedule) {
   case NoiseSchedule::logit_normal:
+  case NoiseSchedule::uniform:
     return {1 - t, t};
   case NoiseSchedule::linear:
     sigma = sqrt(exp(T(0.1) * t + T(9.95) * t * t) - 1);

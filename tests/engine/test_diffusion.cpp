@@ -134,14 +134,14 @@ double solve(const Solver &solver, double z, NoiseSchedule schedule, Objective o
 }
 
 constexpr NoiseSchedule paths[] = {NoiseSchedule::logit_normal, NoiseSchedule::linear, NoiseSchedule::cosine,
-                                   NoiseSchedule::edm};
+                                   NoiseSchedule::edm, NoiseSchedule::uniform};
 
 } // namespace
 
 TEST_CASE("solvers: an exact model of one point is followed to it, whatever the path and objective") {
   for (const auto schedule : paths)
     for (const auto objective : {Objective::velocity, Objective::v, Objective::x0, Objective::eps}) {
-      if (schedule == NoiseSchedule::logit_normal && objective == Objective::eps) {
+      if (is_straight(schedule) && objective == Objective::eps) {
         CHECK_THROWS_AS(solver_of(SolverKind::ddim, schedule, objective, 10, 0), InputError);
         continue;
       }
@@ -166,7 +166,7 @@ TEST_CASE("solvers: normal data come out with their deviation; Heun's error fall
     CHECK(error(SolverKind::heun, 160) < 2e-3);
     CHECK(error(SolverKind::heun, 160) < 0.5 * error(SolverKind::ddim, 160));
     CHECK(error(SolverKind::ddim, 160) < 0.7 * error(SolverKind::ddim, 80)); // first order
-    if (schedule == NoiseSchedule::logit_normal)
+    if (is_straight(schedule))
       CHECK(error(SolverKind::heun, 80) < 0.3 * error(SolverKind::heun, 40)); // second order
   }
 }

@@ -306,6 +306,19 @@ TEST_CASE("features: the Fréchet distance agrees with scipy; precision and reca
   CHECK(one.precision == 0.5); // 20 and 21 are beyond
   // 0.5 and 3.5 reach 3 to either side, 20 and 21 reach 1: the references 0 to 6.
   CHECK(one.recall == doctest::Approx(0.7));
+  // The same as class 1; class 2 stands still where its references spread; of class 3 there are too few.
+  Features of_classes = generated, to_classes = references;
+  std::vector<int> labels(4, 1), reference_labels(10, 1);
+  for (const double x : {50.0, 50.0, 50.0, 7.0})
+    of_classes.values.push_back(x), ++of_classes.count, labels.push_back(x > 10 ? 2 : 3);
+  for (const double x : {40.0, 50.0, 60.0, 70.0, 7.0, 8.0})
+    to_classes.values.push_back(x), ++to_classes.count, reference_labels.push_back(x > 10 ? 2 : 3);
+  const WithinClasses within = within_classes(of_classes, labels, to_classes, reference_labels, 1);
+  CHECK(within.classes == 2);
+  const double variance = (10.75 * 10.75 + 7.75 * 7.75 + 8.75 * 8.75 + 9.75 * 9.75) / 3; // about 11.25, and none
+  CHECK(within.variance == doctest::Approx(variance / 2));
+  CHECK(within.recall == doctest::Approx((0.7 + 0.25) / 2));
+  CHECK(within_classes(generated, std::vector<int>(4, 9), references, std::vector<int>(10, 1), 1).classes == 0);
 }
 
 TEST_CASE("nearest: as by brute force, itself left out, more than go through at once, on every device") {
@@ -423,8 +436,8 @@ TEST_CASE("field judge: copies are called memorised, fields of other images are 
   const auto references = part(held_out, 0, 40), control = part(held_out, 40, 60), group = part(held_out, 100, 20),
              seen = part(training, 0, 60);
   FieldJudge judge(siren, sizes_of(data), 4, 8, 1, Backend::cpu);
-  judge.start(Device{}, data, {rows_of(zoo, references)}, {rows_of(zoo, seen), {}, signals(seen)},
-              {rows_of(zoo, control), {}, signals(control)}, journal);
+  judge.start(Device{}, data, {rows_of(zoo, references), labels(references), {}},
+              {rows_of(zoo, seen), {}, signals(seen)}, {rows_of(zoo, control), {}, signals(control)}, journal);
   FieldGroup copies{rows_of(zoo, seen), labels(seen), {}}, others{rows_of(zoo, group), labels(group), signals(group)};
   copies.fields.source.clear(); // as a generator would give them
   const FieldReport copied = judge.judge("copies", copies), fresh = judge.judge("fresh", others);
@@ -433,7 +446,9 @@ TEST_CASE("field judge: copies are called memorised, fields of other images are 
   CHECK(fresh.memorised.low < 0.5);
   CHECK(fresh.memorised.high > 0.5);
   CHECK(copied.recognised.share > 0.9); // 1/3 is chance
-  for (std::size_t i = 0; i < 60; ++i)  // its own image, or one that is as near
+  CHECK(copied.in_class.classes == 3);
+  CHECK(copied.in_class.variance == doctest::Approx(fresh.in_class.variance).epsilon(0.5)); // six or seven of a class
+  for (std::size_t i = 0; i < 60; ++i) // its own image, or one that is as near
     CHECK(copied.psnr[i] > 10);
   FieldGroup broken = others;
   broken.fields.network = [](std::size_t i, float *theta) {

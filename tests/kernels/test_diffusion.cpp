@@ -7,7 +7,7 @@ using namespace theta::test;
 
 namespace {
 constexpr NoiseSchedule schedules[] = {NoiseSchedule::logit_normal, NoiseSchedule::linear, NoiseSchedule::cosine,
-                                       NoiseSchedule::edm};
+                                       NoiseSchedule::edm, NoiseSchedule::uniform};
 constexpr Objective objectives[] = {Objective::velocity, Objective::v, Objective::x0, Objective::eps};
 } // namespace
 
@@ -25,7 +25,7 @@ TEST_CASE("noising: levels keep their promises along every path") {
       const auto level = level_at(schedule, t);
       CAPTURE(int(schedule));
       CAPTURE(t);
-      if (schedule == NoiseSchedule::logit_normal) {
+      if (is_straight(schedule)) {
         CHECK(level.signal + level.noise == doctest::Approx(1));
       } else {
         CHECK(level.signal * level.signal + level.noise * level.noise == doctest::Approx(1));

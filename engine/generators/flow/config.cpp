@@ -137,10 +137,10 @@ void check(const FlowConfig &c, const std::string &table) {
     wrong("batch", c.recipe.batch, "a multiple of draws·accumulate, ", c.draws * c.accumulate);
   if (c.fused && (c.accumulate > 1 || c.recipe.max_norm > 0))
     wrong("fused", "true", "false with accumulate or max_norm, for which all gradients have to be known");
-  if (c.noise == NoiseSchedule::logit_normal && c.objective == Objective::eps)
+  if (is_straight(c.noise) && c.objective == Objective::eps)
     wrong("objective", "eps", "another with noise = logit-normal, where it is not determined at t = 1");
-  if (c.noise_scale != 1 && (c.objective != Objective::velocity || c.noise != NoiseSchedule::logit_normal))
-    wrong("noise_scale", c.noise_scale, "1 but with noise = logit_normal and objective = velocity");
+  if (c.noise_scale != 1 && (c.objective != Objective::velocity || !is_straight(c.noise)))
+    wrong("noise_scale", c.noise_scale, "1 but with noise = logit-normal or uniform and objective = velocity");
   const Conditions conditions(c.conditions);
   if (conditions.of_start() && !c.start)
     wrong("start", "false", "true for conditions on the network that is started from");

@@ -47,6 +47,7 @@ void FieldJudge::start(Device device, const Dataset &data, const FieldGroup &ref
   judge_.train(device, data, journal);
   std::vector<char> broken;
   references_ = judge_.look(device, pictures_of(references.fields, broken)).features;
+  reference_labels_ = references.labels;
 }
 
 FieldReport FieldJudge::judge(const std::string &name, const FieldGroup &group) {
@@ -79,6 +80,11 @@ FieldReport FieldJudge::judge(const std::string &name, const FieldGroup &group) 
     for (std::size_t i = 0; i < kept.size(); ++i)
       right += opinion.label[i] == group.labels[kept[i]];
     report.recognised = share_of(right, kept.size());
+    std::vector<int> labels;
+    for (const std::size_t i : kept)
+      labels.push_back(group.labels[i]);
+    if (!reference_labels_.empty())
+      report.in_class = within_classes(opinion.features, labels, references_, reference_labels_);
   }
   report.memorised =
       share_nearer(weights_.run(device_, sound, training_.fields), weights_.run(device_, sound, control_.fields));

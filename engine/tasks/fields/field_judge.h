@@ -14,6 +14,7 @@ struct FieldReport {
   Share recognised;                     // of those with a class, what the judge sees as it; n = 0 where none has one
   double frechet = 0;                   // to the held-out references, by the judge's features
   PrecisionRecall covers;               // of the references, by the same
+  WithinClasses in_class{};             // likewise, of those with a class
   Share memorised, memorised_images;    // nearer to training fields than to control ones: by weights; to training
                                         // images than to control ones: by pixels
   std::vector<float> psnr;              // of each, in decibels, beside the training image that is nearest
@@ -42,6 +43,7 @@ private:
   const Dataset *data_ = nullptr;
   FieldGroup training_, control_;
   Features references_;
+  std::vector<int> reference_labels_; // none: empty
 };
 
 } // namespace theta
