@@ -18,6 +18,10 @@ Value batch_norm(Program &, const std::string &name, Value x, Activation act = A
 Value activation(Program &, Value x, Activation act);
 Value add(Program &, Value a, Value b);
 
+// NAME.weight [vocabulary, width], begun as PyTorch's Embedding: of numbers [tokens], whole ones below the vocabulary, to
+// tokens [tokens, width]. The numbers are the program's input.
+Value embedding(Program &, const std::string &name, Value numbers, int vocabulary, int width);
+
 // Of tokens [tokens, width]. Attention of all to all: x has 3·width, queries, keys and values, each of `heads` heads.
 Value attention(Program &, Value x, int heads);
 // y = x + what each place has of its own: NAME [tokens, width], ±0.02 (as ViT's and GPT's begin).

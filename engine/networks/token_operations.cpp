@@ -2,6 +2,7 @@
 #include "kernels/operations/activation.h"
 #include "kernels/operations/attention.h"
 #include "kernels/operations/gemm.h"
+#include "kernels/operations/lookup.h"
 #include "operations.h"
 #include "step.h"
 
@@ -43,6 +44,33 @@ private:
   Attention shape(const StepWork<T> &w) const { return {w.networks * w.rows, of_.tokens, of_.heads, of_.head}; }
   const AttentionOperation &of_;
   Tensor<T> log_sum_, sums_; // [networks, rows, heads, tokens]
+};
+
+template <class T> class EmbeddingStep;
+class EmbeddingOperation : public OperationWith<EmbeddingOperation, EmbeddingStep> {
+public:
+  EmbeddingOperation(std::size_t tensor, std::size_t offset, int tokens, int vocabulary, int width)
+      : tensor(tensor), offset(offset), tokens(tokens), vocabulary(vocabulary), width(width) {}
+  void tie(Ties &ties) const override { ties.along(to, UnitAxis::Role::incoming, tensor, 1); }
+  std::size_t tensor, offset;
+  int tokens, vocabulary, width;
+};
+
+template <class T> class EmbeddingStep : public Step<T> {
+public:
+  explicit EmbeddingStep(const EmbeddingOperation &of) : of_(of) {}
+  void forward(Stream &s, const StepWork<T> &w, bool) override {
+    lookup_forward<T>(s, w.y, w.theta + of_.offset, w.x[0], lookup(w));
+  }
+  void backward(Stream &s, const StepWork<T> &w) override {
+    lookup_backward<T>(s, w.gradient + of_.offset, w.dy, w.x[0], lookup(w));
+  }
+
+private:
+  Lookup lookup(const StepWork<T> &w) const {
+    return {w.networks, w.rows * of_.tokens, of_.vocabulary, of_.width, w.parameters, w.stride[0]};
+  }
+  const EmbeddingOperation &of_;
 };
 
 template <class T> class PositionsStep;
@@ -138,6 +166,18 @@ Value attention(Program &p, Value x, int heads) {
     throw InputError("network: attention: found ", heads, " heads of ", p.width(x),
                      " queries, keys and values, expected heads that divide them");
   return p.append(std::make_unique<AttentionOperation>(tokens, heads, width / heads), {x}, {tokens, width});
+}
+
+Value embedding(Program &p, const std::string &name, Value numbers, int vocabulary, int width) {
+  if (p.shape(numbers).size() != 1 || numbers.number != 0)
+    throw InputError("network: embedding: found ", text_of(p.shape(numbers)), " as value ", numbers.number,
+                     ", expected the numbers that are the input");
+  const int tokens = p.width(numbers);
+  const std::size_t tensor =
+      p.tensor(name + ".weight", {vocabulary, width}, {.bound = 1.7320508075688772}); // of deviation 1
+  return p.append(
+      std::make_unique<EmbeddingOperation>(tensor, p.trained().places()[tensor].offset, tokens, vocabulary, width),
+      {numbers}, {tokens, width});
 }
 
 Value positions(Program &p, const std::string &name, Value x) {

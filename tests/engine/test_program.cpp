@@ -272,6 +272,78 @@ TEST_CASE("program: tokens attend to one another; gradients, devices, and heads 
 
 namespace {
 
+// A model of three characters out of five, by the mean of what they are and where.
+Program characters() {
+  Program p("characters", NetworkShape{});
+  Value x = positions(p, "pos", embedding(p, "embed", p.input({3}), 5, 4));
+  x = add(p, x, linear(p, "fc2", linear(p, "fc1", layer_norm(p, "norm", x), 7, Activation::tanh), 4));
+  linear(p, "head", mean_of_tokens(p, x), 5);
+  return p;
+}
+
+} // namespace
+
+TEST_CASE("program: characters are looked up; gradients in double, devices, and units of the stream") {
+  const Program p = characters();
+  const Layout layout = p.layout();
+  CHECK(layout.places()[0].name == "embed.weight");
+  const int networks = 2, rows = 4;
+  const std::vector<double> numbers{0, 4, 2, 1, 1, 3, 2, 0, 4, 4, 1, 3, 3, 0, 1, 2, 2, 2, 1, 0, 3, 4, 4, 0};
+  const auto weights = some_weights(layout, networks);
+  // The loss is what a fixed d_out sees: central differences of it along random directions.
+  Stream s{Device{}};
+  ProgramRun<double> run(s, characters(), true, networks, rows);
+  const Buffer<double> x(s, numbers), d_out(s, random_values<double>(std::size_t(networks * rows) * 5, 2));
+  const auto loss = [&](const std::vector<double> &theta) {
+    const Buffer<double> at(s, theta);
+    const auto out = to_host(s, run.program.forward(s, at, x), std::size_t(networks * rows) * 5);
+    const auto d = d_out.host();
+    return std::inner_product(out.begin(), out.end(), d.begin(), 0.0);
+  };
+  std::vector<double> theta(weights.begin(), weights.end());
+  loss(theta);
+  const Buffer<double> at(s, theta), gradient(s, std::vector<double>(theta.size()));
+  run.program.forward(s, at, x);
+  run.program.backward(s, at, gradient, d_out, x);
+  for (std::uint32_t k = 0; k < 4; ++k) {
+    const auto way = random_values<double>(theta.size(), 20 + k);
+    auto more = theta, less = theta;
+    for (std::size_t i = 0; i < theta.size(); ++i)
+      more[i] += 1e-5 * way[i], less[i] -= 1e-5 * way[i];
+    const auto g = gradient.host();
+    CHECK((loss(more) - loss(less)) / 2e-5 ==
+          doctest::Approx(std::inner_product(g.begin(), g.end(), way.begin(), 0.0)).epsilon(1e-7));
+  }
+  same_on_every_device(1e-4, [&](Stream &on) {
+    ProgramRun<float> training(on, characters(), true, networks, rows);
+    const Buffer<float> of(on, weights), ids(on, std::vector<float>(numbers.begin(), numbers.end())),
+        d(on, std::vector<float>(weights.size())), given(on, random_values<float>(std::size_t(networks * rows) * 5, 2));
+    const auto out = to_host(on, training.program.forward(on, of, ids), std::size_t(networks * rows) * 5);
+    training.program.backward(on, of, d, given, ids);
+    return Results{out, d.host()};
+  });
+  const Symmetries groups = p.symmetries();
+  REQUIRE(groups.size() == 2);
+  CHECK((groups[0].units == 4 && groups[1].units == 7)); // the stream, hidden units
+  const auto one = some_weights(layout, 1);
+  const auto shown = [&](const std::vector<float> &of) {
+    ProgramRun<double> infers(s, characters(), false, 1, 2);
+    const Buffer<double> values(s, std::vector<double>(of.begin(), of.end())),
+        ids(s, std::vector<double>{0, 4, 2, 3, 1, 1});
+    return to_host(s, infers.program.infer(s, values, ids, 1, 2), 10);
+  };
+  for (const UnitGroup &group : groups) {
+    const auto moved = rotated(one, layout, group);
+    CHECK(moved != one);
+    CHECK(relative_error(shown(moved), shown(one)) <= 1e-12);
+  }
+  Program wrong("wrong", NetworkShape{});
+  const Value tokens = linear(wrong, "a", wrong.input({3}), 3);
+  CHECK_THROWS_AS(embedding(wrong, "e", tokens, 5, 4), InputError);
+}
+
+namespace {
+
 // A residual network of images [2, 6, 5]: a stem, a block that a shortcut with a stride passes by, a depthwise block.
 Program images(Activation act) {
   Program p("images", NetworkShape{});
