@@ -44,7 +44,8 @@ LossGradient::LossGradient(const NetworkShape &shape, int rows)
 }
 
 void LossGradient::start(const std::vector<double> &x, const std::vector<std::uint8_t> &label) {
-  arena_ = std::make_unique<Arena>(Device{}, plan_);
+  if (!arena_)
+    arena_ = std::make_unique<Arena>(Device{}, plan_);
   std::copy(x.begin(), x.end(), x_.get());
   std::copy(label.begin(), label.end(), label_.get());
 }

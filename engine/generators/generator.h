@@ -55,6 +55,9 @@ struct FitWork {
   Journal &journal;
   // What networks of the generator of the moment are worth, [networks, V] in host memory.
   std::function<Metrics(const std::vector<float> &theta, std::size_t networks)> worth;
+  // Of each weight, the mean over networks of zoo `zoo`, [n, V] in host memory, and some training examples of the square
+  // of their loss's gradient. Throws InputError for networks that have none.
+  std::function<std::vector<double>(std::size_t zoo, const std::vector<float> &theta)> effect{};
   std::vector<ZooRows> more{}; // zoos of further architectures, where it learns several
   std::vector<ZooRows> zoos() const {
     std::vector<ZooRows> all{{zoo, training, held_out}};

@@ -1,7 +1,11 @@
 #include "bound.h"
+#include "data/zoo_writer.h"
+#include "engine/generators/flow/fit.h"
 #include "engine/generators/pdiff/cnn1d.h"
 #include "engine/generators/pdiff/conv_vae.h"
 #include "kernels/operations/reduce.h"
+#include "tests/scratch.h"
+#include <numeric>
 
 using namespace theta;
 using namespace theta::test;
@@ -256,4 +260,51 @@ TEST_CASE("generators refuse shapes that cannot be") {
   CHECK_THROWS_AS(ConvVae<float>({30, {4, 6}, 7, 8}), InputError);
   CHECK_THROWS_AS(Cnn1d<float>({8, {1, 4, 6, 1}, 7, 16}), InputError);
   CHECK_THROWS_AS(Cnn1d<float>({8, {1, 4, 1}, 7, 15}), InputError);
+}
+
+TEST_CASE("flows: elements count by their effect on the loss, in units of their deviations") {
+  const Scratch folder;
+  const NetworkShape shape{{5, 4, 3}, Activation::relu};
+  const Layout layout = layout_of(shape);
+  const std::size_t v = layout.size(), n = 12;
+  ZooWriter writer(folder.path() / "zoo", {layout.places(), v, Dtype::f32, {}, "{}"}, 100);
+  const auto theta = random_values<float>(n * v, 3);
+  for (std::size_t k = 0; k < n; ++k)
+    writer.append(theta.data() + k * v, {});
+  writer.finish();
+  const ZooReader zoo(folder.path() / "zoo");
+  std::vector<std::size_t> rows(n);
+  std::iota(rows.begin(), rows.end(), std::size_t(0));
+  int run = 0;
+  std::size_t asked_for = 0;
+  const auto learned = [&](WeighBy by, NormalizerKind normalizer, const std::function<double(std::size_t)> &square) {
+    FlowConfig c;
+    c.width = 8, c.layers = 1, c.heads = 2, c.features = 8, c.warmup = 1, c.weigh_by = by, c.normalizer = normalizer;
+    c.balance = false, c.recipe.steps = 30, c.recipe.batch = 4, c.recipe.lr = 1e-2;
+    const auto effect = [&](std::size_t of, const std::vector<float> &networks) {
+      CHECK(of == 0);
+      asked_for = networks.size() / v;
+      CHECK(std::equal(networks.begin(), networks.end(), theta.begin())); // of the first, as they are learned
+      std::vector<double> squares(v);
+      for (std::size_t i = 0; i < v; ++i)
+        squares[i] = square(i);
+      return squares;
+    };
+    Journal journal;
+    return FlowFit(c, {layout.places(), shape}, n, 5, Backend::cpu, {}, "fit.transformer")
+        .run(Device{}, {{zoo, rows}}, folder.path() / ("state" + std::to_string(run++)), "key", journal, {}, effect)
+        .weights;
+  };
+  const auto alike = [](std::size_t) { return 0.3; };
+  // All of one deviation and one effect: as if nothing were weighed.
+  const auto plain = learned(WeighBy::elements, NormalizerKind::global, alike);
+  CHECK(relative_error(learned(WeighBy::effect, NormalizerKind::global, alike), plain) <= 1e-6);
+  CHECK(asked_for == n);
+  // A scale of all effects is none; those of one tensor alone are.
+  const auto of_biases = [&](double scale) {
+    return learned(WeighBy::effect, NormalizerKind::global,
+                   [&, scale](std::size_t i) { return scale * (i >= v - 3 ? 100 : 1); });
+  };
+  CHECK(relative_error(of_biases(7), of_biases(1)) <= 1e-5);
+  CHECK(relative_error(of_biases(1), plain) >= 1e-3);
 }

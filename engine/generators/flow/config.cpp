@@ -8,7 +8,7 @@ namespace {
 constexpr std::array origin_names{"zoo", "stream"};
 constexpr std::array way_names{"modulation", "tokens"};
 constexpr std::array place_names{"learned", "sinusoidal"};
-constexpr std::array weigh_names{"elements", "tensors"};
+constexpr std::array weigh_names{"elements", "tensors", "effect"};
 
 // Of all the keys that are described to it, hands on the one of that name.
 struct OnlyKey {
@@ -39,7 +39,8 @@ void describe_all(OnlyKey &keys, FlowConfig &c) {
   keys({"noise", "which noise levels training draws, and the path between network and noise"}, c.noise,
        noise_schedule_named);
   keys({"objective", "what the model predicts"}, c.objective, objective_named);
-  keys({"weigh_by", nullptr, "what counts in the loss: every element alike, or tensors by the root of their size"},
+  keys({"weigh_by", nullptr,
+        "what counts in the loss: every element alike, tensors by the root of their size, or elements by their effect"},
        c.weigh_by, weigh_by_named);
   keys({"conditions", "columns of the zoo, and forms of them, that the model is conditioned on"}, c.conditions);
   keys({"condition_by", "how conditions enter: as modulation of blocks or as tokens"}, c.condition_by,

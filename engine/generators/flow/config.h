@@ -20,8 +20,9 @@ PlaceKind place_kind_named(std::string_view name); // throws InputError
 const char *name_of(PlaceKind);
 
 // What counts in the loss: every element alike, or every tensor by the root of its size, so that the few biases of the
-// outputs, on which all that a network says depends, are not lost among its weights.
-enum class WeighBy { elements, tensors };
+// outputs, on which all that a network says depends, are not lost among its weights; or every element by its effect, the
+// root of the diagonal of the empirical Fisher information of networks that are learned, in units of its deviation.
+enum class WeighBy { elements, tensors, effect };
 WeighBy weigh_by_named(std::string_view name); // throws InputError
 const char *name_of(WeighBy);
 

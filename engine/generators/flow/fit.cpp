@@ -119,7 +119,7 @@ void FlowFit::plan_batch(Backend backend, const std::optional<StreamTask> &strea
     share.place = plan_.reserve<std::int32_t>(name("tokens.place", k), MemoryClass::data, {size});
     share.mean = plan_.reserve<float>(name("tokens.mean", k), MemoryClass::data, {size});
     share.std = plan_.reserve<float>(name("tokens.std", k), MemoryClass::data, {size});
-    if (config_.weigh_by == WeighBy::tensors)
+    if (config_.weigh_by != WeighBy::elements)
       share.weight = plan_.reserve<float>(name("tokens.weight", k), MemoryClass::data, {size});
   }
   const auto data = [&](const char *what, std::int64_t n, std::int64_t width) {
@@ -188,6 +188,56 @@ void FlowFit::measure_tokens(const std::vector<FlowRows> &zoos, const std::vecto
       scale.std.push_back(deviation > 1e-12 ? float(deviation) : 1.0f);
     }
     to.tokens.push_back(std::move(scale));
+  }
+}
+
+// How much each element counts: Share::counts.
+void FlowFit::weigh(const std::vector<FlowRows> &zoos, const std::vector<Orders> &orders, const Learned &of,
+                    const Effect &effect) {
+  constexpr std::size_t most_networks = 64;
+  constexpr double most_apart = 30; // a weight's from the mean
+  for (std::size_t k = 0; k < shares_.size(); ++k) {
+    const TokenCoder &coder = shares_[k].of.coder;
+    if (config_.weigh_by == WeighBy::tensors)
+      shares_[k].counts = coder.tensor_weights();
+    if (config_.weigh_by != WeighBy::effect)
+      continue;
+    const std::size_t n = std::min(most_networks, zoos[k].rows.size()), v = coder.parameters(),
+                      size = shares_[k].size();
+    std::vector<float> theta(n * v), tokens(size);
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::size_t row = zoos[k].rows[i * zoos[k].rows.size() / n];
+      float *one = theta.data() + i * v;
+      zoos[k].zoo.theta(row, one);
+      if (config_.align)
+        coder.align(one, orders[k].at(row));
+      coder.encode(tokens.data(), one); // balanced in place
+    }
+    const auto squares = effect(k, theta);
+    const auto &place = coder.tokens().place;
+    const auto group = coder.groups(NormalizerKind::coordinate);
+    const std::size_t groups = *std::max_element(group.begin(), group.end()) + 1;
+    std::vector<double> sum(groups, 0), count(groups, 0);
+    for (std::size_t at = 0; at < size; ++at)
+      if (place[at] >= 0)
+        sum[group[at]] += squares[std::size_t(place[at])], count[group[at]] += 1;
+    std::vector<float> &counts = shares_[k].counts;
+    counts.assign(size, 0);
+    const auto all_to_mean_one = [&] {
+      double total = 0, elements = 0;
+      for (std::size_t at = 0; at < size; ++at)
+        total += double(counts[at]), elements += place[at] >= 0;
+      for (float &each : counts)
+        each = total > 0 ? float(each * elements / total) : 1;
+    };
+    for (std::size_t at = 0; at < size; ++at)
+      if (place[at] >= 0)
+        counts[at] = float(std::sqrt(sum[group[at]] / count[group[at]]) * double(of.tokens[k].std[at]));
+    all_to_mean_one();
+    for (std::size_t at = 0; at < size; ++at)
+      if (place[at] >= 0)
+        counts[at] = std::clamp(counts[at], float(1 / most_apart), float(most_apart));
+    all_to_mean_one();
   }
 }
 
@@ -284,7 +334,7 @@ void FlowFit::learn(Stream &s, Work &w, const std::vector<ConditionRange> &range
     const float *predicted = model_->forward(s, parameters, x0_, {t_, told, start_});
     mean_squared_error<float>(s, loss_ + part, model_->d_out(), predicted, target_, elements_, partials_);
     for (const Share &share : shares_)
-      if (config_.weigh_by == WeighBy::tensors)
+      if (config_.weigh_by != WeighBy::elements)
         weigh_columns<float>(s, model_->d_out() + share.first_element, share.weight, share.rows(config_.draws),
                              share.size());
     if (const double factor = 1 / (config_.accumulate * counted_); factor != 1) // the mean of the parts' means
@@ -303,11 +353,8 @@ void FlowFit::upload(Stream &s, const Learned &learned) const {
     copy(s, shares_[k].place, places.data(), places.size() * sizeof(std::int32_t));
     copy(s, shares_[k].mean, mean.data(), mean.size() * sizeof(float));
     copy(s, shares_[k].std, std.data(), std.size() * sizeof(float));
-    std::vector<float> weight;
-    if (config_.weigh_by == WeighBy::tensors) {
-      weight = shares_[k].of.coder.tensor_weights();
-      copy(s, shares_[k].weight, weight.data(), weight.size() * sizeof(float));
-    }
+    if (config_.weigh_by != WeighBy::elements)
+      copy(s, shares_[k].weight, shares_[k].counts.data(), shares_[k].counts.size() * sizeof(float));
     s.synchronize();
   }
 }
@@ -329,7 +376,7 @@ std::function<void(int)> FlowFit::rehearsal(Stream &s) {
 }
 
 Learned FlowFit::run(Device device, const std::vector<FlowRows> &zoos, const std::filesystem::path &state_path,
-                     const std::string &key, Journal &journal, const Probe &probe) {
+                     const std::string &key, Journal &journal, const Probe &probe, const Effect &effect) {
   for (std::size_t k = 0; k < shares_.size(); ++k) {
     const FlowNetworks &of = shares_[k].of;
     if (zoos.size() != shares_.size() || zoos[k].rows.size() != of.rows ||
@@ -345,6 +392,7 @@ Learned FlowFit::run(Device device, const std::vector<FlowRows> &zoos, const std
   for (std::size_t k = 0; k < shares_.size(); ++k)
     orders.push_back(shares_[k].of.coder.orders(zoos[k].zoo, zoos[k].rows));
   measure_tokens(zoos, orders, now);
+  weigh(zoos, orders, now, effect);
   std::vector<ZooBatches> batches;
   std::vector<NetworkSource::Facts> some;
   batches.reserve(shares_.size()); // sources keep references

@@ -39,10 +39,13 @@ public:
   // What the generator of the moment is worth: metrics for the journal.
   using Probe = std::function<std::vector<std::pair<std::string, double>>(const Learned &)>;
 
+  // FitWork::effect.
+  using Effect = std::function<std::vector<double>(std::size_t zoo, const std::vector<float> &theta)>;
+
   // Continues from `state` if it belongs to `key`, and saves into it. Calls probe every config.probe_every steps.
   // Throws Interrupted when asked to stop.
   Learned run(Device, const std::vector<FlowRows> &, const std::filesystem::path &state, const std::string &key,
-              Journal &, const Probe &probe);
+              Journal &, const Probe &probe, const Effect &effect = {});
 
   // step(i) is step i of the training, on networks drawn at random once: what theta bench times. The stream and this
   // outlive it.
@@ -61,6 +64,7 @@ private:
     Tensor<std::int32_t> place{};                                      // [S]
     Tensor<float> mean{}, std{};                                       // [S]
     Tensor<float> weight{};                                            // [S], where elements do not count alike
+    std::vector<float> counts{};                                       // the same, in host memory
     int rows(int draws) const { return batch.networks * draws; }
     std::size_t size() const { return of.coder.tokens().size(); }
     int networks() const { return batch.networks * (batch.pairs ? 2 : 1); }
@@ -71,6 +75,7 @@ private:
                                         const SavedState *);
   void upload(Stream &, const Learned &) const; // what the step reads beside weights and networks
   void measure_tokens(const std::vector<FlowRows> &, const std::vector<Orders> &, Learned &) const;
+  void weigh(const std::vector<FlowRows> &, const std::vector<Orders> &, const Learned &, const Effect &);
   void noise(Stream &, const Share &, std::uint32_t draw);
   void learn(Stream &, Work &, const std::vector<ConditionRange> &, long step, int part);
 

@@ -56,7 +56,7 @@ WeightTransformerShape TokenCoder::shape(const FlowConfig &c) const {
       c.fused};
 }
 
-std::vector<std::size_t> TokenCoder::groups() const {
+std::vector<std::size_t> TokenCoder::groups(NormalizerKind by) const {
   if (!groups_.empty())
     return groups_;
   std::vector<std::size_t> group(tokens_.size());
@@ -69,9 +69,9 @@ std::vector<std::size_t> TokenCoder::groups() const {
     for (int i = 0; i < type.count; ++i)
       for (int e = 0; e < type.width; ++e, ++at) {
         group[at] = type.exchangeable ? at - std::size_t(i) * std::size_t(type.width) : at;
-        if (normalizer_ == NormalizerKind::coordinate || tokens_.place[at] < 0)
+        if (by == NormalizerKind::coordinate || tokens_.place[at] < 0)
           continue;
-        std::size_t &first = first_of[normalizer_ == NormalizerKind::tensor ? tensor_of(tokens_.place[at]) : 0];
+        std::size_t &first = first_of[by == NormalizerKind::tensor ? tensor_of(tokens_.place[at]) : 0];
         first = std::min(first, at), group[at] = first;
       }
   return group;

@@ -21,8 +21,10 @@ public:
   WeightTransformerShape shape(const FlowConfig &) const;
 
   std::size_t parameters() const { return layout_.back().offset + elements_of(layout_.back()); } // V
-  // Which elements share their mean and deviation: those of one number.
-  std::vector<std::size_t> groups() const;
+  // Which elements share their mean and deviation: those of one number; by another normaliser, which would. By
+  // coordinate, those that exchangeable tokens have alike.
+  std::vector<std::size_t> groups() const { return groups(normalizer_); }
+  std::vector<std::size_t> groups(NormalizerKind) const;
 
   // How much each element counts where tensors do by the root of their size; 1 on average, 0 for padding.
   std::vector<float> tensor_weights() const;

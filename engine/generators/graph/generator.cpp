@@ -66,7 +66,8 @@ public:
                 });
       return w.worth(samples, count);
     };
-    save_graph(w.file, of(fit_of(task)->run(w.device, rows, w.state, w.key, w.journal, probe)), {w.key, w.settings});
+    save_graph(w.file, of(fit_of(task)->run(w.device, rows, w.state, w.key, w.journal, probe, w.effect)),
+               {w.key, w.settings});
   }
 
   std::vector<Tellable> tellable(const std::filesystem::path &file) const override {

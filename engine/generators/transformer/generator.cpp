@@ -62,7 +62,7 @@ public:
                });
       return w.worth(samples, count);
     };
-    const Learned learned = fit.run(w.device, {{w.zoo, w.training}}, w.state, w.key, w.journal, probe);
+    const Learned learned = fit.run(w.device, {{w.zoo, w.training}}, w.state, w.key, w.journal, probe, w.effect);
     save_transformer(w.file, trained_of(config_, w.zoo.format(), learned), {w.key, w.settings});
   }
 

@@ -1,5 +1,6 @@
 // The stage that trains the generator: on its member's zoo, or on those of all members that it may see.
 #include "data/hash.h"
+#include "engine/analysis/curvature.h"
 #include "engine/analysis/novelty.h"
 #include "engine/generators/generator_file.h"
 #include "kernels/device/trace.h"
@@ -64,6 +65,34 @@ Metrics worth(Member &m, const TrainingZoo &z, const std::vector<float> &theta, 
   return all;
 }
 
+// What the loss of networks on single training images depends on (FitWork::effect).
+std::vector<double> effect(Member &m, const std::vector<float> &theta) {
+  constexpr std::size_t images = 64;
+  const NetworkShape &shape = m.shape("fit");
+  if (!m.scores() || !LossGradient::can(shape))
+    throw InputError("fit.", m.config().generators.name(),
+                     ".weigh_by: found effect, expected elements or tensors for networks whose loss has no gradient in "
+                     "double");
+  const Dataset &data = m.data();
+  const std::size_t v = layout_of(shape).size(), n = theta.size() / v, pixels = std::size_t(data.values());
+  LossGradient gradient(shape, 1);
+  std::vector<double> sum(v, 0), x(pixels), one;
+  for (std::size_t k = 0; k < images; ++k) {
+    const std::size_t image = k * data.train.size() / images;
+    for (std::size_t i = 0; i < pixels; ++i)
+      x[i] = data.train.pixels[image * pixels + i] * data.scale() + data.shift();
+    gradient.start(x, {data.train.labels[image]});
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::vector<double> network(theta.begin() + std::ptrdiff_t(i * v),
+                                        theta.begin() + std::ptrdiff_t((i + 1) * v));
+      gradient(network.data(), one);
+      for (std::size_t c = 0; c < v; ++c)
+        sum[c] += one[c] * one[c] / double(n * images);
+    }
+  }
+  return sum;
+}
+
 class FitStage : public Stage {
 public:
   const char *name() const override { return "fit"; }
@@ -121,7 +150,8 @@ private:
                  key,
                  zoo_text(c) + fit_text(c),
                  journal,
-                 [&](const std::vector<float> &theta, std::size_t n) { return worth(first, *zoos[0], theta, n); }};
+                 [&](const std::vector<float> &theta, std::size_t n) { return worth(first, *zoos[0], theta, n); },
+                 [&](std::size_t k, const std::vector<float> &theta) { return effect(*seen[k], theta); }};
     for (std::size_t i = 1; i < zoos.size(); ++i)
       work.more.push_back({zoos[i]->zoo, zoos[i]->split.training, zoos[i]->split.held_out});
     {
