@@ -32,14 +32,14 @@ void Groups::add_zoo(const std::string &name, const ZooReader &zoo, Taken taken)
   if (taken == Taken::drawn)
     rows = choose(zoo, rows, most, work_.seed, 2).source;
   rows.resize(std::min(rows.size(), most));
-  Group group{name, "generated", rows_of(zoo, rows)};
+  GroupNetworks group{rows_of(zoo, rows)};
   group.networks.source.clear(); // rows of another zoo
   if (zoo.has_column(told_class)) {
     const auto told = zoo.floats(told_class);
     for (const std::size_t row : rows)
       group.labels.push_back(int(told[row]));
   }
-  add(std::move(group));
+  add(name, "generated", std::move(group));
 }
 
 void Groups::add_asked(const std::string &of, const ZooReader &samples, const std::vector<std::size_t> &held_out) {
@@ -48,15 +48,16 @@ void Groups::add_asked(const std::string &of, const ZooReader &samples, const st
     return;
   auto having = asked.having(held_out, std::size_t(work_.eval.networks), work_.eval.asked, work_.seed);
   if (!having.rows.empty()) {
-    Group group{of == "generated" ? "asked" : "asked_" + of, "asked", rows_of(work_.zoo, having.rows)};
+    GroupNetworks group{rows_of(work_.zoo, having.rows)};
     const auto facts_of = [&](const char *column, auto &to) {
       if (work_.zoo.has_column(column))
         for (const auto facts = work_.zoo.integers(column); const std::size_t row : having.rows)
           to.push_back(std::remove_reference_t<decltype(to.front())>(facts[row]));
     };
     facts_of("class", group.labels), facts_of("signal", group.signals);
-    all_.back().beside = group.name;
-    add(std::move(group));
+    const std::string name = of == "generated" ? "asked" : "asked_" + of;
+    all_.back().beside = name;
+    add(name, "asked", std::move(group));
   }
   std::string text = asked.text(work_.eval.asked);
   asked_.emplace(of, AskedFor{std::move(text), std::move(asked), std::move(having)});
@@ -68,8 +69,8 @@ void Groups::add_answers(const Meet &meet) {
     return;
   const Asked &asked = found->second.asked;
   const std::size_t most = std::size_t(work_.eval.networks);
-  add({"retrieval", "baseline", asked.retrieved(most)});
-  add({"ridge", "baseline", asked.regressed(most, work_.seed, most_regressed, meet)});
+  add("retrieval", "baseline", {asked.retrieved(most)});
+  add("ridge", "baseline", {asked.regressed(most, work_.seed, most_regressed, meet)});
   for (std::size_t i = all_.size() - 2; i < all_.size(); ++i)
     if (!found->second.having.rows.empty())
       all_[i].beside = "asked";
@@ -116,7 +117,7 @@ void Groups::add_baselines() {
   if (!e.baselines)
     return;
   const std::size_t most = std::size_t(e.networks);
-  const auto baseline = [&](std::string name, NetworkSet set) { add({std::move(name), "baseline", std::move(set)}); };
+  const auto baseline = [&](std::string name, NetworkSet set) { add(std::move(name), "baseline", {std::move(set)}); };
   for (std::size_t i = 0; i < e.noise.size(); ++i)
     baseline(fmt::format("noise_{}", e.noise[i]),
              noisy_copies(work_.zoo, work_.training, most, e.noise[i], work_.seed, std::uint32_t(3 + i)));

@@ -8,13 +8,16 @@
 
 namespace theta {
 
-struct Group {
-  std::string name, role; // as GroupReport has them
+// Networks that are judged together. Of those with signals of their own also the classes that they should show, and the
+// signals that they were made for; none: empty.
+struct GroupNetworks {
   NetworkSet networks;
-  // Of networks with signals of their own: the classes that they should show, and the signals that they were made for;
-  // none: empty.
   std::vector<int> labels{};
   std::vector<std::size_t> signals{};
+};
+
+struct Group : GroupNetworks {
+  std::string name, role;          // as GroupReport has them
   std::string beside = "held_out"; // the group that it is compared with: where samples were asked for something, that
                                    // of held-out networks which have it
 };
@@ -22,7 +25,9 @@ struct Group {
 class Groups {
 public:
   explicit Groups(const EvalWork &work) : work_(work) {}
-  void add(Group group) { all_.push_back(std::move(group)); }
+  void add(std::string name, std::string role, GroupNetworks networks) {
+    all_.push_back({std::move(networks), std::move(name), std::move(role)});
+  }
   // The run's own samples, then the zoos of eval.groups: drawn at random, or the first of each as they are stored. With
   // the classes that samples were conditioned on, and behind each, where they were asked for something, networks of
   // `held_out` that have it: "asked", or "asked_NAME". Throws InputError for networks of another size.

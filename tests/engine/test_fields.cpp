@@ -438,8 +438,9 @@ TEST_CASE("field judge: copies are called memorised, fields of other images are 
   FieldJudge judge(siren, sizes_of(data), 4, 8, 1, Backend::cpu);
   judge.start(Device{}, data, {rows_of(zoo, references), labels(references), {}},
               {rows_of(zoo, seen), {}, signals(seen)}, {rows_of(zoo, control), {}, signals(control)}, journal);
-  FieldGroup copies{rows_of(zoo, seen), labels(seen), {}}, others{rows_of(zoo, group), labels(group), signals(group)};
-  copies.fields.source.clear(); // as a generator would give them
+  GroupNetworks copies{rows_of(zoo, seen), labels(seen), {}},
+      others{rows_of(zoo, group), labels(group), signals(group)};
+  copies.networks.source.clear(); // as a generator would give them
   const FieldReport copied = judge.judge("copies", copies), fresh = judge.judge("fresh", others);
   CHECK((copied.memorised.share == 1 && copied.memorised_images.share == 1));
   CHECK(copied.memorised.low > 0.9);
@@ -450,8 +451,8 @@ TEST_CASE("field judge: copies are called memorised, fields of other images are 
   CHECK(copied.in_class.variance == doctest::Approx(fresh.in_class.variance).epsilon(0.5)); // six or seven of a class
   for (std::size_t i = 0; i < 60; ++i) // its own image, or one that is as near
     CHECK(copied.psnr[i] > 10);
-  FieldGroup broken = others;
-  broken.fields.network = [](std::size_t i, float *theta) {
+  GroupNetworks broken = others;
+  broken.networks.network = [](std::size_t i, float *theta) {
     std::fill_n(theta, layout_of(siren).size(), i < 5 ? NAN : 0.1f);
   };
   const FieldReport report = judge.judge("broken", broken);

@@ -164,7 +164,7 @@ public:
   std::vector<MemoryPlan> plans(const EvalSizes &) const override { return {}; }
   std::vector<GroupReport> judge(const EvalWork &work, Journal &) const override {
     Groups groups(work);
-    groups.add({"training", "training", rows_of(work.zoo, work.training)});
+    groups.add("training", "training", {rows_of(work.zoo, work.training)});
     groups.add_generated(Groups::Taken::first, work.held_out);
     std::vector<GroupReport> reports;
     for (const Group &group : groups.all()) {

@@ -4,7 +4,7 @@
 // distance to the nearest training shape, and its row of the zoo.
 #include "data/solids.h"
 #include "engine/tasks/eval_file.h"
-#include "engine/tasks/fields/field_group.h"
+#include "engine/tasks/fields/field_rows.h"
 #include "engine/tasks/fields/signals.h"
 #include "shape_judge.h"
 #include "shape_sheets.h"
@@ -51,8 +51,8 @@ public:
   std::vector<GroupReport> judge(const EvalWork &work, Journal &journal) const override {
     const FieldRows rows(work);
     ShapeJudge judge = judge_of(work.eval, work.seed, work.shape, sizes_of(work.data));
-    judge.start(work.device, work.data, rows.references().fields, rows.training(), rows.control().fields);
-    return rows.judged(journal, "distance", [&](const std::string &name, const FieldGroup &group) {
+    judge.start(work.device, work.data, rows.references().networks, rows.training(), rows.control().networks);
+    return rows.judged(journal, "distance", [&](const std::string &name, const GroupNetworks &group) {
       return report_of(judge.judge(name, group));
     });
   }

@@ -54,7 +54,7 @@ PointSets ShapeJudge::surfaces_of(const NetworkSet &set, int most, std::uint32_t
   return all;
 }
 
-void ShapeJudge::start(Device device, const Dataset &data, const NetworkSet &references, FieldGroup training,
+void ShapeJudge::start(Device device, const Dataset &data, const NetworkSet &references, GroupNetworks training,
                        NetworkSet control) {
   device_ = device, data_ = &data;
   training_ = std::move(training), control_ = std::move(control);
@@ -70,7 +70,7 @@ void ShapeJudge::start(Device device, const Dataset &data, const NetworkSet &ref
     return some_of(all, kept);
   };
   references_ = sound(references, 1u << 20);
-  seen_ = surfaces_of(training_.fields, 5 * shapes_, 2u << 20,
+  seen_ = surfaces_of(training_.networks, 5 * shapes_, 2u << 20,
                       broken); // a field without a surface is a point in the middle
   reference_chamfer_ = chamfer_.run(device, references_, references_);
   few_references_ = few_of(references_, detail_.most_matched);
@@ -78,9 +78,9 @@ void ShapeJudge::start(Device device, const Dataset &data, const NetworkSet &ref
 }
 
 // Inside of both over inside of either, at the points where the signals were taken.
-double ShapeJudge::overlap(const FieldGroup &group, const std::vector<std::size_t> &kept) {
+double ShapeJudge::overlap(const GroupNetworks &group, const std::vector<std::size_t> &kept) {
   double sum = 0;
-  const NetworkSet sound{kept.size(), [&](std::size_t i, float *theta) { group.fields.network(kept[i], theta); }, {}};
+  const NetworkSet sound{kept.size(), [&](std::size_t i, float *theta) { group.networks.network(kept[i], theta); }, {}};
   places_.render(device_, sound.count, sound.network, [&](std::size_t i, const float *values) {
     const std::uint8_t *truth = data_->train.pixels.data() + group.signals[kept[i]] * places_.values();
     double both = 0, either = 0;
@@ -93,9 +93,9 @@ double ShapeJudge::overlap(const FieldGroup &group, const std::vector<std::size_
   return sum / double(kept.size());
 }
 
-ShapeReport ShapeJudge::judge(const std::string &name, const FieldGroup &group) {
+ShapeReport ShapeJudge::judge(const std::string &name, const GroupNetworks &group) {
   std::vector<char> broken;
-  const PointSets all = surfaces_of(group.fields, shapes_, 3u << 20, broken);
+  const PointSets all = surfaces_of(group.networks, shapes_, 3u << 20, broken);
   std::vector<std::size_t> kept;
   for (std::size_t i = 0; i < broken.size(); ++i)
     if (!broken[i])
@@ -116,12 +116,12 @@ ShapeReport ShapeJudge::judge(const std::string &name, const FieldGroup &group) 
     std::size_t nearest = 0;
     double distance = 1e300;
     for (std::size_t j = 0; j < std::size_t(seen_.count); ++j) {
-      const bool is_itself = !group.fields.source.empty() && !training_.fields.source.empty() &&
-                             group.fields.source[kept[i]] == training_.fields.source[j];
+      const bool is_itself = !group.networks.source.empty() && !training_.networks.source.empty() &&
+                             group.networks.source[kept[i]] == training_.networks.source[j];
       if (const double d = to_training[i * std::size_t(seen_.count) + j]; !is_itself && d < distance)
         nearest = j, distance = d;
     }
-    report.distance.push_back(distance), report.nearest.push_back(training_.fields.source.at(nearest));
+    report.distance.push_back(distance), report.nearest.push_back(training_.networks.source.at(nearest));
     if (!group.labels.empty() && !training_.labels.empty())
       right += training_.labels[nearest] == group.labels[kept[i]];
   }
@@ -129,12 +129,12 @@ ShapeReport ShapeJudge::judge(const std::string &name, const FieldGroup &group) 
     report.recognised = share_of(right, kept.size());
   if (!group.signals.empty())
     report.iou = overlap(group, kept);
-  NetworkSet sound{kept.size(), [&](std::size_t i, float *theta) { group.fields.network(kept[i], theta); }, {}};
+  NetworkSet sound{kept.size(), [&](std::size_t i, float *theta) { group.networks.network(kept[i], theta); }, {}};
   for (const std::size_t i : kept)
-    if (!group.fields.source.empty())
-      sound.source.push_back(group.fields.source[i]);
+    if (!group.networks.source.empty())
+      sound.source.push_back(group.networks.source[i]);
   report.memorised =
-      share_nearer(weights_.run(device_, sound, training_.fields), weights_.run(device_, sound, control_));
+      share_nearer(weights_.run(device_, sound, training_.networks), weights_.run(device_, sound, control_));
   return report;
 }
 

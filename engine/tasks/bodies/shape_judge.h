@@ -3,7 +3,7 @@
 #pragma once
 #include "engine/analysis/nearest.h"
 #include "engine/analysis/point_sets.h"
-#include "engine/tasks/fields/field_group.h"
+#include "engine/tasks/fields/field_rows.h"
 #include "engine/tasks/fields/renderer.h"
 
 namespace theta {
@@ -38,13 +38,13 @@ public:
 
   // `references`: held-out fields that no group has; `training` and `control`: equally many fields. All must live as
   // long.
-  void start(Device, const Dataset &, const NetworkSet &references, FieldGroup training, NetworkSet control);
-  ShapeReport judge(const std::string &name, const FieldGroup &);
+  void start(Device, const Dataset &, const NetworkSet &references, GroupNetworks training, NetworkSet control);
+  ShapeReport judge(const std::string &name, const GroupNetworks &);
 
 private:
   // Points on the surfaces of the first fields; a field without one is marked.
   PointSets surfaces_of(const NetworkSet &, int most, std::uint32_t stream, std::vector<char> &broken);
-  double overlap(const FieldGroup &, const std::vector<std::size_t> &kept);
+  double overlap(const GroupNetworks &, const std::vector<std::size_t> &kept);
 
   Detail detail_;
   FieldRenderer volume_, places_;
@@ -54,7 +54,7 @@ private:
   std::uint64_t seed_;
   Device device_;
   const Dataset *data_ = nullptr;
-  FieldGroup training_;
+  GroupNetworks training_;
   NetworkSet control_;
   PointSets references_, few_references_, seen_; // of held-out fields; of training ones
   std::vector<double> reference_chamfer_, reference_matched_;

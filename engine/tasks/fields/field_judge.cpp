@@ -40,36 +40,36 @@ NetworkSet FieldJudge::images_of(const std::vector<std::size_t> &signals) const 
           signals};
 }
 
-void FieldJudge::start(Device device, const Dataset &data, const FieldGroup &references, FieldGroup training,
-                       FieldGroup control, Journal &journal) {
+void FieldJudge::start(Device device, const Dataset &data, const GroupNetworks &references, GroupNetworks training,
+                       GroupNetworks control, Journal &journal) {
   device_ = device, data_ = &data;
   training_ = std::move(training), control_ = std::move(control);
   judge_.train(device, data, journal);
   std::vector<char> broken;
-  references_ = judge_.look(device, pictures_of(references.fields, broken)).features;
+  references_ = judge_.look(device, pictures_of(references.networks, broken)).features;
   reference_labels_ = references.labels;
 }
 
-FieldReport FieldJudge::judge(const std::string &name, const FieldGroup &group) {
+FieldReport FieldJudge::judge(const std::string &name, const GroupNetworks &group) {
   std::vector<char> broken;
-  const auto drawn = pictures_of(group.fields, broken);
+  const auto drawn = pictures_of(group.networks, broken);
   const std::size_t n = renderer_.values();
-  FieldReport report{.name = name, .networks = group.fields.count};
+  FieldReport report{.name = name, .networks = group.networks.count};
   std::vector<float> pictures; // of those that are not broken
   NetworkSet sound;
   std::vector<std::size_t> kept;
-  for (std::size_t i = 0; i < group.fields.count; ++i) {
+  for (std::size_t i = 0; i < group.networks.count; ++i) {
     if (broken[i]) {
       ++report.broken;
       continue;
     }
     kept.push_back(i);
-    if (!group.fields.source.empty())
-      sound.source.push_back(group.fields.source[i]);
+    if (!group.networks.source.empty())
+      sound.source.push_back(group.networks.source[i]);
     pictures.insert(pictures.end(), drawn.begin() + std::ptrdiff_t(i * n), drawn.begin() + std::ptrdiff_t((i + 1) * n));
   }
   sound.count = kept.size();
-  sound.network = [&](std::size_t i, float *theta) { group.fields.network(kept[i], theta); };
+  sound.network = [&](std::size_t i, float *theta) { group.networks.network(kept[i], theta); };
   if (sound.count < 2)
     return report;
   const auto opinion = judge_.look(device_, pictures);
@@ -87,7 +87,7 @@ FieldReport FieldJudge::judge(const std::string &name, const FieldGroup &group) 
       report.in_class = within_classes(opinion.features, labels, references_, reference_labels_);
   }
   report.memorised =
-      share_nearer(weights_.run(device_, sound, training_.fields), weights_.run(device_, sound, control_.fields));
+      share_nearer(weights_.run(device_, sound, training_.networks), weights_.run(device_, sound, control_.networks));
   NetworkSet seen = vectors_of(pictures, n);
   for (std::size_t i = 0; i < kept.size() && !group.signals.empty(); ++i)
     seen.source.push_back(group.signals[kept[i]]);

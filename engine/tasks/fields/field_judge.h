@@ -2,7 +2,7 @@
 // measured by what they show.
 #pragma once
 #include "engine/analysis/nearest.h"
-#include "field_group.h"
+#include "field_rows.h"
 #include "image_judge.h"
 #include "renderer.h"
 
@@ -29,8 +29,9 @@ public:
 
   // Trains its classifier. `references`: held-out fields that no group has; `training` and `control`: equally many
   // fields, of signals that are in the zoo's rows. All must live as long.
-  void start(Device, const Dataset &, const FieldGroup &references, FieldGroup training, FieldGroup control, Journal &);
-  FieldReport judge(const std::string &name, const FieldGroup &);
+  void start(Device, const Dataset &, const GroupNetworks &references, GroupNetworks training, GroupNetworks control,
+             Journal &);
+  FieldReport judge(const std::string &name, const GroupNetworks &);
 
 private:
   std::vector<float> pictures_of(const NetworkSet &, std::vector<char> &broken); // clipped to 0..1
@@ -41,7 +42,7 @@ private:
   NearestSearch weights_, pixels_;
   Device device_;
   const Dataset *data_ = nullptr;
-  FieldGroup training_, control_;
+  GroupNetworks training_, control_;
   Features references_;
   std::vector<int> reference_labels_; // none: empty
 };

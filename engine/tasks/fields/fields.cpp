@@ -55,7 +55,7 @@ public:
     const FieldRows rows(work);
     FieldJudge judge = judge_of(work.eval, work.seed, work.shape, sizes_of(work.data), work.device.backend);
     judge.start(work.device, work.data, rows.references(), rows.training(), rows.control(), journal);
-    auto reports = rows.judged(journal, "psnr", [&](const std::string &name, const FieldGroup &group) {
+    auto reports = rows.judged(journal, "psnr", [&](const std::string &name, const GroupNetworks &group) {
       return report_of(judge.judge(name, group));
     });
     const Estimate theirs = reports[1].figure("class_variance"); // of held-out fields, a class of which is a class's

@@ -82,13 +82,13 @@ std::vector<GroupReport> compare(const EvalWork &work, Journal &journal) {
   };
   judges.novelty.start(work.device, work.data, part, rows(true, judges.references), rows(false, judges.references));
   Groups all(work);
-  all.add({"training", "training", rows(true, most)});
-  all.add({"held_out", "held_out", rows(false, most)});
+  all.add("training", "training", {rows(true, most)});
+  all.add("held_out", "held_out", {rows(false, most)});
   all.add_generated(Groups::Taken::drawn, work.held_out);
   all.add_baselines();
   if (e.baselines) {
     const auto add = [&](std::string name, NetworkSet set) {
-      all.add({std::move(name), "baseline", made_once(std::move(set), v)});
+      all.add(std::move(name), "baseline", {made_once(std::move(set), v)});
     };
     add("pairs", mixtures(work.zoo, work.training, most, work.seed));
     if (NetworkSet between = along_runs(work.zoo, work.training, most, work.seed); between.count > 0)

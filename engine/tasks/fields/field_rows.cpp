@@ -1,4 +1,4 @@
-#include "field_group.h"
+#include "field_rows.h"
 #include "engine/analysis/verdict.h"
 #include "engine/tasks/metric.h"
 #include "engine/training/interrupt.h"
@@ -46,27 +46,24 @@ FieldRows::FieldRows(const EvalWork &work)
   askable_.insert(askable_.end(), others, held_out.end());
 }
 
-FieldGroup FieldRows::of_rows(const std::vector<std::size_t> &rows) const {
+GroupNetworks FieldRows::of_rows(const std::vector<std::size_t> &rows) const {
   return {rows_of(work_.zoo, rows), values_of<int>(label_, rows), values_of<std::size_t>(signal_, rows)};
 }
 
 std::vector<GroupReport> FieldRows::judged(Journal &journal, const char *of_each, const Judge &judge) const {
   Groups groups(work_);
-  const auto add = [&](const char *name, FieldGroup of) {
-    groups.add({name, name, std::move(of.fields), std::move(of.labels), std::move(of.signals)});
-  };
-  add("training", of_rows(training_)), add("held_out", of_rows(held_out_));
+  groups.add("training", "training", of_rows(training_)), groups.add("held_out", "held_out", of_rows(held_out_));
   groups.add_generated(Groups::Taken::first, askable_);
   groups.add_baselines();
   if (work_.eval.baselines && work_.zoo.parameters() <= most_covariance)
-    groups.add({"gaussian_full", "baseline",
-                full_gaussians(rows_of(work_.zoo, work_.training), work_.zoo.parameters(),
+    groups.add("gaussian_full", "baseline",
+               {full_gaussians(rows_of(work_.zoo, work_.training), work_.zoo.parameters(),
                                std::size_t(work_.eval.networks), work_.seed)});
   Progress progress(journal, "eval", "groups", double(groups.all().size()));
   std::vector<GroupReport> reports;
   for (const Group &group : groups.all()) {
     stop_if_interrupted("eval");
-    reports.push_back(judge(group.name, {group.networks, group.labels, group.signals}));
+    reports.push_back(judge(group.name, group));
     reports.back().role = group.role;
     measure(work_, group.networks, reports.back());
     progress.update(double(reports.size()), group.name);
