@@ -80,8 +80,11 @@ std::size_t ZooBatches::row_of(std::uint64_t batch, std::size_t i) const {
 void ZooBatches::facts_of(std::uint64_t batch, NetworkSource::Facts &facts) const {
   const auto networks = std::size_t(batch_.networks);
   facts.target.resize(columns_.size() * networks), facts.start.resize(batch_.pairs ? facts.target.size() : 0);
-  for (std::size_t i = 0; i < rows() && !columns_.empty(); ++i) {
+  facts.row.resize(networks);
+  for (std::size_t i = 0; i < rows(); ++i) {
     const std::size_t row = row_of(batch, i);
+    if (i < networks)
+      facts.row[i] = std::uint32_t(row);
     for (std::size_t k = 0; k < columns_.size(); ++k)
       (i < networks ? facts.target : facts.start)[k * networks + i % networks] = columns_[k][row];
   }
@@ -136,6 +139,8 @@ const NetworkSource::Facts &StreamSource::next(Stream &s, float *theta, float *s
     targets.push_back(rows[target]), starts.push_back(rows[from]);
   }
   facts_ = {};
+  for (const auto &row : targets)
+    facts_.row.push_back(std::uint32_t(row.run));
   for (const auto &column : batch_.columns) {
     for (const auto &row : targets)
       facts_.target.push_back(stream_.fact(row, column));

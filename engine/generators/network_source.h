@@ -27,6 +27,7 @@ public:
   // Column by column of the batch's networks; of their starts too, where it has pairs.
   struct Facts {
     std::vector<float> target, start; // [columns, networks]
+    std::vector<std::uint32_t> row;   // [networks]: which they are, of the zoo, or of a zoo without end by run
   };
   virtual ~NetworkSource() = default;
   // The next batch, on the stream's device: theta [networks, V], start [networks, V] or null. What is known of it stays

@@ -69,12 +69,12 @@ std::vector<double> elements(const WeightGraph &graph, const std::vector<float> 
   return x;
 }
 
-template <class T> struct Model {
+template <class T> struct GraphModel {
   GraphTransformer<T> model;
   MemoryPlan plan{"test"};
   std::optional<Arena> arena;
-  Model(Stream &s, const GraphTransformerShape &shape, std::vector<WeightGraph> graphs,
-        const std::vector<int> &networks, Mode mode = Mode::train)
+  GraphModel(Stream &s, const GraphTransformerShape &shape, std::vector<WeightGraph> graphs,
+             const std::vector<int> &networks, Mode mode = Mode::train)
       : model(shape, std::move(graphs)) {
     model.plan_for(plan, networks, mode);
     plan.place();
@@ -107,7 +107,7 @@ std::vector<WeightGraph> graphs_of(const std::vector<NetworkShape> &shapes, cons
   return all;
 }
 
-GraphTransformerShape small(const GraphSlots &slots) { return {slots, 12, 6, 2, 3, 8}; }
+GraphTransformerShape small_graph(const GraphSlots &slots) { return {slots, 12, 6, 2, 3, 8}; }
 
 } // namespace
 
@@ -184,10 +184,10 @@ TEST_CASE("graph transformer agrees with PyTorch: output and every gradient, of 
   const Golden golden("graph_transformer");
   const std::vector<NetworkShape> shapes{shape_of({5, 3, 4, 2}), shape_of({5, 3, 2})};
   const GraphSlots slots = graph_slots(shapes);
-  auto shape = small(slots);
+  auto shape = small_graph(slots);
   shape.conditions = {{"x", 0}};
   in_every_precision([&]<class T>(T, Stream &s) {
-    Model<T> m(s, shape, graphs_of(shapes, slots), {2, 1});
+    GraphModel<T> m(s, shape, graphs_of(shapes, slots), {2, 1});
     const Vectors<T> vectors(s, flat<T>(golden, m.model.parameters(), "param."), {T(0)});
     const Buffer<T> x(s, golden.get<T>("x")), t(s, golden.get<T>("time")), told(s, golden.get<T>("told"));
     const auto y = to_host(s, m.model.forward(s, vectors.parameters(), x, {t, told}), x.size());
@@ -210,11 +210,11 @@ TEST_CASE("graph transformer: gradients agree with central differences in double
     for (const bool more : {false, true}) {
       const GraphSlots slots = graph_slots(shapes);
       const auto graphs = graphs_of(shapes, slots);
-      auto shape = small(slots);
+      auto shape = small_graph(slots);
       shape.recompute = shape.start = shape.fused = more;
       if (more)
         shape.conditions = {{"loss", 0}, {"kind", 3}};
-      Model<double> m(s, shape, graphs, networks);
+      GraphModel<double> m(s, shape, graphs, networks);
       const auto values = random_values<double>(m.model.parameters().size(), 1, 0.3),
                  x = batch_of<double>(graphs, networks, 2), from = batch_of<double>(graphs, networks, 5000);
       auto d = random_values<double>(x.size(), 3);
@@ -242,7 +242,7 @@ TEST_CASE("graph transformer: units in another order come out in that order") {
   for (const NetworkShape &shape : {shape_of({5, 4, 3, 6, 2}), shape_of({4, 5, 3, 4, 2}, "test_stream"), cnn_s()}) {
     const GraphSlots slots = graph_slots({shape});
     const WeightGraph graph(shape, slots);
-    Model<double> m(s, small(slots), {graph}, {1});
+    GraphModel<double> m(s, small_graph(slots), {graph}, {1});
     const auto values = random_values<double>(m.model.parameters().size(), 1, 0.3);
     auto theta = random_values<float>(layout_of(shape).size(), 2);
     const auto out_of = [&](const std::vector<float> &of) {
@@ -278,8 +278,8 @@ TEST_CASE("graph transformer: a network does not depend on those beside it, nor 
     const std::vector<NetworkShape> shapes{shape_of({5, 3, 4, 2}), shape_of({5, 3, 2}), shape_of({5, 7, 2, 2})};
     const GraphSlots slots = graph_slots(shapes);
     const auto graphs = graphs_of(shapes, slots);
-    Model<float> all(s, small(slots), graphs, {2, 1, 2}, Mode::infer),
-        alone(s, small(slots), {graphs[2]}, {1}, Mode::infer);
+    GraphModel<float> all(s, small_graph(slots), graphs, {2, 1, 2}, Mode::infer),
+        alone(s, small_graph(slots), {graphs[2]}, {1}, Mode::infer);
     const auto values = random_values<float>(all.model.parameters().size(), 1, 0.3),
                x = batch_of<float>(graphs, {2, 1, 2}, 2);
     const auto y = all.run(s, values, x, {0.1f, 0.2f, 0.3f, 0.4f, 0.5f});
@@ -298,7 +298,7 @@ TEST_CASE("graph transformer in bf16: near fp32, the same on every device; infer
   const GraphSlots slots = graph_slots(shapes);
   const auto graphs = graphs_of(shapes, slots);
   const auto x = batch_of<float>(graphs, {2, 1}, 2);
-  auto shape = small(slots);
+  auto shape = small_graph(slots);
   std::vector<std::vector<float>> results[2];
   std::size_t bytes[2];
   for (const bool narrow : {false, true}) {
@@ -306,7 +306,7 @@ TEST_CASE("graph transformer in bf16: near fp32, the same on every device; infer
     for (const auto device : all_devices()) {
       CAPTURE(device.name());
       Stream s(device);
-      Model<float> m(s, shape, graphs, {2, 1}), infer(s, shape, graphs, {2, 1}, Mode::infer);
+      GraphModel<float> m(s, shape, graphs, {2, 1}), infer(s, shape, graphs, {2, 1}, Mode::infer);
       const auto values = random_values<float>(m.model.parameters().size(), 1, 0.3);
       const std::vector<float> t{0.2f, 0.5f, 0.9f};
       const Vectors<float> vectors(s, values, {0});

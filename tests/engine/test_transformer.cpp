@@ -234,12 +234,12 @@ Condition logarithm(const std::string &column) {
             return std::log(wanted[0]);
           }};
 }
-const bool added = add_condition_form("log.", logarithm);
+const bool added_logarithm = add_condition_form("log.", logarithm);
 
 } // namespace
 
 TEST_CASE("conditions: columns, starts, differences, labels, and a form of one's own") {
-  CHECK(added);
+  CHECK(added_logarithm);
   const Conditions conditions({"test_loss", "start.test_loss", "delta.test_loss", "optimizer:3", "log.lr"});
   CHECK(conditions.columns() == std::vector<std::string>{"test_loss", "optimizer", "lr"});
   CHECK(conditions.of_start());

@@ -64,6 +64,12 @@ void describe_all(OnlyKey &keys, FlowConfig &c) {
   keys({"fused", nullptr, "weights move as their gradients complete: no gradients are kept"}, c.fused);
   keys({"probe_every", "steps between samples that are scored meanwhile; 0: none"}, c.probe_every, not_negative);
   keys({"arithmetic", "of products: fp32, or bf16 operands on tensor cores"}, c.arithmetic, arithmetic_named);
+  keys({"own_noise", "each network keeps one noise that is drawn once, in place of another at every step"},
+       c.own_noise);
+  keys({"plain", "a plain perceptron of three layers, the middle one half as wide, in place of a residual one"},
+       c.plain);
+  keys({"dropout", "share of units that the plain perceptron leaves out in a step, behind its first two layers"},
+       c.dropout, Limits{0, 0.99});
   keys({"noise_scale", "standard deviation of the noise at time 1"}, c.noise_scale, Limits{1e-6, 1e6});
 }
 
@@ -130,6 +136,12 @@ void check(const FlowConfig &c, const std::string &table) {
   } catch (const InputError &e) { // which does not know whose they are
     throw InputError(table, ".", e.what());
   }
+  if (c.plain && !c.conditions.empty())
+    wrong("plain", "true", "false with conditions: a plain perceptron is told nothing");
+  if (c.plain && (c.recompute || c.fused || c.arithmetic != Arithmetic::fp32))
+    wrong("plain", "true", "false with recompute, fused or arithmetic = bf16");
+  if (!c.plain && c.dropout > 0)
+    wrong("dropout", c.dropout, "0 unless plain = true");
   if (c.width % c.heads != 0)
     wrong("heads", c.heads, "a divisor of width, ", c.width);
   if (c.features % 2 != 0)

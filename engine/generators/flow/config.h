@@ -49,6 +49,8 @@ struct FlowPath {
   NoiseSchedule noise = NoiseSchedule::logit_normal;
   Objective objective = Objective::velocity;
   WeighBy weigh_by = WeighBy::elements;
+  bool own_noise =
+      false; // each network keeps one noise, drawn once (DeepWeightFlow), in place of another at every step
   double noise_scale = 1; // deviation of the noise that generation begins with; 1 but for what is learned as velocities
 };
 
@@ -66,6 +68,8 @@ struct FlowBackbone {
   bool qk_norm = false;
   bool attends = true; // else a network is one token, and the model a residual perceptron
   Arithmetic arithmetic = Arithmetic::fp32;
+  bool plain = false; // of vectors: a plain perceptron (plain_perceptron.h), without conditions
+  double dropout = 0; // of the plain one
 };
 
 struct FlowTraining {

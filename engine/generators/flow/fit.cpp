@@ -8,6 +8,7 @@
 #include "kernels/operations/random.h"
 #include "kernels/operations/reduce.h"
 #include "kernels/operations/units.h"
+#include "models.h"
 #include <cmath>
 
 namespace theta {
@@ -52,8 +53,7 @@ private:
 
 FlowFit::FlowFit(FlowConfig config, const NetworkFacts &facts, std::size_t rows, std::uint64_t seed, Backend backend,
                  const std::optional<StreamTask> &stream, const std::string &stage)
-    : FlowFit(config, {{TokenCoder(config, facts), rows}},
-              std::make_unique<WeightTransformer<float>>(TokenCoder(config, facts).shape(config)), seed, backend,
+    : FlowFit(config, {{TokenCoder(config, facts), rows}}, model_of(config, TokenCoder(config, facts)), seed, backend,
               stream, stage) {}
 
 FlowFit::FlowFit(FlowConfig config, std::vector<FlowNetworks> of, std::unique_ptr<FlowModel<float>> model,
@@ -301,7 +301,8 @@ void FlowFit::noise(Stream &s, const Share &share, std::uint32_t draw) {
                 .scale = config_.noise_scale,
                 .draws = config_.draws,
                 .start = config_.residual ? start : nullptr,
-                .place = share.place},
+                .place = share.place,
+                .streams = config_.own_noise ? share.streams.data() : nullptr},
                seed_, draw, draw);
 }
 
@@ -313,9 +314,11 @@ void FlowFit::learn(Stream &s, Work &w, const std::vector<ConditionRange> &range
   if (told)
     s.synchronize(); // the copy out of the staging before
   for (std::size_t k = 0; k < shares_.size(); ++k) {
-    const Share &share = shares_[k];
+    Share &share = shares_[k];
     float *to = theta + share.first_parameter;
     const auto &facts = w.sources[k]->next(s, to, to + std::size_t(share.batch.networks) * share.of.coder.parameters());
+    if (config_.own_noise)
+      share.take_streams(facts, config_.draws);
     if (told)
       conditions_.tell(staged + share.first_row, std::size_t(part_), facts, config_.draws, ranges);
   }
@@ -331,7 +334,8 @@ void FlowFit::learn(Stream &s, Work &w, const std::vector<ConditionRange> &range
     };
     const FinishEarly<float> finish(step_early);
     const auto parameters = weights_.parameters(&finish);
-    const float *predicted = model_->forward(s, parameters, x0_, {t_, told, start_});
+    const float *predicted = model_->forward(
+        s, parameters, x0_, {.time = t_, .conditions = told, .start = start_, .seed = seed_, .draw = draw});
     mean_squared_error<float>(s, loss_ + part, model_->d_out(), predicted, target_, elements_, partials_);
     for (const Share &share : shares_)
       if (config_.weigh_by != WeighBy::elements)

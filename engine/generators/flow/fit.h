@@ -65,6 +65,12 @@ private:
     Tensor<float> mean{}, std{};                                       // [S]
     Tensor<float> weight{};                                            // [S], where elements do not count alike
     std::vector<float> counts{};                                       // the same, in host memory
+    std::vector<std::uint32_t> streams{};                              // of rows' noise, where networks have their own
+    void take_streams(const NetworkSource::Facts &facts, int draws) {
+      streams.clear();
+      for (const std::uint32_t row : facts.row)
+        streams.insert(streams.end(), std::size_t(draws), row);
+    }
     int rows(int draws) const { return batch.networks * draws; }
     std::size_t size() const { return of.coder.tokens().size(); }
     int networks() const { return batch.networks * (batch.pairs ? 2 : 1); }

@@ -25,9 +25,12 @@ public:
   virtual void upload(Stream &) const {}
 
   // What the model is conditioned on: time [batch]; conditions [K, batch], NaN where not given; start like x; context
-  // [batch, its elements], which must live until backward. Null where the model has none.
+  // [batch, its elements], which must live until backward. Null where the model has none. seed, draw: what is left out
+  // at random in training.
   struct Told {
     const T *time = nullptr, *conditions = nullptr, *start = nullptr, *context = nullptr;
+    std::uint64_t seed = 0;
+    std::uint32_t draw = 0;
   };
   // x: the batch's networks one after another, each the elements of its architecture; so the result.
   virtual const T *forward(Stream &, const Parameters<T> &, const T *x, const Told &) = 0;

@@ -6,6 +6,7 @@
 #include "kernels/operations/convert.h"
 #include "kernels/operations/random.h"
 #include "kernels/operations/units.h"
+#include "models.h"
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -14,8 +15,7 @@
 namespace theta {
 
 FlowSampler::FlowSampler(const FlowConfig &config, const NetworkFacts &facts, SolverOptions options)
-    : FlowSampler(config, TokenCoder(config, facts),
-                  std::make_unique<WeightTransformer<float>>(TokenCoder(config, facts).shape(config)), options) {}
+    : FlowSampler(config, TokenCoder(config, facts), model_of(config, TokenCoder(config, facts)), options) {}
 
 FlowSampler::FlowSampler(const FlowConfig &config, TokenCoder coder, std::unique_ptr<FlowModel<float>> model,
                          SolverOptions options)

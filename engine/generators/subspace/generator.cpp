@@ -23,6 +23,8 @@ public:
   }
 
   std::vector<std::string> savings() const override {
+    if (config_.flow.plain)
+      return {}; // what would save is refused
     return savings_of(config_.flow, config_.flow.arithmetic, "fit.subspace");
   }
 

@@ -15,6 +15,7 @@ void describe(Keys &keys, SubspaceConfig &c) {
   keys({"balance", "networks are brought to one member of their class of scales or signs first"}, c.balance);
   keys({"align", "units of all networks are matched to one of them first"}, c.align);
   describe_perceptron(keys, c.flow);
+  describe(keys, c.flow, {"plain", "dropout", "own_noise"});
 }
 
 ZooFormat coefficients_format(int directions) {
