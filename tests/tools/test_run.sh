@@ -36,7 +36,7 @@ assert json.load(open(work + "/device.json"))["devices"][0]["name"] == "cpu"
 info = json.load(open(work + "/info.json"))
 assert info["rows"] == 60 and info["parameters"] == 49 * 6 + 6 + 60 + 10 and info["columns"]["run"]["distinct"] == 6
 groups = {g["name"]: g for g in json.load(open(work + "/run/eval.json"))["groups"]}
-assert list(groups) == ["training", "held_out", "generated", "noise_0.01", "noise_0.03", "noise_0.1", "average_16", "gaussian", "pairs"]
+assert list(groups) == ["training", "held_out", "generated", "noise_0.01", "noise_0.03", "noise_0.1", "average_16", "gaussian", "pairs", "along_runs"]
 for g in groups.values():
     assert set(g["memorised"]) == {"value", "low", "high", "n"} and g["memorised"]["n"] == g["networks"] == 10
     for what in ("accuracy", "loss", "max_iou", "nearest_l2", "ece", "hull", "norm", "barrier"):
