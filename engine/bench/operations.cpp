@@ -6,9 +6,11 @@
 #include "kernels/operations/conv2d.h"
 #include "kernels/operations/counting.h"
 #include "kernels/operations/diffusion.h"
+#include "kernels/operations/dropout.h"
 #include "kernels/operations/gather.h"
 #include "kernels/operations/gemm.h"
 #include "kernels/operations/layernorm.h"
+#include "kernels/operations/lookup.h"
 #include "kernels/operations/optimizer.h"
 #include "kernels/operations/reduce.h"
 #include "kernels/operations/row_l2.h"
@@ -179,6 +181,20 @@ void simple(std::vector<BenchCase> &all, std::size_t n, int networks) {
       on_tensors("fill_normal_" + count_of(n), 4.0 * double(n), 0, {word * n}, [=](Stream &s, const Tensors &t, int i) {
         fill_normal<float>(s, t.at<float>(i, 0), 1, n, 1, {1, Purpose::test, std::uint32_t(i)});
       }));
+  all.push_back(on_tensors(
+      "dropout_" + count_of(n), 8.0 * double(n), 0, {word * n, word * n}, [=](Stream &s, const Tensors &t, int i) {
+        dropout<float>(s, t.at<float>(i, 0), t.at<float>(i, 1), 64, n / 64, 0.1, {1, Purpose::test, std::uint32_t(i)});
+      }));
+  // Characters of a vocabulary of 80, 64 wide; half of the numbers drawn are below it and above 0.
+  const Lookup look{1, int(n / 64), 80, 64, 80 * 64, n / 64};
+  all.push_back(on_tensors(fmt::format("lookup_fwd_bwd_{}_v80_w64", count_of(n / 64)), 12.0 * double(n), 0,
+                           {word * n, word * 80 * 64, word * (n / 64), word * 80 * 64},
+                           [=](Stream &s, const Tensors &t, int i) {
+                             if (i < t.sets())
+                               fill_normal<float>(s, t.at<float>(i, 2), 1, n / 64, 40, {1, Purpose::test});
+                             lookup_forward<float>(s, t.at<float>(i, 0), t.at<float>(i, 1), t.at<float>(i, 2), look);
+                             lookup_backward<float>(s, t.at<float>(i, 3), t.at<float>(i, 0), t.at<float>(i, 2), look);
+                           }));
   all.push_back(on_tensors("global_norm_" + count_of(n), 4.0 * double(n), 0, {word * n, word, word * partial_sums},
                            [=](Stream &s, const Tensors &t, int i) {
                              global_norm<float>(s, t.at<float>(i, 1), t.at<float>(i, 0), n, t.at<float>(i, 2));

@@ -13,11 +13,11 @@ template <class T> void dropout(Stream &s, T *y, const T *x, int rows, std::size
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::dropout(s, y, x, rows, cols, rate, d);
+  const std::size_t calls = calls_of(d, cols);
   parallel_for(rows, 8.0 * rows * double(cols), [&](int r) {
-    for (std::size_t c = 0; c < cols; ++c) {
-      const std::size_t at = std::size_t(r) * cols + c;
-      y[at] = x[at] * dropout_factor_of(d, d.first_stream + std::uint32_t(r), c, T(rate));
-    }
+    const std::size_t row = std::size_t(r) * cols;
+    for (std::size_t call = 0; call < calls; ++call)
+      drop_call(y + row, x + row, cols, call, d, d.first_stream + std::uint32_t(r), T(rate));
   });
 }
 
