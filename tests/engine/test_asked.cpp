@@ -128,6 +128,10 @@ TEST_CASE("asked: what a generator is told never comes from the images that its 
                                  "zoo.checkpoints=log", "zoo.count=4", "eval.part=" + part}),
               sizes);
   };
+  DatasetSizes none = sizes;
+  none.validation = 0;
+  CHECK_THROWS_WITH_AS(source_of(load_config(path, {"fit.transformer.conditions=['rank.validation_loss']"}), none),
+                       doctest::Contains("data.validation = 0"), InputError);
   for (const char *column : {"loss", "accuracy"})
     for (const std::string form : {"", "rank.", "start.", "delta."}) {
       CHECK_NOTHROW(told(form + "validation_" + column, "test"));

@@ -140,6 +140,8 @@ void check(const FlowConfig &c, const std::string &table) {
     wrong("plain", "true", "false with conditions: a plain perceptron is told nothing");
   if (c.plain && (c.recompute || c.fused || c.arithmetic != Arithmetic::fp32))
     wrong("plain", "true", "false with recompute, fused or arithmetic = bf16");
+  if (c.plain && c.width % 2 != 0)
+    wrong("width", c.width, "an even number with plain = true, whose second layer has half of it");
   if (!c.plain && c.dropout > 0)
     wrong("dropout", c.dropout, "0 unless plain = true");
   if (c.width % c.heads != 0)

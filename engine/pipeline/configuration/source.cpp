@@ -57,13 +57,15 @@ void check_conditions(const Config &c, const NetworkShape &shape, const DatasetS
   for (std::string column : conditions.columns()) {
     if (column.starts_with(rank_prefix))
       column.erase(0, rank_prefix.size());
+    if (c.zoo.from.empty() && column.starts_with("validation_") && sizes.validation == 0)
+      throw InputError("fit.", c.generators.name(), ".conditions: found ", column,
+                       " with data.validation = 0, expected ", "images that are kept from training for it");
     for (const ScoredPart &part : learning_of(shape).scored_on(sizes))
       if (part.part == c.eval.part && (column == part.loss || column == part.quality)) {
         const bool test = c.eval.part == "test";
         const std::string other = (test ? "validation" : "test") + column.substr(column.find('_'));
         throw InputError("fit.", c.generators.name(), ".conditions: found ", column, ", expected ", other, ": on the ",
-                         c.eval.part, " images networks are judged (eval.part)",
-                         test && sizes.validation == 0 ? "; data.validation keeps others from training" : "");
+                         c.eval.part, " images networks are judged (eval.part)");
       }
   }
 }
