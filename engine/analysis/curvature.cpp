@@ -66,6 +66,27 @@ double LossGradient::operator()(const double *theta, std::vector<double> &gradie
   return loss;
 }
 
+std::vector<double> mean_squared_gradients(const NetworkShape &shape, const Dataset &data, std::size_t images,
+                                           const std::vector<float> &theta) {
+  LossGradient gradient(shape, 1);
+  const std::size_t v = gradient.parameters(), n = theta.size() / v, pixels = std::size_t(data.values());
+  std::vector<double> sum(v, 0), x(pixels), one;
+  for (std::size_t k = 0; k < images; ++k) {
+    const std::size_t image = k * data.train.size() / images;
+    for (std::size_t i = 0; i < pixels; ++i)
+      x[i] = data.train.pixels[image * pixels + i] * data.scale() + data.shift();
+    gradient.start(x, {data.train.labels[image]});
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::vector<double> network(theta.begin() + std::ptrdiff_t(i * v),
+                                        theta.begin() + std::ptrdiff_t((i + 1) * v));
+      gradient(network.data(), one);
+      for (std::size_t c = 0; c < v; ++c)
+        sum[c] += one[c] * one[c] / double(n * images);
+    }
+  }
+  return sum;
+}
+
 std::vector<double> LossGradient::hessian_times(const std::vector<double> &theta, const std::vector<double> &v) {
   const double length = norm_of(v);
   if (length == 0)

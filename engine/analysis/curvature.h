@@ -33,6 +33,12 @@ private:
   std::unique_ptr<Arena> arena_;
 };
 
+// Of each weight, the mean over networks theta [n, V] in host memory, and over `images` of the training part, evenly
+// spaced, of the square of the gradient of the loss on that image alone: the diagonal of the empirical Fisher
+// information, whose root says how much a weight counts.
+std::vector<double> mean_squared_gradients(const NetworkShape &, const Dataset &, std::size_t images,
+                                           const std::vector<float> &theta);
+
 using Product = std::function<std::vector<double>(const std::vector<double> &)>;
 
 // The mean of vᵀHv over `probes` vectors of random signs (Hutchinson, 1990), and the standard error of that mean.

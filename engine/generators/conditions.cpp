@@ -52,7 +52,7 @@ Condition condition_named(const std::string &name) {
       condition.name = of;
       return condition;
     }
-  throw InputError("conditions: found '", name, "', expected a column of the zoo such as test_loss");
+  throw InputError("conditions: found '", name, "', expected a column of the zoo such as validation_loss");
 }
 
 Conditions::Conditions(const std::vector<std::string> &names) {

@@ -1,6 +1,6 @@
 // What a generator may be conditioned on: a number or label made of the columns that its zoo has of the network that is
 // wanted, and of the network that it starts from. By name:
-//   COLUMN          of the wanted network: test_loss, lr, ...      COLUMN:N   a label of 0..N−1: optimizer:3, ...
+//   COLUMN          of the wanted network: validation_loss, lr, ...      COLUMN:N   a label of 0..N−1: optimizer:3, ...
 //   start.COLUMN    of the network that it starts from             delta.COLUMN   the wanted one's less the start's
 //   rank.COLUMN     in place of a column: its place among the training networks of its architecture, from 0 to 1
 // To add a form of its own: a function from the rest of the name to a Condition in a file of its own, and there the

@@ -1,5 +1,6 @@
 #include "data/zoo_reader.h"
 #include "data/zoo_writer.h"
+#include "engine/analysis/curvature.h"
 #include "engine/analysis/novelty.h"
 #include "engine/networks/cnn.h"
 #include "engine/weights/symmetry.h"
@@ -130,6 +131,36 @@ TEST_CASE("memory: of copies of what was seen all, of copies of the control none
     broken.network = [&](std::size_t, float *theta) { std::fill_n(theta, zoo.parameters(), INFINITY); };
     CHECK(of(broken).share.n == 0);
   }
+}
+
+TEST_CASE("curvature: squares of single examples' gradients, by central differences of their losses") {
+  const Setting setting;
+  const std::size_t v = layout_of(setting.shape).size(), images = 4, n = 2;
+  const auto theta = random_values<float>(n * v, 3, 0.5);
+  const auto squares = mean_squared_gradients(setting.shape, setting.data, images, theta);
+  REQUIRE(squares.size() == v);
+  LossGradient loss(setting.shape, 1);
+  std::vector<double> expected(v, 0), unused;
+  for (std::size_t k = 0; k < images; ++k) {
+    const std::size_t image = k * setting.data.train.size() / images;
+    std::vector<double> x;
+    for (std::size_t i = 0; i < 16; ++i)
+      x.push_back((setting.data.train.pixels[image * 16 + i] / 255.0 - setting.data.mean) / setting.data.std);
+    loss.start(x, {setting.data.train.labels[image]});
+    for (std::size_t i = 0; i < n; ++i) {
+      std::vector<double> at(theta.begin() + std::ptrdiff_t(i * v), theta.begin() + std::ptrdiff_t((i + 1) * v));
+      for (std::size_t c = 0; c < v; ++c) {
+        const double kept = at[c];
+        at[c] = kept + 1e-6;
+        const double up = loss(at.data(), unused);
+        at[c] = kept - 1e-6;
+        const double slope = (up - loss(at.data(), unused)) / 2e-6;
+        at[c] = kept;
+        expected[c] += slope * slope / double(n * images);
+      }
+    }
+  }
+  CHECK(relative_error(squares, expected) <= 1e-6);
 }
 
 TEST_CASE("novelty: distances, IoU and memory by their definitions, on every device") {

@@ -65,7 +65,7 @@ Metrics worth(Member &m, const TrainingZoo &z, const std::vector<float> &theta, 
   return all;
 }
 
-// What the loss of networks on single training images depends on (FitWork::effect).
+// FitWork::effect.
 std::vector<double> effect(Member &m, const std::vector<float> &theta) {
   constexpr std::size_t images = 64;
   const NetworkShape &shape = m.shape("fit");
@@ -73,24 +73,7 @@ std::vector<double> effect(Member &m, const std::vector<float> &theta) {
     throw InputError("fit.", m.config().generators.name(),
                      ".weigh_by: found effect, expected elements or tensors for networks whose loss has no gradient in "
                      "double");
-  const Dataset &data = m.data();
-  const std::size_t v = layout_of(shape).size(), n = theta.size() / v, pixels = std::size_t(data.values());
-  LossGradient gradient(shape, 1);
-  std::vector<double> sum(v, 0), x(pixels), one;
-  for (std::size_t k = 0; k < images; ++k) {
-    const std::size_t image = k * data.train.size() / images;
-    for (std::size_t i = 0; i < pixels; ++i)
-      x[i] = data.train.pixels[image * pixels + i] * data.scale() + data.shift();
-    gradient.start(x, {data.train.labels[image]});
-    for (std::size_t i = 0; i < n; ++i) {
-      const std::vector<double> network(theta.begin() + std::ptrdiff_t(i * v),
-                                        theta.begin() + std::ptrdiff_t((i + 1) * v));
-      gradient(network.data(), one);
-      for (std::size_t c = 0; c < v; ++c)
-        sum[c] += one[c] * one[c] / double(n * images);
-    }
-  }
-  return sum;
+  return mean_squared_gradients(shape, m.data(), images, theta);
 }
 
 class FitStage : public Stage {

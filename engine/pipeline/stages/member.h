@@ -54,7 +54,8 @@ public:
   // What the networks are for, and they; null, and InputError, where they cannot be run on the data.
   const Task *task() const { return source_.task; }
   const NetworkShape &shape(const char *stage) const;
-  // The accuracies and losses of networks on the test images, or the validation images; throws InputError where they have none.
+  // The accuracies and losses of networks on the test images, or the validation images; throws InputError where they
+  // have none.
   bool scores() const { return task() && task()->scores(); }
   void check_scores(const char *stage) const;
   std::unique_ptr<Scorer> scorer(const char *stage, std::size_t images) const;
