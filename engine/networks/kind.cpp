@@ -16,6 +16,9 @@ NetworkKinds &kinds() {
     made.push_back(make_field_kind());
     made.push_back(make_cnn_kind());
     made.push_back(make_pixel_kind());
+    made.push_back(make_resnet_kind());
+    made.push_back(make_vit_kind());
+    made.push_back(make_convnext_kind());
     return made;
   }();
   return all;

@@ -26,7 +26,9 @@ public:
 
   // The keys of [network] that are the kind's own, of NetworkShape::own. Throws InputError for what cannot be.
   virtual void describe(Keys &, NetworkShape &) const {}
-  // Throws InputError where one of them is set: another kind was wanted.
+  // Those of a table of its own, [network.NAME], which there is where networks are of the kind.
+  virtual void describe_table(Keys &, NetworkShape &) const {}
+  // Throws InputError where one of the first is set: another kind was wanted.
   virtual void check_unused(const NetworkShape &) const {}
   // Where networks have a place for every pixel, it takes the images' side and channels.
   virtual void look_at(NetworkShape &, const std::function<ImageFormat()> &) const {}
@@ -63,8 +65,9 @@ const NetworkKinds &network_kinds();
 bool add_network_kind(std::unique_ptr<const NetworkKind>); // true
 
 // Made by their rooms: perceptrons that classify, perceptrons of coordinates, convolutional classifiers, signals as
-// they are.
-std::unique_ptr<const NetworkKind> make_mlp_kind(), make_field_kind(), make_cnn_kind(), make_pixel_kind();
+// they are; residual networks, vision transformers, ConvNeXt.
+std::unique_ptr<const NetworkKind> make_mlp_kind(), make_field_kind(), make_cnn_kind(), make_pixel_kind(),
+    make_resnet_kind(), make_vit_kind(), make_convnext_kind();
 
 // Of `out` outputs with `in` weights each, an input having `of_an_input` weights: NAME.weight, and NAME.bias where it
 // has one.

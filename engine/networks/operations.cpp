@@ -97,15 +97,16 @@ private:
 template <class T> class NormStep;
 class NormOperation : public OperationWith<NormOperation, NormStep> {
 public:
-  NormOperation(std::size_t tensor, const Layout &layout, int width, int positions)
+  NormOperation(std::size_t tensor, const Layout &layout, int width, int positions, double eps)
       : tensor(tensor), gamma(layout.places()[tensor].offset), beta(layout.places()[tensor + 1].offset), width(width),
-        positions(positions) {}
+        positions(positions), eps(eps) {}
   void tie(Ties &ties) const override {
     ties.same(from[0], to);
     ties.along(to, UnitAxis::Role::bias, tensor, 0), ties.along(to, UnitAxis::Role::bias, tensor + 1, 0);
   }
   std::size_t tensor, gamma, beta;
   int width, positions;
+  double eps;
 };
 
 template <class T> class NormStep : public Step<T> {
@@ -122,7 +123,7 @@ public:
     for (std::size_t i = 0; i < std::size_t(w.networks); ++i)
       layernorm_forward<T>(s, w.y + i * of_y(w), mean_ + i * std::size_t(rows), rstd_ + i * std::size_t(rows),
                            w.x[0] + i * w.stride[0], w.theta + i * w.parameters + of_.gamma,
-                           w.theta + i * w.parameters + of_.beta, rows, of_.width);
+                           w.theta + i * w.parameters + of_.beta, rows, of_.width, of_.eps);
   }
   void backward(Stream &s, const StepWork<T> &w) override {
     const int rows = w.rows * of_.positions;
@@ -283,12 +284,12 @@ Value linear(Program &p, const std::string &name, Value x, int out, Activation a
                   std::move(shape));
 }
 
-Value layer_norm(Program &p, const std::string &name, Value x) {
+Value layer_norm(Program &p, const std::string &name, Value x, double eps) {
   check_rows(p, x, name);
   const int width = p.width(x);
   const std::size_t tensor = p.tensor(name + ".weight", {width}, {.constant = 1});
   p.tensor(name + ".bias", {width}, {});
-  return p.append(std::make_unique<NormOperation>(tensor, p.trained(), width, int(p.elements(x)) / width), {x},
+  return p.append(std::make_unique<NormOperation>(tensor, p.trained(), width, int(p.elements(x)) / width, eps), {x},
                   p.shape(x));
 }
 

@@ -8,8 +8,8 @@ namespace theta {
 // y = act(x·wᵀ + b) of the last axis: NAME.weight [out, in], NAME.bias [out].
 Value linear(Program &, const std::string &name, Value x, int out, Activation act = Activation::none);
 
-// PyTorch's LayerNorm over the last axis, eps 1e-5: NAME.weight, NAME.bias [width], which begin as 1 and 0.
-Value layer_norm(Program &, const std::string &name, Value x);
+// PyTorch's LayerNorm over the last axis: NAME.weight, NAME.bias [width], which begin as 1 and 0.
+Value layer_norm(Program &, const std::string &name, Value x, double eps = 1e-5);
 
 // PyTorch's BatchNorm of vectors or images, eps 1e-5, momentum 0.1, with an activation: NAME.weight, NAME.bias [width], and for
 // state NAME.running_mean, NAME.running_var, which inference normalises by.
@@ -24,10 +24,20 @@ Value embedding(Program &, const std::string &name, Value numbers, int vocabular
 
 // Of tokens [tokens, width]. Attention of all to all: x has 3·width, queries, keys and values, each of `heads` heads.
 Value attention(Program &, Value x, int heads);
-// y = x + what each place has of its own: NAME [tokens, width], ±0.02 (as ViT's and GPT's begin).
-Value positions(Program &, const std::string &name, Value x);
-// The mean of all tokens: [width].
+// y = x + what each place has of its own: NAME [tokens, width], ±0.02 (as ViT's and GPT's begin); of_a_batch: [1, tokens,
+// width].
+Value positions(Program &, const std::string &name, Value x, bool of_a_batch = false);
+// One more token before all others, the same for every example: NAME [1, 1, width], begun as positions.
+Value class_token(Program &, const std::string &name, Value x);
+// The mean of all tokens, or the first one: [width].
 Value mean_of_tokens(Program &, Value x);
+Value first_token(Program &, Value x);
+// y = x + scale·branch; scale [width] is a tensor of the program, by its index.
+Value scaled_add(Program &, std::size_t scale, Value x, Value branch);
+
+// Between images [channels, height, width] and tokens [height·width, channels], row by row of the image.
+Value tokens_of(Program &, Value image);
+Value image_of(Program &, Value tokens, int height);
 
 // Of images [channels, height, width]. PyTorch's Conv2d with a square kernel: NAME.weight [out, in / groups, kernel,
 // kernel], and NAME.bias [out] where it has one. Groups: one, or one of each channel, which stays a unit (depthwise).

@@ -179,6 +179,27 @@ std::optional<std::vector<std::size_t>> matched(const NetworkShape &shape, const
   return order;
 }
 
+TensorsByName::TensorsByName(const std::vector<TensorShape> &tensors, const std::string &one) : tensors_(tensors) {
+  const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const auto &t) { return t.name.ends_with(one); });
+  if (found == tensors.end())
+    return;
+  const std::string before = found->name.substr(0, found->name.size() - one.size());
+  for (TensorShape &t : tensors_)
+    if (t.name.starts_with(before))
+      t.name.erase(0, before.size());
+}
+
+const Shape *TensorsByName::find(const std::string &name) const {
+  const auto found = std::find_if(tensors_.begin(), tensors_.end(), [&](const auto &t) { return t.name == name; });
+  return found == tensors_.end() ? nullptr : &found->shape;
+}
+
+std::optional<Recognised> TensorsByName::recognised_as(const NetworkShape &shape, std::string &why) const {
+  why.clear();
+  auto order = matched(shape, tensors_, why);
+  return order ? std::optional(Recognised{shape, std::move(*order), true}) : std::nullopt;
+}
+
 std::optional<Recognised> recognised(const std::vector<TensorShape> &tensors, std::string &why) {
   for (const auto &kind : network_kinds())
     if (auto found = kind->recognise(tensors, why))

@@ -13,6 +13,7 @@ struct TensorShape {
 struct Recognised {
   NetworkShape shape;
   std::vector<std::size_t> order;
+  bool knows_activation = false; // the architecture has one activation
 };
 
 // Indices of tensors by name: pieces between dots and digits, numbers by value, weight before bias.
@@ -22,6 +23,18 @@ std::vector<std::size_t> order_of_names(const std::vector<TensorShape> &);
 // only one fits each place. Nothing where there are others, or too few; `why` then says what was expected where.
 std::optional<std::vector<std::size_t>> matched(const NetworkShape &, const std::vector<TensorShape> &,
                                                 std::string &why);
+
+// Tensors of published architectures, by their names; what stands before all of them ("module.", "model.") is left out.
+class TensorsByName {
+public:
+  // `one` ends the name of one of them.
+  TensorsByName(const std::vector<TensorShape> &, const std::string &one);
+  const Shape *find(const std::string &name) const; // null where there is none
+  std::optional<Recognised> recognised_as(const NetworkShape &, std::string &why) const;
+
+private:
+  std::vector<TensorShape> tensors_;
+};
 
 // The first kind that knows the tensors. Activation and initialisation are not among what tensors tell. Nothing where
 // no kind does; `why` then names the tensor that broke the chain.

@@ -1,8 +1,12 @@
 // Operations of programs on tokens.
 #include "kernels/operations/activation.h"
+#include "kernels/operations/add.h"
 #include "kernels/operations/attention.h"
+#include "kernels/operations/gather.h"
 #include "kernels/operations/gemm.h"
 #include "kernels/operations/lookup.h"
+#include "kernels/operations/modulate.h"
+#include "kernels/operations/transpose.h"
 #include "operations.h"
 #include "step.h"
 
@@ -76,14 +80,14 @@ private:
 template <class T> class PositionsStep;
 class PositionsOperation : public OperationWith<PositionsOperation, PositionsStep> {
 public:
-  PositionsOperation(std::size_t tensor, std::size_t offset, int elements)
-      : tensor(tensor), offset(offset), elements(elements) {}
+  PositionsOperation(std::size_t tensor, std::size_t offset, int axis, int elements)
+      : tensor(tensor), offset(offset), axis(axis), elements(elements) {}
   void tie(Ties &ties) const override {
     ties.same(from[0], to);
-    ties.along(to, UnitAxis::Role::bias, tensor, 1);
+    ties.along(to, UnitAxis::Role::bias, tensor, axis);
   }
   std::size_t tensor, offset;
-  int elements; // tokens·width
+  int axis, elements; // of the width; tokens·width
 };
 
 template <class T> class PositionsStep : public Step<T> {
@@ -105,16 +109,141 @@ private:
   const PositionsOperation &of_;
 };
 
+template <class T> class ClassTokenStep;
+class ClassTokenOperation : public OperationWith<ClassTokenOperation, ClassTokenStep> {
+public:
+  ClassTokenOperation(std::size_t tensor, std::size_t offset, int tokens, int width)
+      : tensor(tensor), offset(offset), tokens(tokens), width(width) {}
+  void tie(Ties &ties) const override {
+    ties.same(from[0], to);
+    ties.along(to, UnitAxis::Role::bias, tensor, 2);
+  }
+  std::size_t tensor, offset;
+  int tokens, width; // before it comes
+};
+
+template <class T> class ClassTokenStep : public Step<T> {
+public:
+  explicit ClassTokenStep(const ClassTokenOperation &of) : of_(of) {}
+  void plan(MemoryPlan &plan, const StepSizes &sizes) override {
+    if (sizes.training)
+      first_ = plan.reserve<T>(text(sizes.name, ".first.", sizes.number), MemoryClass::workspace,
+                               {sizes.rows, of_.width}, sizes.hint),
+      rest_ = plan.reserve<T>(text(sizes.name, ".rest.", sizes.number), MemoryClass::workspace,
+                              {sizes.rows, of_.tokens, of_.width}, sizes.hint);
+  }
+  void plan_done(MemoryPlan &plan) override { plan.release(first_, rest_); }
+  void forward(Stream &s, const StepWork<T> &w, bool) override {
+    for (std::size_t i = 0; i < std::size_t(w.networks); ++i) {
+      T *y = w.y + i * of_y(w);
+      copy_rows<T>(s, y, of_x() + width(), w.theta + i * w.parameters + of_.offset, 0, w.rows, width());
+      copy_rows<T>(s, y + width(), of_x() + width(), w.x[0] + i * w.stride[0], of_x(), w.rows, of_x());
+    }
+  }
+  void backward(Stream &s, const StepWork<T> &w) override {
+    const BiasAct sums{1, w.rows, of_.width};
+    for (std::size_t i = 0; i < std::size_t(w.networks); ++i) {
+      const T *dy = w.dy + i * of_y(w);
+      copy_rows<T>(s, first_, width(), dy, of_x() + width(), w.rows, width());
+      bias_act_backward<T>(s, first_, w.gradient + i * w.parameters + of_.offset, first_, first_, nullptr, sums);
+      if (!w.dx[0])
+        continue;
+      const std::size_t n = std::size_t(w.rows) * of_x();
+      T *dx = w.dx[0] + i * n;
+      copy_rows<T>(s, w.adds[0] ? rest_.get() : dx, of_x(), dy + width(), of_x() + width(), w.rows, of_x());
+      if (w.adds[0])
+        add_scaled<T>(s, dx, dx, rest_, 1, n);
+    }
+  }
+
+private:
+  std::size_t width() const { return std::size_t(of_.width); }
+  std::size_t of_x() const { return std::size_t(of_.tokens) * width(); }
+  std::size_t of_y(const StepWork<T> &w) const { return std::size_t(w.rows) * (of_x() + width()); }
+  const ClassTokenOperation &of_;
+  Tensor<T> first_, rest_; // gradients of one network: of the token, of all others
+};
+
+template <class T> class TurnStep;
+class TurnOperation : public OperationWith<TurnOperation, TurnStep> {
+public:
+  TurnOperation(int rows, int cols) : rows(rows), cols(cols) {}
+  void tie(Ties &ties) const override { ties.same(from[0], to); }
+  int rows, cols; // of an example, which becomes [cols, rows]
+};
+
+template <class T> class TurnStep : public Step<T> {
+public:
+  explicit TurnStep(const TurnOperation &of) : of_(of) {}
+  void forward(Stream &s, const StepWork<T> &w, bool) override {
+    const std::size_t n = std::size_t(w.rows) * std::size_t(of_.rows) * std::size_t(of_.cols);
+    for (std::size_t i = 0; i < std::size_t(w.networks); ++i)
+      transpose<T>(s, w.y + i * n, w.x[0] + i * w.stride[0], w.rows, of_.rows, of_.cols);
+  }
+  void backward(Stream &s, const StepWork<T> &w) override {
+    if (w.dx[0])
+      transpose<T>(s, w.dx[0], w.dy, w.networks * w.rows, of_.cols, of_.rows, w.adds[0]);
+  }
+
+private:
+  const TurnOperation &of_;
+};
+
+template <class T> class ScaledSumStep;
+class ScaledSumOperation : public OperationWith<ScaledSumOperation, ScaledSumStep> {
+public:
+  ScaledSumOperation(std::size_t tensor, std::size_t offset, int rows, int width)
+      : tensor(tensor), offset(offset), rows(rows), width(width) {}
+  void tie(Ties &ties) const override {
+    ties.same(from[0], from[1]), ties.same(from[0], to);
+    ties.along(to, UnitAxis::Role::bias, tensor, 0);
+  }
+  std::size_t tensor, offset;
+  int rows, width; // of an example
+};
+
+template <class T> class ScaledSumStep : public Step<T> {
+public:
+  explicit ScaledSumStep(const ScaledSumOperation &of) : of_(of) {}
+  void plan(MemoryPlan &plan, const StepSizes &sizes) override {
+    if (sizes.training)
+      scale_ = plan.reserve<T>(text(sizes.name, ".scale.", sizes.number), MemoryClass::workspace, {of_.width});
+  }
+  void plan_done(MemoryPlan &plan) override { plan.release(scale_); }
+  void forward(Stream &s, const StepWork<T> &w, bool) override {
+    for (std::size_t i = 0; i < std::size_t(w.networks); ++i)
+      gate_forward<T>(s, w.y + i * of_y(w), w.x[0] + i * w.stride[0], w.x[1] + i * w.stride[1],
+                      w.theta + i * w.parameters + of_.offset, gate(w));
+  }
+  void backward(Stream &s, const StepWork<T> &w) override {
+    hand_down<T>(s, w, w.dy, std::size_t(w.networks) * of_y(w));
+    for (std::size_t i = 0; i < std::size_t(w.networks); ++i) {
+      T *gradient = w.gradient + i * w.parameters + of_.offset;
+      gate_backward<T>(s, w.d + i * of_y(w), scale_, w.dy + i * of_y(w), w.x[1] + i * w.stride[1],
+                       w.theta + i * w.parameters + of_.offset, gate(w));
+      add_scaled<T>(s, gradient, gradient, scale_, 1, std::size_t(of_.width));
+    }
+    hand_down<T>(s, w, w.d, std::size_t(w.networks) * of_y(w), 1);
+  }
+
+private:
+  Modulation gate(const StepWork<T> &w) const { return {1, w.rows * of_.rows, of_.width, std::size_t(of_.width)}; }
+  std::size_t of_y(const StepWork<T> &w) const { return std::size_t(w.rows * of_.rows) * std::size_t(of_.width); }
+  const ScaledSumOperation &of_;
+  Tensor<T> scale_; // gradient of one network's
+};
+
 template <class T> class MeanStep;
 class MeanOperation : public OperationWith<MeanOperation, MeanStep> {
 public:
-  MeanOperation(int tokens, int width) : tokens(tokens), width(width), share(std::size_t(tokens), 1.0 / tokens) {}
+  MeanOperation(int width, std::vector<double> share)
+      : tokens(int(share.size())), width(width), share(std::move(share)) {}
   void tie(Ties &ties) const override { ties.same(from[0], to); }
   int tokens, width;
   std::vector<double> share; // of each token
 };
 
-// A product with a row of shares, example by example.
+// A product with the row of shares, example by example.
 template <class T> class MeanStep : public Step<T> {
 public:
   explicit MeanStep(const MeanOperation &of) : of_(of), values_(of.share.begin(), of.share.end()) {}
@@ -151,6 +280,8 @@ private:
   Tensor<T> share_; // [tokens]
 };
 
+const Start as_places_begin{.bound = 0.02 * 1.7320508075688772};
+
 // Throws InputError where x is no row of tokens.
 void check_tokens(const Program &p, Value x, const char *what) {
   if (p.shape(x).size() != 2 || x.number == 0)
@@ -180,16 +311,63 @@ Value embedding(Program &p, const std::string &name, Value numbers, int vocabula
       {numbers}, {tokens, width});
 }
 
-Value positions(Program &p, const std::string &name, Value x) {
+Value positions(Program &p, const std::string &name, Value x, bool of_a_batch) {
   check_tokens(p, x, "positions");
-  const std::size_t tensor = p.tensor(name, p.shape(x), {.bound = 0.02 * 1.7320508075688772});
-  return p.append(std::make_unique<PositionsOperation>(tensor, p.trained().places()[tensor].offset, int(p.elements(x))),
-                  {x}, p.shape(x));
+  Shape shape = p.shape(x);
+  if (of_a_batch)
+    shape.insert(shape.begin(), 1);
+  const int axis = int(shape.size()) - 1;
+  const std::size_t tensor = p.tensor(name, std::move(shape), as_places_begin);
+  return p.append(
+      std::make_unique<PositionsOperation>(tensor, p.trained().places()[tensor].offset, axis, int(p.elements(x))), {x},
+      p.shape(x));
+}
+
+Value class_token(Program &p, const std::string &name, Value x) {
+  check_tokens(p, x, "class token");
+  const int tokens = int(p.shape(x)[0]), width = p.width(x);
+  const std::size_t tensor = p.tensor(name, {1, 1, width}, as_places_begin);
+  return p.append(std::make_unique<ClassTokenOperation>(tensor, p.trained().places()[tensor].offset, tokens, width),
+                  {x}, {tokens + 1, width});
 }
 
 Value mean_of_tokens(Program &p, Value x) {
   check_tokens(p, x, "mean");
-  return p.append(std::make_unique<MeanOperation>(int(p.shape(x)[0]), p.width(x)), {x}, {p.width(x)});
+  const auto tokens = std::size_t(p.shape(x)[0]);
+  return p.append(std::make_unique<MeanOperation>(p.width(x), std::vector<double>(tokens, 1.0 / double(tokens))), {x},
+                  {p.width(x)});
+}
+
+Value first_token(Program &p, Value x) {
+  check_tokens(p, x, "first token");
+  std::vector<double> share(std::size_t(p.shape(x)[0]));
+  share[0] = 1;
+  return p.append(std::make_unique<MeanOperation>(p.width(x), std::move(share)), {x}, {p.width(x)});
+}
+
+Value scaled_add(Program &p, std::size_t scale, Value x, Value branch) {
+  const TensorPlace &place = p.trained().places()[scale];
+  const int width = p.width(x);
+  if (p.shape(x) != p.shape(branch) || p.shape(x).size() > 2 || place.shape != Shape{width})
+    throw InputError("network: ", place.name, " ", text_of(place.shape), ": found ", text_of(p.shape(x)), " and ",
+                     text_of(p.shape(branch)), " to be added, expected vectors or tokens of one shape and width");
+  return p.append(std::make_unique<ScaledSumOperation>(scale, place.offset, int(p.elements(x)) / width, width),
+                  {x, branch}, p.shape(x));
+}
+
+Value tokens_of(Program &p, Value image) {
+  const Shape of = p.shape(image);
+  if (of.size() != 3)
+    throw InputError("network: tokens: found ", text_of(of), ", expected an image: channels, height and width");
+  return p.append(std::make_unique<TurnOperation>(int(of[0]), int(of[1] * of[2])), {image}, {of[1] * of[2], of[0]});
+}
+
+Value image_of(Program &p, Value tokens, int height) {
+  check_tokens(p, tokens, "image");
+  const Shape of = p.shape(tokens);
+  if (height < 1 || of[0] % height != 0)
+    throw InputError("network: image: found ", of[0], " tokens, expected rows of an image ", height, " high");
+  return p.append(std::make_unique<TurnOperation>(int(of[0]), int(of[1])), {tokens}, {of[1], height, of[0] / height});
 }
 
 } // namespace theta

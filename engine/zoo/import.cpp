@@ -134,10 +134,12 @@ std::vector<std::size_t> lay_out(Plan &plan, const std::vector<TensorShape> &ten
     return {};
   }
   if (auto found = recognised(tensors, plan.why)) {
-    if (task.activation.empty())
+    if (task.activation.empty() && !found->knows_activation)
       plan.why = "a chain of layers, whose activation no tensor tells: give --activation";
     else
-      plan.shape = found->shape, plan.shape->act = activation_named(task.activation);
+      plan.shape = found->shape;
+    if (plan.shape && !task.activation.empty())
+      plan.shape->act = activation_named(task.activation);
     return found->order;
   }
   return {};

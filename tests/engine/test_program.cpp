@@ -1,11 +1,8 @@
 // Networks as programs: what follows from values and operations in order.
-#include "bound.h"
 #include "engine/networks/cnn.h"
 #include "engine/networks/kind.h"
-#include "engine/networks/layered_program.h"
-#include "engine/weights/symmetry.h"
-#include "engine/weights/unit_elements.h"
 #include "kernels/operations/softmax_cross_entropy.h"
+#include "program_run.h"
 
 using namespace theta;
 using namespace theta::test;
@@ -25,21 +22,6 @@ Program residual_program(Activation act) {
   return p;
 }
 
-template <class T> struct ProgramRun {
-  ProgramRun(Stream &s, Program p, bool training, int networks, int rows) : program({}, std::move(p)) {
-    program.plan(plan, training, networks, rows);
-    plan.place();
-    arena.emplace(s.device(), plan);
-  }
-  LayeredProgram<T> program;
-  MemoryPlan plan{"test"};
-  std::optional<Arena> arena;
-};
-
-std::vector<float> some_weights(const Layout &layout, int networks) {
-  return random_values<float>(layout.size() * std::size_t(networks), 3, 0.4);
-}
-
 // Outputs of one network on rows of random inputs.
 std::vector<double> shown_by(Program p, const std::vector<float> &theta, int rows) {
   Stream s{Device{}};
@@ -47,43 +29,6 @@ std::vector<double> shown_by(Program p, const std::vector<float> &theta, int row
   const Buffer<double> weights(s, std::vector<double>(theta.begin(), theta.end())),
       x(s, random_values<double>(std::size_t(rows) * 5, 9));
   return to_host(s, run.program.infer(s, weights, x, 1, rows), std::size_t(rows) * 3);
-}
-
-// The units of a group in another order.
-std::vector<float> rotated(std::vector<float> theta, const Layout &layout, const UnitGroup &group) {
-  std::vector<int> order;
-  for (int u = 0; u < group.units; ++u)
-    order.push_back((u + 2) % group.units);
-  permute(theta.data(), elements_of(group, layout), order);
-  return theta;
-}
-
-// The gradient of a weighted sum of outputs, beside its differences.
-void check_program(Program p, int networks, int rows) {
-  Stream s{Device{}};
-  const std::size_t inputs = p.elements({0}), outputs = p.elements(p.result());
-  ProgramRun<double> run(s, std::move(p), true, networks, rows);
-  LayeredProgram<double> &of = run.program;
-  std::vector<double> start;
-  for (const float w : some_weights(of.layout(), networks))
-    start.push_back(w);
-  const Buffer<double> x(s, random_values<double>(std::size_t(networks * rows) * inputs, 1)), theta(s, start),
-      gradient(s, std::vector<double>(start.size()));
-  const auto weight_of = random_values<double>(std::size_t(networks * rows) * outputs, 2);
-  const Buffer<double> d_out(s, weight_of);
-  const auto loss = [&](const std::vector<double> &values) {
-    const Buffer<double> moved(s, values);
-    of.move_state_of(moved);
-    const auto out = to_host(s, of.forward(s, moved, x), weight_of.size());
-    double sum = 0;
-    for (std::size_t i = 0; i < out.size(); ++i)
-      sum += weight_of[i] * out[i];
-    return sum;
-  };
-  of.move_state_of(theta);
-  of.forward(s, theta, x);
-  of.backward(s, theta, gradient, d_out, x);
-  check_gradient(start, gradient.host(), loss);
 }
 
 } // namespace
@@ -356,14 +301,6 @@ Program images(Activation act) {
   x = add(p, x, convolution(p, "b.dw", x, {.channels = 6, .kernel = 5, .padding = 2, .groups = 6}));
   linear(p, "fc", add(p, mean_of_image(p, x), linear(p, "flat", flatten(p, x), 6)), 3);
   return p;
-}
-
-// Variances are above 0.
-std::vector<float> as_state(std::vector<float> theta, const Layout &layout) {
-  for (std::size_t i = 0; i < theta.size(); ++i)
-    if (i % layout.size() >= layout.trained())
-      theta[i] = std::abs(theta[i]) + 0.1f;
-  return theta;
 }
 
 } // namespace

@@ -30,7 +30,8 @@ void describe(Keys &keys, Config &c) {
   keys({"side", "images are resized to this side"}, c.data.side, Limits{1, 4096});
   keys({"channels", "1 gray, 3 colour, 0 as the first image"}, c.data.channels, Limits{0, 3});
   keys.section("network");
-  keys({"kind", "what a network is: mlp, cnn, field or pixels"}, c.network.kind, network_kind_named);
+  keys({"kind", "what a network is: mlp, cnn, field, pixels, resnet, vit or convnext"}, c.network.kind,
+       network_kind_named);
   std::vector<std::vector<int>> widths{c.network.widths};
   widths.insert(widths.end(), c.others.begin(), c.others.end());
   keys({"widths", "inputs, hidden layers and outputs; a list of such lists is a family of architectures"}, widths,
@@ -46,6 +47,7 @@ void describe(Keys &keys, Config &c) {
   }
   keys({"activation", "of hidden units; a list: each run draws one"}, c.zoo.recipe.activation, activation_named);
   keys({"initialisation", "of weights; a list: each run draws one"}, c.zoo.recipe.initialisation, initialisation_named);
+  c.network.kind->describe_table(keys, c.network);
   keys.section("zoo");
   describe(keys, c.zoo.recipe);
   keys({"storage", "of the weights: f32 or bf16"}, c.zoo.storage);
@@ -123,7 +125,13 @@ Config load_config(const std::filesystem::path &path, const std::vector<std::str
 
 std::vector<ListedKey> configuration_keys(const std::string &generator, const std::string &kind) {
   Config c;
-  auto all = listed_keys([&](Keys &keys) { describe(keys, c); });
+  auto all = listed_keys([&](Keys &keys) {
+    describe(keys, c);
+    for (const auto &each : network_kinds()) {
+      NetworkShape shape;
+      each->describe_table(keys, shape);
+    }
+  });
   // What others of its like have, and it has not, is left out.
   const auto keep = [&](const std::string &one, const std::vector<std::string> &names, auto describe_one) {
     if (one.empty())
@@ -145,6 +153,7 @@ std::vector<ListedKey> configuration_keys(const std::string &generator, const st
     keys.section("network");
     NetworkShape shape;
     network_kind_named(name)->describe(keys, shape);
+    network_kind_named(name)->describe_table(keys, shape);
   });
   return all;
 }

@@ -1,0 +1,224 @@
+// Residual networks, vision transformers and ConvNeXt: PyTorch's numbers, names, symmetries.
+#include "engine/networks/convnext.h"
+#include "engine/networks/kind.h"
+#include "engine/networks/resnet.h"
+#include "engine/networks/vit.h"
+#include "kernels/operations/softmax_cross_entropy.h"
+#include "program_run.h"
+
+using namespace theta;
+using namespace theta::test;
+
+namespace {
+
+template <class S> NetworkShape shape_of(const char *kind, std::vector<int> widths, Activation act, S own) {
+  NetworkShape shape{std::move(widths), act, Initialisation::pytorch, network_kind_named(kind)};
+  shape.own = std::move(own);
+  return shape;
+}
+
+NetworkShape small_resnet() {
+  return shape_of("resnet", {4, 6, 8, 10, 10}, Activation::relu, ResNetSettings{16, 3, 18, "small"});
+}
+NetworkShape small_vit() { return shape_of("vit", {12, 48, 10}, Activation::gelu, VitSettings{16, 3, 4, 2, 3}); }
+NetworkShape small_convnext() {
+  return shape_of("convnext", {4, 6, 3}, Activation::gelu, ConvNextSettings{16, 2, 2, {1, 2}, 3});
+}
+
+// A network of the golden file: its weights, its state where the file has it.
+template <class T> std::vector<T> weights_of(const Golden &golden, const Layout &layout) {
+  std::vector<T> theta(layout.size());
+  for (std::size_t i = 0; i < layout.places().size(); ++i) {
+    const TensorPlace &place = layout.places()[i];
+    const auto first = theta.begin() + std::ptrdiff_t(place.offset);
+    if (place.offset < layout.trained()) {
+      const auto values = golden.get<T>("param." + place.name);
+      REQUIRE(values.size() == elements_of(place));
+      std::copy(values.begin(), values.end(), first);
+    } else
+      std::fill_n(first, elements_of(place), T(layout.constant(i)));
+  }
+  return theta;
+}
+
+template <class T> std::vector<T> part_of(const std::vector<T> &theta, const TensorPlace &place) {
+  const auto first = theta.begin() + std::ptrdiff_t(place.offset);
+  return {first, first + std::ptrdiff_t(elements_of(place))};
+}
+
+// Output, loss, every gradient, and the state that a step leaves, beside PyTorch's.
+void check_training(const char *file, const NetworkShape &shape) {
+  const Golden golden(file);
+  in_every_precision([&]<class T>(T, Stream &s) {
+    const int rows = golden.side("x", 0);
+    ProgramRun<T> run(s, shape.kind->program(shape), true, 1, rows);
+    const Layout &layout = run.program.layout();
+    const Buffer<T> theta(s, weights_of<T>(golden, layout)), x(s, golden.get<T>("x")),
+        gradient(s, std::vector<T>(layout.size())), row_loss(s, std::size_t(rows));
+    const Buffer<std::uint8_t> label(s, golden.labels("label"));
+    run.program.move_state_of(theta);
+    T *logits = run.program.forward(s, theta, x);
+    CHECK(relative_error(to_host(s, logits, std::size_t(rows) * 10), golden.get<T>("output")) <= golden_tolerance<T>);
+    softmax_cross_entropy<T>(s, row_loss, logits, logits, label, {rows, 10, rows, 0, 1.0 / rows});
+    double loss = 0;
+    for (const T one : row_loss.host())
+      loss += double(one) / rows;
+    CHECK(loss == doctest::Approx(double(golden.get<T>("loss")[0])).epsilon(golden_tolerance<T>));
+    run.program.backward(s, theta, gradient, logits, x);
+    const auto found = gradient.host(), after = theta.host();
+    for (const auto &place : layout.places()) {
+      CAPTURE(place.name);
+      if (place.offset < layout.trained())
+        CHECK(relative_error(part_of(found, place), golden.get<T>("grad." + place.name)) <= 10 * golden_tolerance<T>);
+      else
+        CHECK(relative_error(part_of(after, place), golden.get<T>("buffer_after." + place.name)) <=
+              golden_tolerance<T>);
+    }
+  });
+}
+
+// Exchanging units of any group leaves the function.
+void check_symmetries(const NetworkShape &shape, std::size_t groups_expected) {
+  const Layout layout = layout_of(shape);
+  const Symmetries groups = shape.kind->symmetries(shape);
+  CHECK(groups.size() == groups_expected);
+  const auto theta = as_state(some_weights(layout, 1), layout);
+  const auto shown = [&](const std::vector<float> &of) {
+    Stream s{Device{}};
+    Program p = shape.kind->program(shape);
+    const std::size_t inputs = p.elements({0}), outputs = p.elements(p.result());
+    ProgramRun<double> run(s, std::move(p), false, 1, 2);
+    const Buffer<double> weights(s, std::vector<double>(of.begin(), of.end())),
+        x(s, random_values<double>(2 * inputs, 9));
+    return to_host(s, run.program.infer(s, weights, x, 1, 2), 2 * outputs);
+  };
+  const auto before = shown(theta);
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    CAPTURE(g);
+    const auto moved = rotated(theta, layout, groups[g]);
+    CHECK(moved != theta);
+    CHECK(relative_error(shown(moved), before) <= 1e-10);
+  }
+}
+
+std::vector<TensorShape> tensors_of(const NetworkShape &shape, const std::string &before = "") {
+  std::vector<TensorShape> tensors;
+  const Layout layout = layout_of(shape);
+  for (const TensorPlace &place : layout.places())
+    tensors.insert(tensors.begin(), {before + place.name, place.shape});
+  return tensors;
+}
+
+} // namespace
+
+TEST_CASE("backbones: a residual network trains as PyTorch's does, running statistics included") {
+  check_training("net_resnet18", small_resnet());
+}
+
+TEST_CASE("backbones: a vision transformer trains as PyTorch's does") { check_training("net_vit", small_vit()); }
+
+TEST_CASE("backbones: a residual network infers by its running statistics as PyTorch's does, from names alone") {
+  const Golden golden("net_resnet18_eval");
+  const NetworkShape shape = small_resnet();
+  in_every_precision([&]<class T>(T, Stream &s) {
+    const int rows = golden.side("x", 0);
+    ProgramRun<T> run(s, shape.kind->program(shape), false, 1, rows);
+    const Layout &layout = run.program.layout();
+    std::vector<T> theta(layout.size());
+    for (const auto &place : layout.places()) {
+      const auto values = golden.get<T>((place.offset < layout.trained() ? "param." : "buffer.") + place.name);
+      std::copy(values.begin(), values.end(), theta.begin() + std::ptrdiff_t(place.offset));
+    }
+    const Buffer<T> weights(s, theta), x(s, golden.get<T>("x"));
+    CHECK(relative_error(to_host(s, run.program.infer(s, weights, x, 1, rows), std::size_t(rows) * 10),
+                         golden.get<T>("output")) <= golden_tolerance<T>);
+  });
+}
+
+TEST_CASE("backbones: gradients of ConvNeXt agree with central differences in double") {
+  const NetworkShape shape = small_convnext();
+  check_program(shape.kind->program(shape), 2, 2);
+}
+
+TEST_CASE("backbones: every kind is the same on every device, training and inference") {
+  const std::vector<NetworkShape> all = {small_resnet(), small_vit(), small_convnext()};
+  for (const NetworkShape &shape : all) {
+    CAPTURE(shape.kind->name());
+    same_on_every_device(1e-4, [&](Stream &s) {
+      const int networks = 2, rows = 3;
+      ProgramRun<float> training(s, shape.kind->program(shape), true, networks, rows),
+          inference(s, shape.kind->program(shape), false, networks, rows);
+      const Layout &of = training.program.layout();
+      const std::size_t inputs = std::size_t(inputs_of(shape)), out = std::size_t(networks * rows * outputs_of(shape));
+      const Buffer<float> theta(s, as_state(some_weights(of, networks), of)),
+          x(s, random_values<float>(std::size_t(networks * rows) * inputs, 1)),
+          gradient(s, std::vector<float>(theta.size())), d_out(s, random_values<float>(out, 2));
+      training.program.move_state_of(theta);
+      const auto trained = to_host(s, training.program.forward(s, theta, x), out);
+      training.program.backward(s, theta, gradient, d_out, x);
+      return Results{trained, gradient.host(), to_host(s, inference.program.infer(s, theta, x, networks, rows), out)};
+    });
+  }
+}
+
+TEST_CASE("backbones: units that may change places are those of streams, blocks, heads and hidden layers") {
+  check_symmetries(small_resnet(), 4 + 8);   // a stream a stage, and within each block
+  check_symmetries(small_vit(), 1 + 2 * 2);  // the stream; heads and hidden units of each block
+  check_symmetries(small_convnext(), 2 + 3); // a stream a stage, hidden units of each block
+  const NetworkShape deep =
+      shape_of("resnet", {3, 4, 3, 5, 5}, Activation::relu, ResNetSettings{32, 1, 50, "imagenet"});
+  check_symmetries(deep, 1 + 4 + 2 * 16); // the stem's channels are no stage's
+}
+
+TEST_CASE("backbones: sizes are those of the published networks") {
+  const auto weights = [](const NetworkShape &shape) { return layout_of(shape).trained(); };
+  const auto resnet = [](int depth, std::vector<int> widths, int side, const char *stem) {
+    return shape_of("resnet", std::move(widths), Activation::relu, ResNetSettings{side, 3, depth, stem});
+  };
+  CHECK(weights(resnet(18, {64, 128, 256, 512, 10}, 32, "small")) == 11173962);
+  CHECK(weights(resnet(18, {64, 128, 256, 512, 1000}, 224, "imagenet")) == 11689512);
+  CHECK(weights(resnet(34, {64, 128, 256, 512, 1000}, 224, "imagenet")) == 21797672);
+  CHECK(weights(resnet(50, {64, 128, 256, 512, 1000}, 224, "imagenet")) == 25557032);
+  CHECK(weights(resnet(20, {16, 32, 64, 10}, 32, "small")) == 272474);
+  CHECK(weights(shape_of("vit", {192, 768, 1000}, Activation::gelu, VitSettings{224, 3, 16, 12, 3})) == 5717416);
+  CHECK(weights(shape_of("convnext", {96, 192, 384, 768, 1000}, Activation::gelu, ConvNextSettings{224, 3})) ==
+        28589128);
+}
+
+TEST_CASE("backbones: published names tell what a network is, in any order and behind any prefix") {
+  const std::vector<NetworkShape> all = {
+      small_resnet(), shape_of("resnet", {2, 3, 4, 5, 7}, Activation::relu, ResNetSettings{224, 3, 50, "imagenet"}),
+      shape_of("resnet", {4, 5, 6, 10}, Activation::relu, ResNetSettings{32, 1, 20, "small"}),
+      shape_of("vit", {128, 96, 10}, Activation::gelu, VitSettings{28, 1, 7, 3, 2}), small_convnext()};
+  for (const NetworkShape &shape : all)
+    for (const std::string before : {"", "module."}) {
+      std::string why;
+      const auto found = recognised(tensors_of(shape, before), why);
+      CAPTURE(why);
+      REQUIRE(found);
+      CHECK(found->knows_activation);
+      NetworkShape expected = shape;
+      if (auto *own = std::any_cast<ResNetSettings>(&expected.own)) // what no tensor tells
+        own->side = own->stem == "small" ? 32 : 224;
+      if (auto *own = std::any_cast<ConvNextSettings>(&expected.own))
+        own->side = 32;
+      CHECK(architecture_of(found->shape) == architecture_of(expected));
+      CHECK(architecture_of(*network_from(architecture_of(expected), "here")) == architecture_of(expected));
+      for (std::size_t i = 0; i < found->order.size(); ++i)
+        CHECK(found->order[i] == found->order.size() - 1 - i);
+    }
+  std::string why;
+  CHECK_FALSE(recognised(tensors_of(small_vit()), why));
+  CHECK(why.find("how many heads") != std::string::npos);
+}
+
+TEST_CASE("backbones: what cannot be is refused") {
+  const auto refused = [](NetworkShape shape) { CHECK_THROWS_AS(layout_of(shape), InputError); };
+  refused(shape_of("resnet", {4, 6, 8, 10, 10}, Activation::relu, ResNetSettings{16, 3, 20, "small"}));
+  refused(shape_of("resnet", {4}, Activation::relu, ResNetSettings{16, 3, 18, "small"}));
+  refused(shape_of("vit", {12, 48, 10}, Activation::gelu, VitSettings{16, 3, 5, 2, 3}));
+  refused(shape_of("vit", {12, 48, 10}, Activation::gelu, VitSettings{16, 3, 4, 2, 5}));
+  refused(shape_of("vit", {12, 10}, Activation::gelu, VitSettings{16, 3, 4, 2, 3}));
+  refused(shape_of("convnext", {4, 6, 3}, Activation::gelu, ConvNextSettings{16, 2, 2, {1, 2}, 4}));
+  refused(shape_of("convnext", {4, 3}, Activation::gelu, ConvNextSettings{16, 2, 2, {1, 2}, 3}));
+}
