@@ -1,8 +1,11 @@
 // Trainings of zoos: a wave of networks for a number of steps on random images.
 #include "cases.h"
+#include "engine/networks/kind.h"
 #include "engine/memory/arena.h"
 #include "engine/networks/cnn.h"
 #include "engine/networks/field.h"
+#include "engine/networks/resnet.h"
+#include "engine/networks/vit.h"
 #include "engine/zoo/learning.h"
 #include "engine/zoo/wave.h"
 #include <cmath>
@@ -12,9 +15,9 @@ namespace theta {
 namespace {
 
 // Random images as many as Fashion-MNIST trains on, or signals on the points that a field looks at.
-DatasetSizes sizes_for(const NetworkShape &shape, int points) {
+DatasetSizes sizes_for(const NetworkShape &shape, int points, int channels) {
   if (points == 0)
-    return {55'000, 0, 0, inputs_of(shape), outputs_of(shape)};
+    return {55'000, 0, 0, inputs_of(shape) / channels, outputs_of(shape), 2, channels};
   return {4096, 0, 0, points, 1, dimensions_of(shape)};
 }
 
@@ -41,8 +44,9 @@ struct ZooTraining {
   Examples examples;
   int networks;
 
-  ZooTraining(const ZooRecipe &r, const NetworkShape &shape, int points, int n, Backend backend, TrainerKind kind)
-      : sizes(sizes_for(shape, points)), part(learning_of(shape).part(shape, sizes)),
+  ZooTraining(const ZooRecipe &r, const NetworkShape &shape, int points, int n, Backend backend, TrainerKind kind,
+              int channels = 1)
+      : sizes(sizes_for(shape, points, channels)), part(learning_of(shape).part(shape, sizes)),
         wave(r, shape, n, 1, false, backend, kind), networks(n) {
     part->plan(plan);
     wave.plan(plan);
@@ -87,6 +91,25 @@ BenchCase training(const Training &t, Backend backend, TrainerKind kind) {
   return c;
 }
 
+// One network, all of the device on it: steps of SGD with momentum.
+BenchCase backbone(const std::string &name, const NetworkShape &shape, int batch, int channels, Backend backend) {
+  ZooRecipe recipe{.steps = 1 << 20,
+                   .batch = batch,
+                   .optimizer = {OptimizerKind::sgd},
+                   .activation = {shape.act},
+                   .initialisation = {shape.initialisation}};
+  recipe.lr = 1e-2, recipe.momentum = 0.9;
+  BenchCase c{name, 0, shape.kind->program(shape).step_flops(batch), {}};
+  c.steps = 1;
+  c.prepare = [=](Stream &s) -> std::function<void(int)> {
+    auto zoo =
+        std::make_shared<ZooTraining>(recipe, shape, 0, 1, backend, TrainerKind::layer_by_layer, channels);
+    zoo->bind(s);
+    return [&s, zoo](int i) { zoo->wave.train(s, zoo->examples, i, i + 1); };
+  };
+  return c;
+}
+
 } // namespace
 
 std::vector<BenchCase> zoo_cases(bool gpu) {
@@ -111,6 +134,17 @@ std::vector<BenchCase> zoo_cases(bool gpu) {
   if (gpu)
     cases.push_back(training({"zoo_mlp_layerwise_784-32-32-10_b128_adam", {{784, 32, 32, 10}}, 128}, backend,
                              TrainerKind::layer_by_layer));
+  const auto resnet = [](int width, int side, int channels) {
+    NetworkShape shape{{width, 2 * width, 4 * width, 8 * width, 10}, Activation::relu, Initialisation::pytorch,
+                       network_kind_named("resnet")};
+    shape.own = ResNetSettings{side, channels, 18, "small"};
+    return shape;
+  };
+  NetworkShape vit{{64, 256, 10}, Activation::gelu, Initialisation::pytorch, network_kind_named("vit")};
+  vit.own = VitSettings{28, 1, 4, 6, 4};
+  cases.push_back(backbone("resnet18" + device + "_w16_28x28_b128_sgd", resnet(16, 28, 1), 128, 1, backend));
+  cases.push_back(backbone("resnet18" + device + "_w64_28x28_b32_sgd", resnet(64, 28, 1), 32, 1, backend));
+  cases.push_back(backbone("vit" + device + "_w64_6blocks_28x28_b128_sgd", vit, 128, 1, backend));
   return cases;
 }
 

@@ -128,11 +128,11 @@ public:
   void backward(Stream &s, const StepWork<T> &w) override {
     const int rows = w.rows * of_.positions;
     for (std::size_t i = 0; i < std::size_t(w.networks); ++i)
-      layernorm_backward<T>(s, w.d + i * of_y(w), w.gradient + i * w.parameters + of_.gamma,
+      layernorm_backward<T>(s, gradient_of(w) + i * of_y(w), w.gradient + i * w.parameters + of_.gamma,
                             w.gradient + i * w.parameters + of_.beta, w.dy + i * of_y(w), w.x[0] + i * w.stride[0],
                             mean_ + i * std::size_t(rows), rstd_ + i * std::size_t(rows),
                             w.theta + i * w.parameters + of_.gamma, rows, of_.width);
-    hand_down<T>(s, w, w.d, std::size_t(w.networks) * of_y(w));
+    hand_down<T>(s, w, gradient_of(w), std::size_t(w.networks) * of_y(w));
   }
 
 private:
@@ -186,11 +186,11 @@ public:
     for (std::size_t i = 0; i < std::size_t(w.networks); ++i) {
       const T *theta = w.theta + i * w.parameters;
       T *gradient = w.gradient + i * w.parameters;
-      batchnorm_backward<T>(s, w.d + i * of_y(w), gradient + of_.gamma, gradient + of_.beta, w.dy + i * of_y(w),
+      batchnorm_backward<T>(s, gradient_of(w) + i * of_y(w), gradient + of_.gamma, gradient + of_.beta, w.dy + i * of_y(w),
                             w.x[0] + i * w.stride[0], mean_ + i * width(), rstd_ + i * width(), theta + of_.gamma,
                             theta + of_.beta, shape(w));
     }
-    hand_down<T>(s, w, w.d, std::size_t(w.networks) * of_y(w));
+    hand_down<T>(s, w, gradient_of(w), std::size_t(w.networks) * of_y(w));
   }
 
 private:
@@ -204,11 +204,11 @@ private:
 template <class T> class ActivationStep;
 class ActivationOperation : public OperationWith<ActivationOperation, ActivationStep> {
 public:
-  ActivationOperation(Activation act, int rows, int width, double omega)
-      : act(act), rows(rows), width(width), omega(float(omega)) {}
+  ActivationOperation(Activation act, int elements, double omega)
+      : act(act), elements(elements), omega(float(omega)) {}
   void tie(Ties &ties) const override { ties.same(from[0], to); }
   Activation act;
-  int rows, width; // of an example
+  int elements; // of an example
   float omega;
 };
 
@@ -217,7 +217,7 @@ public:
   explicit ActivationStep(const ActivationOperation &of) : of_(of) {}
   void plan(MemoryPlan &plan, const StepSizes &sizes) override {
     if (sizes.training)
-      sums_ = plan.reserve<T>(text(sizes.name, ".sums.", sizes.number), MemoryClass::workspace, {of_.width});
+      sums_ = plan.reserve<T>(text(sizes.name, ".sums.", sizes.number), MemoryClass::workspace, {of_.elements});
   }
   void plan_done(MemoryPlan &plan) override { plan.release(sums_); }
   void forward(Stream &s, const StepWork<T> &w, bool) override {
@@ -226,14 +226,14 @@ public:
   }
   void backward(Stream &s, const StepWork<T> &w) override {
     for (std::size_t i = 0; i < std::size_t(w.networks); ++i)
-      bias_act_backward<T>(s, w.d + i * of_y(w), sums_, w.dy + i * of_y(w), w.x[0] + i * w.stride[0], nullptr,
+      bias_act_backward<T>(s, gradient_of(w) + i * of_y(w), sums_, w.dy + i * of_y(w), w.x[0] + i * w.stride[0], nullptr,
                            shape(w));
-    hand_down<T>(s, w, w.d, std::size_t(w.networks) * of_y(w));
+    hand_down<T>(s, w, gradient_of(w), std::size_t(w.networks) * of_y(w));
   }
 
 private:
-  BiasAct shape(const StepWork<T> &w) const { return {1, w.rows * of_.rows, of_.width, 0, of_.act, of_.omega}; }
-  std::size_t of_y(const StepWork<T> &w) const { return std::size_t(w.rows * of_.rows) * std::size_t(of_.width); }
+  BiasAct shape(const StepWork<T> &w) const { return {1, w.rows, of_.elements, 0, of_.act, of_.omega}; }
+  std::size_t of_y(const StepWork<T> &w) const { return std::size_t(w.rows) * std::size_t(of_.elements); }
   const ActivationOperation &of_;
   Tensor<T> sums_; // of a bias that nobody has
 };
@@ -307,9 +307,7 @@ Value batch_norm(Program &p, const std::string &name, Value x, Activation act) {
 }
 
 Value activation(Program &p, Value x, Activation act) {
-  const int width = p.width(x);
-  return p.append(std::make_unique<ActivationOperation>(act, int(p.elements(x)) / width, width, p.omega()), {x},
-                  p.shape(x));
+  return p.append(std::make_unique<ActivationOperation>(act, int(p.elements(x)), p.omega()), {x}, p.shape(x));
 }
 
 Value add(Program &p, Value a, Value b) {

@@ -45,8 +45,14 @@ public:
   virtual void backward(Stream &, const StepWork<T> &) = 0;
 };
 
+// Where a backward writes operand k's gradient: there, or where there is something to be added to, in d. Then
+// hand_down.
+template <class T> T *gradient_of(const StepWork<T> &w, int k = 0) { return w.dx[k] && !w.adds[k] ? w.dx[k] : w.d; }
+
 // Where operand k's gradient is d, which is as large: to it, or added to it. n elements.
 template <class T> void hand_down(Stream &s, const StepWork<T> &w, const T *d, std::size_t n, int k = 0) {
+  if (d == w.dx[k])
+    return;
   if (w.dx[k] && w.adds[k])
     add_scaled<T>(s, w.dx[k], w.dx[k], d, 1, n);
   else if (w.dx[k])

@@ -99,9 +99,9 @@ public:
                           {1, w.rows, of_.elements});
   }
   void backward(Stream &s, const StepWork<T> &w) override {
-    bias_act_backward<T>(s, w.d, w.gradient + of_.offset, w.dy, w.y, nullptr,
+    bias_act_backward<T>(s, gradient_of(w), w.gradient + of_.offset, w.dy, w.y, nullptr,
                          {w.networks, w.rows, of_.elements, w.parameters});
-    hand_down<T>(s, w, w.d, std::size_t(w.networks) * of_y(w));
+    hand_down<T>(s, w, gradient_of(w), std::size_t(w.networks) * of_y(w));
   }
 
 private:
@@ -219,11 +219,11 @@ public:
     hand_down<T>(s, w, w.dy, std::size_t(w.networks) * of_y(w));
     for (std::size_t i = 0; i < std::size_t(w.networks); ++i) {
       T *gradient = w.gradient + i * w.parameters + of_.offset;
-      gate_backward<T>(s, w.d + i * of_y(w), scale_, w.dy + i * of_y(w), w.x[1] + i * w.stride[1],
+      gate_backward<T>(s, gradient_of(w, 1) + i * of_y(w), scale_, w.dy + i * of_y(w), w.x[1] + i * w.stride[1],
                        w.theta + i * w.parameters + of_.offset, gate(w));
       add_scaled<T>(s, gradient, gradient, scale_, 1, std::size_t(of_.width));
     }
-    hand_down<T>(s, w, w.d, std::size_t(w.networks) * of_y(w), 1);
+    hand_down<T>(s, w, gradient_of(w, 1), std::size_t(w.networks) * of_y(w), 1);
   }
 
 private:

@@ -5,6 +5,7 @@
 #include "kernels/device/parallel.h"
 #include "kernels/parts/product.h"
 #include "kernels/parts/scratch.h"
+#include <vector>
 
 namespace theta {
 
@@ -18,8 +19,8 @@ namespace {
 
 using namespace simd;
 
-constexpr int most_channels = 64; // of the result that share one copy of the samples
-constexpr int most_slices = 8;    // of the batch, each with a gradient of the weights of its own
+constexpr int most_slices = 2;    // of the batch, each with a gradient of the weights of its own
+constexpr int positions_together = 256; // whose gradients are summed in lanes at least, before lanes are
 constexpr int near_bytes = 16384; // of the gradients that are multiplied with all taps, before the next
 
 // A block of samples, the last perhaps with fewer.
@@ -38,6 +39,31 @@ template <class T> int slices_of(const Conv2d &p) {
   return std::min(most_slices, (p.batch + row_samples<T> - 1) / row_samples<T>);
 }
 
+// Calls put(channel, row, column, pack) for every position of `channels` planes of height·width, those of a sample one
+// after another, and samples `of_sample` apart: one in each lane, 0 beyond `samples`.
+template <class T, class F>
+void with_samples_in_lanes(const T *from, std::size_t of_sample, int samples, int channels, int height, int width,
+                           F put) {
+  constexpr int L = lanes<T>;
+  const int positions = height * width;
+  for (int c = 0; c < channels; ++c) {
+    int u = 0, v = 0;
+    for (int p = 0; p < positions; p += L) {
+      const int here = std::min(L, positions - p);
+      Pack<T> of[L];
+      for (int n = 0; n < L; ++n)
+        of[n] =
+            n < samples ? load_some<Pack<T>>(from + n * of_sample + std::size_t(c) * positions + p, here) : Pack<T>{};
+      transpose(of);
+      for (int i = 0; i < here; ++i) {
+        put(c, u, v, of[i]);
+        if (++v == width)
+          v = 0, ++u;
+      }
+    }
+  }
+}
+
 // Copies of planes with samples in lanes. What is outside of an image is 0.
 //   [channels][phases of rows, of columns][rows][columns][lanes]
 template <class T> class Planes {
@@ -53,27 +79,11 @@ public:
     std::fill_n(at_, size_, T(0));
   }
 
-  // Channels from `first` on: `channels` planes of height·width, those of a sample one after another, and samples
-  // `of_sample` apart.
+  // Channels from `first` on.
   void fill(int first, const T *from, std::size_t of_sample, int samples, int channels, int height, int width) {
-    const int positions = height * width;
-    for (int c = 0; c < channels; ++c) {
-      T *const to = at_ + (first + c) * channel;
-      int u = 0, v = 0;
-      for (int p = 0; p < positions; p += L) {
-        const int here = std::min(L, positions - p);
-        Pack<T> of[L];
-        for (int n = 0; n < L; ++n)
-          of[n] =
-              n < samples ? load_some<Pack<T>>(from + n * of_sample + std::size_t(c) * positions + p, here) : Pack<T>{};
-        transpose(of);
-        for (int i = 0; i < here; ++i) {
-          store(to + place(u + above_, v + before_), of[i]);
-          if (++v == width)
-            v = 0, ++u;
-        }
-      }
-    }
+    with_samples_in_lanes(from, of_sample, samples, channels, height, width, [&](int c, int u, int v, Pack<T> pack) {
+      store(at_ + (first + c) * channel + place(u + above_, v + before_), pack);
+    });
   }
 
   // Where position (u, v) stands in its channel, counted with what is before the image.
@@ -125,74 +135,115 @@ template <class T> Planes<T> input_planes(const Scratch &scratch, const Conv2d &
           phases(p.out_width(), p.in_width, p.kernel, p.padding)};
 }
 
-// Products of weights and packs: `outer` channels times `taps` taps of one row of a kernel.
-struct Taps {
-  int outer, taps;
-  std::ptrdiff_t w_outer, w_tap, b_outer, b_tap;
-  Walk walk() const { // the longer loop within
-    return taps > 1 ? Walk{outer, taps, w_outer, w_tap, b_outer, b_tap} : Walk{1, outer, 0, w_outer, 0, b_outer};
-  }
+// A tap of a kernel: its place among the weights of a channel, and where its packs begin.
+struct Tap {
+  std::ptrdiff_t w, b;
 };
 
-// Rows (channels of the result) of one group times neighbouring positions: begun, multiplied, and given to f(r, v, sum).
-template <class T, int V> struct ManyRows {
-  ProductTile<T, V> tile;
-  const T *w[tile_height];
-  int rows;
-  ManyRows(const T *first, std::ptrdiff_t apart, int rows_) : rows(rows_) {
-    for (int r = 0; r < tile_height; ++r)
-      w[r] = first + std::min(r, rows - 1) * apart;
-  }
-  [[gnu::always_inline]] void begin(const T *bias) {
-    tile.clear();
-    if (bias)
-      tile.each([&](int r, int v) { tile.sum[r][v] += bias[std::min(r, rows - 1)]; });
-  }
-  [[gnu::always_inline]] void multiply(std::ptrdiff_t tap, const T *b, const Taps &taps) {
-    const T *at[tile_height];
-    for (int r = 0; r < tile_height; ++r)
-      at[r] = w[r] + tap;
-    tile.multiply(at, b, taps.walk());
-  }
-  template <class F> [[gnu::always_inline]] void give(F f) const {
-    tile.each([&](int r, int v) {
-      if (r < rows)
-        f(r, v, tile.sum[r][v]);
-    });
-  }
+// Rows (channels of the result) times neighbouring positions:
+//   out[r·out_row + v·out_step] = bias[r] + Σ_c Σ_t w[c·w_channel + t.w·R + r] · b[c·b_channel + t.b + v·lanes]
+template <class T> struct TapProduct {
+  T *out;
+  std::ptrdiff_t out_row, out_step;
+  int rows, packs; // of the tile that are there
+  const T *bias;   // or null
+  const T *w, *b;
+  std::ptrdiff_t w_channel, b_channel;
+  int channels, taps;
+  const Tap *tap;
 };
-template <class T, int V> struct OneRow {
-  Pack<T> sum[V];
-  const T *w;
-  OneRow(const T *first, std::ptrdiff_t, int) : w(first) {}
-  [[gnu::always_inline]] void begin(const T *bias) {
+
+// R rows and V packs of it. Its own function, so that nothing but the sums lives in registers.
+template <class T, int R, int V> [[gnu::noinline]] void multiply_taps(const TapProduct<T> &p) {
+  Pack<T> sum[R][V];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
     for (int v = 0; v < V; ++v)
-      sum[v] = bias ? broadcast<Pack<T>>(*bias) : Pack<T>{};
-  }
-  [[gnu::always_inline]] void multiply(std::ptrdiff_t tap, const T *b, const Taps &taps) {
-    for (int o = 0; o < taps.outer; ++o)
-      for (int t = 0; t < taps.taps; ++t)
+      sum[r][v] = broadcast<Pack<T>>(p.bias ? p.bias[std::min(r, p.rows - 1)] : T(0));
+  const T *w = p.w, *b = p.b;
+  const Tap *const end = p.tap + p.taps;
+  for (int c = 0; c < p.channels; ++c, w += p.w_channel, b += p.b_channel)
+#pragma GCC unroll 1
+    for (const Tap *tap = p.tap; tap != end; ++tap) {
+      const T *const weights = w + tap->w * R, *const packs = b + tap->b;
+      Pack<T> of[V];
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v)
+        of[v] = load<Pack<T>>(packs + v * lanes<T>);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const Pack<T> value = broadcast<Pack<T>>(weights[r]);
+#pragma GCC unroll 4
         for (int v = 0; v < V; ++v)
-          sum[v] = multiply_add(w[tap + o * taps.w_outer + t * taps.w_tap],
-                                load<Pack<T>>(b + o * taps.b_outer + t * taps.b_tap + v * lanes<T>), sum[v]);
-  }
-  template <class F> [[gnu::always_inline]] void give(F f) const {
-    for (int v = 0; v < V; ++v)
-      f(0, v, sum[v]);
-  }
-};
+          sum[r][v] = multiply_add(value, of[v], sum[r][v]);
+      }
+    }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+    if (r < p.rows)
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v)
+        if (v < p.packs)
+          store(p.out + r * p.out_row + v * p.out_step, sum[r][v]);
+}
 
-// f(rows, first, count) for the channels of the result from..to, tile by tile, none across two groups of so many:
-// `rows` says which of the two above.
-template <class F> void for_rows(int from, int to, int of_group, F f) {
-  for (int o = from; o < to;) {
-    const int count = std::min({tile_height, to - o, of_group - o % of_group});
-    if (count == 1)
-      f.template operator()<OneRow>(o, count);
-    else
-      f.template operator()<ManyRows>(o, count);
-    o += count;
+// Channels of the result that are made together: all of one group; or one alone.
+struct RowTile {
+  int first, count;
+  int height() const { return count == 1 ? 1 : tile_height; }
+};
+std::vector<RowTile> row_tiles(int rows, int of_group) {
+  std::vector<RowTile> tiles;
+  for (int first = 0; first < rows; first += tiles.back().count)
+    tiles.push_back({first, std::min({tile_height, rows - first, of_group - first % of_group})});
+  return tiles;
+}
+
+// The weights of every tile as they are read: those of its rows beside one another, tap after tap, channel after
+// channel. at(row) is where those of a row begin; its channels stand `apart`.
+template <class T, class At>
+std::vector<const T *> beside_one_another(const Scratch &scratch, const std::vector<RowTile> &tiles, int channels,
+                                          int taps, std::ptrdiff_t apart, At at) {
+  std::vector<const T *> places;
+  const std::size_t of_row = std::size_t(channels) * std::size_t(taps);
+  std::size_t size = 0;
+  for (const RowTile &tile : tiles)
+    size += of_row * std::size_t(tile.height());
+  T *const all = scratch.take<T>(size);
+  size = 0;
+  for (const RowTile &tile : tiles) {
+    places.push_back(all + size);
+    size += of_row * std::size_t(tile.height());
   }
+  parallel_for(long(tiles.size()), double(size), [&](long i) {
+    const RowTile &tile = tiles[std::size_t(i)];
+    T *to = all + (places[std::size_t(i)] - all);
+    const T *rows[tile_height];
+    for (int r = 0; r < tile.height(); ++r)
+      rows[r] = at(tile.first + std::min(r, tile.count - 1));
+    for (int c = 0; c < channels; ++c)
+      for (int t = 0; t < taps; ++t)
+        for (int r = 0; r < tile.height(); ++r)
+          *to++ = rows[r][c * apart + t];
+  });
+  return places;
+}
+
+// Tiles are dealt out in pieces, each with a copy of the samples: no more than keep all threads at work.
+int pieces_of(int blocks, std::size_t tiles) {
+  return std::clamp((threads() + blocks - 1) / blocks, 1, int(tiles));
+}
+
+// f(column, V, packs that are there) for all of so many.
+template <class T, class F> void for_strips(int packs, F f) {
+  const Strips<T> strips{packs * lanes<T>};
+  for (int i = 0; i < strips.count(); ++i)
+    strips.strip(i, [&]<int V>(int column, int columns) { f.template operator()<V>(column / lanes<T>, columns / lanes<T>); });
+}
+
+template <class T, int V> void multiply_taps(const RowTile &tile, const TapProduct<T> &p) {
+  tile.height() == 1 ? multiply_taps<T, 1, V>(p) : multiply_taps<T, tile_height, V>(p);
 }
 
 // The rows of a kernel that meet positions of one remainder by the stride, going backwards: tap `first` + stride·u meets
@@ -218,38 +269,53 @@ template <class T> void conv2d_forward(Stream &s, T *y, const T *x, const T *w, 
       return cuda::conv2d_forward(s, y, x, w, bias, p);
   constexpr int L = lanes<T>;
   const int height = p.out_height(), width = p.out_width(), positions = height * width, in = p.in_group(),
-            of_in = p.in_height * p.in_width, square = p.taps();
-  const int pieces = (p.out_channels + most_channels - 1) / most_channels;
-  parallel_for(blocks_of<T>(p), pieces, p.multiply_adds() / L, [&](int b, int piece) {
+            of_in = p.in_height * p.in_width, square = p.taps(), blocks = blocks_of<T>(p);
+  const Scratch weights;
+  const auto tiles = row_tiles(p.out_channels, p.out_group());
+  const auto packed = beside_one_another<T>(weights, tiles, in, square, square,
+                                            [&](int o) { return w + std::ptrdiff_t(o) * in * square; });
+  const int pieces = pieces_of(blocks, tiles.size());
+  parallel_for(blocks, pieces, p.multiply_adds() / L, [&](int b, int piece) {
     const Scratch scratch;
     const Block at = block<T>(p, b);
-    const int from = piece * most_channels, to = std::min(p.out_channels, from + most_channels),
-              first_in = from / p.out_group() * in, last_in = ((to - 1) / p.out_group() + 1) * in;
+    const std::size_t from = tiles.size() * std::size_t(piece) / std::size_t(pieces),
+                      to = tiles.size() * std::size_t(piece + 1) / std::size_t(pieces);
+    const int first_in = tiles[from].first / p.out_group() * in,
+              last_in = (tiles[to - 1].first / p.out_group() + 1) * in;
     Planes<T> planes = input_planes<T>(scratch, p, last_in - first_in);
     planes.fill(0, x + (at.first * p.in_channels + first_in) * of_in, std::size_t(p.in_channels) * of_in, at.count,
                 last_in - first_in, p.in_height, p.in_width);
+    Tap *const taps = scratch.take<Tap>(std::size_t(square));
+    for (int t = 0; t < square; ++t)
+      taps[t] = {t, planes.place(t / p.kernel, t % p.kernel)};
     T *const out = scratch.take<T>(std::size_t(tile_height) * positions * L);
-    for_rows(from, to, p.out_group(), [&]<template <class, int> class Rows>(int first, int count) {
-      const T *here = planes.of(first / p.out_group() * in - first_in);
-      const Strips<T> strips{width * L};
+    for (std::size_t i = from; i < to; ++i) {
+      const RowTile &tile = tiles[i];
+      TapProduct<T> product{.out = nullptr,
+                            .out_row = std::ptrdiff_t(positions) * L,
+                            .out_step = L,
+                            .rows = tile.count,
+                            .packs = 0,
+                            .bias = bias ? bias + tile.first : nullptr,
+                            .w = packed[i],
+                            .b = nullptr,
+                            .w_channel = std::ptrdiff_t(square) * tile.height(),
+                            .b_channel = planes.channel,
+                            .channels = in,
+                            .taps = square,
+                            .tap = taps};
+      const T *const here = planes.of(tile.first / p.out_group() * in - first_in);
       for (int u = 0; u < height; ++u)
-        for (int i = 0; i < strips.count(); ++i)
-          strips.strip(i, [&]<int V>(int column, int columns) {
-            Rows<T, V> rows(w + std::size_t(first) * in * square, std::ptrdiff_t(in) * square, count);
-            rows.begin(bias ? bias + first : nullptr);
-            for (int ky = 0; ky < p.rows(); ++ky)
-              for (int kx = 0; kx < std::min(p.stride, p.kernel); ++kx)
-                rows.multiply(ky * p.kernel + kx, here + planes.place(u * p.stride + ky, kx) + column,
-                              {in, (p.kernel - kx + p.stride - 1) / p.stride, square, p.stride, planes.channel, L});
-            rows.give([&](int r, int v, Pack<T> sum) {
-              if (v * L < columns)
-                store(out + (std::size_t(r) * positions + std::size_t(u) * width) * L + column + v * L, sum);
-            });
-          });
-      for (int r = 0; r < count; ++r)
-        give_planes(y + (at.first * p.out_channels + first + r) * positions, std::size_t(p.out_channels) * positions,
-                    at.count, out + std::size_t(r) * positions * L, positions, false);
-    });
+        for_strips<T>(width, [&]<int V>(int column, int packs) {
+          product.out = out + (std::ptrdiff_t(u) * width + column) * L, product.packs = packs;
+          product.b = here + u * planes.row + column * L;
+          multiply_taps<T, V>(tile, product);
+        });
+      for (int r = 0; r < tile.count; ++r)
+        give_planes(y + (at.first * p.out_channels + tile.first + r) * positions,
+                    std::size_t(p.out_channels) * positions, at.count, out + std::size_t(r) * positions * L, positions,
+                    false);
+    }
   });
 }
 
@@ -261,88 +327,199 @@ void conv2d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const Conv2
     if (s.is_cuda())
       return cuda::conv2d_backward_data(s, dx, dy, w, p, accumulate);
   constexpr int L = lanes<T>;
-  const int positions = p.in_height * p.in_width, outs = p.out_group(), of_out = p.out_height() * p.out_width(),
-            square = p.taps(), above = (p.rows() - 1) / p.stride, before = (p.kernel - 1) / p.stride;
-  const auto side = [&](int first, int out, int in, int padding) {
-    return first + std::max(out, (in + p.stride - 1) / p.stride + (padding + p.stride - 1) / p.stride);
+  const int positions = p.in_height * p.in_width, outs = p.out_group(), in = p.in_group(),
+            of_out = p.out_height() * p.out_width(), square = p.taps(), above = (p.rows() - 1) / p.stride,
+            before = (p.kernel - 1) / p.stride, blocks = blocks_of<T>(p);
+  const auto side = [&](int first, int out, int size, int padding) {
+    return first + std::max(out, (size + p.stride - 1) / p.stride + (padding + p.stride - 1) / p.stride);
   };
-  const int pieces = (p.in_channels + most_channels - 1) / most_channels;
-  parallel_for(blocks_of<T>(p), pieces, p.multiply_adds() / L, [&](int b, int piece) {
+  const Scratch weights;
+  const auto tiles = row_tiles(p.in_channels, in);
+  const auto packed =
+      beside_one_another<T>(weights, tiles, outs, square, std::ptrdiff_t(in) * square, [&](int i) {
+        return w + (std::ptrdiff_t(i / in) * outs * in + i % in) * square;
+      });
+  const int pieces = pieces_of(blocks, tiles.size());
+  parallel_for(blocks, pieces, p.multiply_adds() / L, [&](int b, int piece) {
     const Scratch scratch;
     const Block at = block<T>(p, b);
-    const int from = piece * most_channels, to = std::min(p.in_channels, from + most_channels),
-              first_out = from / p.in_group() * outs, last_out = ((to - 1) / p.in_group() + 1) * outs;
+    const std::size_t from = tiles.size() * std::size_t(piece) / std::size_t(pieces),
+                      to = tiles.size() * std::size_t(piece + 1) / std::size_t(pieces);
+    const int first_out = tiles[from].first / in * outs, last_out = (tiles[to - 1].first / in + 1) * outs;
     Planes<T> planes(scratch, last_out - first_out, 1, above, before,
                      side(above, p.out_height(), p.in_height, p.above()),
                      side(before, p.out_width(), p.in_width, p.padding));
     planes.fill(0, dy + (at.first * p.out_channels + first_out) * of_out, std::size_t(p.out_channels) * of_out,
                 at.count, last_out - first_out, p.out_height(), p.out_width());
+    Tap *const taps = scratch.take<Tap>(std::size_t(square));
     T *const out = scratch.take<T>(std::size_t(tile_height) * positions * L);
-    for_rows(from, to, p.in_group(), [&]<template <class, int> class Rows>(int first, int count) {
-      const int of_group = first / p.in_group() * outs;
-      const T *here = planes.of(of_group - first_out);
-      const T *weights = w + (std::size_t(of_group) * p.in_group() + first % p.in_group()) * square;
+    for (std::size_t i = from; i < to; ++i) {
+      const RowTile &tile = tiles[i];
+      TapProduct<T> product{.out = nullptr,
+                            .out_row = std::ptrdiff_t(positions) * L,
+                            .out_step = std::ptrdiff_t(p.stride) * L,
+                            .rows = tile.count,
+                            .packs = 0,
+                            .bias = nullptr,
+                            .w = packed[i],
+                            .b = nullptr,
+                            .w_channel = std::ptrdiff_t(square) * tile.height(),
+                            .b_channel = planes.channel,
+                            .channels = outs,
+                            .taps = 0,
+                            .tap = taps};
+      const T *const here = planes.of(tile.first / in * outs - first_out);
       for (int ry = 0; ry < std::min(p.stride, p.in_height); ++ry)
         for (int rx = 0; rx < std::min(p.stride, p.in_width); ++rx) {
           const Phase rows_of(ry, p.in_height, p.rows(), p.above(), p.stride),
               columns_of(rx, p.in_width, p.kernel, p.padding, p.stride);
-          const Strips<T> strips{columns_of.positions * L};
+          product.taps = 0;
+          for (int t = 0; t < rows_of.taps; ++t)
+            for (int c = 0; c < columns_of.taps; ++c)
+              taps[product.taps++] = {
+                  (rows_of.first + t * p.stride) * p.kernel + columns_of.first + c * p.stride,
+                  planes.place(above + rows_of.shift - t, before + columns_of.shift - c)};
           for (int u = 0; u < rows_of.positions; ++u)
-            for (int i = 0; i < strips.count(); ++i)
-              strips.strip(i, [&]<int V>(int column, int columns) {
-                Rows<T, V> rows(weights, square, count);
-                rows.begin(nullptr);
-                for (int t = 0; t < rows_of.taps && columns_of.taps > 0; ++t)
-                  rows.multiply(
-                      (rows_of.first + t * p.stride) * p.kernel + columns_of.first,
-                      here + planes.place(above + u + rows_of.shift - t, before + columns_of.shift) + column,
-                      {outs, columns_of.taps, std::ptrdiff_t(p.in_group()) * square, p.stride, planes.channel, -L});
-                rows.give([&](int r, int v, Pack<T> sum) {
-                  if (v * L < columns)
-                    store(out + (std::size_t(r) * positions + std::size_t(u * p.stride + ry) * p.in_width +
-                                 std::size_t(column / L + v) * p.stride + rx) *
-                                    L,
-                          sum);
-                });
-              });
+            for_strips<T>(columns_of.positions, [&]<int V>(int column, int packs) {
+              product.out = out + (std::ptrdiff_t(u * p.stride + ry) * p.in_width + column * p.stride + rx) * L;
+              product.packs = packs;
+              product.b = here + u * planes.row + column * L;
+              multiply_taps<T, V>(tile, product);
+            });
         }
-      for (int r = 0; r < count; ++r)
-        give_planes(dx + (at.first * p.in_channels + first + r) * positions, std::size_t(p.in_channels) * positions,
-                    at.count, out + std::size_t(r) * positions * L, positions, accumulate);
-    });
+      for (int r = 0; r < tile.count; ++r)
+        give_planes(dx + (at.first * p.in_channels + tile.first + r) * positions,
+                    std::size_t(p.in_channels) * positions, at.count, out + std::size_t(r) * positions * L, positions,
+                    accumulate);
+    }
   });
 }
 
 namespace {
 
-// Sums over positions and samples of R gradients' times three inputs' packs.
+// Sums over blocks of samples and positions of R gradients' times three inputs' packs: gradients of a position stand
+// beside one another.
 template <class T, int R> struct WeightTile {
   static constexpr int V = 3;
-  Pack<T> sum[R][V];
-  template <class F> [[gnu::always_inline]] static void each(F f) {
+  Pack<T> *sum; // [R][V]
+  const T *d, *x[V];
+  std::ptrdiff_t d_block, d_row, x_block, x_row;
+
+  [[gnu::noinline]] void add(int blocks, int height, int width) const {
+    Pack<T> all[R][V];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
       for (int i = 0; i < V; ++i)
-        f(r, i);
-  }
-  [[gnu::always_inline]] void add(const T *const (&d)[R], const T *const (&x)[V], int height, int width,
-                                  std::ptrdiff_t x_row) {
-    for (int u = 0; u < height; ++u)
-      for (int v = 0; v < width; ++v) {
-        Pack<T> of[V];
-#pragma GCC unroll 4
-        for (int i = 0; i < V; ++i)
-          of[i] = load<Pack<T>>(x[i] + u * x_row + v * lanes<T>);
+        all[r][i] = sum[r * V + i];
+    for (int block = 0; block < blocks; ++block)
+      for (int u = 0; u < height; ++u) {
+        const std::ptrdiff_t at = block * x_block + u * x_row;
+        const T *gradients = d + block * d_block + u * d_row, *a = x[0] + at, *b = x[1] + at, *c = x[2] + at;
+#pragma GCC unroll 1
+        for (int v = 0; v < width; ++v) {
+          const Pack<T> of[V] = {load<Pack<T>>(a), load<Pack<T>>(b), load<Pack<T>>(c)};
 #pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) {
-          const Pack<T> gradient = load<Pack<T>>(d[r] + (u * width + v) * lanes<T>);
+          for (int r = 0; r < R; ++r) {
+            Pack<T> gradient = load<Pack<T>>(gradients + r * lanes<T>);
+            in_register(gradient);
 #pragma GCC unroll 4
-          for (int i = 0; i < V; ++i)
-            sum[r][i] = multiply_add(gradient, of[i], sum[r][i]);
+            for (int i = 0; i < V; ++i)
+              all[r][i] = multiply_add(gradient, of[i], all[r][i]);
+          }
+          gradients += R * lanes<T>, a += lanes<T>, b += lanes<T>, c += lanes<T>;
         }
       }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int i = 0; i < V; ++i)
+        sum[r * V + i] = all[r][i];
   }
+};
+
+// Blocks of samples first..last of a batch, in lanes, and the gradient of tiles of the weights on them.
+template <class T> class WeightGradient {
+public:
+  static constexpr int L = lanes<T>, samples = row_samples<T>, parts = samples / L;
+
+  WeightGradient(const Scratch &scratch, const Conv2d &p, const T *dy, const T *x, int first, int last, int first_in,
+                 int ins)
+      : p_(p), dy_(dy), first_(first), blocks_(last - first), first_in_(first_in), ins_(ins),
+        inputs_(input_planes<T>(scratch, p, blocks_ * parts * ins)) {
+    const int of_in = p.in_height * p.in_width;
+    for (int i = 0; i < blocks_ * parts; ++i)
+      if (const int here = there(i); here > 0)
+        inputs_.fill(i * ins, x + (sample(i) * p.in_channels + first_in) * of_in, std::size_t(p.in_channels) * of_in,
+                     here, ins, p.in_height, p.in_width);
+  }
+
+  // Added to sums [out_channels, in_group(), taps].
+  template <int R> void add(T *sums, const RowTile &tile) const {
+    using Tile = WeightTile<T, R>;
+    constexpr int V = Tile::V;
+    const Scratch scratch;
+    const int height = p_.out_height(), width = p_.out_width(), square = p_.taps(), in = p_.in_group(),
+              columns = in * square, tiles = (columns + V - 1) / V;
+    const std::ptrdiff_t of_image = std::ptrdiff_t(height) * width * R * L;
+    // Some images, or some rows of one, at a time, so that they stay in the first cache while all taps pass by.
+    const int images = std::clamp(int(near_bytes / (of_image * std::ptrdiff_t(sizeof(T)))), 1, blocks_),
+              rows = std::clamp(near_bytes / int(sizeof(T)) / (R * width * L), 1, height);
+    T *const gradients = scratch.take<T>(std::size_t(images * of_image));
+    auto *const packs = scratch.take<Pack<T>>(std::size_t(parts) * tiles * R * V);
+    std::fill_n(packs, std::size_t(parts) * tiles * R * V, Pack<T>{});
+    for (int part = 0; part < parts; ++part)
+      for (int block = 0; block < blocks_; block += images) {
+        const int now = std::min(images, blocks_ - block);
+        fill_gradients<R>(gradients, tile, part, block, now);
+        for (int u = 0; u < height; u += rows)
+          for (int i = 0; i < tiles; ++i) {
+            const std::ptrdiff_t x_block = std::ptrdiff_t(parts) * ins_ * inputs_.channel;
+            Tile of{packs + (std::ptrdiff_t(part) * tiles + i) * R * V, gradients + std::ptrdiff_t(u) * width * R * L,
+                    {},       of_image,
+                    std::ptrdiff_t(width) * R * L, x_block,
+                    inputs_.row};
+            for (int v = 0; v < V; ++v) {
+              const int column = std::min(i * V + v, columns - 1), tap = column % square;
+              of.x[v] = inputs_.of((block * parts + part) * ins_ + tile.first / p_.out_group() * in - first_in_ +
+                                   column / square) +
+                        u * inputs_.row + inputs_.place(tap / p_.kernel, tap % p_.kernel);
+            }
+            of.add(now, std::min(rows, height - u), width);
+          }
+      }
+    for (int column = 0; column < columns; ++column)
+      for (int r = 0; r < tile.count; ++r) {
+        RowSum<T> sum;
+        for (int part = 0; part < parts; ++part)
+          sum.add(part * L, packs[((std::ptrdiff_t(part) * tiles + column / V) * R + r) * V + column % V]);
+        sums[std::size_t(tile.first + r) * columns + column] += sum.total();
+      }
+  }
+
+private:
+  std::size_t sample(int i) const { return std::size_t(first_) * samples + std::size_t(i) * L; }
+  int there(int i) const { return std::clamp(p_.batch - int(sample(i)), 0, L); }
+
+  // [images][positions][R][lanes]
+  template <int R> void fill_gradients(T *to, const RowTile &tile, int part, int block, int images) const {
+    const int height = p_.out_height(), width = p_.out_width(), of_out = height * width;
+    for (int image = 0; image < images; ++image, to += std::ptrdiff_t(R) * of_out * L) {
+      const int i = (block + image) * parts + part;
+      if (tile.count < R || there(i) == 0)
+        std::fill_n(to, std::size_t(R) * of_out * L, T(0));
+      if (there(i) > 0)
+        with_samples_in_lanes(
+            dy_ + (sample(i) * p_.out_channels + tile.first) * of_out, std::size_t(p_.out_channels) * of_out, there(i),
+            tile.count, height, width,
+            [&](int r, int u, int v, Pack<T> pack) { store(to + ((u * width + v) * R + r) * L, pack); });
+    }
+  }
+
+  const Conv2d &p_;
+  const T *dy_;
+  int first_, blocks_, first_in_, ins_;
+  Planes<T> inputs_;
 };
 
 } // namespace
@@ -354,68 +531,26 @@ void conv2d_backward_weight(Stream &s, T *dw, const T *dy, const T *x, T *worksp
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::conv2d_backward_weight(s, dw, dy, x, workspace, p);
-  constexpr int L = lanes<T>;
-  const int height = p.out_height(), width = p.out_width(), in = p.in_group(), outs = p.out_group(),
-            of_in = p.in_height * p.in_width, of_out = height * width, square = p.taps(), columns = in * square;
   const int slices = slices_of<T>(p), blocks = (p.batch + row_samples<T> - 1) / row_samples<T>;
-  parallel_for(slices, p.multiply_adds() / L, [&](int slice) {
+  const int together = std::max(1, positions_together / (p.out_height() * p.out_width())); // blocks
+  const auto tiles = row_tiles(p.out_channels, p.out_group());
+  const int pieces = pieces_of(slices, tiles.size());
+  parallel_for(slices, pieces, p.multiply_adds() / lanes<T>, [&](int slice, int piece) {
+    const std::size_t from = tiles.size() * std::size_t(piece) / std::size_t(pieces),
+                      to = tiles.size() * std::size_t(piece + 1) / std::size_t(pieces);
+    const int first_in = tiles[from].first / p.out_group() * p.in_group(),
+              ins = (tiles[to - 1].first / p.out_group() + 1) * p.in_group() - first_in;
     T *const sums = workspace + std::size_t(slice) * p.w_size();
-    std::fill_n(sums, p.w_size(), T(0));
-    for (int b = blocks * slice / slices; b < blocks * (slice + 1) / slices; ++b) {
+    const std::size_t of_row = std::size_t(p.in_group() * p.taps());
+    const auto row_end = std::size_t(tiles[to - 1].first + tiles[to - 1].count);
+    std::fill(sums + std::size_t(tiles[from].first) * of_row, sums + row_end * of_row, T(0));
+    const int last = blocks * (slice + 1) / slices;
+    for (int b = blocks * slice / slices; b < last; b += together) {
       const Scratch scratch;
-      const int samples = std::min(row_samples<T>, p.batch - b * row_samples<T>), parts = (samples + L - 1) / L;
-      Planes<T> inputs = input_planes<T>(scratch, p, parts * p.in_channels),
-                gradients(scratch, parts * p.out_channels, 1, 0, 0, height, width);
-      for (int part = 0; part < parts; ++part) {
-        const std::size_t first = std::size_t(b) * row_samples<T> + std::size_t(part) * L;
-        const int here = std::min(L, samples - part * L);
-        inputs.fill(part * p.in_channels, x + first * p.in_channels * of_in, std::size_t(p.in_channels) * of_in, here,
-                    p.in_channels, p.in_height, p.in_width);
-        gradients.fill(part * p.out_channels, dy + first * p.out_channels * of_out,
-                       std::size_t(p.out_channels) * of_out, here, p.out_channels, height, width);
-      }
-      const std::size_t of_part = std::size_t(columns + WeightTile<T, 1>::V) * tile_height * L; // R rows' taps
-      T *const packs = scratch.take<T>(of_part * std::size_t(parts));
-      const auto add = [&]<int R>(int first, int count) {
-        using Tile = WeightTile<T, R>;
-        const auto place = [&](int r, int column) {
-          return (column / Tile::V * Tile::V * R + r * Tile::V + column % Tile::V) * L;
-        };
-        // Some rows of the gradients at a time, so that they stay in the first cache while all taps pass by.
-        const int rows = std::max(1, int(near_bytes / sizeof(T)) / (R * width * L));
-        for (int part = 0; part < parts; ++part)
-          for (int u = 0; u < height; u += rows) {
-            const T *d[R];
-            for (int r = 0; r < R; ++r)
-              d[r] = gradients.of(part * p.out_channels + first + std::min(r, count - 1)) + u * gradients.row;
-            for (int column = 0; column < columns; column += Tile::V) {
-              const T *taps[Tile::V];
-              for (int i = 0; i < Tile::V; ++i) {
-                const int at_tap = std::min(column + i, columns - 1), tap = at_tap % square;
-                taps[i] = inputs.of(part * p.in_channels + first / outs * in + at_tap / square) + u * inputs.row +
-                          inputs.place(tap / p.kernel, tap % p.kernel);
-              }
-              Tile tile{};
-              T *const at_sums = packs + std::size_t(part) * of_part;
-              if (u > 0)
-                tile.each([&](int r, int i) { tile.sum[r][i] = load<Pack<T>>(at_sums + place(r, column + i)); });
-              tile.add(d, taps, std::min(rows, height - u), width, inputs.row);
-              tile.each([&](int r, int i) { store(at_sums + place(r, column + i), tile.sum[r][i]); });
-            }
-          }
-        for (int column = 0; column < columns; ++column)
-          for (int r = 0; r < count; ++r) {
-            RowSum<T> sum;
-            for (int part = 0; part < parts; ++part)
-              sum.add(part * L, load<Pack<T>>(packs + std::size_t(part) * of_part + place(r, column)));
-            sums[std::size_t(first + r) * columns + column] += sum.total();
-          }
-      };
-      for (int o = 0; o < p.out_channels;) {
-        const int count = std::min({tile_height, p.out_channels - o, outs - o % outs});
-        count == 1 ? add.template operator()<1>(o, count) : add.template operator()<tile_height>(o, count);
-        o += count;
-      }
+      const WeightGradient<T> gradient(scratch, p, dy, x, b, std::min(last, b + together), first_in, ins);
+      for (std::size_t i = from; i < to; ++i)
+        tiles[i].height() == 1 ? gradient.template add<1>(sums, tiles[i])
+                               : gradient.template add<tile_height>(sums, tiles[i]);
     }
   });
   parallel_for(long(p.w_size()), double(p.w_size()) * slices, [&](long i) {

@@ -173,6 +173,17 @@ template <class V> inline V first_lanes(V x, int count) {
   return count >= lanes_of<V> ? x : (counting<V>() < Element<V>(count) ? x : V{});
 }
 
+// It is loaded once, however often it is used.
+template <class V> [[gnu::always_inline]] inline void in_register(V &x) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(x));
+#elif defined(__AVX__)
+  asm("" : "+x"(x));
+#else
+  (void)x;
+#endif
+}
+
 // A sum along a row: element i goes to lane i % (64 / sizeof(T)), of as many packs as that takes.
 template <class T> class RowSum {
 public:
