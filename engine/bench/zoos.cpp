@@ -1,9 +1,9 @@
 // Trainings of zoos: a wave of networks for a number of steps on random images.
 #include "cases.h"
-#include "engine/networks/kind.h"
 #include "engine/memory/arena.h"
 #include "engine/networks/cnn.h"
 #include "engine/networks/field.h"
+#include "engine/networks/kind.h"
 #include "engine/networks/resnet.h"
 #include "engine/networks/vit.h"
 #include "engine/zoo/learning.h"
@@ -102,8 +102,7 @@ BenchCase backbone(const std::string &name, const NetworkShape &shape, int batch
   BenchCase c{name, 0, shape.kind->program(shape).step_flops(batch), {}};
   c.steps = 1;
   c.prepare = [=](Stream &s) -> std::function<void(int)> {
-    auto zoo =
-        std::make_shared<ZooTraining>(recipe, shape, 0, 1, backend, TrainerKind::layer_by_layer, channels);
+    auto zoo = std::make_shared<ZooTraining>(recipe, shape, 0, 1, backend, TrainerKind::layer_by_layer, channels);
     zoo->bind(s);
     return [&s, zoo](int i) { zoo->wave.train(s, zoo->examples, i, i + 1); };
   };
@@ -135,7 +134,9 @@ std::vector<BenchCase> zoo_cases(bool gpu) {
     cases.push_back(training({"zoo_mlp_layerwise_784-32-32-10_b128_adam", {{784, 32, 32, 10}}, 128}, backend,
                              TrainerKind::layer_by_layer));
   const auto resnet = [](int width, int side, int channels) {
-    NetworkShape shape{{width, 2 * width, 4 * width, 8 * width, 10}, Activation::relu, Initialisation::pytorch,
+    NetworkShape shape{{width, 2 * width, 4 * width, 8 * width, 10},
+                       Activation::relu,
+                       Initialisation::pytorch,
                        network_kind_named("resnet")};
     shape.own = ResNetSettings{side, channels, 18, "small"};
     return shape;

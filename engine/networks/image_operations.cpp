@@ -56,9 +56,10 @@ public:
     for (std::size_t i = 0; i < std::size_t(w.networks); ++i) {
       const T *dy = w.dy + i * p.y_size();
       T *gradient = w.gradient + i * w.parameters;
-      if (of_.has_bias)
+      if (w.trains && of_.has_bias)
         channel_sum<T>(s, gradient + of_.bias, dy, p.batch, p.out_channels, p.out_height() * p.out_width());
-      conv2d_backward_weight<T>(s, gradient + of_.weight, dy, w.x[0] + i * w.stride[0], parts_, p);
+      if (w.trains)
+        conv2d_backward_weight<T>(s, gradient + of_.weight, dy, w.x[0] + i * w.stride[0], parts_, p);
       if (w.dx[0])
         conv2d_backward_data<T>(s, w.dx[0] + i * p.x_size(), dy, w.theta + i * w.parameters + of_.weight, p, w.adds[0]);
     }

@@ -12,6 +12,7 @@ public:
   virtual ~LayeredNetworks() = default;
   virtual const NetworkShape &shape() const = 0;
   virtual const Layout &layout() const = 0;
+  virtual double step_flops(int batch) const = 0; // of one network's training step
 
   // Rehearses a training step (forward, backward) or inference of `networks` networks on `batch` rows each.
   virtual void plan(MemoryPlan &, bool training, int networks, int batch) = 0;

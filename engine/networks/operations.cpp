@@ -64,16 +64,17 @@ public:
     const int rows = w.rows * of_.positions;
     const std::size_t of_y = std::size_t(rows) * std::size_t(of_.out);
     bias_act_backward<T>(s, w.d, w.gradient + of_.bias, w.dy, pre_, w.theta + of_.bias, bias_act(w));
-    gemm<T>(s, w.gradient + of_.weight, w.d, w.x[0],
-            {.m = of_.out,
-             .n = of_.in,
-             .k = rows,
-             .transpose_a = true,
-             .accumulate = true,
-             .batch = w.networks,
-             .stride_a = of_y,
-             .stride_b = w.stride[0],
-             .stride_c = w.parameters});
+    if (w.trains)
+      gemm<T>(s, w.gradient + of_.weight, w.d, w.x[0],
+              {.m = of_.out,
+               .n = of_.in,
+               .k = rows,
+               .transpose_a = true,
+               .accumulate = true,
+               .batch = w.networks,
+               .stride_a = of_y,
+               .stride_b = w.stride[0],
+               .stride_c = w.parameters});
     if (w.dx[0])
       gemm<T>(s, w.dx[0], w.d, w.theta + of_.weight,
               {.m = rows,
@@ -172,7 +173,7 @@ public:
     for (std::size_t i = 0; i < std::size_t(w.networks); ++i) {
       const T *theta = w.theta + i * w.parameters, *x = w.x[0] + i * w.stride[0];
       T *y = w.y + i * of_y(w);
-      if (training) {
+      if (training && w.trains) {
         T *state = w.state + i * w.parameters + w.trained;
         batchnorm_forward<T>(s, y, mean_ + i * width(), rstd_ + i * width(), state + of_.mean, state + of_.var, x,
                              theta + of_.gamma, theta + of_.beta, shape(w));
@@ -186,9 +187,15 @@ public:
     for (std::size_t i = 0; i < std::size_t(w.networks); ++i) {
       const T *theta = w.theta + i * w.parameters;
       T *gradient = w.gradient + i * w.parameters;
-      batchnorm_backward<T>(s, gradient_of(w) + i * of_y(w), gradient + of_.gamma, gradient + of_.beta, w.dy + i * of_y(w),
-                            w.x[0] + i * w.stride[0], mean_ + i * width(), rstd_ + i * width(), theta + of_.gamma,
-                            theta + of_.beta, shape(w));
+      if (!w.trains) {
+        const T *state = theta + w.trained;
+        batchnorm_infer_backward<T>(s, gradient_of(w) + i * of_y(w), w.dy + i * of_y(w), w.x[0] + i * w.stride[0],
+                                    state + of_.mean, state + of_.var, theta + of_.gamma, theta + of_.beta, shape(w));
+        continue;
+      }
+      batchnorm_backward<T>(s, gradient_of(w) + i * of_y(w), gradient + of_.gamma, gradient + of_.beta,
+                            w.dy + i * of_y(w), w.x[0] + i * w.stride[0], mean_ + i * width(), rstd_ + i * width(),
+                            theta + of_.gamma, theta + of_.beta, shape(w));
     }
     hand_down<T>(s, w, gradient_of(w), std::size_t(w.networks) * of_y(w));
   }
@@ -204,8 +211,7 @@ private:
 template <class T> class ActivationStep;
 class ActivationOperation : public OperationWith<ActivationOperation, ActivationStep> {
 public:
-  ActivationOperation(Activation act, int elements, double omega)
-      : act(act), elements(elements), omega(float(omega)) {}
+  ActivationOperation(Activation act, int elements, double omega) : act(act), elements(elements), omega(float(omega)) {}
   void tie(Ties &ties) const override { ties.same(from[0], to); }
   Activation act;
   int elements; // of an example
@@ -226,8 +232,8 @@ public:
   }
   void backward(Stream &s, const StepWork<T> &w) override {
     for (std::size_t i = 0; i < std::size_t(w.networks); ++i)
-      bias_act_backward<T>(s, gradient_of(w) + i * of_y(w), sums_, w.dy + i * of_y(w), w.x[0] + i * w.stride[0], nullptr,
-                           shape(w));
+      bias_act_backward<T>(s, gradient_of(w) + i * of_y(w), sums_, w.dy + i * of_y(w), w.x[0] + i * w.stride[0],
+                           nullptr, shape(w));
     hand_down<T>(s, w, gradient_of(w), std::size_t(w.networks) * of_y(w));
   }
 

@@ -81,6 +81,20 @@ std::vector<int> Program::chain(Activation act) const {
   return widths;
 }
 
+std::vector<std::vector<std::size_t>> Program::tensors_of_operations() const {
+  std::vector<std::vector<std::size_t>> all;
+  Ties ties(*this);
+  for (const auto &operation : operations_) {
+    const std::size_t before = ties.axes_.size();
+    operation->tie(ties);
+    all.emplace_back();
+    for (std::size_t i = before; i < ties.axes_.size(); ++i)
+      if (std::find(all.back().begin(), all.back().end(), ties.axes_[i].axis.tensor) == all.back().end())
+        all.back().push_back(ties.axes_[i].axis.tensor);
+  }
+  return all;
+}
+
 Symmetries Program::symmetries() const {
   Ties ties(*this);
   std::vector<int> above(values(), 0), below(values(), std::numeric_limits<int>::max() / 2); // layers to either end

@@ -75,6 +75,9 @@ public:
   std::size_t values() const { return shapes_.size(); }
   Value result() const { return {int(shapes_.size()) - 1}; }
 
+  // Indices in layout() of what each operation reads, in its order.
+  std::vector<std::vector<std::size_t>> tensors_of_operations() const;
+
   Symmetries symmetries() const;      // from the inputs to the outputs, with true depths
   double multiply_adds() const;       // of one example, forward
   double step_flops(int batch) const; // forward, and the gradients of weights and of layers' inputs

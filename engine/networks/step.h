@@ -17,6 +17,7 @@ template <class T> struct StepWork {
   std::size_t trained;    // where a network's state begins
   T *state;               // theta, where forward in training may move it
   T *gradient;            // [networks, V], added to by backward
+  bool trains; // whether the operation's own weights do; else it is as in inference, and their gradient is nobody's
   const T *x[most_operands];
   std::size_t stride[most_operands];
   T *y;

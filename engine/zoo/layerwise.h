@@ -14,6 +14,8 @@ public:
   // What it would say of the recipe; empty where it can do it.
   static std::string beyond(const ZooRecipe &);
 
+  double step_flops() const { return networks_->step_flops(recipe_.batch); } // of one network
+
   void plan(MemoryPlan &, int networks);
 
   // Takes a network's weights, theta [V] on the device, as row `row` of [networks, checkpoints].

@@ -1,4 +1,5 @@
 #include "recipe.h"
+#include "engine/networks/subset.h"
 #include "kernels/device/names.h"
 #include "kernels/device/philox.h"
 #include "learning.h"
@@ -11,7 +12,7 @@ namespace theta {
 namespace {
 constexpr std::array checkpoint_names{"every", "last", "random", "log", "root", "spaced"};
 constexpr std::array draw_names{"random", "grid"};
-constexpr std::array start_names{"own", "shared", "base"};
+constexpr std::array start_names{"own", "shared", "base", "trunk"};
 
 // Chooses for one run; every choice is asked for in the same order.
 class Chooser {
@@ -88,12 +89,16 @@ void describe(Keys &keys, ZooRecipe &r) {
        Limits{0, 200});
   keys({"low_rank", "fields: rank of what the base is multiplied by, which alone is trained; 0: all weights"},
        r.low_rank, Limits{0, 4096});
-  keys({"start", "what runs start from: own initialisations, that of run 0 (shared), or a base that is trained first"},
+  keys({"start",
+        "what runs start from: own initialisations, that of run 0 (shared), a base that is trained first, or the "
+        "trunk's weights (network.subset)"},
        r.start, start_named);
   keys({"base_rounds", "rounds of training the base"}, r.base.rounds, positive);
   keys({"base_networks", "networks trained in a round of the base"}, r.base.networks, positive);
   keys({"base_steps", "steps of each of these"}, r.base.steps, positive);
   keys({"base_lr", "learning rate of these"}, r.base.lr, rate);
+  keys({"trunk_steps", "network.subset: training steps of the trunk"}, r.trunk.steps, positive);
+  keys({"trunk_lr", "its learning rate; 0: lr"}, r.trunk.lr, rate);
   keys({"base_rate", "share of the way to their mean that a round moves the base"}, r.base.rate, Limits{0, 1});
 }
 
@@ -102,6 +107,8 @@ void check_recipe(const ZooRecipe &r, const NetworkShape &shape) {
   if (r.low_rank > 0 && (r.start != StartKind::base || r.stop_psnr > 0))
     throw InputError("zoo.low_rank: found ", r.low_rank, " with start = \"", name_of(r.start),
                      "\" and stop_psnr = ", r.stop_psnr, ", expected a base, and all of its steps");
+  if (r.start == StartKind::trunk && !is_subset(shape))
+    throw InputError("zoo.start: found trunk, expected it with network.subset, the tensors that networks differ in");
   check_choices(r);
   const long most = r.checkpoints == CheckpointKind::every || r.checkpoints == CheckpointKind::spaced ? r.steps
                     : r.checkpoints == CheckpointKind::last

@@ -21,8 +21,8 @@ DrawKind draw_named(std::string_view name); // throws InputError
 const char *name_of(DrawKind);
 
 // What runs start from. own: initial weights of their own. shared: those of run 0. base: a network learned first, from
-// which few steps reach any signal (base.h).
-enum class StartKind { own, shared, base };
+// which few steps reach any signal (base.h). trunk: where networks differ in some tensors alone, those of the trunk.
+enum class StartKind { own, shared, base, trunk };
 StartKind start_named(std::string_view name); // throws InputError
 const char *name_of(StartKind);
 
@@ -32,6 +32,13 @@ struct BaseRecipe {
   int networks = 64;
   long steps = 20;
   double lr = 2e-3, rate = 0.5; // of the steps; of the base's move to their mean
+};
+
+// How the trunk of networks that differ in some tensors alone is trained: as they are, but for its steps, and where it
+// is not 0, its learning rate.
+struct TrunkRecipe {
+  long steps = 1000;
+  double lr = 0;
 };
 
 struct ZooRecipe {
@@ -52,6 +59,7 @@ struct ZooRecipe {
 
   StartKind start = StartKind::own;
   BaseRecipe base;
+  TrunkRecipe trunk;
 
   DrawKind draw = DrawKind::random;
   std::vector<OptimizerKind> optimizer{OptimizerKind::adam};

@@ -32,7 +32,9 @@ Wave::Wave(const ZooRecipe &recipe, const NetworkShape &shape, int networks, std
 }
 
 long Wave::chunk() const {
-  const double a_step = capacity_ * (whole_ ? whole_->flops_of_a_step() : 6.0 * recipe_.batch * double(layout_.size()));
+  const double a_step = capacity_ * (whole_       ? whole_->flops_of_a_step()
+                                     : layerwise_ ? layerwise_->step_flops()
+                                                  : 6.0 * recipe_.batch * double(layout_.size()));
   return std::clamp(long(work_of_a_call(backend_) / a_step), 1L, std::clamp(recipe_.steps / 20, 1L, 50L));
 }
 

@@ -1,6 +1,10 @@
 #include "zoo_trainer.h"
+#include "data/hash.h"
+#include "data/json.h"
 #include "data/zoo_reader.h"
 #include "engine/memory/arena.h"
+#include "engine/networks/subset.h"
+#include "engine/settings/toml_keys.h"
 #include "engine/training/interrupt.h"
 #include <algorithm>
 #include <cmath>
@@ -15,7 +19,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// On a GPU, enough to fill it.
+// On a GPU, enough to fill it. Networks on one trunk share what it computes.
 int evaluated_at_once(Backend backend) { return backend == Backend::cpu ? 64 : 1024; }
 constexpr const char *state_name = ".state.safetensors", *rows_name = ".rows", *base_name = "base.safetensors";
 
@@ -26,6 +30,34 @@ int wave_within(const ZooTask &task, const DatasetSizes &sizes, Backend backend,
     of.recipe.wave = networks;
     return ZooTrainer(of, sizes, backend).plan().bytes_on(backend);
   });
+}
+
+// A subset's networks, on the trunk that the zoo is to have unless they are on one already.
+ZooTask placed(ZooTask task) {
+  if (is_subset(task.network) && !has_trunk(task.network))
+    task.network = on_trunk_of(task.network, task.directory);
+  return task;
+}
+
+// Trains the trunk of a zoo's networks.
+ZooTask trunk_task(ZooTask task) {
+  task.network = NetworkShape(whole_of(task.network));
+  ZooRecipe &r = task.recipe;
+  r.networks = r.wave = 1, r.steps = r.trunk.steps, r.checkpoints = CheckpointKind::last, r.count = 1, r.held_out = 0;
+  r.start = StartKind::own;
+  if (r.trunk.lr > 0)
+    r.lr = r.trunk.lr;
+  r.trunk = {};
+  task.storage = Dtype::f32, task.directory /= trunk_folder, task.name += ".trunk";
+  return task;
+}
+
+// Of all that it depends on, and no more: another zoo on the same trunk finds it there.
+std::string key_of_trunk(const ZooTask &trunk, const Dataset &data, Backend backend) {
+  ZooRecipe r = trunk.recipe;
+  return hash_of("trunk 1\n" + text(trunk.seed, "\n") + toml_text([&](Keys &keys) { describe(keys, r); }) +
+                 architecture_of(trunk.network) + name_of(trunk.network.initialisation) + data.fingerprint +
+                 (backend == Backend::cpu ? "cpu" : "cuda"));
 }
 
 } // namespace
@@ -60,13 +92,17 @@ struct ZooTrainer::Work {
 };
 
 ZooTrainer::ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend backend, Budget budget)
-    : task_(std::move(task)), sizes_(sizes), backend_(backend), wave_(wave_within(task_, sizes, backend, budget)),
+    : task_(placed(task)), sizes_(sizes), backend_(backend), wave_(wave_within(task_, sizes, backend, budget)),
       open_(task_.recipe, task_.network, wave_, task_.seed, task_.storage == Dtype::bf16, backend,
             trainer_for(backend, task_.network, task_.recipe), task_.most_row_bytes),
-      evaluator_(task_.network, most_images(learning_of(task_.network).scored_on(sizes)),
-                 std::min(wave_, evaluated_at_once(backend)), backend, trainer_for(backend, task_.network, 1)),
-      examples_(learning_of(task_.network).part(task_.network, sizes)),
+      evaluator_(
+          task_.network, most_images(learning_of(task_.network).scored_on(sizes)),
+          std::min(is_subset(task_.network) ? wave_ * int(open_.checkpoints()) : wave_, evaluated_at_once(backend)),
+          backend, trainer_for(backend, task_.network, 1)),
+      plan_(task_.name, "zoo.wave"), examples_(learning_of(task_.network).part(task_.network, sizes)),
       scored_on_(learning_of(task_.network).scored_on(sizes)) {
+  if (is_subset(task.network) && !has_trunk(task.network))
+    trunk_ = std::make_unique<ZooTrainer>(trunk_task(task), sizes, backend);
   check_fits(task_.network, sizes);
   if (task_.recipe.start == StartKind::base)
     base_ = std::make_unique<BaseTrainer>(task_.recipe, task_.network, task_.seed, sizes, backend);
@@ -79,6 +115,38 @@ ZooTrainer::ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend backend,
           {wave_, std::int64_t(open_.checkpoints()), std::int64_t(open_.parameters())}, "zoo.wave, zoo.count");
   evaluator_.plan(plan_);
   plan_.place();
+}
+
+std::vector<MemoryPlan> ZooTrainer::plans_before() const {
+  std::vector<MemoryPlan> all;
+  if (base_)
+    all.push_back(base_->plan());
+  if (trunk_)
+    all.push_back(trunk_->plan());
+  return all;
+}
+
+std::vector<float> ZooTrainer::train_trunk(Device device, const Dataset &data, Journal &journal) {
+  ZooTask &of = trunk_->task_;
+  of.key = key_of_trunk(of, data, backend_);
+  of.facts = Json{{"what", "trunk"},
+                  {"key", of.key},
+                  {"architecture", parse_json(architecture_of(of.network), "architecture")}}
+                 .dump();
+  const auto is_there = [&] {
+    return fs::exists(of.directory / "index.json") &&
+           parse_json(ZooReader(of.directory).format().facts, "trunk").value("key", "") == of.key;
+  };
+  if (!is_there())
+    trunk_->run(device, data, journal);
+  const ZooReader zoo(of.directory);
+  std::vector<float> whole(zoo.parameters()), rows(open_.parameters());
+  zoo.theta(0, whole.data());
+  journal.line(
+      fmt::format("{}: {} = {:.4f}", of.name, scored_on_.front().quality, zoo.floats(scored_on_.front().quality)[0]));
+  for (const SubsetRange &range : ranges_of(task_.network))
+    std::copy_n(whole.begin() + std::ptrdiff_t(range.whole), range.count, rows.begin() + std::ptrdiff_t(range.subset));
+  return rows;
 }
 
 ZooFormat ZooTrainer::format() const {
@@ -125,7 +193,8 @@ void ZooTrainer::score(Work &w, std::size_t part, Finished &f) const {
   for (std::size_t first = 0; first < rows.size(); first += std::size_t(w.evaluator.wave())) {
     if (interrupted()) {
       save(w, task_.recipe.steps);
-      throw Interrupted("zoo: stopped while scoring wave ", number_of(w.first_run), "; the same command continues it");
+      throw Interrupted(task_.name, ": stopped while scoring wave ", number_of(w.first_run),
+                        "; the same command continues it");
     }
     const std::size_t count = std::min(std::size_t(w.evaluator.wave()), rows.size() - first);
     std::vector<Activation> activations;
@@ -248,15 +317,15 @@ void ZooTrainer::train(Work &w, long step, Journal &journal, Told &told) const {
       auto losses = w.open.losses(w.stream);
       std::erase_if(losses, [](float loss) { return !std::isfinite(loss); }); // of runs that diverge
       if (losses.empty())
-        throw Error("zoo: the loss of every run of wave ", number_of(w.first_run), " is not finite at step ", step,
-                    " of ", r.steps, "; a smaller zoo.lr usually helps");
-      journal.metrics("zoo", steps_of_waves(w.first_run) + step,
+        throw Error(task_.name, ": the loss of every run of wave ", number_of(w.first_run), " is not finite at step ",
+                    step, " of ", r.steps, "; a smaller zoo.lr usually helps");
+      journal.metrics(task_.name, steps_of_waves(w.first_run) + step,
                       {{"train_loss", std::accumulate(losses.begin(), losses.end(), 0.0) / double(losses.size())}});
     }
     told.update(steps_before(w.first_run, step), double(w.first_run) * double(open_.checkpoints()) * row_bytes());
     if (interrupted()) {
       save(w, step);
-      throw Interrupted("zoo: stopped in wave ", number_of(w.first_run), " of ", number_of(r.networks - 1),
+      throw Interrupted(task_.name, ": stopped in wave ", number_of(w.first_run), " of ", number_of(r.networks - 1),
                         " after step ", step, " of ", r.steps, "; the same command continues it");
     }
     if (told.save_is_due())
@@ -281,6 +350,9 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
     base = base_->run(device, data, base_state, base_key, journal);
     save_state(base_state, {base_key, {{"round", r.base.rounds}}, {state_of("base", base)}});
   }
+  if (trunk_)
+    base = train_trunk(device, data, journal);
+  const bool from_base = base_ || (trunk_ && r.start == StartKind::trunk);
   Work w{.data = data,
          .stream = Stream(device),
          .arena = Arena(device, plan_),
@@ -291,7 +363,7 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
                              state ? std::size_t(state->number("shards")) : 0)};
   w.examples = examples_->upload(w.stream, data);
   if (trainer_for(backend_, task_.network, r) == TrainerKind::layer_by_layer)
-    journal.line(text("zoo: such networks do not fit into a ",
+    journal.line(text(task_.name, ": such networks do not fit into a ",
                       backend_ == Backend::cuda ? "multiprocessor's shared memory" : "core's cache",
                       ": trained layer by layer, ", wave_, " at a time"));
 
@@ -305,7 +377,7 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
   }
   const auto start_wave = [&](int run) {
     w.first_run = run, step = 0;
-    w.open.start(w.stream, run, networks_of(run), base_ ? &base : nullptr);
+    w.open.start(w.stream, run, networks_of(run), from_base ? &base : nullptr);
     std::vector<float> theta(open_.parameters());
     for (int i = 0; starts && i < networks_of(run); ++i) {
       starts->theta(std::size_t(run + i) % starts->rows(), theta.data());
@@ -324,9 +396,9 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
     w.dropped = int(state->number("dropped"));
   if (same)
     step = state->number("step"), w.open.load(w.stream, *state);
-  journal.rewind_metrics("zoo", steps_of_waves(first_run) + step);
+  journal.rewind_metrics(task_.name, steps_of_waves(first_run) + step);
   const double done = steps_before(first_run, step);
-  Told told{.progress = Progress(journal, "zoo", r.stop_psnr > 0 ? "allotted network-steps" : "network-steps",
+  Told told{.progress = Progress(journal, task_.name, r.stop_psnr > 0 ? "allotted network-steps" : "network-steps",
                                  double(r.networks) * double(r.steps), done),
             .first = done,
             .steps = double(r.steps)};
@@ -343,14 +415,14 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
   }
   w.settle();
   if (w.writer.rows() == 0)
-    throw Error("zoo: all ", r.networks, " runs diverged; a smaller zoo.lr may help");
+    throw Error(task_.name, ": all ", r.networks, " runs diverged; a smaller zoo.lr may help");
   w.writer.finish();
   w.file.reset();
   for (const char *name : {state_name, rows_name})
     fs::remove(task_.directory / name);
   const ZooOutcome outcome{w.writer.rows(), w.dropped};
-  journal.line(fmt::format("zoo: {} rows of {} runs ({} diverged and dropped) in {}", outcome.rows, r.networks,
-                           outcome.dropped, task_.directory.string()));
+  journal.line(fmt::format("{}: {} rows of {} runs ({} diverged and dropped) in {}", task_.name, outcome.rows,
+                           r.networks, outcome.dropped, task_.directory.string()));
   if (r.stop_psnr > 0) {
     std::map<std::int64_t, std::int64_t> updates; // of a run's last row
     const ZooReader zoo(task_.directory);

@@ -27,6 +27,7 @@ struct ZooTask {
   std::filesystem::path
       start{}; // a zoo whose row i network i begins as, and from row 0 again; empty: as the recipe says
   std::size_t most_row_bytes = theta::most_row_bytes;
+  std::string name = "zoo"; // in plans, progress and metrics
 };
 
 struct ZooOutcome {
@@ -41,8 +42,9 @@ public:
   ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend, Budget = {});
 
   const MemoryPlan &plan() const { return plan_; }
-  // That of the base which runs start from; null where they do not. It is over before the zoo's begins.
-  const MemoryPlan *base_plan() const { return base_ ? &base_->plan() : nullptr; }
+  // Those of the base which runs start from, and of the trunk that networks belong to, where there are any. They are
+  // over before the zoo's begins.
+  std::vector<MemoryPlan> plans_before() const;
 
   // Trains everything that is not there yet, wave by wave; a finished wave is scored and becomes a shard, which is
   // written while the next one trains. An unfinished wave continues from the state saved beside the shards. Throws
@@ -66,6 +68,8 @@ private:
   Finished finish_wave(Work &) const;
   void write(const Finished &, Work &) const;
   void save(Work &, long step) const;
+  // The trunk's weights that rows have, once it is trained: a zoo of one network, in the folder TRUNK of this one.
+  std::vector<float> train_trunk(Device, const Dataset &, Journal &);
 
   ZooTask task_;
   DatasetSizes sizes_;
@@ -73,10 +77,11 @@ private:
   int wave_;  // networks beside one another
   Wave open_; // the wave in training
   Evaluator evaluator_;
-  MemoryPlan plan_{"zoo", "zoo.wave"};
+  MemoryPlan plan_;
   std::unique_ptr<TrainingPart> examples_;
   std::vector<ScoredPart> scored_on_;
   std::unique_ptr<BaseTrainer> base_; // where runs start from one
+  std::unique_ptr<ZooTrainer> trunk_; // where networks differ in some tensors alone, and it is not there yet
   // [networks, checkpoints, V]: a wave's rows: one is being filled while the other is being written. None where a file
   // has them.
   std::array<Tensor<float>, 2> staging_;

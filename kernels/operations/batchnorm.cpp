@@ -7,6 +7,7 @@ namespace theta {
 namespace cuda {
 decltype(theta::batchnorm_forward<float>) batchnorm_forward;
 decltype(theta::batchnorm_infer<float>) batchnorm_infer;
+decltype(theta::batchnorm_infer_backward<float>) batchnorm_infer_backward;
 decltype(theta::batchnorm_backward<float>) batchnorm_backward;
 decltype(theta::batchnorm_add_moments<float>) batchnorm_add_moments;
 decltype(theta::batchnorm_settle<float>) batchnorm_settle;
@@ -142,6 +143,24 @@ void batchnorm_infer(Stream &s, T *y, const T *x, const T *running_mean, const T
 }
 
 template <class T>
+void batchnorm_infer_backward(Stream &s, T *dx, const T *dy, const T *x, const T *running_mean, const T *running_var,
+                              const T *gamma, const T *beta, const BatchNorm &p) {
+  const Span span(s, "batchnorm_infer_backward", 3.0 * p.batch * p.channels * p.length * sizeof(T));
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::batchnorm_infer_backward(s, dx, dy, x, running_mean, running_var, gamma, beta, p);
+  for_channels(p, [&](int c) {
+    const T scale = gamma[c] / std::sqrt(running_var[c] + T(p.eps)), shift = beta[c] - running_mean[c] * scale;
+    for_rows(p, c, [&](std::size_t first) {
+      for_packs<T>(first, p.length, [&](std::size_t i, int count) {
+        const Pack<T> slope = activate_with_slope(p.act, load_wide<Pack<T>>(x + i, count) * scale + shift).slope;
+        store_some(dx + i, scale * load_wide<Pack<T>>(dy + i, count) * slope, count);
+      });
+    });
+  });
+}
+
+template <class T>
 void batchnorm_backward(Stream &s, T *dx, T *dgamma, T *dbeta, const T *dy, const T *x, const T *mean, const T *rstd,
                         const T *gamma, const T *beta, const BatchNorm &p) {
   const Span span(s, "batchnorm_backward", 5.0 * p.batch * p.channels * p.length * sizeof(T));
@@ -228,6 +247,8 @@ void batchnorm_gradient(Stream &s, T *dx, const T *sums, const T *dy, const X *x
                                   const BatchNorm &);                                                                  \
   template void batchnorm_infer(Stream &, T *, const T *, const T *, const T *, const T *, const T *,                  \
                                 const BatchNorm &);                                                                    \
+  template void batchnorm_infer_backward(Stream &, T *, const T *, const T *, const T *, const T *, const T *,         \
+                                         const T *, const BatchNorm &);                                                \
   template void batchnorm_backward(Stream &, T *, T *, T *, const T *, const T *, const T *, const T *, const T *,     \
                                    const T *, const BatchNorm &);                                                      \
   template void batchnorm_add_moments(Stream &, T *, const T *, double, const BatchNorm &);                            \

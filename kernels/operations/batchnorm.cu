@@ -325,6 +325,16 @@ void batchnorm_infer(Stream &s, float *y, const float *x, const float *running_m
   apply<true>(s, y, x, running_mean, running_var, gamma, beta, p);
 }
 
+void batchnorm_infer_backward(Stream &s, float *dx, const float *dy, const float *x, const float *running_mean,
+                              const float *running_var, const float *gamma, const float *beta, const BatchNorm &of) {
+  const BatchNorm p = of;
+  each(s, std::size_t(p.batch) * p.channels * p.length, [=] __device__(std::size_t i) {
+    const std::size_t c = i / p.length % p.channels;
+    const Affine affine = affine_of(running_mean[c], 1 / sqrtf(running_var[c] + float(p.eps)), gamma[c], beta[c]);
+    dx[i] = affine.scale * dy[i] * activation_slope(p.act, affine(x[i]));
+  });
+}
+
 template <class X>
 void batchnorm_gradient_sums(Stream &s, float *sums, float *dgamma, float *dbeta, const float *dy, const X *x,
                              const float *mean, const float *rstd, const float *gamma, const float *beta,

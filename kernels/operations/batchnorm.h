@@ -25,6 +25,12 @@ template <class T>
 void batchnorm_infer(Stream &, T *y, const T *x, const T *running_mean, const T *running_var, const T *gamma,
                      const T *beta, const BatchNorm &);
 
+// Backward of batchnorm_infer to x, whose statistics do not depend on it: dx = gamma·rstd·dy·act'(gamma·x̂ + beta), written
+// (it may be dy). Bytes: 3·batch·channels·length·sizeof(T).
+template <class T>
+void batchnorm_infer_backward(Stream &, T *dx, const T *dy, const T *x, const T *running_mean, const T *running_var,
+                              const T *gamma, const T *beta, const BatchNorm &);
+
 // y = act(gamma·x̂ + beta) by saved statistics: what batchnorm_forward wrote, bit for bit, from the same x. y may be x.
 // X is T, or bf16 where x was stored so. Bytes: batch·channels·length·(sizeof(X) + sizeof(T)).
 template <class T, class X>

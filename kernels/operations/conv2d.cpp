@@ -19,9 +19,9 @@ namespace {
 
 using namespace simd;
 
-constexpr int most_slices = 2;    // of the batch, each with a gradient of the weights of its own
+constexpr int most_slices = 2;          // of the batch, each with a gradient of the weights of its own
 constexpr int positions_together = 256; // whose gradients are summed in lanes at least, before lanes are
-constexpr int near_bytes = 16384; // of the gradients that are multiplied with all taps, before the next
+constexpr int near_bytes = 16384;       // of the gradients that are multiplied with all taps, before the next
 
 // A block of samples, the last perhaps with fewer.
 struct Block {
@@ -231,15 +231,14 @@ std::vector<const T *> beside_one_another(const Scratch &scratch, const std::vec
 }
 
 // Tiles are dealt out in pieces, each with a copy of the samples: no more than keep all threads at work.
-int pieces_of(int blocks, std::size_t tiles) {
-  return std::clamp((threads() + blocks - 1) / blocks, 1, int(tiles));
-}
+int pieces_of(int blocks, std::size_t tiles) { return std::clamp((threads() + blocks - 1) / blocks, 1, int(tiles)); }
 
 // f(column, V, packs that are there) for all of so many.
 template <class T, class F> void for_strips(int packs, F f) {
   const Strips<T> strips{packs * lanes<T>};
   for (int i = 0; i < strips.count(); ++i)
-    strips.strip(i, [&]<int V>(int column, int columns) { f.template operator()<V>(column / lanes<T>, columns / lanes<T>); });
+    strips.strip(
+        i, [&]<int V>(int column, int columns) { f.template operator()<V>(column / lanes<T>, columns / lanes<T>); });
 }
 
 template <class T, int V> void multiply_taps(const RowTile &tile, const TapProduct<T> &p) {
@@ -335,10 +334,9 @@ void conv2d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const Conv2
   };
   const Scratch weights;
   const auto tiles = row_tiles(p.in_channels, in);
-  const auto packed =
-      beside_one_another<T>(weights, tiles, outs, square, std::ptrdiff_t(in) * square, [&](int i) {
-        return w + (std::ptrdiff_t(i / in) * outs * in + i % in) * square;
-      });
+  const auto packed = beside_one_another<T>(weights, tiles, outs, square, std::ptrdiff_t(in) * square, [&](int i) {
+    return w + (std::ptrdiff_t(i / in) * outs * in + i % in) * square;
+  });
   const int pieces = pieces_of(blocks, tiles.size());
   parallel_for(blocks, pieces, p.multiply_adds() / L, [&](int b, int piece) {
     const Scratch scratch;
@@ -376,9 +374,8 @@ void conv2d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const Conv2
           product.taps = 0;
           for (int t = 0; t < rows_of.taps; ++t)
             for (int c = 0; c < columns_of.taps; ++c)
-              taps[product.taps++] = {
-                  (rows_of.first + t * p.stride) * p.kernel + columns_of.first + c * p.stride,
-                  planes.place(above + rows_of.shift - t, before + columns_of.shift - c)};
+              taps[product.taps++] = {(rows_of.first + t * p.stride) * p.kernel + columns_of.first + c * p.stride,
+                                      planes.place(above + rows_of.shift - t, before + columns_of.shift - c)};
           for (int u = 0; u < rows_of.positions; ++u)
             for_strips<T>(columns_of.positions, [&]<int V>(int column, int packs) {
               product.out = out + (std::ptrdiff_t(u * p.stride + ry) * p.in_width + column * p.stride + rx) * L;
@@ -475,9 +472,12 @@ public:
         for (int u = 0; u < height; u += rows)
           for (int i = 0; i < tiles; ++i) {
             const std::ptrdiff_t x_block = std::ptrdiff_t(parts) * ins_ * inputs_.channel;
-            Tile of{packs + (std::ptrdiff_t(part) * tiles + i) * R * V, gradients + std::ptrdiff_t(u) * width * R * L,
-                    {},       of_image,
-                    std::ptrdiff_t(width) * R * L, x_block,
+            Tile of{packs + (std::ptrdiff_t(part) * tiles + i) * R * V,
+                    gradients + std::ptrdiff_t(u) * width * R * L,
+                    {},
+                    of_image,
+                    std::ptrdiff_t(width) * R * L,
+                    x_block,
                     inputs_.row};
             for (int v = 0; v < V; ++v) {
               const int column = std::min(i * V + v, columns - 1), tap = column % square;

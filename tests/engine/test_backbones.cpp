@@ -3,6 +3,7 @@
 #include "engine/networks/kind.h"
 #include "engine/networks/resnet.h"
 #include "engine/networks/vit.h"
+#include "engine/weights/matching.h"
 #include "kernels/operations/softmax_cross_entropy.h"
 #include "program_run.h"
 
@@ -221,4 +222,26 @@ TEST_CASE("backbones: what cannot be is refused") {
   refused(shape_of("vit", {12, 10}, Activation::gelu, VitSettings{16, 3, 4, 2, 3}));
   refused(shape_of("convnext", {4, 6, 3}, Activation::gelu, ConvNextSettings{16, 2, 2, {1, 2}, 4}));
   refused(shape_of("convnext", {4, 3}, Activation::gelu, ConvNextSettings{16, 2, 2, {1, 2}, 3}));
+}
+
+TEST_CASE("backbones: planted permutations of residual networks are found by weight matching") {
+  const NetworkShape shape = small_resnet();
+  const auto groups = unit_elements(shape);
+  const UnitMatcher matcher(shape);
+  int moved = 0, found = 0;
+  for (std::uint32_t plant = 0; plant < 100; ++plant) {
+    const auto theta = layout_of(shape).initial_values(plant, 0);
+    auto mixed = theta;
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+      std::vector<int> order;
+      for (std::uint32_t u = 0; u < groups[g].units; ++u)
+        order.push_back(int(shuffled(plant, Purpose::test, std::uint32_t(g), u, std::uint32_t(groups[g].units))));
+      permute(mixed.data(), groups[g], order);
+    }
+    moved += mixed != theta;
+    matcher.match(mixed.data(), theta.data());
+    found += mixed == theta;
+  }
+  CHECK(moved == 100);
+  CHECK(found == 100);
 }

@@ -63,7 +63,7 @@ TEST_CASE("fields: runs start from their own weights, from those of run 0, or fr
       const Scratch folder;
       Journal journal;
       ZooTrainer trainer(field_task(folder.path(), start), sizes_of(data), device.backend);
-      CHECK((trainer.base_plan() != nullptr) == (start == StartKind::base));
+      CHECK(trainer.plans_before().empty() == (start != StartKind::base));
       trainer.run(device, data, journal);
       const ZooReader zoo(folder.path());
       CHECK((row_of(zoo, 0) == row_of(zoo, 21)) == (start != StartKind::own)); // step 0 of runs 0 and 1

@@ -1,6 +1,6 @@
 #include "kernels/operations/batchnorm.h"
 #include "kernels/operations/convert.h"
-#include "tests/check.h"
+#include "tests/engine/bound.h"
 
 using namespace theta;
 using namespace theta::test;
@@ -129,5 +129,42 @@ TEST_CASE("batchnorm1d reads what was stored in bf16 as if it had been rounded i
       return Results{y.host(), dx.host(), sums.host(), dgamma.host(), dbeta.host()};
     };
     CHECK(results(half.get()) == results(static_cast<const float *>(rounded.get())));
+  }
+}
+
+TEST_CASE("batchnorm: the backward of inference agrees with differences in double, and on every device") {
+  for (const BatchNorm p : {BatchNorm{1, 1, 1, Activation::none}, BatchNorm{3, 5, 7, Activation::tanh},
+                            BatchNorm{4, 3, 67, Activation::elu}}) {
+    const std::size_t n = std::size_t(p.batch) * p.channels * p.length, c = std::size_t(p.channels);
+    auto var = random_values<double>(c, 5);
+    for (double &v : var)
+      v = std::abs(v) + 0.2;
+    const auto x = random_values<double>(n, 1), dy = random_values<double>(n, 2), gamma = random_values<double>(c, 3),
+               beta = random_values<double>(c, 4), mean = random_values<double>(c, 6);
+    const auto of = [&]<class T>(T, Stream &s, const std::vector<double> &at, std::vector<T> *gradient) {
+      const auto there = [&](const std::vector<double> &v) { return Buffer<T>(s, std::vector<T>(v.begin(), v.end())); };
+      const auto in = there(at), d = there(dy), scale = there(gamma), shift = there(beta), m = there(mean),
+                 v = there(var), y = there(x);
+      batchnorm_infer<T>(s, y, in, m, v, scale, shift, p);
+      batchnorm_infer_backward<T>(s, d, d, in, m, v, scale, shift, p); // in place
+      *gradient = d.host();
+      return y.host();
+    };
+    Stream host{Device{}};
+    std::vector<double> gradient;
+    of(double(), host, x, &gradient);
+    check_gradient(x, gradient, [&](const std::vector<double> &at) {
+      std::vector<double> unused;
+      const auto y = of(double(), host, at, &unused);
+      double sum = 0;
+      for (std::size_t i = 0; i < n; ++i)
+        sum += dy[i] * y[i];
+      return sum;
+    });
+    same_on_every_device(1e-5, [&](Stream &s) {
+      std::vector<float> found;
+      const auto y = of(float(), s, x, &found);
+      return Results{y, found};
+    });
   }
 }

@@ -1,6 +1,7 @@
 #include "config.h"
 #include "data/solids.h"
 #include "engine/networks/kind.h"
+#include "engine/networks/subset.h"
 #include "engine/settings/nearest.h"
 #include "engine/settings/toml_keys.h"
 #include "engine/tasks/fields/completion.h"
@@ -30,24 +31,27 @@ void describe(Keys &keys, Config &c) {
   keys({"side", "images are resized to this side"}, c.data.side, Limits{1, 4096});
   keys({"channels", "1 gray, 3 colour, 0 as the first image"}, c.data.channels, Limits{0, 3});
   keys.section("network");
-  keys({"kind", "what a network is: mlp, cnn, field, pixels, resnet, vit or convnext"}, c.network.kind,
+  NetworkShape &network = whole_of(c.network);
+  keys({"kind", "what a network is: mlp, cnn, field, pixels, resnet, vit or convnext"}, network.kind,
        network_kind_named);
-  std::vector<std::vector<int>> widths{c.network.widths};
+  std::vector<std::vector<int>> widths{network.widths};
   widths.insert(widths.end(), c.others.begin(), c.others.end());
   keys({"widths", "inputs, hidden layers and outputs; a list of such lists is a family of architectures"}, widths,
        positive);
   if (widths.empty())
     throw InputError("network.widths: found an empty list, expected widths");
-  c.network.widths = widths.front(), c.others.assign(widths.begin() + 1, widths.end());
+  network.widths = widths.front(), c.others.assign(widths.begin() + 1, widths.end());
   keys({"unseen", "architectures that the generator never sees and is judged on"}, c.unseen, positive);
   for (const auto &kind : network_kinds()) {
     NetworkShape other;
-    kind->describe(keys, kind.get() == c.network.kind ? c.network : other);
+    kind->describe(keys, kind.get() == network.kind ? network : other);
     kind->check_unused(other);
   }
+  keys({"subset", "names of the tensors that networks differ in ('layer4.1.bn*', 'fc.*'), on one trunk; none: all"},
+       c.subset);
   keys({"activation", "of hidden units; a list: each run draws one"}, c.zoo.recipe.activation, activation_named);
   keys({"initialisation", "of weights; a list: each run draws one"}, c.zoo.recipe.initialisation, initialisation_named);
-  c.network.kind->describe_table(keys, c.network);
+  network.kind->describe_table(keys, network);
   keys.section("zoo");
   describe(keys, c.zoo.recipe);
   keys({"storage", "of the weights: f32 or bf16"}, c.zoo.storage);
@@ -112,6 +116,12 @@ Config load_config(const std::filesystem::path &path, const std::vector<std::str
   config.network.act = config.zoo.recipe.activation.front();
   try {
     config.network.kind->look_at(config.network, [&] { return image_format(config.data.options()); });
+    if (config.network.kind == network_kind_named("subset"))
+      throw InputError("network.kind: found subset, expected the kind of whole networks, and network.subset");
+    if (!config.subset.empty() && !config.others.empty())
+      throw InputError("network.subset: found it with several architectures, expected one, on one trunk");
+    if (!config.subset.empty())
+      config.network = subset_of(config.network, config.subset);
     check(config);
     for (NetworkShape &shape : config.family) { // of the member's kind, whatever was read first
       const auto widths = std::move(shape.widths);

@@ -53,6 +53,7 @@ public:
       task.directory = m.out() / "finetune" / (from_generated ? "generated" : "scratch");
       task.key = hash_of(key + (from_generated ? "generated" : "scratch"));
       task.facts = m.facts_of(task.key, "finetuned");
+      task.network = m.shape("finetune"); // on its trunk
       if (from_generated)
         task.start = m.samples_path();
       if (zoo_key_of(task.directory) != task.key)

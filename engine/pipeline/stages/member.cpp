@@ -2,6 +2,7 @@
 #include "data/atomic_file.h"
 #include "data/json.h"
 #include "engine/generators/generator_file.h"
+#include "engine/networks/subset.h"
 #include "engine/settings/toml_keys.h"
 #include "engine/shapes/mesh_signals.h"
 #include "kernels/device/parallel.h"
@@ -47,6 +48,8 @@ Member::Member(std::pair<Run, std::vector<MemoryPlan>> checked, std::string name
     : run_(std::move(checked.first)), plans_(std::move(checked.second)), name_(std::move(name)), is_seen_(is_seen),
       source_(source_of(run_.config, dataset_sizes(run_.config.data.options()))),
       journal_(locked(run_.writes, lock_, run_.out), Journal::Without::terminal) {
+  if (auto &shape = source_.facts.shape)
+    shape = on_trunk_of(*shape, zoo_path());
   if (!run_.writes)
     return;
   write_file(run_.out / "config.toml", to_toml(run_.config));

@@ -25,8 +25,7 @@ public:
     if (!w.config.zoo.from.empty() || w.which == StagesOf::generator)
       return all;
     const ZooTrainer trainer(task_of(w.config), w.data, w.backend, w.budget);
-    if (const MemoryPlan *base = trainer.base_plan())
-      all.push_back(*base);
+    all = trainer.plans_before();
     all.push_back(trainer.plan());
     return all;
   }

@@ -1,0 +1,35 @@
+// Networks that differ in some of their tensors alone: normalisation layers, a head. The rest is one trunk, trained once
+// and frozen: its running statistics stay, and what depends on none of the tensors is computed once for all networks
+// that look at the same images.
+#pragma once
+#include "network.h"
+#include <filesystem>
+#include <string>
+
+namespace theta {
+
+struct SubsetSettings {
+  NetworkShape whole;
+  std::vector<std::string> tensors; // names, or patterns of a shell: "layer4.1.bn*", "fc.*"
+  std::filesystem::path trunk{};    // a zoo whose first row the whole network is; empty: not known yet
+};
+
+// Shapes of the kind "subset". State goes with the weights of its operation. Throws InputError for a pattern that no
+// tensor fits.
+NetworkShape subset_of(NetworkShape whole, std::vector<std::string> tensors);
+// The shape as it was written down: the whole of a subset.
+NetworkShape &whole_of(NetworkShape &);
+bool is_subset(const NetworkShape &);
+bool has_trunk(const NetworkShape &); // and it is known where
+
+// Where the elements of the subset are in the whole network, in its order.
+struct SubsetRange {
+  std::size_t whole, subset, count;
+};
+std::vector<SubsetRange> ranges_of(const NetworkShape &subset);
+
+// The same shape on the trunk that is in a zoo's folder; others stay as they are.
+NetworkShape on_trunk_of(NetworkShape, const std::filesystem::path &zoo);
+inline constexpr const char *trunk_folder = "trunk";
+
+} // namespace theta
