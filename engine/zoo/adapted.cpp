@@ -9,7 +9,7 @@ Adapted::Adapted(const ZooRecipe &recipe, const NetworkShape &shape)
         with.act = choice_of(recipe, 0, 0).recipe.act;
         return with;
       }()),
-      rank_(recipe.low_rank), loss_(learning_of(shape).batch_loss(shape)) {
+      rank_(recipe.low_rank), loss_(learning_of(shape).batch_loss(shape, recipe)) {
   if (const std::string wrong = Layerwise::beyond(recipe); !wrong.empty())
     throw InputError(wrong);
   const auto &widths = model_.shape().widths;

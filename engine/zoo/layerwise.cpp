@@ -28,9 +28,10 @@ std::string Layerwise::beyond(const ZooRecipe &recipe) {
       return text(key, ": found several values, expected one: the layerwise trainer gives every run the same");
   if (recipe.stop_psnr > 0)
     return "zoo.stop_psnr: the layerwise trainer ends no run early, expected 0";
-  for (const auto &[key, choice] : {std::pair{"zoo.label_smoothing", &recipe.label_smoothing},
-                                    {"zoo.label_noise", &recipe.label_noise},
-                                    {"zoo.dropout", &recipe.dropout}})
+  if (!recipe.label_smoothing.is_fixed())
+    return "zoo.label_smoothing: found several values, expected one: the layerwise trainer gives every run the same";
+  for (const auto &[key, choice] :
+       {std::pair{"zoo.label_noise", &recipe.label_noise}, {"zoo.dropout", &recipe.dropout}})
     if (!choice->is_fixed() || choice->values[0] != 0)
       return text(key, ": the layerwise trainer has none, expected 0");
   return "";
@@ -38,7 +39,7 @@ std::string Layerwise::beyond(const ZooRecipe &recipe) {
 
 Layerwise::Layerwise(const ZooRecipe &recipe, const NetworkShape &shape)
     : recipe_(recipe), each_(choice_of(recipe, 0, 0).recipe), networks_(layered_of(shape, each_.act)),
-      loss_(learning_of(shape).batch_loss(shape)) {
+      loss_(learning_of(shape).batch_loss(shape, recipe)) {
   if (const std::string wrong = beyond(recipe); !wrong.empty())
     throw InputError(wrong);
 }

@@ -8,8 +8,7 @@ namespace theta {
 
 class Layerwise {
 public:
-  // Throws InputError for what only whole-run trainers do: choices that differ between runs, label smoothing and noise,
-  // dropout.
+  // Throws InputError for what only whole-run trainers do: choices that differ between runs, label noise, dropout.
   Layerwise(const ZooRecipe &, const NetworkShape &);
   // What it would say of the recipe; empty where it can do it.
   static std::string beyond(const ZooRecipe &);

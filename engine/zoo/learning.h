@@ -59,7 +59,7 @@ public:
   virtual void check(const ZooRecipe &) const = 0; // throws InputError for what such networks cannot be trained with
   virtual std::vector<ScoredPart> scored_on(const DatasetSizes &) const = 0;          // one at least
   virtual std::vector<std::string> columns(const DatasetSizes &) const { return {}; } // I64, of what a run learns
-  virtual std::unique_ptr<BatchLoss> batch_loss(const NetworkShape &) const = 0;
+  virtual std::unique_ptr<BatchLoss> batch_loss(const NetworkShape &, const ZooRecipe &) const = 0;
   // `some`: room for so many signals; 0: for all of them.
   virtual std::unique_ptr<TrainingPart> part(const NetworkShape &, const DatasetSizes &,
                                              std::size_t some = 0) const = 0;

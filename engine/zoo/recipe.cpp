@@ -76,6 +76,10 @@ void describe(Keys &keys, ZooRecipe &r) {
   keys({"label_smoothing", "share of a label spread over all classes"}, r.label_smoothing, share);
   keys({"label_noise", "share of labels that are wrong"}, r.label_noise, Limits{0, 1});
   keys({"dropout", "share of hidden units that are left out in a step"}, r.dropout, share);
+  keys({"crop", "images are shifted by up to so many pixels each way whenever they are drawn"}, r.augment.crop,
+       Limits{0, 64});
+  keys({"flip", "left and right of images are exchanged every other time"}, r.augment.flip);
+  keys({"cutout", "side of a square of each image that becomes 0, anywhere"}, r.augment.cutout, Limits{0, 256});
   keys({"schedule", "of the learning rate over the steps"}, r.schedule.kind, lr_kind_named);
   keys({"schedule_every", "steps between drops of a stepwise schedule"}, r.schedule.every, positive);
   keys({"schedule_gamma", "factor of such a drop"}, r.schedule.gamma, Limits{0, 10});

@@ -41,6 +41,14 @@ struct TrunkRecipe {
   double lr = 0;
 };
 
+// How training images differ whenever they are drawn (kernels/operations/gather.h).
+struct AugmentRecipe {
+  int crop = 0;
+  bool flip = false;
+  int cutout = 0;
+  bool any() const { return crop > 0 || flip || cutout > 0; }
+};
+
 struct ZooRecipe {
   int networks = 1;
   int wave = 256; // networks trained beside one another; results do not depend on it
@@ -60,6 +68,7 @@ struct ZooRecipe {
   StartKind start = StartKind::own;
   BaseRecipe base;
   TrunkRecipe trunk;
+  AugmentRecipe augment;
 
   DrawKind draw = DrawKind::random;
   std::vector<OptimizerKind> optimizer{OptimizerKind::adam};

@@ -35,6 +35,7 @@ enum class Purpose : std::uint32_t {
   surface_points,
   bootstrap,
   probe_vector,
+  augmentation,
 };
 
 struct Bits4 {

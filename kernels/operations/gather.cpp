@@ -13,16 +13,26 @@ decltype(theta::copy_rows<float>) copy_rows;
 
 template <class T>
 void gather_images(Stream &s, T *x, std::uint8_t *label_out, const std::uint8_t *image, const std::uint8_t *label,
-                   int pixels, double scale, double shift, const BatchOrder &p) {
+                   int pixels, double scale, double shift, const BatchOrder &p, const Augmentation &a) {
   const Span span(s, "gather_images", 1.0 * p.networks * p.batch * pixels * (1 + sizeof(T)));
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
-      return cuda::gather_images(s, x, label_out, image, label, pixels, scale, shift, p);
+      return cuda::gather_images(s, x, label_out, image, label, pixels, scale, shift, p, a);
   parallel_for(p.networks, p.batch, double(p.networks) * p.batch * pixels, [&](int n, int b) {
     const std::size_t to = std::size_t(n) * p.batch + b, from = p.example(n, b);
     label_out[to] = label[from];
+    T *const y = x + to * pixels;
+    if (!a.any()) {
+      for (int i = 0; i < pixels; ++i)
+        y[i] = image[from * pixels + i] * T(scale) + T(shift);
+      return;
+    }
+    const auto drawn = a.draw(p, n, b);
     for (int i = 0; i < pixels; ++i)
-      x[to * pixels + i] = image[from * pixels + i] * T(scale) + T(shift);
+      if (const int at = a.source(drawn, i); at == a.nowhere)
+        y[i] = 0;
+      else
+        y[i] = (at == a.outside ? 0 : image[from * pixels + at]) * T(scale) + T(shift);
   });
 }
 
@@ -57,7 +67,7 @@ void copy_rows(Stream &s, T *to, std::size_t to_step, const T *from, std::size_t
 
 #define THETA_INSTANTIATE(T)                                                                                           \
   template void gather_images(Stream &, T *, std::uint8_t *, const std::uint8_t *, const std::uint8_t *, int, double,  \
-                              double, const BatchOrder &);                                                             \
+                              double, const BatchOrder &, const Augmentation &);                                       \
   template void gather_rows(Stream &, T *, const T *, std::size_t, const BatchOrder &);                                \
   template void normalise_images(Stream &, T *, const std::uint8_t *, std::size_t, double, double);                    \
   template void copy_rows(Stream &, T *, std::size_t, const T *, std::size_t, int, std::size_t);

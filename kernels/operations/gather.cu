@@ -9,23 +9,33 @@ namespace {
 constexpr unsigned warps = 8;
 
 __global__ void gather_images_kernel(float *x, std::uint8_t *label_out, const std::uint8_t *image,
-                                     const std::uint8_t *label, int pixels, float scale, float shift, BatchOrder p) {
+                                     const std::uint8_t *label, int pixels, float scale, float shift, BatchOrder p,
+                                     Augmentation a) {
   const std::size_t to = std::size_t(blockIdx.x) * warps + threadIdx.y;
   if (to >= std::size_t(p.networks) * p.batch)
     return;
   const std::size_t from = p.example(int(to / p.batch), int(to % p.batch));
   if (threadIdx.x == 0)
     label_out[to] = label[from];
-  for (int i = int(threadIdx.x); i < pixels; i += 32)
-    x[to * pixels + i] = image[from * pixels + i] * scale + shift;
+  if (!a.any()) {
+    for (int i = int(threadIdx.x); i < pixels; i += 32)
+      x[to * pixels + i] = image[from * pixels + i] * scale + shift;
+    return;
+  }
+  const auto drawn = a.draw(p, int(to / p.batch), int(to % p.batch));
+  for (int i = int(threadIdx.x); i < pixels; i += 32) {
+    const int at = a.source(drawn, i);
+    const float value = at == a.outside ? shift : at == a.nowhere ? 0.0f : image[from * pixels + at] * scale + shift;
+    x[to * pixels + i] = value;
+  }
 }
 
 } // namespace
 
 void gather_images(Stream &s, float *x, std::uint8_t *label_out, const std::uint8_t *image, const std::uint8_t *label,
-                   int pixels, double scale, double shift, const BatchOrder &p) {
+                   int pixels, double scale, double shift, const BatchOrder &p, const Augmentation &a) {
   launch(gather_images_kernel, blocks_for(std::size_t(p.networks) * p.batch, warps), dim3(32, warps), 0, s, x,
-         label_out, image, label, pixels, float(scale), float(shift), p);
+         label_out, image, label, pixels, float(scale), float(shift), p, a);
 }
 
 void gather_rows(Stream &s, float *y, const float *x, std::size_t cols, const BatchOrder &order) {

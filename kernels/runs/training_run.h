@@ -29,6 +29,7 @@ struct ImageSet {
   std::uint32_t examples;
   int pixels, classes;
   double scale, shift;
+  int channels = 1; // of `pixels` values, one square after another
 };
 
 // Signals to be learned, one a network: run r learns signal r mod signals, whose value at point p is byte·scale +

@@ -58,6 +58,7 @@ TEST_CASE("trainers agree: gradient of the first step, and weights after more, w
     ZooRecipe recipe = small_recipe(OptimizerKind::sgd);
     recipe.momentum = 0.0, recipe.weight_decay = 0.0, recipe.lr = 1.0;
     recipe.schedule = {};
+    recipe.label_smoothing = 0.1;
     const Trained start = train(Device{}, whole_runs, recipe, shape, data, 0);
     const auto gradient = [&](const Trained &t) {
       std::vector<float> g;
@@ -80,6 +81,20 @@ TEST_CASE("trainers agree: gradient of the first step, and weights after more, w
         CHECK(a.scores.accuracy == b.scores.accuracy);
     }
   }
+}
+
+TEST_CASE("trainers: images that differ whenever they are drawn go layer by layer, the same on every device") {
+  const Dataset data = small_data();
+  const NetworkShape shape{{16, 9, 5, 3}, Activation::gelu};
+  ZooRecipe recipe = small_recipe(OptimizerKind::sgd);
+  CHECK(trainer_for(Backend::cpu, shape, recipe) == whole_runs);
+  const Trained plain = train(Device{}, layer_by_layer, recipe, shape, data, 6);
+  recipe.augment = {1, true, 2};
+  CHECK(trainer_for(Backend::cpu, shape, recipe) == layer_by_layer);
+  const Trained first = train(Device{}, layer_by_layer, recipe, shape, data, 6);
+  CHECK(relative_error(first.theta, plain.theta) > 0.01);
+  for (const auto device : all_devices())
+    CHECK(relative_error(train(device, layer_by_layer, recipe, shape, data, 6).theta, first.theta) <= 1e-4);
 }
 
 TEST_CASE("trainers agree: whole runs on every device, products of bf16 on cuda") {

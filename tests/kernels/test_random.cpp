@@ -2,6 +2,7 @@
 #include "kernels/operations/random.h"
 #include "tests/check.h"
 #include <numeric>
+#include <set>
 
 using namespace theta;
 using namespace theta::test;
@@ -126,5 +127,44 @@ TEST_CASE("gathers: every device, and each element where the order says") {
       }
     CHECK(std::equal(first.begin(), first.end(), values.begin()));
     return Results{values, whole.host(), first};
+  });
+}
+
+TEST_CASE("gathers: images are shifted, flipped and cut out as they are drawn, on every device") {
+  const int channels = 2, height = 5, width = 7, pixels = channels * height * width, examples = 9;
+  std::vector<std::uint8_t> image(std::size_t(examples * pixels)), label(std::size_t(examples), 1);
+  for (std::size_t i = 0; i < image.size(); ++i)
+    image[i] = std::uint8_t(1 + i % 250); // none is what comes in from outside
+  const BatchOrder p{2, 40, examples, 42, 100, 6};
+  const Augmentation a{2, true, 3, channels, height, width};
+  same_on_every_device(0, [&](Stream &s) {
+    const Buffer<std::uint8_t> images(s, image), labels(s, label), label_out(s, std::size_t(80));
+    const Buffer<float> x(s, std::size_t(80 * pixels));
+    gather_images<float>(s, x, label_out, images, labels, pixels, 0.5, 100, p, a);
+    const auto values = x.host();
+    std::set<int> downs, rights, tops;
+    int flipped = 0, cut = 0;
+    for (int n = 0; n < 2; ++n)
+      for (int b = 0; b < 40; ++b) {
+        const auto drawn = a.draw(p, n, b);
+        downs.insert(drawn.down), rights.insert(drawn.right), tops.insert(drawn.top), flipped += drawn.flipped;
+        for (int c = 0; c < channels; ++c)
+          for (int u = 0; u < height; ++u)
+            for (int v = 0; v < width; ++v) {
+              const float found = values[std::size_t((((n * 40 + b) * channels + c) * height + u) * width + v)];
+              const bool hidden = std::abs(u - drawn.top - 1) <= 1 && std::abs(v - drawn.left - 1) <= 1;
+              const int row = u - drawn.down, column = (drawn.flipped ? width - 1 - v : v) - drawn.right;
+              const bool inside = row >= 0 && row < height && column >= 0 && column < width;
+              const std::size_t from =
+                  std::size_t(p.example(n, b)) * std::size_t(pixels) + std::size_t((c * height + row) * width + column);
+              CHECK(found == (hidden ? 0 : inside ? float(image[from]) * 0.5f + 100 : 100));
+              cut += hidden;
+            }
+      }
+    CHECK((downs == std::set<int>{-2, -1, 0, 1, 2} && rights == downs));
+    CHECK(tops.size() == std::size_t(height));
+    CHECK((flipped > 25 && flipped < 55));
+    CHECK(cut > 80 * channels * 4); // a corner of the square at least
+    return Results{values};
   });
 }

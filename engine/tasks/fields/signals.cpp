@@ -113,12 +113,15 @@ public:
          {std::pair{"zoo.label_smoothing", &r.label_smoothing}, {"zoo.label_noise", &r.label_noise}})
       if (!choice->is_fixed() || choice->values[0] != 0)
         throw InputError(key, ": found a value, expected 0: fields have no labels");
+    if (r.augment.any())
+      throw InputError("zoo.crop, zoo.flip or zoo.cutout: found one of them, expected none: a field learns its signal as "
+                       "it is");
   }
   std::vector<ScoredPart> scored_on(const DatasetSizes &) const override { return {{"", 0, "test_loss", "psnr"}}; }
   std::vector<std::string> columns(const DatasetSizes &sizes) const override {
     return sizes.classes > 0 ? std::vector<std::string>{"signal", "class"} : std::vector<std::string>{"signal"};
   }
-  std::unique_ptr<BatchLoss> batch_loss(const NetworkShape &shape) const override {
+  std::unique_ptr<BatchLoss> batch_loss(const NetworkShape &shape, const ZooRecipe &) const override {
     return std::make_unique<SignalLoss>(shape);
   }
   std::unique_ptr<TrainingPart> part(const NetworkShape &shape, const DatasetSizes &sizes,

@@ -5,6 +5,7 @@
 #include "kernels/operations/gather.h"
 #include "kernels/operations/reduce.h"
 #include "kernels/operations/softmax_cross_entropy.h"
+#include <cmath>
 
 namespace theta {
 
@@ -23,7 +24,7 @@ public:
     copy(s, labels_, data.train.labels.data(), data.train.labels.size());
     Examples examples;
     examples.images = {bytes_,       labels_,     std::uint32_t(sizes_.train), sizes_.values(), sizes_.classes,
-                       data.scale(), data.shift()};
+                       data.scale(), data.shift(), sizes_.channels};
     s.synchronize();
     return examples;
   }
@@ -39,7 +40,9 @@ private:
 // The mean cross-entropy.
 class LabelLoss : public BatchLoss {
 public:
-  explicit LabelLoss(const NetworkShape &shape) : inputs_(inputs_of(shape)), classes_(outputs_of(shape)) {}
+  LabelLoss(const NetworkShape &shape, const ZooRecipe &recipe)
+      : inputs_(inputs_of(shape)), classes_(outputs_of(shape)), smoothing_(recipe.label_smoothing.values[0]),
+        augment_(recipe.augment) {}
   void plan(MemoryPlan &plan, int networks, int batch) override {
     batch_ = batch;
     x_ = plan.reserve<float>("zoo.x", MemoryClass::activations, {networks, batch, inputs_}, "zoo.wave, zoo.batch");
@@ -51,11 +54,13 @@ public:
                float *gradient, long step) const override {
     const ImageSet &set = examples.images;
     const int n = runs.networks;
+    const int side = int(std::lround(std::sqrt(double(set.pixels / set.channels))));
     gather_images<float>(s, x_, label_, set.image, set.label, set.pixels, set.scale, set.shift,
-                         {n, batch_, set.examples, runs.seed, runs.first_run, std::uint64_t(step)});
+                         {n, batch_, set.examples, runs.seed, runs.first_run, std::uint64_t(step)},
+                         {augment_.crop, augment_.flip, augment_.cutout, set.channels, side, side});
     float *logits = networks.forward(s, runs.theta, x_);
     softmax_cross_entropy<float>(s, row_loss_, logits, logits, label_,
-                                 {n * batch_, classes_, n * batch_, 0, 1.0 / batch_});
+                                 {n * batch_, classes_, n * batch_, smoothing_, 1.0 / batch_});
     fill_zero(s, runs.loss, std::size_t(n) * sizeof(float));
     row_sum<float>(s, runs.loss, row_loss_, n, std::size_t(batch_), 1.0 / batch_);
     networks.backward(s, runs.theta, gradient, logits, x_);
@@ -63,6 +68,8 @@ public:
 
 private:
   int inputs_, classes_, batch_ = 0;
+  double smoothing_;
+  AugmentRecipe augment_;
   Tensor<float> x_, row_loss_; // [networks, batch, inputs], [networks, batch]
   Tensor<std::uint8_t> label_; // [networks, batch]
 };
@@ -82,8 +89,8 @@ public:
       parts.push_back({"validation", sizes.validation, "validation_loss", "validation_accuracy"});
     return parts;
   }
-  std::unique_ptr<BatchLoss> batch_loss(const NetworkShape &shape) const override {
-    return std::make_unique<LabelLoss>(shape);
+  std::unique_ptr<BatchLoss> batch_loss(const NetworkShape &shape, const ZooRecipe &recipe) const override {
+    return std::make_unique<LabelLoss>(shape, recipe);
   }
   std::unique_ptr<TrainingPart> part(const NetworkShape &, const DatasetSizes &sizes, std::size_t) const override {
     return std::make_unique<ImagePart>(sizes);
