@@ -38,14 +38,20 @@ void export_zoo(const ZooReader &zoo, const fs::path &directory, Journal &journa
   }
   metrics += "\n";
   std::vector<float> theta(zoo.parameters());
+  const auto steps = zoo.has_column("step") ? zoo.integers("step") : std::vector<std::int64_t>{};
   Progress progress(journal, "export", "networks", double(zoo.rows()));
   for (std::size_t row = 0; row < zoo.rows(); ++row) {
     stop_if_interrupted("export");
     const std::string name = fmt::format("network-{:06}.safetensors", row);
     zoo.theta(row, theta.data());
     std::vector<TensorSource> tensors;
-    for (const auto &place : zoo.format().layout)
+    const std::int64_t updates = steps.empty() ? 0 : steps[row]; // as PyTorch counts them beside running statistics
+    for (const auto &place : zoo.format().layout) {
       tensors.push_back({place.name, Dtype::f32, place.shape, theta.data() + place.offset});
+      if (constexpr std::string_view of = "running_var"; place.name.ends_with(of))
+        tensors.push_back({place.name.substr(0, place.name.size() - of.size()) + "num_batches_tracked", Dtype::i64, {},
+                           &updates});
+    }
     write_safetensors(directory / name, tensors, {{"format", "pt"}});
     metrics += name;
     for (const auto &values : columns)

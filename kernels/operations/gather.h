@@ -52,7 +52,7 @@ struct Augmentation {
       return nowhere;
     const int row = u - d.down, column = (d.flipped ? width - 1 - v : v) - d.right;
     return row < 0 || row >= height || column < 0 || column >= width ? outside
-                                                                      : (plane * height + row) * width + column;
+                                                                     : (plane * height + row) * width + column;
   }
 };
 

@@ -3,6 +3,8 @@
 #include "data/zoo_reader.h"
 #include "engine/generators/network_facts.h"
 #include "engine/networks/cnn.h"
+#include "engine/networks/kind.h"
+#include "engine/networks/resnet.h"
 #include "engine/zoo/export.h"
 #include "engine/zoo/import.h"
 #include "small_data.h"
@@ -236,4 +238,29 @@ TEST_CASE("import: what is no parameter is left out; control characters stay in 
   CHECK(said.find("\\x1b[31mred\\x07") != std::string::npos);
   CHECK(said.find('\x1b') == std::string::npos);
   CHECK(printable("a\nb\x7f\xc2\x85é") == "a\\x0ab\\x7f\\xc2\\x85é");
+}
+
+TEST_CASE("import: residual networks are known by torchvision's names, and go out as PyTorch loads them") {
+  const Scratch folder;
+  NetworkShape shape{{4, 5, 6, 7, 3}, Activation::relu, Initialisation::pytorch, network_kind_named("resnet")};
+  shape.own = ResNetSettings{32, 3, 18, "small"};
+  const Layout layout = layout_of(shape);
+  const auto theta = random_values<float>(layout.size(), 1, 0.3);
+  ZooWriter writer(folder.path() / "zoo", {layout.places(), layout.size(), Dtype::f32, {{"step", Dtype::i64}}, "{}"}, 4);
+  writer.append(theta.data(), {std::int64_t(70)});
+  writer.finish();
+  Journal journal;
+  export_zoo(ZooReader(folder.path() / "zoo"), folder.path() / "out", journal);
+  const Safetensors file(folder.path() / "out" / "network-000000.safetensors");
+  CHECK(file.tensors().size() == layout.places().size() + 20); // one for each of its normalisations
+  const auto &counted = file.tensor("layer4.0.downsample.1.num_batches_tracked");
+  CHECK((counted.dtype == Dtype::i64 && counted.shape.empty()));
+  CHECK(file.read<std::int64_t>(counted.name) == std::vector<std::int64_t>{70});
+  fs::remove(folder.path() / "out" / "metrics.csv");
+  const ZooReader back = imported(folder.path() / "out", folder.path() / "back", {});
+  CHECK(back.format().layout == layout.places());
+  CHECK(row(back) == theta);
+  const auto facts = network_facts(back.format(), "back");
+  REQUIRE(facts.shape);
+  CHECK(architecture_of(*facts.shape) == architecture_of(shape));
 }

@@ -16,7 +16,7 @@ def theta_round(only):
 
 
 def peer_round(python, script, only):
-    one = ["--only", only] if "|" not in only else []  # they know no more than parts of names
+    one = ["--only", only] if only != CASES else []  # parts of names, | between them
     run = subprocess.run([python, os.path.join(HERE, script), *one], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if run.returncode:
         sys.exit(f"{script}: {run.stderr.strip().splitlines()[-1]}")

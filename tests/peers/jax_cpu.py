@@ -244,6 +244,65 @@ def convolution(which, batch, channels, outs, side, kernel, stride, groups, orde
     return 1 / best(lambda: run(x, w, dy), 1.0)
 
 
+def momentum(loss, weights):
+    """Steps a second of SGD with momentum, each a call of its own."""
+    def step(p, m):
+        m = jax.tree.map(lambda a, g: 0.9 * a + g, m, jax.grad(loss)(p))
+        return jax.tree.map(lambda a, b: a - 0.01 * b, p, m), m
+    run, zero = jax.jit(step), jax.tree.map(jnp.zeros_like, weights)
+    return 1 / best(lambda: run(weights, zero), 4.0)
+
+
+def resnet18(width, side, batch):
+    """With the stem for small images, channels last, as XLA likes them on a cpu."""
+    key, drawn = jax.random.PRNGKey(0), iter(range(100))
+    w = lambda i, o, k: jax.random.normal(jax.random.fold_in(key, next(drawn)), (k, k, i, o)) * (2 / (k * k * i)) ** 0.5
+    norm_of = lambda c: (jnp.ones(c), jnp.zeros(c))
+    weights, blocks, i = dict(stem=w(1, width, 3), norm=norm_of(width)), [], width
+    for stage in range(4):
+        for j in range(2):
+            o, stride = width << stage, 2 if stage > 0 and j == 0 else 1
+            weights[f"{stage}.{j}"] = dict(c1=w(i, o, 3), n1=norm_of(o), c2=w(o, o, 3), n2=norm_of(o), **(dict(c3=w(i, o, 1), n3=norm_of(o)) if i != o else {}))
+            blocks.append((f"{stage}.{j}", stride))
+            i = o
+    weights["fc"] = (jax.random.normal(key, (i, 10)) / i**0.5, jnp.zeros(10))
+    def conv(x, w, s=1):
+        return jax.lax.conv_general_dilated(x, w, (s, s), [(w.shape[0] // 2,) * 2] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    def norm(x, g):
+        return (x - x.mean((0, 1, 2))) * jax.lax.rsqrt(x.var((0, 1, 2)) + 1e-5) * g[0] + g[1]
+    x, y = jax.random.normal(key, (batch, side, side, 1)), jax.random.randint(key, (batch,), 0, 10)
+    def loss(p):
+        h = jax.nn.relu(norm(conv(x, p["stem"]), p["norm"]))
+        for name, s in blocks:
+            b = p[name]
+            r = norm(conv(jax.nn.relu(norm(conv(h, b["c1"], s), b["n1"])), b["c2"]), b["n2"])
+            h = jax.nn.relu(r + (norm(conv(h, b["c3"], s), b["n3"]) if "c3" in b else h))
+        return cross_entropy(h.mean((1, 2)) @ p["fc"][0] + p["fc"][1], y)
+    return momentum(loss, weights)
+
+
+def vision_transformer(d=64, hidden=256, blocks=6, heads=4, patch=4, side=28, batch=128):
+    key, drawn = jax.random.PRNGKey(0), iter(range(100))
+    n = lambda *s: 0.05 * jax.random.normal(jax.random.fold_in(key, next(drawn)), s)
+    z, tokens = jnp.zeros, (side // patch) ** 2
+    weights = dict(patch=n(patch * patch, d), pb=z(d), first=n(1, 1, d), places=n(1, tokens + 1, d), g=jnp.ones(d), b=z(d), head=n(d, 10), hb=z(10),
+                   blocks=[dict(g1=jnp.ones(d), b1=z(d), qkv=n(d, 3 * d), qb=z(3 * d), o=n(d, d), ob=z(d), g2=jnp.ones(d), b2=z(d),
+                                w1=n(d, hidden), c1=z(hidden), w2=n(hidden, d), c2=z(d)) for _ in range(blocks)])
+    norm = lambda h, g, b: (h - h.mean(-1, keepdims=True)) * jax.lax.rsqrt(h.var(-1, keepdims=True) + 1e-6) * g + b
+    x, y = jax.random.normal(key, (batch, side, side)), jax.random.randint(key, (batch,), 0, 10)
+    def loss(p):
+        h = x.reshape(batch, side // patch, patch, side // patch, patch).transpose(0, 1, 3, 2, 4).reshape(batch, tokens, patch * patch) @ p["patch"] + p["pb"]
+        h = jnp.concatenate([jnp.broadcast_to(p["first"], (batch, 1, d)), h], 1) + p["places"]
+        for b in p["blocks"]:
+            q, k, v = jnp.split(norm(h, b["g1"], b["b1"]) @ b["qkv"] + b["qb"], 3, -1)
+            split = lambda a: a.reshape(batch, tokens + 1, heads, d // heads).transpose(0, 2, 1, 3)
+            a = jax.nn.softmax(split(q) @ split(k).transpose(0, 1, 3, 2) / math.sqrt(d // heads)) @ split(v)
+            h = h + a.transpose(0, 2, 1, 3).reshape(h.shape) @ b["o"] + b["ob"]
+            h = h + jax.nn.gelu(norm(h, b["g2"], b["b2"]) @ b["w1"] + b["c1"], approximate=False) @ b["w2"] + b["c2"]
+        return cross_entropy(norm(h[:, 0], p["g"], p["b"]) @ p["head"] + p["hb"], y)
+    return momentum(loss, weights)
+
+
 CASES = {  # theta's case: settings to try
     "zoo_mlp_cpu_784-32-32-10_b128_adam": [functools.partial(perceptron, "mlp", (784, 32, 32, 10), 128, n, 50) for n in (1, 2, 8)],
     "zoo_mlp_cpu_196-16-10_b128_adam": [functools.partial(perceptron, "mlp", (196, 16, 10), 128, n, 100) for n in (2, 8, 32)],
@@ -255,9 +314,12 @@ CASES = {  # theta's case: settings to try
     "graph_train_cpu_d96_e32_L4_49-8-8-10_b64": [graph],
     "pdiff_vae_step_b50_v3072_latent64_fp32": [functools.partial(autoencoder, 3072, 64, [8, 16, 32, 32, 16])],
     "pdiff_denoiser_step_b50_latent128_fp32": [denoiser],
+    "resnet18_cpu_w16_28x28_b128_sgd": [functools.partial(resnet18, 16, 28, 128)],
+    "resnet18_cpu_w64_28x28_b32_sgd": [functools.partial(resnet18, 64, 28, 32)],
+    "vit_cpu_w64_6blocks_28x28_b128_sgd": [vision_transformer],
 }
 
-for batch, channels, outs, side, kernel, stride, groups in [(128, 16, 16, 28, 3, 1, 1), (128, 64, 64, 7, 3, 1, 1), (128, 64, 128, 7, 3, 2, 1), (64, 32, 32, 14, 7, 1, 32)]:
+for batch, channels, outs, side, kernel, stride, groups in [(128, 16, 16, 28, 3, 1, 1), (128, 64, 64, 14, 3, 1, 1), (128, 64, 64, 7, 3, 1, 1), (128, 64, 128, 7, 3, 2, 1), (64, 32, 32, 14, 7, 1, 32)]:
     for which in ("fwd", "bwd_data", "bwd_weight"):
         name = f"conv2d_k{kernel}_{which}_{batch}x{channels}x{outs}_{side}x{side}_s{stride}" + (f"_g{groups}" if groups > 1 else "")
         CASES[name] = [functools.partial(convolution, which, batch, channels, outs, side, kernel, stride, groups, order) for order in ("NHWC", "NCHW")]
@@ -267,5 +329,5 @@ if __name__ == "__main__":
     parser.add_argument("--only", default="")
     only = parser.parse_args().only
     for name, settings in CASES.items():
-        if only in name:
+        if any(part in name for part in only.split("|")):
             print(json.dumps({"name": name, "peer": "JAX " + jax.__version__, "per_s": max(run() for run in settings)}), flush=True)

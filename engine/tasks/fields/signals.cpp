@@ -114,8 +114,9 @@ public:
       if (!choice->is_fixed() || choice->values[0] != 0)
         throw InputError(key, ": found a value, expected 0: fields have no labels");
     if (r.augment.any())
-      throw InputError("zoo.crop, zoo.flip or zoo.cutout: found one of them, expected none: a field learns its signal as "
-                       "it is");
+      throw InputError(
+          "zoo.crop, zoo.flip or zoo.cutout: found one of them, expected none: a field learns its signal as "
+          "it is");
   }
   std::vector<ScoredPart> scored_on(const DatasetSizes &) const override { return {{"", 0, "test_loss", "psnr"}}; }
   std::vector<std::string> columns(const DatasetSizes &sizes) const override {

@@ -23,8 +23,9 @@ public:
     copy(s, bytes_, data.train.pixels.data(), data.train.pixels.size());
     copy(s, labels_, data.train.labels.data(), data.train.labels.size());
     Examples examples;
-    examples.images = {bytes_,       labels_,     std::uint32_t(sizes_.train), sizes_.values(), sizes_.classes,
-                       data.scale(), data.shift(), sizes_.channels};
+    examples.images = {bytes_,          labels_,        std::uint32_t(sizes_.train),
+                       sizes_.values(), sizes_.classes, data.scale(),
+                       data.shift(),    sizes_.channels};
     s.synchronize();
     return examples;
   }
