@@ -135,6 +135,13 @@ public:
   // Of such a file. Throws InputError as sample does.
   virtual std::vector<Tellable> tellable(const std::filesystem::path &) const { return {}; }
 
+  // What its own coordinates keep of a network, in place: nothing that is generated in them can be better. Empty where it
+  // has none, or where they are too large to be held in memory. The zoo and the rows are those that it has learned.
+  using Rebuild = std::function<void(float *theta)>;
+  virtual Rebuild rebuild(const std::filesystem::path &, const ZooReader &, const std::vector<std::size_t> &) const {
+    return {};
+  }
+
   // Reads the file, and makes task.samples networks; sample i depends on seed, file and i alone. Throws InputError
   // where the file is damaged or another generator's.
   virtual Sampled sample(const GeneratorTask &, const SampleWork &) const = 0;

@@ -121,6 +121,14 @@ void Groups::add_baselines() {
   for (std::size_t i = 0; i < e.noise.size(); ++i)
     baseline(fmt::format("noise_{}", e.noise[i]),
              noisy_copies(work_.zoo, work_.training, most, e.noise[i], work_.seed, std::uint32_t(3 + i)));
+  if (work_.rebuild) { // held-out networks, as the group of that name
+    NetworkSet rebuilt = choose(work_.zoo, work_.held_out, most, work_.seed, 1);
+    rebuilt.source.clear();
+    rebuilt.network = [network = std::move(rebuilt.network), rebuild = work_.rebuild](std::size_t i, float *theta) {
+      network(i, theta), rebuild(theta);
+    };
+    baseline("rebuilt", std::move(rebuilt));
+  }
   baseline(fmt::format("average_{}", e.average),
            averages(work_.zoo, work_.training, most, std::size_t(e.average), work_.seed));
   baseline("gaussian",

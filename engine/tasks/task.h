@@ -32,6 +32,7 @@ struct EvalWork {
   const std::vector<std::size_t> &training, &held_out; // rows of the zoo: those that the generator has seen, and others
   const ZooReader *samples;                            // of the generator; null: there are none
   std::filesystem::path scratch;                       // a folder for files that go with the work
+  std::function<void(float *theta)> rebuild{}; // what the generator's coordinates keep of a network; may be empty
 };
 
 class Task {

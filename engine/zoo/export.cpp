@@ -49,8 +49,8 @@ void export_zoo(const ZooReader &zoo, const fs::path &directory, Journal &journa
     for (const auto &place : zoo.format().layout) {
       tensors.push_back({place.name, Dtype::f32, place.shape, theta.data() + place.offset});
       if (constexpr std::string_view of = "running_var"; place.name.ends_with(of))
-        tensors.push_back({place.name.substr(0, place.name.size() - of.size()) + "num_batches_tracked", Dtype::i64, {},
-                           &updates});
+        tensors.push_back(
+            {place.name.substr(0, place.name.size() - of.size()) + "num_batches_tracked", Dtype::i64, {}, &updates});
     }
     write_safetensors(directory / name, tensors, {{"format", "pt"}});
     metrics += name;

@@ -246,7 +246,8 @@ TEST_CASE("import: residual networks are known by torchvision's names, and go ou
   shape.own = ResNetSettings{32, 3, 18, "small"};
   const Layout layout = layout_of(shape);
   const auto theta = random_values<float>(layout.size(), 1, 0.3);
-  ZooWriter writer(folder.path() / "zoo", {layout.places(), layout.size(), Dtype::f32, {{"step", Dtype::i64}}, "{}"}, 4);
+  ZooWriter writer(folder.path() / "zoo", {layout.places(), layout.size(), Dtype::f32, {{"step", Dtype::i64}}, "{}"},
+                   4);
   writer.append(theta.data(), {std::int64_t(70)});
   writer.finish();
   Journal journal;

@@ -5,6 +5,7 @@
 #include "engine/memory/arena.h"
 #include "engine/networks/field.h"
 #include "engine/tasks/fields/field_guide.h"
+#include "engine/weights/matching.h"
 #include "engine/weights/symmetry.h"
 #include "small_data.h"
 #include "tests/check.h"
@@ -248,6 +249,47 @@ TEST_CASE("subspace generator: aligned, a zoo and the same with its units in oth
   CHECK(fit_and_sample(Device{}, folder.path(), config, shape, 5, 3) ==
         fit_and_sample(Device{}, shuffled.path(), config, shape, 5, 3));
   CHECK(!std::filesystem::exists(folder.path() / ".aligned"));
+}
+
+TEST_CASE("subspace generator: what its directions keep of a network is all of a seen one, and of another the nearest") {
+  const NetworkShape shape{{16, 6, 3}};
+  const std::size_t v = layout_of(shape).size();
+  for (const bool align : {false, true}) {
+    SubspaceConfig config = small_subspace();
+    config.align = align, config.directions = 0;
+    const Scratch folder;
+    const auto theta = small_zoo(folder.path() / "zoo", shape, 8);
+    fit_and_sample(Device{}, folder.path(), config, shape, 5, 3);
+    const ZooReader zoo(folder.path() / "zoo");
+    const std::vector<float> first(theta.begin(), theta.begin() + std::ptrdiff_t(v));
+    const auto keep = projection(folder.path() / "generator", {zoo.format().layout, shape}, first);
+    REQUIRE(keep);
+    for (std::size_t k = 0; k < 7; ++k) { // with its units where the first has them; the eighth is held out
+      std::vector<float> row(v), expected;
+      zoo.theta(k, row.data());
+      expected = row;
+      if (align)
+        match_units(expected.data(), first.data(), shape), permute_units(row.data(), shape, 0, {3, 1, 5, 0, 2, 4});
+      keep(row.data());
+      CHECK(relative_error(row, expected) <= 1e-5);
+    }
+    std::vector<float> other = random_values<float>(v, 77, 0.5), kept = other;
+    if (align)
+      match_units(other.data(), first.data(), shape);
+    keep(kept.data());
+    const Safetensors file(folder.path() / "generator");
+    const auto directions = file.read<float>(subspace_directions);
+    double lost = 0;
+    for (std::size_t i = 0; i < v; ++i)
+      lost += std::pow(double(other[i]) - double(kept[i]), 2);
+    CHECK(lost > 0.1);
+    for (std::size_t k = 0; k < directions.size() / v; ++k) { // what is lost is at right angles to all of them
+      double along = 0;
+      for (std::size_t i = 0; i < v; ++i)
+        along += (double(other[i]) - double(kept[i])) * double(directions[k * v + i]);
+      CHECK(std::abs(along) <= 1e-5 * std::sqrt(lost));
+    }
+  }
 }
 
 TEST_CASE(

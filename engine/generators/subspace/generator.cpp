@@ -55,6 +55,13 @@ public:
     return tellable_of(load_subspace(file).flow);
   }
 
+  Rebuild rebuild(const std::filesystem::path &file, const ZooReader &zoo,
+                  const std::vector<std::size_t> &training) const override {
+    std::vector<float> first(zoo.parameters());
+    zoo.theta(training.at(0), first.data());
+    return projection(file, network_facts(zoo.format(), file.string()), std::move(first));
+  }
+
   Sampled sample(const GeneratorTask &task, const SampleWork &w) const override {
     const Subspace generator = load_subspace(w.file);
     const auto count = std::size_t(task.samples);

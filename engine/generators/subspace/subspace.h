@@ -36,6 +36,11 @@ ZooFormat coefficients_format(int directions);
 // The file of one whose numbers are still to be learned; only their sizes are used.
 GeneratorDraft draft_of(const std::filesystem::path &, const Subspace &, const Stamp &, bool anew);
 
+// Projects networks onto the directions, balanced and aligned to `first`, the first that was learned, where the generator
+// does so. Empty above a GiB of directions.
+std::function<void(float *theta)> projection(const std::filesystem::path &, const NetworkFacts &,
+                                             std::vector<float> first);
+
 // Throws InputError where the file is damaged or another generator's.
 Subspace load_subspace(const std::filesystem::path &);
 
