@@ -251,7 +251,8 @@ TEST_CASE("subspace generator: aligned, a zoo and the same with its units in oth
   CHECK(!std::filesystem::exists(folder.path() / ".aligned"));
 }
 
-TEST_CASE("subspace generator: what its directions keep of a network is all of a seen one, and of another the nearest") {
+TEST_CASE(
+    "subspace generator: what its directions keep of a network is all of a seen one, and of another the nearest") {
   const NetworkShape shape{{16, 6, 3}};
   const std::size_t v = layout_of(shape).size();
   for (const bool align : {false, true}) {

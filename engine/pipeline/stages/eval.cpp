@@ -83,10 +83,10 @@ public:
     if (fs::exists(m.generator_path()))
       rebuild = m.config().generators.chosen().rebuild(m.generator_path(), zoo, split.training);
     const Measured measured(m, "eval");
-    const auto reports = m.task()->judge({m.config().eval, m.config().seed, shape, m.device(), m.budget(), m.data(),
-                                          zoo, split.training, split.held_out, samples ? &*samples : nullptr, m.out(),
-                                          std::move(rebuild)},
-                                         m.journal());
+    const auto reports =
+        m.task()->judge({m.config().eval, m.config().seed, shape, m.device(), m.budget(), m.data(), zoo, split.training,
+                         split.held_out, samples ? &*samples : nullptr, m.out(), std::move(rebuild)},
+                        m.journal());
     write_eval(m.eval_path(), reports, key);
     m.journal().result(m.task()->table(reports));
   }
