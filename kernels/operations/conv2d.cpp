@@ -20,6 +20,7 @@ namespace {
 using namespace simd;
 
 constexpr int most_slices = 2;          // of the batch, each with a gradient of the weights of its own
+constexpr int positions_a_slice = 64;    // of blocks of samples, at least
 constexpr int positions_together = 256; // whose gradients are summed in lanes at least, before lanes are
 constexpr int near_bytes = 16384;       // of the gradients that are multiplied with all taps, before the next
 
@@ -36,7 +37,8 @@ template <class T> Block block(const Conv2d &p, int i) {
 // Samples of one block of the weights' gradient, whatever packs hold: a sum has one order (RowSum).
 template <class T> constexpr int row_samples = RowSum<T>::packs *lanes<T>;
 template <class T> int slices_of(const Conv2d &p) {
-  return std::min(most_slices, (p.batch + row_samples<T> - 1) / row_samples<T>);
+  const int blocks = (p.batch + row_samples<T> - 1) / row_samples<T>;
+  return std::clamp(blocks * p.out_height() * p.out_width() / positions_a_slice, 1, std::min(most_slices, blocks));
 }
 
 // Calls put(channel, row, column, pack) for every position of `channels` planes of height·width, those of a sample one
@@ -488,16 +490,33 @@ public:
             of.add(now, std::min(rows, height - u), width);
           }
       }
-    for (int column = 0; column < columns; ++column)
-      for (int r = 0; r < tile.count; ++r) {
-        RowSum<T> sum;
-        for (int part = 0; part < parts; ++part)
-          sum.add(part * L, packs[((std::ptrdiff_t(part) * tiles + column / V) * R + r) * V + column % V]);
-        sums[std::size_t(tile.first + r) * columns + column] += sum.total();
-      }
+    const int all = tiles * R * V, whole = (all + L - 1) / L * L;
+    T *const totals = scratch.take<T>(std::size_t(whole));
+    for (int first = 0; first < all; first += L)
+      store(totals + first, lane_sums(packs + first, all, all - first));
+    for (int i = 0; i < tiles; ++i)
+      for (int r = 0; r < tile.count; ++r)
+        for (int column = i * V; column < std::min(columns, (i + 1) * V); ++column)
+          sums[std::size_t(tile.first + r) * columns + column] += totals[(i * R + r) * V + column % V];
   }
 
 private:
+  // The sums over lanes of the first of `left` packs, as many as there are lanes, in the order of RowSum; those of other
+  // parts stand `apart`.
+  static Pack<T> lane_sums(const Pack<T> *from, int apart, int left) {
+    Pack<T> of[L];
+    for (int k = 0; k < L; ++k)
+      of[k] = k < left ? from[k] : Pack<T>{};
+    for (int part = 1; part < parts; ++part)
+      for (int k = 0; k < std::min(L, left); ++k)
+        of[k] += from[std::ptrdiff_t(part) * apart + k];
+    transpose(of);
+    for (int half = L / 2; half > 0; half /= 2)
+      for (int k = 0; k < half; ++k)
+        of[k] += of[k + half];
+    return of[0];
+  }
+
   std::size_t sample(int i) const { return std::size_t(first_) * samples + std::size_t(i) * L; }
   int there(int i) const { return std::clamp(p_.batch - int(sample(i)), 0, L); }
 
