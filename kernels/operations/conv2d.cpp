@@ -20,7 +20,7 @@ namespace {
 using namespace simd;
 
 constexpr int most_slices = 2;          // of the batch, each with a gradient of the weights of its own
-constexpr int positions_a_slice = 64;    // of blocks of samples, at least
+constexpr int positions_a_slice = 64;   // of blocks of samples, at least
 constexpr int positions_together = 256; // whose gradients are summed in lanes at least, before lanes are
 constexpr int near_bytes = 16384;       // of the gradients that are multiplied with all taps, before the next
 
