@@ -16,6 +16,7 @@
 #include "kernels/operations/row_l2.h"
 #include "kernels/operations/softmax_cross_entropy.h"
 #include "kernels/operations/standardise.h"
+#include "kernels/operations/transpose.h"
 #include "tensors.h"
 #include <fmt/core.h>
 
@@ -185,6 +186,10 @@ void simple(std::vector<BenchCase> &all, std::size_t n, int networks) {
       "dropout_" + count_of(n), 8.0 * double(n), 0, {word * n, word * n}, [=](Stream &s, const Tensors &t, int i) {
         dropout<float>(s, t.at<float>(i, 0), t.at<float>(i, 1), 64, n / 64, 0.1, {1, Purpose::test, std::uint32_t(i)});
       }));
+  all.push_back(on_tensors("transpose_" + count_of(n / 4096) + "x64x64", 8.0 * double(n / 4096 * 4096), 0,
+                           {word * n, word * n}, [=](Stream &s, const Tensors &t, int i) {
+                             transpose<float>(s, t.at<float>(i, 0), t.at<float>(i, 1), int(n / 4096), 64, 64);
+                           }));
   // Characters of a vocabulary of 80, 64 wide; half of the numbers drawn are below it and above 0.
   const Lookup look{1, int(n / 64), 80, 64, 80 * 64, n / 64};
   all.push_back(on_tensors(fmt::format("lookup_fwd_bwd_{}_v80_w64", count_of(n / 64)), 12.0 * double(n), 0,

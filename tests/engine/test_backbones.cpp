@@ -47,11 +47,17 @@ template <class T> std::vector<T> part_of(const std::vector<T> &theta, const Ten
   return {first, first + std::ptrdiff_t(elements_of(place))};
 }
 
+// On cuda attention multiplies in bf16 (test_attention.cpp).
+constexpr double of_attention = 4 * 0x1p-8;
+
 // Output, loss, every gradient, and the state that a step leaves, beside PyTorch's.
-void check_training(const char *file, const NetworkShape &shape) {
+void check_training(const char *file, const NetworkShape &shape, bool attends) {
   const Golden golden(file);
   in_every_precision([&]<class T>(T, Stream &s) {
     const int rows = golden.side("x", 0);
+    const bool rounds = attends && s.is_cuda(); // else gradients are ten times as far, through as many layers
+    const double near = rounds ? of_attention : golden_tolerance<T>,
+                 near_gradient = rounds ? of_attention : 10 * golden_tolerance<T>;
     ProgramRun<T> run(s, shape.kind->program(shape), true, 1, rows);
     const Layout &layout = run.program.layout();
     const Buffer<T> theta(s, weights_of<T>(golden, layout)), x(s, golden.get<T>("x")),
@@ -59,18 +65,18 @@ void check_training(const char *file, const NetworkShape &shape) {
     const Buffer<std::uint8_t> label(s, golden.labels("label"));
     run.program.move_state_of(theta);
     T *logits = run.program.forward(s, theta, x);
-    CHECK(relative_error(to_host(s, logits, std::size_t(rows) * 10), golden.get<T>("output")) <= golden_tolerance<T>);
+    CHECK(relative_error(to_host(s, logits, std::size_t(rows) * 10), golden.get<T>("output")) <= near);
     softmax_cross_entropy<T>(s, row_loss, logits, logits, label, {rows, 10, rows, 0, 1.0 / rows});
     double loss = 0;
     for (const T one : row_loss.host())
       loss += double(one) / rows;
-    CHECK(loss == doctest::Approx(double(golden.get<T>("loss")[0])).epsilon(golden_tolerance<T>));
+    CHECK(loss == doctest::Approx(double(golden.get<T>("loss")[0])).epsilon(near));
     run.program.backward(s, theta, gradient, logits, x);
     const auto found = gradient.host(), after = theta.host();
     for (const auto &place : layout.places()) {
       CAPTURE(place.name);
       if (place.offset < layout.trained())
-        CHECK(relative_error(part_of(found, place), golden.get<T>("grad." + place.name)) <= 10 * golden_tolerance<T>);
+        CHECK(relative_error(part_of(found, place), golden.get<T>("grad." + place.name)) <= near_gradient);
       else
         CHECK(relative_error(part_of(after, place), golden.get<T>("buffer_after." + place.name)) <=
               golden_tolerance<T>);
@@ -113,10 +119,10 @@ std::vector<TensorShape> tensors_of(const NetworkShape &shape, const std::string
 } // namespace
 
 TEST_CASE("backbones: a residual network trains as PyTorch's does, running statistics included") {
-  check_training("net_resnet18", small_resnet());
+  check_training("net_resnet18", small_resnet(), false);
 }
 
-TEST_CASE("backbones: a vision transformer trains as PyTorch's does") { check_training("net_vit", small_vit()); }
+TEST_CASE("backbones: a vision transformer trains as PyTorch's does") { check_training("net_vit", small_vit(), true); }
 
 TEST_CASE("backbones: a residual network infers by its running statistics as PyTorch's does, from names alone") {
   const Golden golden("net_resnet18_eval");
@@ -145,7 +151,8 @@ TEST_CASE("backbones: every kind is the same on every device, training and infer
   const std::vector<NetworkShape> all = {small_resnet(), small_vit(), small_convnext()};
   for (const NetworkShape &shape : all) {
     CAPTURE(shape.kind->name());
-    same_on_every_device(1e-4, [&](Stream &s) {
+    const bool attends = shape.kind == network_kind_named("vit");
+    same_on_every_device(attends ? of_attention : 1e-4, [&](Stream &s) {
       const int networks = 2, rows = 3;
       ProgramRun<float> training(s, shape.kind->program(shape), true, networks, rows),
           inference(s, shape.kind->program(shape), false, networks, rows);
