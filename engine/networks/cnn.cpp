@@ -109,8 +109,7 @@ public:
   }
 
   void look_at(NetworkShape &shape, const std::function<ImageFormat()> &images) const override {
-    const ImageFormat format = images();
-    shape.as<CnnSettings>().side = format.side, shape.as<CnnSettings>().channels = format.channels;
+    take_format<CnnSettings>(shape, images());
   }
   void for_hidden_widths(NetworkShape &shape, const std::function<void(int &)> &f) const override {
     for (std::size_t i = 0; i + 1 < shape.widths.size(); ++i)

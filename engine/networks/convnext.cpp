@@ -56,8 +56,7 @@ public:
     keys({"kernel", "of depthwise convolutions, odd"}, own.kernel, positive);
   }
   void look_at(NetworkShape &shape, const std::function<ImageFormat()> &images) const override {
-    const ImageFormat format = images();
-    shape.as<ConvNextSettings>().side = format.side, shape.as<ConvNextSettings>().channels = format.channels;
+    take_format<ConvNextSettings>(shape, images());
   }
   void for_hidden_widths(NetworkShape &shape, const std::function<void(int &)> &f) const override {
     for (std::size_t i = 0; i + 1 < shape.widths.size(); ++i)

@@ -75,4 +75,10 @@ void add_layer(Layout &, const std::string &name, Shape weight_shape, int in, in
                Initialisation, double omega = usual_omega, bool has_bias = true);
 void check_width(int width); // throws InputError below 1
 
+// Settings that have a side and channels get those of the images.
+template <class S> void take_format(NetworkShape &shape, const ImageFormat &format) {
+  auto &own = shape.as<S>();
+  own.side = format.side, own.channels = format.channels;
+}
+
 } // namespace theta

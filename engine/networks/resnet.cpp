@@ -91,8 +91,7 @@ public:
       throw InputError("network.resnet.stem: found '", own.stem, "', expected small or imagenet");
   }
   void look_at(NetworkShape &shape, const std::function<ImageFormat()> &images) const override {
-    const ImageFormat format = images();
-    shape.as<ResNetSettings>().side = format.side, shape.as<ResNetSettings>().channels = format.channels;
+    take_format<ResNetSettings>(shape, images());
   }
   void for_hidden_widths(NetworkShape &shape, const std::function<void(int &)> &f) const override {
     for (std::size_t i = 0; i + 1 < shape.widths.size(); ++i)

@@ -44,8 +44,7 @@ public:
     keys({"heads", "of attention; they divide the width of tokens"}, own.heads, positive);
   }
   void look_at(NetworkShape &shape, const std::function<ImageFormat()> &images) const override {
-    const ImageFormat format = images();
-    shape.as<VitSettings>().side = format.side, shape.as<VitSettings>().channels = format.channels;
+    take_format<VitSettings>(shape, images());
   }
   void for_hidden_widths(NetworkShape &shape, const std::function<void(int &)> &f) const override {
     f(shape.widths[1]);

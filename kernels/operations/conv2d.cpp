@@ -232,6 +232,17 @@ std::vector<const T *> beside_one_another(const Scratch &scratch, const std::vec
   return places;
 }
 
+// A tile's product with planes, into [rows][positions][lanes]; where in them, and on which taps, is still to be said.
+template <class T>
+TapProduct<T> product_of(const RowTile &tile, const T *w, const Planes<T> &planes, int positions, int channels,
+                         int square, const Tap *tap) {
+  TapProduct<T> product{};
+  product.out_row = std::ptrdiff_t(positions) * lanes<T>, product.rows = tile.count;
+  product.w = w, product.w_channel = std::ptrdiff_t(square) * tile.height();
+  product.b_channel = planes.channel, product.channels = channels, product.tap = tap;
+  return product;
+}
+
 // Tiles are dealt out in pieces, each with a copy of the samples: no more than keep all threads at work.
 int pieces_of(int blocks, std::size_t tiles) { return std::clamp((threads() + blocks - 1) / blocks, 1, int(tiles)); }
 
@@ -292,19 +303,8 @@ template <class T> void conv2d_forward(Stream &s, T *y, const T *x, const T *w, 
     T *const out = scratch.take<T>(std::size_t(tile_height) * positions * L);
     for (std::size_t i = from; i < to; ++i) {
       const RowTile &tile = tiles[i];
-      TapProduct<T> product{.out = nullptr,
-                            .out_row = std::ptrdiff_t(positions) * L,
-                            .out_step = L,
-                            .rows = tile.count,
-                            .packs = 0,
-                            .bias = bias ? bias + tile.first : nullptr,
-                            .w = packed[i],
-                            .b = nullptr,
-                            .w_channel = std::ptrdiff_t(square) * tile.height(),
-                            .b_channel = planes.channel,
-                            .channels = in,
-                            .taps = square,
-                            .tap = taps};
+      TapProduct<T> product = product_of(tile, packed[i], planes, positions, in, square, taps);
+      product.bias = bias ? bias + tile.first : nullptr, product.out_step = L, product.taps = square;
       const T *const here = planes.of(tile.first / p.out_group() * in - first_in);
       for (int u = 0; u < height; ++u)
         for_strips<T>(width, [&]<int V>(int column, int packs) {
@@ -355,19 +355,8 @@ void conv2d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const Conv2
     T *const out = scratch.take<T>(std::size_t(tile_height) * positions * L);
     for (std::size_t i = from; i < to; ++i) {
       const RowTile &tile = tiles[i];
-      TapProduct<T> product{.out = nullptr,
-                            .out_row = std::ptrdiff_t(positions) * L,
-                            .out_step = std::ptrdiff_t(p.stride) * L,
-                            .rows = tile.count,
-                            .packs = 0,
-                            .bias = nullptr,
-                            .w = packed[i],
-                            .b = nullptr,
-                            .w_channel = std::ptrdiff_t(square) * tile.height(),
-                            .b_channel = planes.channel,
-                            .channels = outs,
-                            .taps = 0,
-                            .tap = taps};
+      TapProduct<T> product = product_of(tile, packed[i], planes, positions, outs, square, taps);
+      product.out_step = std::ptrdiff_t(p.stride) * L;
       const T *const here = planes.of(tile.first / in * outs - first_out);
       for (int ry = 0; ry < std::min(p.stride, p.in_height); ++ry)
         for (int rx = 0; rx < std::min(p.stride, p.in_width); ++rx) {

@@ -30,9 +30,10 @@ struct Conv2d {
   double multiply_adds() const { return double(y_size()) * in_group() * taps(); }
 };
 
-// The gradient of the weights is summed in parts, of slices of the batch on the cpu, of stretches of positions on cuda:
-// as many as fill a device while weights are few, a function of the shape alone, so that sums have one order. Elements
-// of T that they need as workspace: at most 2^21 and once the weights, or eight times the weights.
+// The gradient of the weights is summed in parts, of at most two slices of the batch on the cpu, where threads share the
+// channels of the result too, of stretches of positions on cuda: as many as fill a device while weights are few, a
+// function of the shape alone, so that sums have one order. Elements of T that they need as workspace: at most 2^21 and
+// once the weights, or twice the weights.
 std::size_t conv2d_workspace(const Conv2d &);
 
 // FLOPs of each: 2·multiply_adds(). Bytes: x, y and w once. No input is unfolded in memory. On the cpu a pack has one
