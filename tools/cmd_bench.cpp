@@ -45,9 +45,10 @@ void bench(const BenchOptions &o) {
   else
     fmt::print(
         "ceilings of this run, {} threads: copy {:.1f} GB/s; multiply-adds {:.3f} TFLOP/s ({:.3f} on one core; a "
-        "product of 1024 x 1024: {:.3f}); reads {:.0f} GB/s from the first cache, {:.0f} from the second\n\n",
-        facts.units, c.copy * 1e-9, c.fp32 * 1e-12, c.one_core * 1e-12, c.product * 1e-12, c.first_cache * 1e-9,
-        c.second_cache * 1e-9);
+        "product of 1024 x 1024: {:.3f}), of bf16 {:.3f} (its product: {:.3f}); reads {:.0f} GB/s from the first "
+        "cache, {:.0f} from the second\n\n",
+        facts.units, c.copy * 1e-9, c.fp32 * 1e-12, c.one_core * 1e-12, c.product * 1e-12, c.bf16 * 1e-12,
+        c.half_product * 1e-12, c.first_cache * 1e-9, c.second_cache * 1e-9);
   fmt::print("{:<52} {:>10} {:>9} {:>9} {:>7}\n", "", "ms", "GB/s", "TFLOP/s", "limit");
   std::vector<BenchResult> results;
   for (const auto &one : chosen) {

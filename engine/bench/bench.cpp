@@ -105,9 +105,9 @@ BenchCeilings measure_ceilings(Stream &s) {
     c.fp32 = product_rate<float>(s, 8192), c.bf16 = product_rate<bf16>(s, 8192);
   } else {
     c.one_core = multiply_add_rate(1);
-    c.fp32 = c.bf16 = multiply_add_rate(threads());
+    c.fp32 = multiply_add_rate(threads()), c.bf16 = pair_rate(threads());
     stop_if_interrupted("bench");
-    c.product = product_rate<float>(s, 1024);
+    c.product = product_rate<float>(s, 1024), c.half_product = product_rate<bf16>(s, 1024);
     c.first_cache = read_rate(std::size_t(16) << 10, threads());
     c.second_cache = read_rate(std::size_t(256) << 10, threads());
   }
@@ -144,7 +144,9 @@ std::string bench_record(const DeviceFacts &device, const BenchCeilings &c, cons
     ceilings["fp32_product_TFLOP_per_s"] = c.fp32 * 1e-12, ceilings["bf16_product_TFLOP_per_s"] = c.bf16 * 1e-12;
   } else {
     ceilings["multiply_add_TFLOP_per_s"] = c.fp32 * 1e-12, ceilings["one_core_TFLOP_per_s"] = c.one_core * 1e-12;
+    ceilings["bf16_multiply_add_TFLOP_per_s"] = c.bf16 * 1e-12;
     ceilings["product_1024_TFLOP_per_s"] = c.product * 1e-12;
+    ceilings["bf16_product_1024_TFLOP_per_s"] = c.half_product * 1e-12;
     ceilings["first_cache_GB_per_s"] = c.first_cache * 1e-9, ceilings["second_cache_GB_per_s"] = c.second_cache * 1e-9;
     ceilings["threads"] = device.units;
   }

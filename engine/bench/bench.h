@@ -22,10 +22,10 @@ struct BenchCase {
 struct BenchCeilings {
   double copy = 0; // bytes/s read and written by a copy within the device; on the cpu by an update in place, if faster
   double fp32 = 0; // FLOP/s: on cuda of a large fp32 product, on the cpu of multiply-adds in registers, all threads
-  double bf16 = 0; // FLOP/s of a large bf16 product; on the cpu, which has none, as fp32
+  double bf16 = 0; // FLOP/s of the same in bf16, with sums in fp32
   // On the cpu alone:
   double one_core = 0;                      // FLOP/s of multiply-adds on one thread
-  double product = 0;                       // FLOP/s of a product of 1024 x 1024 matrices, for comparison
+  double product = 0, half_product = 0;     // FLOP/s of a product of 1024 x 1024 matrices, fp32 and bf16
   double first_cache = 0, second_cache = 0; // bytes/s read from 16 KiB and 256 KiB a core, all threads
 };
 

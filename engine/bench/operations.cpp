@@ -288,7 +288,9 @@ std::vector<BenchCase> operation_cases(bool gpu) {
            adamw(4'000'000),
            sgd(4'000'000),
            product<float>("fp32", {.m = 1024, .n = 1024, .k = 1024}),
-           product<float>("fp32", batched(64, 128, 32, 784))};
+           product<float>("fp32", batched(64, 128, 32, 784)),
+           product<bf16>("bf16", {.m = 1024, .n = 1024, .k = 1024}),
+           product<bf16>("bf16", batched(64, 128, 32, 784))};
     convolutions(all, {50, 64, 128, 128}, {Arithmetic::fp32});
     convolutions(all, {50, 16, 32, 1500, 7, 2}, {Arithmetic::fp32});
     for (const Conv2d &p : {Conv2d{128, 16, 16, 28, 28}, Conv2d{128, 64, 64, 14, 14}, Conv2d{128, 64, 64, 7, 7},

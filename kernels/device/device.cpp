@@ -26,7 +26,9 @@ DeviceFacts cpu_facts() {
       break;
     }
   const auto bytes = std::size_t(sysconf(_SC_PHYS_PAGES)) * std::size_t(sysconf(_SC_PAGE_SIZE));
-#if defined(__AVX512F__)
+#if defined(__AVX512BF16__) && defined(__AVX512BW__)
+  const char *capability = "avx512 with bf16 products";
+#elif defined(__AVX512F__)
   const char *capability = "avx512";
 #elif defined(__AVX2__)
   const char *capability = "avx2";

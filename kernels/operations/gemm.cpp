@@ -20,27 +20,83 @@ bool gemm_gelu_slope(Stream &, bf16 *y, const bf16 *a, const bf16 *b, const bf16
 
 namespace {
 
-// Of k packed at a time, so that a strip stays in a core's first cache; rows of C that a packed strip serves, which
-// make packing cheap and leave threads enough to share.
-constexpr int most_k = 128, most_rows = 192;
+using namespace simd;
 
-// Rows [first, first + rows) of a strip of C's columns. Operands that are stored in bf16 (S) are widened where they are
-// packed, and a result that is (C) stays in fp32 until its last k.
-template <int V, class S, class C>
+// Steps along k that are packed at a time, so that a strip stays in a core's first cache; rows of C that a packed strip
+// serves, which make packing cheap and leave threads enough to share.
+constexpr int most_steps = 128, most_rows = 192;
+
+// Operands O as they are multiplied, of matrices stored as S: where they lie as they are wanted, their place; or copies.
+template <class O, class S> class Packed {
+public:
+  static constexpr int depth = depth_of<O>, L = lanes<O>;
+  static constexpr bool copies = !std::is_same_v<O, S>;
+  static constexpr int rows_at_once = copies ? L : tile_height; // of op(A)
+
+  Packed(const S *a, const S *b, const Gemm &p)
+      : a_(a), b_(b), p_(p), row_a_(p.row_a()), row_b_(p.row_b()), k_of_a_(p.transpose_a ? row_a_ : 1),
+        next_a_(p.transpose_a ? 1 : row_a_) {}
+
+  // Steps k, k + depth, ... (`steps` of them) of columns of op(B), `width` apart.
+  void pack_b(O *to, int width, int column, int columns, int k, int steps) const {
+    const int there = std::min(p_.k - k, steps * depth);
+    if (p_.transpose_b)
+      return transpose_into(to, width, b_ + column * row_b_ + k, row_b_, columns, there);
+    for (int i = 0; i < there; i += depth, to += width) {
+      const S *const from = b_ + (k + i) * row_b_ + column, *const next = i + 1 < there ? from + row_b_ : nullptr;
+      for (int v = 0; v < width; v += L)
+        store(to + v, load_step<O>(from + v, next ? next + v : nullptr, std::max(0, columns - v)));
+    }
+  }
+
+  // The same steps of `rows` rows of op(A), at most rows_at_once: element (r, i) is at r·row + i·step of what is
+  // returned.
+  struct Rows {
+    const O *at;
+    std::ptrdiff_t row, step;
+  };
+  Rows rows_of_a(O *copy, int first, int rows, int k, int steps) const {
+    const S *const from = a_ + k * k_of_a_ + first * next_a_;
+    if constexpr (!copies) {
+      return {from, next_a_, k_of_a_};
+    } else {
+      const int there = std::min(p_.k - k, steps * depth);
+      if (p_.transpose_a) {
+        for (int i = 0; i < there; i += depth)
+          store(copy + i / depth * L,
+                load_step<O>(from + i * row_a_, i + 1 < there ? from + (i + 1) * row_a_ : nullptr, rows));
+        return {copy, 1, L};
+      }
+      for (int r = 0; r < rows; ++r)
+        for (int i = 0; i < there; i += L * depth)
+          store(copy + r * most_steps + i / depth, load_steps<O>(from + r * row_a_ + i, there - i));
+      return {copy, most_steps, 1};
+    }
+  }
+
+private:
+  const S *a_, *b_;
+  const Gemm &p_;
+  std::ptrdiff_t row_a_, row_b_, k_of_a_, next_a_; // from k to k, row to row
+};
+
+// Rows [first, first + rows) of a strip of C's columns. Operands are packed as O; a result that is stored in bf16 (C)
+// stays in fp32 until its last k.
+template <int V, class O, class S, class C>
 void multiply_strip(C *c, const S *a, const S *b, const Gemm &p, int first, int rows, int column, int columns,
                     const C *bias, Activation act) {
-  using namespace simd;
-  using T = Wide<S>;
-  using Tile = ProductTile<T, V>;
-  constexpr bool widens = !std::is_same_v<S, T>, rounds = !std::is_same_v<C, T>;
-  alignas(64) T packed[most_k * Tile::width];
+  using T = SumOf<O>;
+  using Tile = ProductTile<O, V>;
+  using Operands = Packed<O, S>;
+  constexpr bool rounds = !std::is_same_v<C, T>;
+  constexpr int depth = most_steps * Operands::depth, rows_at_once = Operands::rows_at_once;
+  alignas(64) O of_b[most_steps * Tile::width];
+  alignas(64) O of_a[Operands::copies ? rows_at_once * most_steps : 1];
   alignas(64) T of_bias[Tile::width] = {};
-  alignas(64) T of_a[widens ? Tile::R * most_k : 1], of_c[rounds ? most_rows * Tile::width : 1];
+  alignas(64) T of_c[rounds ? most_rows * Tile::width : 1];
   if (bias)
     std::transform(bias + column, bias + column + columns, of_bias, [](C x) { return widened(x); });
-  const std::ptrdiff_t row_a = p.row_a(), row_b = p.row_b();
-  const std::ptrdiff_t k_of_a = p.transpose_a ? row_a : 1,
-                       next_a = p.transpose_a ? 1 : row_a; // from k to k, row to row
+  const Operands operands(a, b, p);
   c += first * std::ptrdiff_t(p.row_c()) + column;
   T *sums;
   std::ptrdiff_t row_of_sums;
@@ -53,67 +109,55 @@ void multiply_strip(C *c, const S *a, const S *b, const Gemm &p, int first, int 
   } else {
     sums = c, row_of_sums = p.row_c();
   }
-  for (int k = 0; k == 0 || k < p.k; k += most_k) {
-    const int depth = std::min(most_k, p.k - k);
-    if (p.transpose_b)
-      transpose_into(packed, Tile::width, b + column * row_b + k, row_b, columns, depth);
-    else
-      for (int i = 0; i < depth; ++i) {
-        const S *from = b + (k + i) * row_b + column;
-        for (int v = 0; v < V; ++v)
-          store(packed + i * Tile::width + v * lanes<T>,
-                load_wide<Pack<T>>(from + v * lanes<T>, std::max(0, columns - v * lanes<T>)));
-      }
-    const S *from = a + k * k_of_a + first * next_a;
-    for (int r = 0; r < rows; r += Tile::R) {
-      const int here = std::min(Tile::R, rows - r);
-      const T *row[Tile::R]; // beyond the last row, that row again: nobody looks at it
-      if constexpr (widens)
-        for (int i = 0; i < here; ++i)
-          for (int e = 0; e < depth; ++e)
-            of_a[i * most_k + e] = widened(from[(r + i) * next_a + e * k_of_a]);
-      for (int i = 0; i < Tile::R; ++i)
-        if constexpr (widens)
-          row[i] = of_a + std::min(i, here - 1) * most_k;
+  for (int k = 0; k == 0 || k < p.k; k += depth) {
+    const int steps = std::min(most_steps, (p.k - k + Operands::depth - 1) / Operands::depth);
+    const bool begins = k == 0 && !p.accumulate, ends = k + depth >= p.k;
+    operands.pack_b(of_b, Tile::width, column, columns, k, steps);
+    for (int block = 0; block < rows; block += rows_at_once) {
+      const int last = std::min(rows, block + rows_at_once);
+      const auto from = operands.rows_of_a(of_a, first + block, last - block, k, steps);
+      for (int r = block; r < last; r += Tile::R) {
+        const int here = std::min(Tile::R, last - r);
+        const O *row[Tile::R]; // beyond the last row, that row again: nobody looks at it
+        for (int i = 0; i < Tile::R; ++i)
+          row[i] = from.at + (r - block + std::min(i, here - 1)) * from.row;
+        T *to = sums + r * row_of_sums;
+        Tile tile;
+        if (begins)
+          tile.clear();
         else
-          row[i] = from + (r + std::min(i, here - 1)) * next_a;
-      T *to = sums + r * row_of_sums;
-      Tile tile;
-      if (k > 0 || p.accumulate)
-        tile.read(to, row_of_sums, here, columns);
-      else
-        tile.clear();
-      tile.multiply(row, packed, {1, depth, 0, widens ? 1 : k_of_a, 0, Tile::width});
-      const bool ends = k + most_k >= p.k;
-      if (ends && bias)
-        tile.each([&](int r, int v) { tile.sum[r][v] += load<Pack<T>>(of_bias + v * lanes<T>); });
-      tile.write(to, row_of_sums, here, columns);
-      if (ends && act != Activation::none)
-        for (int i = 0; i < here; ++i)
-          for (int v = 0; v < columns; v += lanes<T>)
-            store_some(
-                to + i * row_of_sums + v,
-                activate_with_slope(act, load_some<Pack<T>>(to + i * row_of_sums + v, columns - v), p.omega).value,
-                columns - v);
+          tile.read(to, row_of_sums, here, columns);
+        tile.multiply(row, of_b, {1, steps, 0, from.step, 0, Tile::width});
+        if (ends && bias)
+          tile.each([&](int r, int v) { tile.sum[r][v] += load<Pack<T>>(of_bias + v * lanes<T>); });
+        tile.write(to, row_of_sums, here, columns);
+        if (ends && act != Activation::none)
+          for (int i = 0; i < here; ++i)
+            for (int v = 0; v < columns; v += lanes<T>)
+              store_some(
+                  to + i * row_of_sums + v,
+                  activate_with_slope(act, load_some<Pack<T>>(to + i * row_of_sums + v, columns - v), p.omega).value,
+                  columns - v);
+      }
     }
   }
   if constexpr (rounds)
     for (int r = 0; r < rows; ++r)
-      for (int v = 0; v < columns; ++v)
-        c[std::ptrdiff_t(r) * p.row_c() + v] = rounded<C>(of_c[r * Tile::width + v]);
+      for (int v = 0; v < columns; v += lanes<T>)
+        store_rounded(c + std::ptrdiff_t(r) * p.row_c() + v, load<Pack<T>>(of_c + r * Tile::width + v), columns - v);
 }
 
-template <class S, class C>
+template <class O, class S, class C>
 void multiply_parts(C *c, const S *a, const S *b, const Gemm &p, const C *bias, Activation act) {
-  const simd::Strips<Wide<S>> strips{p.n};
+  const Strips<SumOf<O>> strips{p.n};
   const int blocks = (p.m + most_rows - 1) / most_rows, step = (p.m + blocks - 1) / blocks, count = strips.count();
   parallel_for(long(p.batch) * blocks, count, double(p.batch) * p.m * p.n * p.k / 16, [&](long at, int strip) {
     const std::size_t i = std::size_t(at / blocks);
     strips.strip(strip, [&]<int V>(int column, int columns) {
       const int first = int(at % blocks) * step, rows = std::min(step, p.m - first);
       if (rows > 0)
-        multiply_strip<V>(c + i * p.stride_c, a + i * p.stride_a, b + i * p.stride_b, p, first, rows, column, columns,
-                          bias ? bias + i * p.stride_bias : nullptr, act);
+        multiply_strip<V, O>(c + i * p.stride_c, a + i * p.stride_a, b + i * p.stride_b, p, first, rows, column, columns,
+                             bias ? bias + i * p.stride_bias : nullptr, act);
     });
   });
 }
@@ -128,7 +172,12 @@ void gemm(Stream &s, std::type_identity_t<C> *c, const T *a, const T *b, const G
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::gemm(s, c, a, b, p, bias, act);
-  multiply_parts(c, a, b, p, bias, act);
+  if constexpr (std::is_same_v<T, double>)
+    multiply_parts<double>(c, a, b, p, bias, act);
+  else if (std::is_same_v<T, bf16> || p.arithmetic == Arithmetic::bf16)
+    multiply_parts<Pair>(c, a, b, p, bias, act);
+  else if constexpr (std::is_same_v<T, float>)
+    multiply_parts<float>(c, a, b, p, bias, act);
 }
 
 template <class T>

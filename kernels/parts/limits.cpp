@@ -1,6 +1,6 @@
 #include "limits.h"
 #include "kernels/device/parallel.h"
-#include "simd.h"
+#include "pairs.h"
 #include <algorithm>
 #include <chrono>
 #include <vector>
@@ -28,7 +28,7 @@ template <class F> double best_rate(int threads, double units, F work) {
 }
 
 // Keeps a value in a register, where the compiler knows nothing of it.
-inline void keep(Floats &x) {
+template <class P> inline void keep(P &x) {
 #if defined(__x86_64__)
   asm volatile("" : "+v"(x));
 #else
@@ -44,11 +44,29 @@ double multiply_add_rate(int threads) {
     Floats sum[sums], factor = broadcast<Floats>(0.5f), more = broadcast<Floats>(0.25f);
     keep(factor), keep(more);
     for (Floats &x : sum)
-      x = factor;
+      x = factor, keep(x); // or they would be one
     for (long step = 0; step < steps; ++step)
 #pragma GCC unroll 12
       for (int i = 0; i < sums; ++i)
         sum[i] = multiply_add(sum[i], factor, more);
+#pragma GCC unroll 12
+    for (int i = 0; i < sums; ++i)
+      keep(sum[i]);
+  });
+}
+
+double pair_rate(int threads) {
+  constexpr long steps = 4'000'000;
+  return best_rate(threads, 4.0 * lanes<Pair> * sums * steps, [](long) {
+    Words a = broadcast<Words>(pack_bf16(0.5f, -0.5f)), b = broadcast<Words>(pack_bf16(0.25f, 0.25f));
+    Floats sum[sums] = {};
+    keep(a), keep(b);
+    for (Floats &x : sum)
+      keep(x); // or they would be one
+    for (long step = 0; step < steps; ++step)
+#pragma GCC unroll 12
+      for (int i = 0; i < sums; ++i)
+        sum[i] = multiply_add(a, b, sum[i]);
 #pragma GCC unroll 12
     for (int i = 0; i < sums; ++i)
       keep(sum[i]);

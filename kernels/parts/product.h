@@ -4,11 +4,12 @@
 //
 // a's rows lie anywhere (their addresses are given) and its elements a_step apart; b is read a pack at a time,
 // unaligned if need be. So one tile multiplies matrices, transposed or not, and convolves. A sum goes on where it
-// stood, k after k: its order is that of k alone, whatever tile or thread it falls to.
+// stood, k after k: its order is that of k alone, whatever tile or thread it falls to. Operands are numbers, or pairs of
+// bf16 (pairs.h), where a step along k is two of them.
 //
 // Loads per multiply-add: (R + V)/(R·V), 11 for 24 with 32 registers; they hide behind the multiply-adds.
 #pragma once
-#include "simd.h"
+#include "pairs.h"
 #include <algorithm>
 
 namespace theta::simd {
@@ -21,9 +22,10 @@ struct Walk {
   std::ptrdiff_t a_outer, a_inner, b_outer, b_inner; // elements from step to step
 };
 
-// A tile of packs of T. Every loop over it is unrolled and every index known, so that it lies in registers from read to
-// write.
-template <class T, int V> struct ProductTile {
+// A tile of the sums of operands O. Every loop over it is unrolled and every index known, so that it lies in registers
+// from read to write.
+template <class O, int V> struct ProductTile {
+  using T = SumOf<O>;
   using P = Pack<T>;
   static constexpr int R = tile_height, L = lanes<T>, width = V * L;
   P sum[R][V];
@@ -41,23 +43,23 @@ template <class T, int V> struct ProductTile {
     each([&](int r, int v) { sum[r][v] = P{}; });
   }
 
-  [[gnu::always_inline]] void multiply(const T *const (&row)[R], const T *b, const Walk &walk) {
-    const T *at[R];
+  [[gnu::always_inline]] void multiply(const O *const (&row)[R], const O *b, const Walk &walk) {
+    const O *at[R];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
       at[r] = row[r];
     for (int o = 0; o < walk.outer; ++o) {
       std::ptrdiff_t a = o * walk.a_outer;
-      const T *packs = b + o * walk.b_outer;
+      const O *packs = b + o * walk.b_outer;
 #pragma GCC unroll 1
       for (int i = 0; i < walk.inner; ++i, a += walk.a_inner, packs += walk.b_inner) {
-        P of[V];
+        Pack<O> of[V];
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v)
-          of[v] = load<P>(packs + v * L);
+          of[v] = load<Pack<O>>(packs + v * L);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
-          const P value = broadcast<P>(at[r][a]);
+          const auto value = broadcast<Pack<O>>(at[r][a]);
 #pragma GCC unroll 4
           for (int v = 0; v < V; ++v)
             sum[r][v] = multiply_add(value, of[v], sum[r][v]);
@@ -145,27 +147,26 @@ void multiply_block(T *c, std::ptrdiff_t c_row, const T *a, std::ptrdiff_t a_row
     });
 }
 
-// to [columns of from, `row` apart] = from transposed, `rows` of it `step` apart; rows beyond `rows`, up to a multiple
-// of lanes, as zeros. from may be stored as bf16 where T is float.
-template <class T, class S>
-void transpose_into(T *to, int row, const S *from, std::ptrdiff_t step, int rows, int columns) {
-  constexpr int L = lanes<T>;
-  using P = Pack<T>;
+// to [steps along k, `row` apart] = rows of from, `step` apart, transposed: `rows` of them with `k` numbers; rows beyond
+// `rows`, up to a multiple of lanes, as zeros. from may be stored as bf16 where O is float, or pairs.
+template <class O, class S>
+void transpose_into(O *to, int row, const S *from, std::ptrdiff_t step, int rows, int k) {
+  constexpr int L = lanes<O>, depth = depth_of<O>;
   for (int r = 0; r < rows; r += L) {
     int c = 0;
-    for (; c + L <= columns; c += L) {
-      P block[L];
+    for (; c + L * depth <= k; c += L * depth) {
+      Pack<O> block[L];
 #pragma GCC unroll 16
       for (int i = 0; i < L; ++i)
-        block[i] = r + i < rows ? load_wide<P>(from + (r + i) * step + c, L) : P{};
+        block[i] = r + i < rows ? load_steps<O>(from + (r + i) * step + c, L * depth) : Pack<O>{};
       simd::transpose(block);
 #pragma GCC unroll 16
       for (int i = 0; i < L; ++i)
-        store(to + (c + i) * row + r, block[i]);
+        store(to + (c / depth + i) * row + r, block[i]);
     }
-    for (; c < columns; ++c)
+    for (; c < k; c += depth)
       for (int i = 0; i < L; ++i)
-        to[c * row + r + i] = r + i < rows ? widened(from[(r + i) * step + c]) : T(0);
+        to[c / depth * row + r + i] = r + i < rows ? step_of<O>(from + (r + i) * step + c, 1, c + 1 < k) : O(0);
   }
 }
 

@@ -89,12 +89,23 @@ template <class V, class T> inline V load_wide(const T *from, int count) {
     return x;
   }
 }
+// The nearest bf16 of each lane, in its upper half (to_bf16).
+template <class V> inline Pack<std::uint32_t, lanes_of<V>> rounded_above(V x) {
+  using W = Pack<std::uint32_t, lanes_of<V>>;
+  const W bits = std::bit_cast<W>(x), nearest = bits + 0x7FFFu + (bits >> 16 & 1u);
+  return ((bits & 0x7FFFFFFFu) > 0x7F800000u ? W{} + 0x7FFF0000u : nearest) & 0xFFFF0000u;
+}
 template <class T, class V> inline void store_rounded(T *to, V x, int count) {
-  if constexpr (std::is_same_v<Element<V>, T>)
+  if constexpr (std::is_same_v<Element<V>, T>) {
     store_some(to, x, count);
-  else
-    for (int i = 0; i < std::min(count, lanes_of<V>); ++i)
-      to[i] = rounded<T>(x[i]);
+  } else {
+    using Halves = Pack<std::uint16_t, lanes_of<V>>;
+    const Halves halves = __builtin_convertvector(rounded_above(x) >> 16, Halves);
+    if (count >= lanes_of<V>)
+      store(&to->bits, halves);
+    else
+      std::memcpy(to, &halves, std::size_t(std::max(0, count)) * sizeof(T));
+  }
 }
 
 template <class V> inline V broadcast(Element<V> x) { return x - V{}; }

@@ -50,6 +50,8 @@ TEST_CASE("gemm agrees with its definition on odd sizes, in every layout") {
   const Gemm cases[] = {
       {.m = 1, .n = 1, .k = 1},
       {.m = 7, .n = 67, .k = 33},
+      {.m = 201, .n = 18, .k = 301}, // more than one block of rows, and of k
+      {.m = 18, .n = 50, .k = 301, .transpose_a = true, .transpose_b = true},
       {.m = 65, .n = 3, .k = 17, .transpose_a = true},
       {.m = 13, .n = 11, .k = 31, .transpose_b = true, .accumulate = true},
       {.m = 5, .n = 70, .k = 9, .transpose_a = true, .transpose_b = true},
@@ -82,6 +84,17 @@ TEST_CASE("gemm agrees with its definition on odd sizes, in every layout") {
         const auto c = random_values<float>(last * p.stride_c + span(p.m, p.row_c(), p.n), ++salt);
         const auto bias = random_values<float>(with_bias ? last * p.stride_bias + p.n : 0, ++salt);
         const auto expected = by_definition(p, a, b, c, bias, act);
+        const auto near = [](const std::vector<float> &x) { return widened(narrowed<bf16>(x)); };
+        Gemm half = p;
+        half.arithmetic = Arithmetic::bf16;
+        Stream cpu{Device{}};
+        const Buffer<float> ha(cpu, a), hb(cpu, b), hc(cpu, c), hbias(cpu, bias);
+        gemm<float>(cpu, hc, ha, hb, half, with_bias ? hbias.get() : nullptr, act);
+        CHECK(relative_error(hc.host(), by_definition(p, near(a), near(b), c, bias, act)) <= 1e-5);
+        const Buffer<bf16> na(cpu, narrowed<bf16>(a)), nb(cpu, narrowed<bf16>(b)); // stored so, the same bits
+        const Buffer<float> nc(cpu, c);
+        gemm<bf16, float>(cpu, nc, na, nb, p, with_bias ? hbias.get() : nullptr, act);
+        CHECK(nc.host() == hc.host());
         for (const auto device : all_devices()) {
           CAPTURE(device.name());
           Stream s(device);

@@ -1,6 +1,6 @@
 // Packs of the cpu: fused multiply-adds are fused, and sums across lanes have one order whatever a pack's width.
 #include "kernels/device/philox.h"
-#include "kernels/parts/simd.h"
+#include "kernels/parts/pairs.h"
 #include "tests/check.h"
 #include <doctest/doctest.h>
 
@@ -80,4 +80,30 @@ TEST_CASE("simd: a multiply-add is rounded once, a product and a sum twice") {
   CHECK((pack * pack + sum)[0] == 0);
   volatile float x = a, y = c; // nor does the compiler fuse what is written apart
   CHECK(x * x + y == 0);
+}
+
+TEST_CASE("pairs: two products of bf16 are added to a sum as two multiply-adds would, the later first") {
+  using namespace simd;
+  constexpr int L = lanes<float>;
+  for (std::uint32_t turn = 0; turn < 200; ++turn) {
+    const auto x = draws<float>(5 * L, 10 + turn);
+    const auto at = [&](int i) { return load<Floats>(x.data() + i * L); };
+    const Words a = pairs(at(0), at(1)), b = pairs(at(2), at(3)), beside = neighbours(at(0), at(1));
+    const Floats sum = multiply_add(a, b, at(4));
+    for (int i = 0; i < L; ++i) {
+      CHECK(a[i] == pack_bf16(at(0)[i], at(1)[i]));
+      CHECK(beside[i] == pack_bf16(x[std::size_t(2 * i)], x[std::size_t(2 * i + 1)]));
+      const auto near = [](float v) { return to_float(to_bf16(v)); };
+#if defined(__FMA__)
+      const float later = std::fma(near(at(1)[i]), near(at(3)[i]), at(4)[i]);
+      CHECK(sum[i] == std::fma(near(at(0)[i]), near(at(2)[i]), later));
+#else
+      CHECK(sum[i] == near(at(0)[i]) * near(at(2)[i]) + (near(at(1)[i]) * near(at(3)[i]) + at(4)[i]));
+#endif
+    }
+  }
+  const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+  const Words odd = pairs(broadcast<Floats>(nan), broadcast<Floats>(inf));
+  CHECK(std::isnan(to_float(bf16{std::uint16_t(odd[0])})));
+  CHECK(to_float(bf16{std::uint16_t(odd[0] >> 16)}) == inf);
 }
