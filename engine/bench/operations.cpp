@@ -127,12 +127,14 @@ void convolutions(std::vector<BenchCase> &all, Conv1d p, std::vector<Arithmetic>
   }
 }
 
-void convolutions(std::vector<BenchCase> &all, const Conv2d &p) {
+void convolutions(std::vector<BenchCase> &all, Conv2d p, Arithmetic arithmetic) {
+  p.arithmetic = arithmetic;
   for (const int pass : {0, 1, 2}) {
     constexpr const char *passes[] = {"fwd", "bwd_data", "bwd_weight"};
-    all.push_back({fmt::format("conv2d_k{}_{}_{}x{}x{}_{}x{}_s{}{}", p.kernel, passes[pass], p.batch, p.in_channels,
+    all.push_back({fmt::format("conv2d_k{}_{}_{}x{}x{}_{}x{}_s{}{}{}", p.kernel, passes[pass], p.batch, p.in_channels,
                                p.out_channels, p.in_height, p.in_width, p.stride,
-                               p.groups > 1 ? fmt::format("_g{}", p.groups) : ""),
+                               p.groups > 1 ? fmt::format("_g{}", p.groups) : "",
+                               arithmetic == Arithmetic::bf16 ? "_bf16" : ""),
                    double(word) * double(p.x_size() + p.y_size() + p.w_size()), 2 * p.multiply_adds(),
                    [p, pass](Stream &s) -> std::function<void(int)> {
                      auto t = std::make_shared<Tensors>(
@@ -147,7 +149,8 @@ void convolutions(std::vector<BenchCase> &all, const Conv2d &p) {
                        else
                          conv2d_backward_weight<float>(s, w, y, x, t->at<float>(i, 3), p);
                      };
-                   }});
+                   },
+                   0, arithmetic == Arithmetic::bf16});
   }
 }
 
@@ -277,7 +280,7 @@ std::vector<BenchCase> operation_cases(bool gpu) {
       convolutions(all, p, {Arithmetic::fp32, Arithmetic::bf16});
     for (const Conv2d &p : {Conv2d{128, 64, 64, 32, 32}, Conv2d{128, 256, 512, 8, 8, 3, 2}, Conv2d{128, 3, 64, 32, 32},
                             Conv2d{128, 96, 96, 14, 14, 7, 1, 3, 96}})
-      convolutions(all, p);
+      convolutions(all, p, Arithmetic::fp32);
     simple(all, std::size_t(1) << 26, 256);
   } else {
     all = {layernorm(2048, 768),
@@ -291,11 +294,12 @@ std::vector<BenchCase> operation_cases(bool gpu) {
            product<float>("fp32", batched(64, 128, 32, 784)),
            product<bf16>("bf16", {.m = 1024, .n = 1024, .k = 1024}),
            product<bf16>("bf16", batched(64, 128, 32, 784))};
-    convolutions(all, {50, 64, 128, 128}, {Arithmetic::fp32});
-    convolutions(all, {50, 16, 32, 1500, 7, 2}, {Arithmetic::fp32});
+    convolutions(all, Conv1d{50, 64, 128, 128}, {Arithmetic::fp32});
+    convolutions(all, Conv1d{50, 16, 32, 1500, 7, 2}, {Arithmetic::fp32});
     for (const Conv2d &p : {Conv2d{128, 16, 16, 28, 28}, Conv2d{128, 64, 64, 14, 14}, Conv2d{128, 64, 64, 7, 7},
                             Conv2d{128, 64, 128, 7, 7, 3, 2}, Conv2d{64, 32, 32, 14, 14, 7, 1, 3, 32}})
-      convolutions(all, p);
+      convolutions(all, p, Arithmetic::fp32);
+    convolutions(all, Conv2d{128, 64, 64, 14, 14}, Arithmetic::bf16);
     simple(all, std::size_t(1) << 22, 16);
   }
   return all;

@@ -1,6 +1,8 @@
 // On the cpu a block of samples goes at a time, one in each lane: copied so that a position of all of them is a pack,
 // with zeros around the images, and rows and columns of one remainder by the stride together. Then a tap is an aligned
-// shift, whatever the kernel and however small the image, and nothing is multiplied that is not there.
+// shift, whatever the kernel and however small the image, and nothing is multiplied that is not there. With bf16
+// products a lane is a pair (pairs.h): of two channels where channels are summed over, of two samples in the weights'
+// gradient.
 #include "conv2d.h"
 #include "kernels/device/parallel.h"
 #include "kernels/parts/product.h"
@@ -29,37 +31,64 @@ struct Block {
   std::size_t first;
   int count;
 };
-template <class T> int blocks_of(const Conv2d &p) { return (p.batch + lanes<T> - 1) / lanes<T>; }
-template <class T> Block block(const Conv2d &p, int i) {
-  return {std::size_t(i) * lanes<T>, std::min(lanes<T>, p.batch - i * lanes<T>)};
+template <class O> int blocks_of(const Conv2d &p) { return (p.batch + lanes<O> - 1) / lanes<O>; }
+template <class O> Block block(const Conv2d &p, int i) {
+  return {std::size_t(i) * lanes<O>, std::min(lanes<O>, p.batch - i * lanes<O>)};
 }
 
+// Operands that so many channels come to.
+template <class O> int steps_of(int channels) { return (channels + depth_of<O> - 1) / depth_of<O>; }
+
 // Samples of one block of the weights' gradient, whatever packs hold: a sum has one order (RowSum).
-template <class T> constexpr int row_samples = RowSum<T>::packs *lanes<T>;
-template <class T> int slices_of(const Conv2d &p) {
-  const int blocks = (p.batch + row_samples<T> - 1) / row_samples<T>;
+template <class O> constexpr int row_samples = RowSum<SumOf<O>>::packs *lanes<O> *depth_of<O>;
+template <class O> int slices_of(const Conv2d &p) {
+  const int blocks = (p.batch + row_samples<O> - 1) / row_samples<O>;
   return std::clamp(blocks * p.out_height() * p.out_width() / positions_a_slice, 1, std::min(most_slices, blocks));
 }
 
-// Calls put(channel, row, column, pack) for every position of `channels` planes of height·width, those of a sample one
-// after another, and samples `of_sample` apart: one in each lane, 0 beyond `samples`.
-template <class T, class F>
-void with_samples_in_lanes(const T *from, std::size_t of_sample, int samples, int channels, int height, int width,
-                           F put) {
-  constexpr int L = lanes<T>;
-  const int positions = height * width;
-  for (int c = 0; c < channels; ++c) {
+// Planes of height·width in memory, those of a sample one after another, and how they become operands: numbers alone,
+// or pairs of two channels of a group, or of two samples.
+template <class T> struct Images {
+  const T *from;
+  std::size_t of_sample; // distance of samples
+  int samples;           // that are there
+  int groups, of_group;  // channels of a group
+  int height, width;
+};
+enum class PairsOf { channels, samples };
+
+// Calls put(channel, row, column, pack) for every position of every channel, or pair of channels: a sample, or pair of
+// samples, in each lane, 0 where there is none.
+template <class O, PairsOf two, class T, class F> void with_samples_in_lanes(const Images<T> &images, F put) {
+  constexpr int L = lanes<O>;
+  constexpr bool is_pair = depth_of<O> == 2;
+  constexpr int channels_at_once = is_pair && two == PairsOf::channels ? 2 : 1,
+                samples_at_once = is_pair && two == PairsOf::samples ? 2 : 1;
+  const int positions = images.height * images.width,
+            steps = (images.of_group + channels_at_once - 1) / channels_at_once;
+  const auto plane = [&](int sample, int group, int channel) -> const T * {
+    if (sample >= images.samples || channel >= images.of_group)
+      return nullptr;
+    return images.from + std::size_t(sample) * images.of_sample +
+           std::size_t(group * images.of_group + channel) * std::size_t(positions);
+  };
+  for (int c = 0; c < images.groups * steps; ++c) {
+    const T *first[L], *second[L];
+    for (int n = 0; n < L; ++n) {
+      const int sample = n * samples_at_once, group = c / steps, channel = c % steps * channels_at_once;
+      first[n] = plane(sample, group, channel);
+      second[n] = is_pair ? plane(sample + samples_at_once - 1, group, channel + channels_at_once - 1) : nullptr;
+    }
     int u = 0, v = 0;
     for (int p = 0; p < positions; p += L) {
       const int here = std::min(L, positions - p);
-      Pack<T> of[L];
+      Pack<O> of[L];
       for (int n = 0; n < L; ++n)
-        of[n] =
-            n < samples ? load_some<Pack<T>>(from + n * of_sample + std::size_t(c) * positions + p, here) : Pack<T>{};
+        of[n] = first[n] ? load_step<O>(first[n] + p, second[n] ? second[n] + p : nullptr, here) : Pack<O>{};
       transpose(of);
       for (int i = 0; i < here; ++i) {
         put(c, u, v, of[i]);
-        if (++v == width)
+        if (++v == images.width)
           v = 0, ++u;
       }
     }
@@ -67,23 +96,23 @@ void with_samples_in_lanes(const T *from, std::size_t of_sample, int samples, in
 }
 
 // Copies of planes with samples in lanes. What is outside of an image is 0.
-//   [channels][phases of rows, of columns][rows][columns][lanes]
-template <class T> class Planes {
+//   [channels, or pairs of them][phases of rows, of columns][rows][columns][lanes]
+template <class O> class Planes {
 public:
-  static constexpr int L = lanes<T>;
+  static constexpr int L = lanes<O>;
 
   // Position (u, v) of a plane stands at (u + above) / stride, (v + before) / stride of its phases; there are so many
   // rows and columns of each.
   Planes(const Scratch &scratch, int channels, int stride, int above, int before, int rows, int columns)
       : stride_(stride), above_(above), before_(before), columns_(columns),
         channel(std::ptrdiff_t(stride) * stride * rows * columns * L), row(std::ptrdiff_t(columns) * L),
-        phase_(std::ptrdiff_t(rows) * row), size_(std::size_t(channels * channel)), at_(scratch.take<T>(size_)) {
-    std::fill_n(at_, size_, T(0));
+        phase_(std::ptrdiff_t(rows) * row), size_(std::size_t(channels * channel)), at_(scratch.take<O>(size_)) {
+    std::fill_n(at_, size_, O(0));
   }
 
   // Channels from `first` on.
-  void fill(int first, const T *from, std::size_t of_sample, int samples, int channels, int height, int width) {
-    with_samples_in_lanes(from, of_sample, samples, channels, height, width, [&](int c, int u, int v, Pack<T> pack) {
+  template <PairsOf two, class T> void fill(int first, const Images<T> &images) {
+    with_samples_in_lanes<O, two>(images, [&](int c, int u, int v, Pack<O> pack) {
       store(at_ + (first + c) * channel + place(u + above_, v + before_), pack);
     });
   }
@@ -92,7 +121,7 @@ public:
   std::ptrdiff_t place(int u, int v) const {
     return (u % stride_ * stride_ + v % stride_) * phase_ + (std::ptrdiff_t(u / stride_) * columns_ + v / stride_) * L;
   }
-  const T *of(int c) const { return at_ + c * channel; }
+  const O *of(int c) const { return at_ + c * channel; }
 
 private:
   int stride_, above_, before_, columns_;
@@ -103,7 +132,7 @@ public:
 private:
   std::ptrdiff_t phase_;
   std::size_t size_;
-  T *at_;
+  O *at_;
 };
 
 // [positions][lanes] of a channel into its planes of `samples` samples, written or added to.
@@ -124,7 +153,7 @@ void give_planes(T *to, std::size_t of_sample, int samples, const T *from, int p
 }
 
 // The input as the forward pass and the gradient of the weights read it.
-template <class T> Planes<T> input_planes(const Scratch &scratch, const Conv2d &p, int channels) {
+template <class O> Planes<O> input_planes(const Scratch &scratch, const Conv2d &p, int channels) {
   const auto phases = [&](int out, int in, int kernel, int padding) {
     return (std::max((out - 1) * p.stride + kernel, in + padding) + p.stride - 1) / p.stride;
   };
@@ -142,40 +171,42 @@ struct Tap {
   std::ptrdiff_t w, b;
 };
 
-// Rows (channels of the result) times neighbouring positions:
+// Rows (channels of the result) times neighbouring positions, of operands O:
 //   out[r·out_row + v·out_step] = bias[r] + Σ_c Σ_t w[c·w_channel + t.w·R + r] · b[c·b_channel + t.b + v·lanes]
-template <class T> struct TapProduct {
+template <class O> struct TapProduct {
+  using T = SumOf<O>;
   T *out;
   std::ptrdiff_t out_row, out_step;
   int rows, packs; // of the tile that are there
   const T *bias;   // or null
-  const T *w, *b;
+  const O *w, *b;
   std::ptrdiff_t w_channel, b_channel;
   int channels, taps;
   const Tap *tap;
 };
 
 // R rows and V packs of it. Its own function, so that nothing but the sums lives in registers.
-template <class T, int R, int V> [[gnu::noinline]] void multiply_taps(const TapProduct<T> &p) {
+template <class O, int R, int V> [[gnu::noinline]] void multiply_taps(const TapProduct<O> &p) {
+  using T = SumOf<O>;
   Pack<T> sum[R][V];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v)
       sum[r][v] = broadcast<Pack<T>>(p.bias ? p.bias[std::min(r, p.rows - 1)] : T(0));
-  const T *w = p.w, *b = p.b;
+  const O *w = p.w, *b = p.b;
   const Tap *const end = p.tap + p.taps;
   for (int c = 0; c < p.channels; ++c, w += p.w_channel, b += p.b_channel)
 #pragma GCC unroll 1
     for (const Tap *tap = p.tap; tap != end; ++tap) {
-      const T *const weights = w + tap->w * R, *const packs = b + tap->b;
-      Pack<T> of[V];
+      const O *const weights = w + tap->w * R, *const packs = b + tap->b;
+      Pack<O> of[V];
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v)
-        of[v] = load<Pack<T>>(packs + v * lanes<T>);
+        of[v] = load<Pack<O>>(packs + v * lanes<O>);
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
-        const Pack<T> value = broadcast<Pack<T>>(weights[r]);
+        const Pack<O> value = broadcast<Pack<O>>(weights[r]);
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v)
           sum[r][v] = multiply_add(value, of[v], sum[r][v]);
@@ -204,15 +235,15 @@ std::vector<RowTile> row_tiles(int rows, int of_group) {
 
 // The weights of every tile as they are read: those of its rows beside one another, tap after tap, channel after
 // channel. at(row) is where those of a row begin; its channels stand `apart`.
-template <class T, class At>
-std::vector<const T *> beside_one_another(const Scratch &scratch, const std::vector<RowTile> &tiles, int channels,
+template <class O, class At>
+std::vector<const O *> beside_one_another(const Scratch &scratch, const std::vector<RowTile> &tiles, int channels,
                                           int taps, std::ptrdiff_t apart, At at) {
-  std::vector<const T *> places;
-  const std::size_t of_row = std::size_t(channels) * std::size_t(taps);
+  std::vector<const O *> places;
+  const std::size_t of_row = std::size_t(steps_of<O>(channels)) * std::size_t(taps);
   std::size_t size = 0;
   for (const RowTile &tile : tiles)
     size += of_row * std::size_t(tile.height());
-  T *const all = scratch.take<T>(size);
+  O *const all = scratch.take<O>(size);
   size = 0;
   for (const RowTile &tile : tiles) {
     places.push_back(all + size);
@@ -220,24 +251,24 @@ std::vector<const T *> beside_one_another(const Scratch &scratch, const std::vec
   }
   parallel_for(long(tiles.size()), double(size), [&](long i) {
     const RowTile &tile = tiles[std::size_t(i)];
-    T *to = all + (places[std::size_t(i)] - all);
-    const T *rows[tile_height];
+    O *to = all + (places[std::size_t(i)] - all);
+    decltype(at(0)) rows[tile_height];
     for (int r = 0; r < tile.height(); ++r)
       rows[r] = at(tile.first + std::min(r, tile.count - 1));
-    for (int c = 0; c < channels; ++c)
+    for (int c = 0; c < channels; c += depth_of<O>)
       for (int t = 0; t < taps; ++t)
         for (int r = 0; r < tile.height(); ++r)
-          *to++ = rows[r][c * apart + t];
+          *to++ = step_of<O>(rows[r] + c * apart + t, apart, c + 1 < channels);
   });
   return places;
 }
 
 // A tile's product with planes, into [rows][positions][lanes]; where in them, and on which taps, is still to be said.
-template <class T>
-TapProduct<T> product_of(const RowTile &tile, const T *w, const Planes<T> &planes, int positions, int channels,
+template <class O>
+TapProduct<O> product_of(const RowTile &tile, const O *w, const Planes<O> &planes, int positions, int channels,
                          int square, const Tap *tap) {
-  TapProduct<T> product{};
-  product.out_row = std::ptrdiff_t(positions) * lanes<T>, product.rows = tile.count;
+  TapProduct<O> product{};
+  product.out_row = std::ptrdiff_t(positions) * lanes<O>, product.rows = tile.count;
   product.w = w, product.w_channel = std::ptrdiff_t(square) * tile.height();
   product.b_channel = planes.channel, product.channels = channels, product.tap = tap;
   return product;
@@ -254,8 +285,8 @@ template <class T, class F> void for_strips(int packs, F f) {
         i, [&]<int V>(int column, int columns) { f.template operator()<V>(column / lanes<T>, columns / lanes<T>); });
 }
 
-template <class T, int V> void multiply_taps(const RowTile &tile, const TapProduct<T> &p) {
-  tile.height() == 1 ? multiply_taps<T, 1, V>(p) : multiply_taps<T, tile_height, V>(p);
+template <class O, int V> void multiply_taps(const RowTile &tile, const TapProduct<O> &p) {
+  tile.height() == 1 ? multiply_taps<O, 1, V>(p) : multiply_taps<O, tile_height, V>(p);
 }
 
 // The rows of a kernel that meet positions of one remainder by the stride, going backwards: tap `first` + stride·u meets
@@ -268,49 +299,40 @@ struct Phase {
         positions((size - remainder + stride - 1) / stride) {}
 };
 
-} // namespace
-
-std::size_t conv2d_workspace(const Conv2d &p) {
-  return std::size_t(std::max({slices_of<float>(p), slices_of<double>(p), cuda::conv2d_parts(p)})) * p.w_size();
-}
-
-template <class T> void conv2d_forward(Stream &s, T *y, const T *x, const T *w, const T *bias, const Conv2d &p) {
-  const Span span(s, "conv2d_forward", double(p.x_size() + p.y_size() + p.w_size()) * sizeof(T), 2 * p.multiply_adds());
-  if constexpr (runs_on_cuda<T>)
-    if (s.is_cuda())
-      return cuda::conv2d_forward(s, y, x, w, bias, p);
-  constexpr int L = lanes<T>;
+template <class O, class T> void forward(T *y, const T *x, const T *w, const T *bias, const Conv2d &p) {
+  constexpr int L = lanes<O>;
   const int height = p.out_height(), width = p.out_width(), positions = height * width, in = p.in_group(),
-            of_in = p.in_height * p.in_width, square = p.taps(), blocks = blocks_of<T>(p);
+            of_in = p.in_height * p.in_width, square = p.taps(), blocks = blocks_of<O>(p), steps = steps_of<O>(in);
   const Scratch weights;
   const auto tiles = row_tiles(p.out_channels, p.out_group());
-  const auto packed = beside_one_another<T>(weights, tiles, in, square, square,
+  const auto packed = beside_one_another<O>(weights, tiles, in, square, square,
                                             [&](int o) { return w + std::ptrdiff_t(o) * in * square; });
   const int pieces = pieces_of(blocks, tiles.size());
   parallel_for(blocks, pieces, p.multiply_adds() / L, [&](int b, int piece) {
     const Scratch scratch;
-    const Block at = block<T>(p, b);
+    const Block at = block<O>(p, b);
     const std::size_t from = tiles.size() * std::size_t(piece) / std::size_t(pieces),
                       to = tiles.size() * std::size_t(piece + 1) / std::size_t(pieces);
-    const int first_in = tiles[from].first / p.out_group() * in,
-              last_in = (tiles[to - 1].first / p.out_group() + 1) * in;
-    Planes<T> planes = input_planes<T>(scratch, p, last_in - first_in);
-    planes.fill(0, x + (at.first * p.in_channels + first_in) * of_in, std::size_t(p.in_channels) * of_in, at.count,
-                last_in - first_in, p.in_height, p.in_width);
+    const int first_group = tiles[from].first / p.out_group(),
+              groups = tiles[to - 1].first / p.out_group() + 1 - first_group;
+    Planes<O> planes = input_planes<O>(scratch, p, groups * steps);
+    planes.template fill<PairsOf::channels>(0, Images<T>{x + (at.first * p.in_channels + first_group * in) * of_in,
+                                                         std::size_t(p.in_channels) * of_in, at.count, groups, in,
+                                                         p.in_height, p.in_width});
     Tap *const taps = scratch.take<Tap>(std::size_t(square));
     for (int t = 0; t < square; ++t)
       taps[t] = {t, planes.place(t / p.kernel, t % p.kernel)};
     T *const out = scratch.take<T>(std::size_t(tile_height) * positions * L);
     for (std::size_t i = from; i < to; ++i) {
       const RowTile &tile = tiles[i];
-      TapProduct<T> product = product_of(tile, packed[i], planes, positions, in, square, taps);
+      TapProduct<O> product = product_of(tile, packed[i], planes, positions, steps, square, taps);
       product.bias = bias ? bias + tile.first : nullptr, product.out_step = L, product.taps = square;
-      const T *const here = planes.of(tile.first / p.out_group() * in - first_in);
+      const O *const here = planes.of((tile.first / p.out_group() - first_group) * steps);
       for (int u = 0; u < height; ++u)
         for_strips<T>(width, [&]<int V>(int column, int packs) {
           product.out = out + (std::ptrdiff_t(u) * width + column) * L, product.packs = packs;
           product.b = here + u * planes.row + column * L;
-          multiply_taps<T, V>(tile, product);
+          multiply_taps<O, V>(tile, product);
         });
       for (int r = 0; r < tile.count; ++r)
         give_planes(y + (at.first * p.out_channels + tile.first + r) * positions,
@@ -320,44 +342,38 @@ template <class T> void conv2d_forward(Stream &s, T *y, const T *x, const T *w, 
   });
 }
 
-template <class T>
-void conv2d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const Conv2d &p, bool accumulate) {
-  const Span span(s, "conv2d_backward_data", double(p.x_size() + p.y_size() + p.w_size()) * sizeof(T),
-                  2 * p.multiply_adds());
-  if constexpr (runs_on_cuda<T>)
-    if (s.is_cuda())
-      return cuda::conv2d_backward_data(s, dx, dy, w, p, accumulate);
-  constexpr int L = lanes<T>;
+template <class O, class T> void backward_data(T *dx, const T *dy, const T *w, const Conv2d &p, bool accumulate) {
+  constexpr int L = lanes<O>;
   const int positions = p.in_height * p.in_width, outs = p.out_group(), in = p.in_group(),
             of_out = p.out_height() * p.out_width(), square = p.taps(), above = (p.rows() - 1) / p.stride,
-            before = (p.kernel - 1) / p.stride, blocks = blocks_of<T>(p);
+            before = (p.kernel - 1) / p.stride, blocks = blocks_of<O>(p), steps = steps_of<O>(outs);
   const auto side = [&](int first, int out, int size, int padding) {
     return first + std::max(out, (size + p.stride - 1) / p.stride + (padding + p.stride - 1) / p.stride);
   };
   const Scratch weights;
   const auto tiles = row_tiles(p.in_channels, in);
-  const auto packed = beside_one_another<T>(weights, tiles, outs, square, std::ptrdiff_t(in) * square, [&](int i) {
+  const auto packed = beside_one_another<O>(weights, tiles, outs, square, std::ptrdiff_t(in) * square, [&](int i) {
     return w + (std::ptrdiff_t(i / in) * outs * in + i % in) * square;
   });
   const int pieces = pieces_of(blocks, tiles.size());
   parallel_for(blocks, pieces, p.multiply_adds() / L, [&](int b, int piece) {
     const Scratch scratch;
-    const Block at = block<T>(p, b);
+    const Block at = block<O>(p, b);
     const std::size_t from = tiles.size() * std::size_t(piece) / std::size_t(pieces),
                       to = tiles.size() * std::size_t(piece + 1) / std::size_t(pieces);
-    const int first_out = tiles[from].first / in * outs, last_out = (tiles[to - 1].first / in + 1) * outs;
-    Planes<T> planes(scratch, last_out - first_out, 1, above, before,
-                     side(above, p.out_height(), p.in_height, p.above()),
+    const int first_group = tiles[from].first / in, groups = tiles[to - 1].first / in + 1 - first_group;
+    Planes<O> planes(scratch, groups * steps, 1, above, before, side(above, p.out_height(), p.in_height, p.above()),
                      side(before, p.out_width(), p.in_width, p.padding));
-    planes.fill(0, dy + (at.first * p.out_channels + first_out) * of_out, std::size_t(p.out_channels) * of_out,
-                at.count, last_out - first_out, p.out_height(), p.out_width());
+    planes.template fill<PairsOf::channels>(0, Images<T>{dy + (at.first * p.out_channels + first_group * outs) * of_out,
+                                                         std::size_t(p.out_channels) * of_out, at.count, groups, outs,
+                                                         p.out_height(), p.out_width()});
     Tap *const taps = scratch.take<Tap>(std::size_t(square));
     T *const out = scratch.take<T>(std::size_t(tile_height) * positions * L);
     for (std::size_t i = from; i < to; ++i) {
       const RowTile &tile = tiles[i];
-      TapProduct<T> product = product_of(tile, packed[i], planes, positions, outs, square, taps);
+      TapProduct<O> product = product_of(tile, packed[i], planes, positions, steps, square, taps);
       product.out_step = std::ptrdiff_t(p.stride) * L;
-      const T *const here = planes.of(tile.first / in * outs - first_out);
+      const O *const here = planes.of((tile.first / in - first_group) * steps);
       for (int ry = 0; ry < std::min(p.stride, p.in_height); ++ry)
         for (int rx = 0; rx < std::min(p.stride, p.in_width); ++rx) {
           const Phase rows_of(ry, p.in_height, p.rows(), p.above(), p.stride),
@@ -372,7 +388,7 @@ void conv2d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const Conv2
               product.out = out + (std::ptrdiff_t(u * p.stride + ry) * p.in_width + column * p.stride + rx) * L;
               product.packs = packs;
               product.b = here + u * planes.row + column * L;
-              multiply_taps<T, V>(tile, product);
+              multiply_taps<O, V>(tile, product);
             });
         }
       for (int r = 0; r < tile.count; ++r)
@@ -383,14 +399,13 @@ void conv2d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const Conv2
   });
 }
 
-namespace {
-
 // Sums over blocks of samples and positions of R gradients' times three inputs' packs: gradients of a position stand
 // beside one another.
-template <class T, int R> struct WeightTile {
+template <class O, int R> struct WeightTile {
+  using T = SumOf<O>;
   static constexpr int V = 3;
   Pack<T> *sum; // [R][V]
-  const T *d, *x[V];
+  const O *d, *x[V];
   std::ptrdiff_t d_block, d_row, x_block, x_row;
 
   [[gnu::noinline]] void add(int blocks, int height, int width) const {
@@ -403,13 +418,13 @@ template <class T, int R> struct WeightTile {
     for (int block = 0; block < blocks; ++block)
       for (int u = 0; u < height; ++u) {
         const std::ptrdiff_t at = block * x_block + u * x_row;
-        const T *gradients = d + block * d_block + u * d_row, *a = x[0] + at, *b = x[1] + at, *c = x[2] + at;
+        const O *gradients = d + block * d_block + u * d_row, *a = x[0] + at, *b = x[1] + at, *c = x[2] + at;
 #pragma GCC unroll 1
         for (int v = 0; v < width; ++v) {
-          const Pack<T> of[V] = {load<Pack<T>>(a), load<Pack<T>>(b), load<Pack<T>>(c)};
+          const Pack<O> of[V] = {load<Pack<O>>(a), load<Pack<O>>(b), load<Pack<O>>(c)};
 #pragma GCC unroll 8
           for (int r = 0; r < R; ++r) {
-            Pack<T> gradient = load<Pack<T>>(gradients + r * lanes<T>);
+            Pack<O> gradient = load<Pack<O>>(gradients + r * lanes<O>);
             in_register(gradient);
 #pragma GCC unroll 4
             for (int i = 0; i < V; ++i)
@@ -427,33 +442,35 @@ template <class T, int R> struct WeightTile {
 };
 
 // Blocks of samples first..last of a batch, in lanes, and the gradient of tiles of the weights on them.
-template <class T> class WeightGradient {
+template <class O> class WeightGradient {
 public:
-  static constexpr int L = lanes<T>, samples = row_samples<T>, parts = samples / L;
+  using T = SumOf<O>;
+  static constexpr int L = lanes<O>, at_once = L * depth_of<O>, samples = row_samples<O>, parts = samples / at_once;
 
   WeightGradient(const Scratch &scratch, const Conv2d &p, const T *dy, const T *x, int first, int last, int first_in,
                  int ins)
       : p_(p), dy_(dy), first_(first), blocks_(last - first), first_in_(first_in), ins_(ins),
-        inputs_(input_planes<T>(scratch, p, blocks_ * parts * ins)) {
+        inputs_(input_planes<O>(scratch, p, blocks_ * parts * ins)) {
     const int of_in = p.in_height * p.in_width;
     for (int i = 0; i < blocks_ * parts; ++i)
       if (const int here = there(i); here > 0)
-        inputs_.fill(i * ins, x + (sample(i) * p.in_channels + first_in) * of_in, std::size_t(p.in_channels) * of_in,
-                     here, ins, p.in_height, p.in_width);
+        inputs_.template fill<PairsOf::samples>(
+            i * ins, Images<T>{x + (sample(i) * p.in_channels + first_in) * of_in, std::size_t(p.in_channels) * of_in,
+                               here, 1, ins, p.in_height, p.in_width});
   }
 
   // Added to sums [out_channels, in_group(), taps].
   template <int R> void add(T *sums, const RowTile &tile) const {
-    using Tile = WeightTile<T, R>;
+    using Tile = WeightTile<O, R>;
     constexpr int V = Tile::V;
     const Scratch scratch;
     const int height = p_.out_height(), width = p_.out_width(), square = p_.taps(), in = p_.in_group(),
               columns = in * square, tiles = (columns + V - 1) / V;
     const std::ptrdiff_t of_image = std::ptrdiff_t(height) * width * R * L;
     // Some images, or some rows of one, at a time, so that they stay in the first cache while all taps pass by.
-    const int images = std::clamp(int(near_bytes / (of_image * std::ptrdiff_t(sizeof(T)))), 1, blocks_),
-              rows = std::clamp(near_bytes / int(sizeof(T)) / (R * width * L), 1, height);
-    T *const gradients = scratch.take<T>(std::size_t(images * of_image));
+    const int images = std::clamp(int(near_bytes / (of_image * std::ptrdiff_t(sizeof(O)))), 1, blocks_),
+              rows = std::clamp(near_bytes / int(sizeof(O)) / (R * width * L), 1, height);
+    O *const gradients = scratch.take<O>(std::size_t(images * of_image));
     auto *const packs = scratch.take<Pack<T>>(std::size_t(parts) * tiles * R * V);
     std::fill_n(packs, std::size_t(parts) * tiles * R * V, Pack<T>{});
     for (int part = 0; part < parts; ++part)
@@ -506,40 +523,32 @@ private:
     return of[0];
   }
 
-  std::size_t sample(int i) const { return std::size_t(first_) * samples + std::size_t(i) * L; }
-  int there(int i) const { return std::clamp(p_.batch - int(sample(i)), 0, L); }
+  std::size_t sample(int i) const { return std::size_t(first_) * samples + std::size_t(i) * at_once; }
+  int there(int i) const { return std::clamp(p_.batch - int(sample(i)), 0, at_once); }
 
   // [images][positions][R][lanes]
-  template <int R> void fill_gradients(T *to, const RowTile &tile, int part, int block, int images) const {
+  template <int R> void fill_gradients(O *to, const RowTile &tile, int part, int block, int images) const {
     const int height = p_.out_height(), width = p_.out_width(), of_out = height * width;
     for (int image = 0; image < images; ++image, to += std::ptrdiff_t(R) * of_out * L) {
       const int i = (block + image) * parts + part;
       if (tile.count < R || there(i) == 0)
-        std::fill_n(to, std::size_t(R) * of_out * L, T(0));
+        std::fill_n(to, std::size_t(R) * of_out * L, O(0));
       if (there(i) > 0)
-        with_samples_in_lanes(
-            dy_ + (sample(i) * p_.out_channels + tile.first) * of_out, std::size_t(p_.out_channels) * of_out, there(i),
-            tile.count, height, width,
-            [&](int r, int u, int v, Pack<T> pack) { store(to + ((u * width + v) * R + r) * L, pack); });
+        with_samples_in_lanes<O, PairsOf::samples>(
+            Images<T>{dy_ + (sample(i) * p_.out_channels + tile.first) * of_out, std::size_t(p_.out_channels) * of_out,
+                      there(i), 1, tile.count, height, width},
+            [&](int r, int u, int v, Pack<O> pack) { store(to + ((u * width + v) * R + r) * L, pack); });
     }
   }
 
   const Conv2d &p_;
   const T *dy_;
   int first_, blocks_, first_in_, ins_;
-  Planes<T> inputs_;
+  Planes<O> inputs_;
 };
 
-} // namespace
-
-template <class T>
-void conv2d_backward_weight(Stream &s, T *dw, const T *dy, const T *x, T *workspace, const Conv2d &p) {
-  const Span span(s, "conv2d_backward_weight", double(p.x_size() + p.y_size() + p.w_size()) * sizeof(T),
-                  2 * p.multiply_adds());
-  if constexpr (runs_on_cuda<T>)
-    if (s.is_cuda())
-      return cuda::conv2d_backward_weight(s, dw, dy, x, workspace, p);
-  const int slices = slices_of<T>(p), blocks = (p.batch + row_samples<T> - 1) / row_samples<T>;
+template <class O, class T> void backward_weight(T *dw, const T *dy, const T *x, T *workspace, const Conv2d &p) {
+  const int slices = slices_of<O>(p), blocks = (p.batch + row_samples<O> - 1) / row_samples<O>;
   const int together = std::max(1, positions_together / (p.out_height() * p.out_width())); // blocks
   const auto tiles = row_tiles(p.out_channels, p.out_group());
   const int pieces = pieces_of(slices, tiles.size());
@@ -555,7 +564,7 @@ void conv2d_backward_weight(Stream &s, T *dw, const T *dy, const T *x, T *worksp
     const int last = blocks * (slice + 1) / slices;
     for (int b = blocks * slice / slices; b < last; b += together) {
       const Scratch scratch;
-      const WeightGradient<T> gradient(scratch, p, dy, x, b, std::min(last, b + together), first_in, ins);
+      const WeightGradient<O> gradient(scratch, p, dy, x, b, std::min(last, b + together), first_in, ins);
       for (std::size_t i = from; i < to; ++i)
         tiles[i].height() == 1 ? gradient.template add<1>(sums, tiles[i])
                                : gradient.template add<tile_height>(sums, tiles[i]);
@@ -565,6 +574,48 @@ void conv2d_backward_weight(Stream &s, T *dw, const T *dy, const T *x, T *worksp
     for (int slice = 0; slice < slices; ++slice)
       dw[i] += workspace[std::size_t(slice) * p.w_size() + std::size_t(i)];
   });
+}
+
+// use(O{}) with the operands of T's products.
+template <class T, class F> void with_operands(const Conv2d &p, F use) {
+  if constexpr (std::is_same_v<T, float>)
+    if (p.arithmetic == Arithmetic::bf16)
+      return use(Pair{});
+  use(T{});
+}
+
+} // namespace
+
+std::size_t conv2d_workspace(const Conv2d &p) {
+  return std::size_t(std::max({slices_of<float>(p), slices_of<double>(p), cuda::conv2d_parts(p)})) * p.w_size();
+}
+
+template <class T> void conv2d_forward(Stream &s, T *y, const T *x, const T *w, const T *bias, const Conv2d &p) {
+  const Span span(s, "conv2d_forward", double(p.x_size() + p.y_size() + p.w_size()) * sizeof(T), 2 * p.multiply_adds());
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::conv2d_forward(s, y, x, w, bias, p);
+  with_operands<T>(p, [&]<class O>(O) { forward<O>(y, x, w, bias, p); });
+}
+
+template <class T>
+void conv2d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const Conv2d &p, bool accumulate) {
+  const Span span(s, "conv2d_backward_data", double(p.x_size() + p.y_size() + p.w_size()) * sizeof(T),
+                  2 * p.multiply_adds());
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::conv2d_backward_data(s, dx, dy, w, p, accumulate);
+  with_operands<T>(p, [&]<class O>(O) { backward_data<O>(dx, dy, w, p, accumulate); });
+}
+
+template <class T>
+void conv2d_backward_weight(Stream &s, T *dw, const T *dy, const T *x, T *workspace, const Conv2d &p) {
+  const Span span(s, "conv2d_backward_weight", double(p.x_size() + p.y_size() + p.w_size()) * sizeof(T),
+                  2 * p.multiply_adds());
+  if constexpr (runs_on_cuda<T>)
+    if (s.is_cuda())
+      return cuda::conv2d_backward_weight(s, dw, dy, x, workspace, p);
+  with_operands<T>(p, [&]<class O>(O) { backward_weight<O>(dw, dy, x, workspace, p); });
 }
 
 #define THETA_INSTANTIATE(T)                                                                                           \

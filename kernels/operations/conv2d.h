@@ -3,6 +3,7 @@
 //   y[n,o,u,v] = b[o] + Σ_{i,s,t} w[o,i,s,t] · x[n, g·in_group + i, u·stride + s − padding, v·stride + t − padding]
 // where o is of group g, and what lies outside of the image is 0.
 #pragma once
+#include "kernels/device/arithmetic.h"
 #include "kernels/device/device.h"
 #include "kernels/device/host_device.h"
 
@@ -14,6 +15,7 @@ struct Conv2d {
   int batch, in_channels, out_channels, in_height, in_width;
   int kernel = 3, stride = 1, padding = 1, groups = 1;
   bool is_sequence = false; // of height 1: nothing is above or below it
+  Arithmetic arithmetic = Arithmetic::fp32;
 
   THETA_HOST_DEVICE int rows() const { return is_sequence ? 1 : kernel; } // of a kernel
   THETA_HOST_DEVICE int taps() const { return rows() * kernel; }

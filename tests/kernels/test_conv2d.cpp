@@ -121,6 +121,21 @@ TEST_CASE("conv2d is its definition: every device, odd sizes, groups, gradients 
         CAPTURE(i);
         CHECK(relative_error(found[i], wanted[i]) <= golden_tolerance<T>);
       }
+      if constexpr (std::is_same_v<T, float>) { // operands of bf16, sums of fp32
+        Conv2d half = p;
+        half.arithmetic = Arithmetic::bf16;
+        const auto near = [](const std::vector<double> &v) { return widened(narrowed<bf16>(v)); };
+        const auto exact = [&](const std::vector<double> &v) {
+          const auto of = near(v);
+          return std::vector<double>(of.begin(), of.end());
+        };
+        const auto of_half = conv2d_by_definition(p, exact(x), exact(w), exact(dy), before);
+        const auto rounds = conv2d_passes<T>(s, half, as(x), as(w), {}, as(dy), as(before));
+        for (std::size_t i = 0; i < 3; ++i) {
+          CAPTURE(i);
+          CHECK(relative_error(rounds[i], of_half[i]) <= golden_tolerance<T>);
+        }
+      }
       const Buffer<T> d(s, as(dy)), weights(s, as(w)), twice(s, found[1]); // added to what is there
       conv2d_backward_data<T>(s, twice, d, weights, p, true);
       auto doubled = found[1];
