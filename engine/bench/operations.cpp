@@ -131,26 +131,26 @@ void convolutions(std::vector<BenchCase> &all, Conv2d p, Arithmetic arithmetic) 
   p.arithmetic = arithmetic;
   for (const int pass : {0, 1, 2}) {
     constexpr const char *passes[] = {"fwd", "bwd_data", "bwd_weight"};
-    all.push_back({fmt::format("conv2d_k{}_{}_{}x{}x{}_{}x{}_s{}{}{}", p.kernel, passes[pass], p.batch, p.in_channels,
-                               p.out_channels, p.in_height, p.in_width, p.stride,
-                               p.groups > 1 ? fmt::format("_g{}", p.groups) : "",
-                               arithmetic == Arithmetic::bf16 ? "_bf16" : ""),
-                   double(word) * double(p.x_size() + p.y_size() + p.w_size()), 2 * p.multiply_adds(),
-                   [p, pass](Stream &s) -> std::function<void(int)> {
-                     auto t = std::make_shared<Tensors>(
-                         s, std::vector<std::size_t>{word * p.y_size(), word * p.x_size(), word * p.w_size(),
-                                                     word * conv2d_workspace(p)});
-                     return [=, &s](int i) {
-                       auto *y = t->at<float>(i, 0), *x = t->at<float>(i, 1), *w = t->at<float>(i, 2);
-                       if (pass == 0)
-                         conv2d_forward<float>(s, y, x, w, nullptr, p);
-                       else if (pass == 1)
-                         conv2d_backward_data<float>(s, x, y, w, p);
-                       else
-                         conv2d_backward_weight<float>(s, w, y, x, t->at<float>(i, 3), p);
-                     };
-                   },
-                   0, arithmetic == Arithmetic::bf16});
+    all.push_back(
+        {fmt::format("conv2d_k{}_{}_{}x{}x{}_{}x{}_s{}{}{}", p.kernel, passes[pass], p.batch, p.in_channels,
+                     p.out_channels, p.in_height, p.in_width, p.stride,
+                     p.groups > 1 ? fmt::format("_g{}", p.groups) : "", arithmetic == Arithmetic::bf16 ? "_bf16" : ""),
+         double(word) * double(p.x_size() + p.y_size() + p.w_size()), 2 * p.multiply_adds(),
+         [p, pass](Stream &s) -> std::function<void(int)> {
+           auto t =
+               std::make_shared<Tensors>(s, std::vector<std::size_t>{word * p.y_size(), word * p.x_size(),
+                                                                     word * p.w_size(), word * conv2d_workspace(p)});
+           return [=, &s](int i) {
+             auto *y = t->at<float>(i, 0), *x = t->at<float>(i, 1), *w = t->at<float>(i, 2);
+             if (pass == 0)
+               conv2d_forward<float>(s, y, x, w, nullptr, p);
+             else if (pass == 1)
+               conv2d_backward_data<float>(s, x, y, w, p);
+             else
+               conv2d_backward_weight<float>(s, w, y, x, t->at<float>(i, 3), p);
+           };
+         },
+         0, arithmetic == Arithmetic::bf16});
   }
 }
 
@@ -294,7 +294,7 @@ std::vector<BenchCase> operation_cases(bool gpu) {
            product<float>("fp32", batched(64, 128, 32, 784)),
            product<bf16>("bf16", {.m = 1024, .n = 1024, .k = 1024}),
            product<bf16>("bf16", batched(64, 128, 32, 784))};
-    convolutions(all, Conv1d{50, 64, 128, 128}, {Arithmetic::fp32});
+    convolutions(all, Conv1d{50, 64, 128, 128}, {Arithmetic::fp32, Arithmetic::bf16});
     convolutions(all, Conv1d{50, 16, 32, 1500, 7, 2}, {Arithmetic::fp32});
     for (const Conv2d &p : {Conv2d{128, 16, 16, 28, 28}, Conv2d{128, 64, 64, 14, 14}, Conv2d{128, 64, 64, 7, 7},
                             Conv2d{128, 64, 128, 7, 7, 3, 2}, Conv2d{64, 32, 32, 14, 14, 7, 1, 3, 32}})

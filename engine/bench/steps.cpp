@@ -76,7 +76,7 @@ std::vector<BenchCase> step_cases(bool gpu) {
     return {denoiser(128, Arithmetic::bf16, Backend::cuda), denoiser(128, Arithmetic::fp32, Backend::cuda),
             autoencoder(50048, 256, channels, Arithmetic::bf16, Backend::cuda),
             autoencoder(300288, 1024, channels, Arithmetic::bf16, Backend::cuda)};
-  return {denoiser(128, Arithmetic::fp32, Backend::cpu),
+  return {denoiser(128, Arithmetic::fp32, Backend::cpu), denoiser(128, Arithmetic::bf16, Backend::cpu),
           autoencoder(3072, 64, {8, 16, 32, 32, 16}, Arithmetic::fp32, Backend::cpu)};
 }
 

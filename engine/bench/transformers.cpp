@@ -160,7 +160,10 @@ std::vector<BenchCase> transformer_cases(bool gpu) {
             sampling("sample_1024_of_7960_params_50_steps_d512_L6", pieces(310, 512, 6, 8, 1024), in_pieces(26, 310),
                      1024, 50)};
   }
+  FlowConfig half;
+  half.arithmetic = Arithmetic::bf16;
   return {step("transformer_train_cpu_d96_L3_T9_b64", flow_of(FlowConfig{}, perceptron({49, 8, 10})), Backend::cpu),
+          step("transformer_train_cpu_d96_L3_T9_b64_bf16", flow_of(half, perceptron({49, 8, 10})), Backend::cpu),
           step("graph_train_cpu_d96_e32_L4_49-8-8-10_b64",
                flow_of({49, 8, 8, 10}, graph(96, 32, 4, 4, Arithmetic::fp32)), Backend::cpu)};
 }

@@ -92,15 +92,18 @@ BenchCase training(const Training &t, Backend backend, TrainerKind kind) {
 }
 
 // One network, all of the device on it: steps of SGD with momentum.
-BenchCase backbone(const std::string &name, const NetworkShape &shape, int batch, int channels, Backend backend) {
+BenchCase backbone(std::string name, const NetworkShape &shape, int batch, int channels, Backend backend,
+                   Arithmetic arithmetic) {
   ZooRecipe recipe{.steps = 1 << 20,
                    .batch = batch,
                    .optimizer = {OptimizerKind::sgd},
                    .activation = {shape.act},
                    .initialisation = {shape.initialisation}};
-  recipe.lr = 1e-2, recipe.momentum = 0.9;
+  recipe.lr = 1e-2, recipe.momentum = 0.9, recipe.arithmetic = arithmetic;
+  if (arithmetic == Arithmetic::bf16)
+    name += "_bf16";
   BenchCase c{name, 0, shape.kind->program(shape).step_flops(batch), {}};
-  c.steps = 1;
+  c.steps = 1, c.half_products = arithmetic == Arithmetic::bf16;
   c.prepare = [=](Stream &s) -> std::function<void(int)> {
     auto zoo = std::make_shared<ZooTraining>(recipe, shape, 0, 1, backend, TrainerKind::layer_by_layer, channels);
     zoo->bind(s);
@@ -143,9 +146,14 @@ std::vector<BenchCase> zoo_cases(bool gpu) {
   };
   NetworkShape vit{{64, 256, 10}, Activation::gelu, Initialisation::pytorch, network_kind_named("vit")};
   vit.own = VitSettings{28, 1, 4, 6, 4};
-  cases.push_back(backbone("resnet18" + device + "_w16_28x28_b128_sgd", resnet(16, 28, 1), 128, 1, backend));
-  cases.push_back(backbone("resnet18" + device + "_w64_28x28_b32_sgd", resnet(64, 28, 1), 32, 1, backend));
-  cases.push_back(backbone("vit" + device + "_w64_6blocks_28x28_b128_sgd", vit, 128, 1, backend));
+  for (const Arithmetic arithmetic : {Arithmetic::fp32, Arithmetic::bf16}) {
+    const auto add = [&](const std::string &name, const NetworkShape &shape, int batch) {
+      cases.push_back(backbone(name, shape, batch, 1, backend, arithmetic));
+    };
+    add("resnet18" + device + "_w16_28x28_b128_sgd", resnet(16, 28, 1), 128);
+    add("resnet18" + device + "_w64_28x28_b32_sgd", resnet(64, 28, 1), 32);
+    add("vit" + device + "_w64_6blocks_28x28_b128_sgd", vit, 128);
+  }
   return cases;
 }
 

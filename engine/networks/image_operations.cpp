@@ -68,7 +68,7 @@ public:
 private:
   Conv2d all(const StepWork<T> &w) const {
     Conv2d p = of_.one;
-    p.batch = w.rows;
+    p.batch = w.rows, p.arithmetic = w.arithmetic;
     return p;
   }
   const ConvolutionOperation &of_;

@@ -2,6 +2,7 @@
 // theta [N, V].
 #pragma once
 #include "engine/memory/plan.h"
+#include "kernels/device/arithmetic.h"
 #include "kernels/device/device.h"
 #include "network.h"
 
@@ -13,6 +14,9 @@ public:
   virtual const NetworkShape &shape() const = 0;
   virtual const Layout &layout() const = 0;
   virtual double step_flops(int batch) const = 0; // of one network's training step
+
+  // How products are computed from here on (Gemm, Conv2d): at first in fp32.
+  virtual void multiply_in(Arithmetic) = 0;
 
   // Rehearses a training step (forward, backward) or inference of `networks` networks on `batch` rows each.
   virtual void plan(MemoryPlan &, bool training, int networks, int batch) = 0;

@@ -81,6 +81,7 @@ StepWork<T> LayeredProgram<T>::work(std::size_t i, const T *theta, const T *x, s
                                     int rows) const {
   StepWork<T> w{};
   w.networks = networks, w.rows = rows, w.parameters = layout_.size(), w.trained = layout_.trained();
+  w.arithmetic = arithmetic_;
   w.theta = theta, w.state = state_, w.y = out_[i], w.trains = parts_[i] == Part::trained;
   for (std::size_t k = 0; k < operation(i).from.size(); ++k) {
     const Value from = operation(i).from[k];

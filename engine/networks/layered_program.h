@@ -19,6 +19,7 @@ public:
   const NetworkShape &shape() const override { return shape_; }
   const Layout &layout() const override { return layout_; }
   double step_flops(int batch) const override { return program_.step_flops(batch); }
+  void multiply_in(Arithmetic arithmetic) override { arithmetic_ = arithmetic; }
   void move_state_of(T *theta) override { state_ = theta; }
   void plan(MemoryPlan &, bool training, int networks, int batch) override;
   T *forward(Stream &, const T *theta, const T *x) override;
@@ -41,6 +42,7 @@ private:
   Program program_;
   Layout layout_;
   T *state_ = nullptr;
+  Arithmetic arithmetic_ = Arithmetic::fp32;
   std::vector<Part> parts_;
   std::vector<std::size_t> order_; // of operations: those that are fixed come first
   std::size_t fixed_ = 0;          // so many of them

@@ -53,6 +53,7 @@ public:
                  .stride_b = w.parameters,
                  .stride_c = std::size_t(rows) * std::size_t(of_.out),
                  .stride_bias = w.parameters,
+                 .arithmetic = w.arithmetic,
                  .omega = of_.omega};
     if (!training)
       return gemm<T>(s, w.y, w.x[0], w.theta + of_.weight, product, w.theta + of_.bias, of_.act);
@@ -74,7 +75,8 @@ public:
                .batch = w.networks,
                .stride_a = of_y,
                .stride_b = w.stride[0],
-               .stride_c = w.parameters});
+               .stride_c = w.parameters,
+               .arithmetic = w.arithmetic});
     if (w.dx[0])
       gemm<T>(s, w.dx[0], w.d, w.theta + of_.weight,
               {.m = rows,
@@ -84,7 +86,8 @@ public:
                .batch = w.networks,
                .stride_a = of_y,
                .stride_b = w.parameters,
-               .stride_c = std::size_t(rows) * std::size_t(of_.in)});
+               .stride_c = std::size_t(rows) * std::size_t(of_.in),
+               .arithmetic = w.arithmetic});
   }
 
 private:

@@ -1,6 +1,7 @@
 // An operation's work on a device, for N networks side by side.
 #pragma once
 #include "engine/memory/plan.h"
+#include "kernels/device/arithmetic.h"
 #include "kernels/operations/add.h"
 #include "program.h"
 
@@ -15,6 +16,7 @@ template <class T> struct StepWork {
   std::size_t parameters; // V, with the state
   const T *theta;         // [networks, V]
   std::size_t trained;    // where a network's state begins
+  Arithmetic arithmetic;  // of products
   T *state;               // theta, where forward in training may move it
   T *gradient;            // [networks, V], added to by backward
   bool trains; // whether the operation's own weights do; else it is as in inference, and their gradient is nobody's

@@ -83,6 +83,7 @@ public:
   const NetworkShape &shape() const override { return shape_; }
   const Layout &layout() const override { return layout_; }
   double step_flops(int batch) const override { return program_.step_flops(batch); }
+  void multiply_in(Arithmetic arithmetic) override { program_.multiply_in(arithmetic); }
   void move_state_of(T *theta) override { state_ = theta; }
 
   void plan(MemoryPlan &plan, bool training, int networks, int batch) override {

@@ -1,5 +1,6 @@
 #include "layerwise.h"
 #include "engine/networks/kind.h"
+#include "kernels/operations/add.h"
 #include "kernels/operations/reduce.h"
 #include <algorithm>
 #include <cmath>
@@ -37,11 +38,33 @@ std::string Layerwise::beyond(const ZooRecipe &recipe) {
   return "";
 }
 
+bool Layerwise::is_needed(Backend backend, const ZooRecipe &recipe) {
+  return recipe.augment.any() || recipe.average > 0 || !recipe.decays_vectors ||
+         (backend == Backend::cpu && recipe.arithmetic != Arithmetic::fp32);
+}
+
 Layerwise::Layerwise(const ZooRecipe &recipe, const NetworkShape &shape)
     : recipe_(recipe), each_(choice_of(recipe, 0, 0).recipe), networks_(layered_of(shape, each_.act)),
-      loss_(learning_of(shape).batch_loss(shape, recipe)) {
+      loss_(learning_of(shape).batch_loss(shape, recipe)), stretches_(stretches()) {
   if (const std::string wrong = beyond(recipe); !wrong.empty())
     throw InputError(wrong);
+  networks_->multiply_in(recipe.arithmetic);
+}
+
+std::vector<Layerwise::Stretch> Layerwise::stretches() const {
+  const Layout &layout = networks_->layout();
+  std::vector<Stretch> all;
+  for (const TensorPlace &place : layout.places()) {
+    const bool is_vector = place.shape.size() < 2 || (place.shape.size() == 3 && place.shape[0] == 1);
+    const bool decays = recipe_.decays_vectors || !is_vector;
+    if (place.offset >= layout.trained())
+      break;
+    if (!all.empty() && all.back().decays == decays)
+      all.back().count += elements_of(place);
+    else
+      all.push_back({place.offset, elements_of(place), decays});
+  }
+  return all;
 }
 
 void Layerwise::plan(MemoryPlan &plan, int networks) {
@@ -62,20 +85,28 @@ void Layerwise::compute_losses(Stream &s, const TrainingRuns<float> &runs, const
 }
 
 void Layerwise::update(Stream &s, const TrainingRuns<float> &runs, long step) const {
-  const std::size_t trained = networks_->layout().trained();
-  const bool has_state = trained < runs.parameters; // which no optimiser moves
   const double lr = double(each_.lr) * recipe_.schedule.at(step);
-  for (int i = 0; i < (has_state ? runs.networks : 1); ++i) {
-    const std::size_t at = std::size_t(i) * runs.parameters,
-                      n = has_state ? trained : std::size_t(runs.networks) * trained;
+  const auto move = [&](std::size_t at, std::size_t n, double weight_decay) {
     if (each_.optimizer == OptimizerKind::sgd)
-      sgd_step<float>(s, runs.theta + at, runs.moment1 + at, gradient_ + at, n,
-                      {lr, each_.momentum, each_.weight_decay});
+      sgd_step<float>(s, runs.theta + at, runs.moment1 + at, gradient_ + at, n, {lr, each_.momentum, weight_decay});
     else
-      adam_step<float>(s, runs.theta + at, runs.moment1 + at, runs.moment2 + at, nullptr, gradient_ + at, n,
-                       {lr, runs.beta1, runs.beta2, runs.eps, each_.weight_decay,
-                        each_.optimizer == OptimizerKind::adamw, step + 1});
-  }
+      adam_step<float>(
+          s, runs.theta + at, runs.moment1 + at, runs.moment2 + at, nullptr, gradient_ + at, n,
+          {lr, runs.beta1, runs.beta2, runs.eps, weight_decay, each_.optimizer == OptimizerKind::adamw, step + 1});
+  };
+  if (stretches_.size() == 1 && stretches_[0].count == runs.parameters) // no state, which no optimiser moves
+    return move(0, std::size_t(runs.networks) * runs.parameters, stretches_[0].decays ? each_.weight_decay : 0);
+  for (int i = 0; i < runs.networks; ++i)
+    for (const Stretch &part : stretches_)
+      move(std::size_t(i) * runs.parameters + part.first, part.count, part.decays ? each_.weight_decay : 0);
+}
+
+void Layerwise::move_average(Stream &s, const TrainingRuns<float> &runs, long step) const {
+  const std::size_t n = std::size_t(runs.networks) * runs.parameters;
+  const double updates = double(step + 1), decay = std::min(recipe_.average, (1 + updates) / (10 + updates));
+  float *difference = gradient_; // which the next step begins anew
+  add_scaled<float>(s, difference, runs.theta, runs.average, -1, n);
+  add_scaled<float>(s, runs.average, runs.average, difference, 1 - decay, n);
 }
 
 void record_rows(Stream &s, const TrainingRuns<float> &runs, float *largest_of, const std::vector<std::int32_t> &due,
@@ -89,14 +120,15 @@ void record_rows(Stream &s, const TrainingRuns<float> &runs, float *largest_of, 
   }
   if (rows.empty())
     return;
-  row_max_abs<float>(s, largest_of, runs.theta, int(n), v);
+  const float *const weights = runs.average ? runs.average : runs.theta;
+  row_max_abs<float>(s, largest_of, weights, int(n), v);
   const auto largest = to_host(s, largest_of, n), loss = to_host(s, runs.loss, n);
   auto diverged = to_host(s, runs.diverged, n);
   for (const std::size_t row : rows) {
     const std::size_t i = row / k;
     if (!(double(largest[i]) <= runs.limit) || !std::isfinite(loss[i]))
       diverged[i] = 1;
-    keep(row, runs.theta + i * v);
+    keep(row, weights + i * v);
     copy(s, runs.row_loss + row, runs.loss + i, sizeof(float));
   }
   copy(s, runs.diverged, diverged.data(), n * sizeof(std::int32_t));
@@ -110,6 +142,8 @@ void Layerwise::train(Stream &s, const TrainingRuns<float> &runs, const Examples
     if (step == 0)
       record_rows(s, runs, largest_, due, 0, keep); // what has seen no update: its loss is the first batch's
     update(s, runs, step);
+    if (runs.average)
+      move_average(s, runs, step);
     record_rows(s, runs, largest_, due, step + 1, keep);
   }
 }

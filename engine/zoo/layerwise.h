@@ -12,6 +12,8 @@ public:
   Layerwise(const ZooRecipe &, const NetworkShape &);
   // What it would say of the recipe; empty where it can do it.
   static std::string beyond(const ZooRecipe &);
+  // Whether it alone can do what the recipe asks for. (Whole runs on cuda multiply in bf16 always.)
+  static bool is_needed(Backend, const ZooRecipe &);
 
   double step_flops() const { return networks_->step_flops(recipe_.batch); } // of one network
 
@@ -25,13 +27,24 @@ public:
              long first, long last, const KeepRow &keep);
 
 private:
+  // Neighbours among the weights on which weight decay falls, or none of it: tensors of one axis, and what is added to
+  // tokens ([1, ...]), are spared where the recipe says so.
+  struct Stretch {
+    std::size_t first, count;
+    bool decays;
+  };
+  std::vector<Stretch> stretches() const;
   void compute_losses(Stream &, const TrainingRuns<float> &runs, const Examples &, long step);
   void update(Stream &, const TrainingRuns<float> &runs, long step) const;
+  // average += (1 − decay)·(theta − average), all of a network, its state too; decay after t updates at most
+  // (1 + t)/(10 + t) (TensorFlow's ExponentialMovingAverage with num_updates).
+  void move_average(Stream &, const TrainingRuns<float> &runs, long step) const;
 
   ZooRecipe recipe_;
   RunRecipe each_; // the recipe of every run
   std::shared_ptr<LayeredNetworks<float>> networks_;
   std::unique_ptr<BatchLoss> loss_;
+  std::vector<Stretch> stretches_;   // of what is trained
   Tensor<float> gradient_, largest_; // [networks, V], [networks]
 };
 

@@ -2,7 +2,7 @@
 #include "engine/networks/subset.h"
 #include "kernels/device/names.h"
 #include "kernels/device/philox.h"
-#include "learning.h"
+#include "layerwise.h"
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -65,6 +65,8 @@ void describe(Keys &keys, ZooRecipe &r) {
   keys({"wave", "networks trained side by side; results do not depend on it"}, r.wave, positive);
   keys({"steps", "training steps of a run"}, r.steps, positive);
   keys({"batch", "examples a step"}, r.batch, positive);
+  keys({"arithmetic", "of products layer by layer: fp32, or bf16 operands with sums in fp32"}, r.arithmetic,
+       arithmetic_named);
   keys({"optimizer", "of the runs; a list: each run draws one"}, r.optimizer, optimizer_named);
   keys({"lr", "learning rate: a number, a list or {from, to, log, points}"}, r.lr, rate);
   keys({"momentum", "of SGD"}, r.momentum, Limits{0, 0.9999});
@@ -73,6 +75,9 @@ void describe(Keys &keys, ZooRecipe &r) {
   keys({"beta2", "of Adam: decay of squared gradients"}, r.beta2, Limits{0, 0.9999999});
   keys({"eps", "of Adam: added to the root of squared gradients"}, r.eps, Limits{1e-30, 1});
   keys({"weight_decay", "weight decay"}, r.weight_decay, rate);
+  keys({"decay_vectors", "whether it falls on norms, biases and what is added to tokens too"}, r.decays_vectors);
+  keys({"average", "decay of a moving average of the weights, which a run leaves in their place; 0: its weights"},
+       r.average, Limits{0, 0.9999999});
   keys({"label_smoothing", "share of a label spread over all classes"}, r.label_smoothing, share);
   keys({"label_noise", "share of labels that are wrong"}, r.label_noise, Limits{0, 1});
   keys({"dropout", "share of hidden units that are left out in a step"}, r.dropout, share);
@@ -80,6 +85,8 @@ void describe(Keys &keys, ZooRecipe &r) {
        Limits{0, 64});
   keys({"flip", "left and right of images are exchanged every other time"}, r.augment.flip);
   keys({"cutout", "side of a square of each image that becomes 0, anywhere"}, r.augment.cutout, Limits{0, 256});
+  keys({"mixup", "a of Beta(a, a), by which two images and their labels are mixed; 0: none"}, r.augment.mixup,
+       Limits{0, 1});
   keys({"schedule", "of the learning rate over the steps"}, r.schedule.kind, lr_kind_named);
   keys({"schedule_every", "steps between drops of a stepwise schedule"}, r.schedule.every, positive);
   keys({"schedule_gamma", "factor of such a drop"}, r.schedule.gamma, Limits{0, 10});
@@ -111,6 +118,9 @@ void check_recipe(const ZooRecipe &r, const NetworkShape &shape) {
   if (r.low_rank > 0 && (r.start != StartKind::base || r.stop_psnr > 0))
     throw InputError("zoo.low_rank: found ", r.low_rank, " with start = \"", name_of(r.start),
                      "\" and stop_psnr = ", r.stop_psnr, ", expected a base, and all of its steps");
+  if (r.low_rank > 0 && Layerwise::is_needed(Backend::cpu, r))
+    throw InputError("zoo.low_rank: found ", r.low_rank,
+                     " with average, decay_vectors = false or arithmetic = \"bf16\", expected none of these");
   if (r.start == StartKind::trunk && !is_subset(shape))
     throw InputError("zoo.start: found trunk, expected it with network.subset, the tensors that networks differ in");
   check_choices(r);

@@ -3,6 +3,7 @@
 #include "engine/networks/network.h"
 #include "engine/settings/keys.h"
 #include "engine/training/lr_schedule.h"
+#include "kernels/device/arithmetic.h"
 #include "kernels/runs/training_run.h"
 
 namespace theta {
@@ -46,7 +47,8 @@ struct AugmentRecipe {
   int crop = 0;
   bool flip = false;
   int cutout = 0;
-  bool any() const { return crop > 0 || flip || cutout > 0; }
+  double mixup = 0; // a of Beta(a, a)
+  bool any() const { return crop > 0 || flip || cutout > 0 || mixup > 0; }
 };
 
 struct ZooRecipe {
@@ -57,8 +59,11 @@ struct ZooRecipe {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   LrSchedule schedule; // its steps are the run's
   CheckpointKind checkpoints = CheckpointKind::last;
-  long count = 1;                // n of the checkpoint schedule
-  double held_out = 0.5;         // the share of runs (of checkpoints, where there is one run) that generators never see
+  long count = 1;        // n of the checkpoint schedule
+  double held_out = 0.5; // the share of runs (of checkpoints, where there is one run) that generators never see
+  Arithmetic arithmetic = Arithmetic::fp32;
+  double average = 0;            // decay of the average that a run leaves in place of its weights; 0: these
+  bool decays_vectors = true;    // whether weight decay falls on vectors too (Layerwise)
   double divergence_limit = 1e3; // a run with a weight beyond this, or not finite, is dropped whole
 
   double stop_psnr = 0; // decibels at which a field's training ends before its steps do; 0: it does not

@@ -6,10 +6,10 @@ namespace theta {
 
 namespace {
 
-// `rows` that a run leaves; `alike`: whether the layerwise trainer can do what is asked for; `augments`: it alone does.
+// `rows` that a run leaves; `alike`: whether the layerwise trainer can do what is asked for; `needed`: it alone does.
 TrainerKind trainer_for(Backend backend, const NetworkShape &shape, int batch, std::size_t rows, bool alike,
-                        bool augments) {
-  const auto whole = augments ? nullptr : shape.kind->whole_runs(shape, batch);
+                        bool needed) {
+  const auto whole = needed ? nullptr : shape.kind->whole_runs(shape, batch);
   const std::size_t v = layout_of(shape).size();
   const bool is_large = backend == Backend::cpu && (v > large_network || rows * v * sizeof(float) > most_row_bytes);
   if (whole && whole->fit(backend) && !(is_large && alike && shape.kind->layered(shape)))
@@ -29,7 +29,7 @@ TrainerKind trainer_for(Backend backend, const NetworkShape &shape, int batch) {
 
 TrainerKind trainer_for(Backend backend, const NetworkShape &shape, const ZooRecipe &recipe) {
   return trainer_for(backend, shape, recipe.batch, checkpoint_steps(recipe, 0, 0).size(),
-                     Layerwise::beyond(recipe).empty(), recipe.augment.any());
+                     Layerwise::beyond(recipe).empty(), Layerwise::is_needed(backend, recipe));
 }
 
 std::shared_ptr<const WholeRuns> whole_runs_of(const NetworkShape &shape, int batch) {

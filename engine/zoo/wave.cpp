@@ -50,6 +50,8 @@ void Wave::plan(MemoryPlan &plan) {
   moment1_ = vector("zoo.moment1", MemoryClass::optimizer);
   if (recipe_.optimizer != std::vector{OptimizerKind::sgd})
     moment2_ = vector("zoo.moment2", MemoryClass::optimizer);
+  if (recipe_.average > 0)
+    average_ = vector("zoo.average", MemoryClass::optimizer);
   if (needs_file())
     row_staging_ = plan.reserve<float>("zoo.staging.row", MemoryClass::staging, {v});
   else
@@ -95,6 +97,8 @@ void Wave::start(Stream &s, int first_run, int networks, const std::vector<float
   } else {
     draw_starts(s);
   }
+  if (average_)
+    copy(s, average_, theta_, std::size_t(networks) * v * sizeof(float));
   fill_zero(s, moment1_, n * v * sizeof(float));
   if (moment2_)
     fill_zero(s, moment2_, n * v * sizeof(float));
@@ -109,7 +113,9 @@ void Wave::start(Stream &s, int first_run, int networks, const std::vector<float
 }
 
 void Wave::begin_as(Stream &s, int i, const float *theta) const {
-  copy(s, theta_ + std::size_t(i) * layout_.size(), theta, layout_.size() * sizeof(float));
+  for (float *const to : {theta_.get(), average_.get()})
+    if (to)
+      copy(s, to + std::size_t(i) * layout_.size(), theta, layout_.size() * sizeof(float));
   s.synchronize();
 }
 
@@ -195,6 +201,7 @@ TrainingRuns<float> Wave::runs() const {
           .theta = theta_,
           .moment1 = moment1_,
           .moment2 = moment2_,
+          .average = average_,
           .loss = loss_,
           .checkpoints = int(checkpoints_),
           .due = due_there_,
@@ -249,6 +256,8 @@ std::vector<std::pair<const char *, std::pair<float *, std::size_t>>> Wave::vect
       {"theta", {theta_, v}}, {"moment1", {moment1_, v}}, {"row_loss", {row_loss_, n * checkpoints_}}};
   if (moment2_.planned())
     all.push_back({"moment2", {moment2_, v}});
+  if (average_.planned())
+    all.push_back({"average", {average_, v}});
   if (adapted_)
     all.push_back({"adapter", {adapted_->adapter(), n * adapted_->adapters()}});
   return all;

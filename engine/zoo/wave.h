@@ -70,7 +70,7 @@ private:
   std::shared_ptr<const WholeRuns> whole_;
   std::vector<RunChoice> choices_;
   std::vector<std::int32_t> due_;
-  Tensor<float> theta_, moment1_, moment2_;                  // [networks, V]
+  Tensor<float> theta_, moment1_, moment2_, average_;        // [networks, V]
   WorkFile *file_ = nullptr;                                 // of rows, where memory does not hold them
   Tensor<float> rows_, row_loss_;                            // [networks, checkpoints, V], [networks, checkpoints]
   Tensor<float> row_staging_;                                // [V], where there is a file

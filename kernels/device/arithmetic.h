@@ -1,12 +1,13 @@
-// How products (gemm, conv1d) are computed on cuda.
+// How products (gemm, conv1d, conv2d) are computed.
 #pragma once
 #include <string_view>
 
 namespace theta {
 
-// Of fp32 tensors: fp32 throughout, or bf16, on tensor cores with operands rounded to bfloat16 on their way in and sums
-// in fp32; they stay fp32 in memory either way. bf16 tensors are multiplied as they lie. The cpu computes in the type
-// of its operands, whatever this says.
+// Of fp32 tensors: fp32 throughout, or bf16, with operands rounded to bfloat16 on their way in and sums in fp32; they
+// stay fp32 in memory either way. On cuda by tensor cores, where an operation has a kernel for them, on the cpu by its
+// own bf16 products, or the same numbers by fp32 (kernels/parts/pairs.h). bf16 tensors are multiplied as they lie,
+// doubles as doubles, whatever this says.
 enum class Arithmetic { fp32, bf16 };
 
 // The arithmetic of that name, "fp32" or "bf16". Throws InputError for another.

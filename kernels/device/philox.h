@@ -36,6 +36,7 @@ enum class Purpose : std::uint32_t {
   bootstrap,
   probe_vector,
   augmentation,
+  mixture,
 };
 
 struct Bits4 {

@@ -454,9 +454,9 @@ public:
     const int of_in = p.in_height * p.in_width;
     for (int i = 0; i < blocks_ * parts; ++i)
       if (const int here = there(i); here > 0)
-        inputs_.template fill<PairsOf::samples>(
-            i * ins, Images<T>{x + (sample(i) * p.in_channels + first_in) * of_in, std::size_t(p.in_channels) * of_in,
-                               here, 1, ins, p.in_height, p.in_width});
+        inputs_.template fill<PairsOf::samples>(i * ins, Images<T>{x + (sample(i) * p.in_channels + first_in) * of_in,
+                                                                   std::size_t(p.in_channels) * of_in, here, 1, ins,
+                                                                   p.in_height, p.in_width});
   }
 
   // Added to sums [out_channels, in_group(), taps].

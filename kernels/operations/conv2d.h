@@ -14,8 +14,8 @@ namespace theta {
 struct Conv2d {
   int batch, in_channels, out_channels, in_height, in_width;
   int kernel = 3, stride = 1, padding = 1, groups = 1;
-  bool is_sequence = false; // of height 1: nothing is above or below it
-  Arithmetic arithmetic = Arithmetic::fp32;
+  bool is_sequence = false;                 // of height 1: nothing is above or below it
+  Arithmetic arithmetic = Arithmetic::fp32; // on cuda always that
 
   THETA_HOST_DEVICE int rows() const { return is_sequence ? 1 : kernel; } // of a kernel
   THETA_HOST_DEVICE int taps() const { return rows() * kernel; }

@@ -130,21 +130,22 @@ void multiply_strip(C *c, const S *a, const S *b, const Gemm &p, int first, int 
         tile.multiply(row, of_b, {1, steps, 0, from.step, 0, Tile::width});
         if (ends && bias)
           tile.each([&](int r, int v) { tile.sum[r][v] += load<Pack<T>>(of_bias + v * lanes<T>); });
-        tile.write(to, row_of_sums, here, columns);
-        if (ends && act != Activation::none)
-          for (int i = 0; i < here; ++i)
-            for (int v = 0; v < columns; v += lanes<T>)
-              store_some(
-                  to + i * row_of_sums + v,
-                  activate_with_slope(act, load_some<Pack<T>>(to + i * row_of_sums + v, columns - v), p.omega).value,
-                  columns - v);
+        if (!ends || (!rounds && act == Activation::none)) {
+          tile.write(to, row_of_sums, here, columns);
+          continue;
+        }
+        alignas(64) T done[Tile::R * Tile::width];
+        tile.write(done, Tile::width, Tile::R, Tile::width);
+        for (int i = 0; i < here; ++i)
+          for (int v = 0; v < columns; v += lanes<T>) {
+            auto pack = load<Pack<T>>(done + i * Tile::width + v);
+            if (act != Activation::none)
+              pack = activate_with_slope(act, pack, p.omega).value;
+            store_rounded(c + std::ptrdiff_t(r + i) * p.row_c() + v, pack, columns - v);
+          }
       }
     }
   }
-  if constexpr (rounds)
-    for (int r = 0; r < rows; ++r)
-      for (int v = 0; v < columns; v += lanes<T>)
-        store_rounded(c + std::ptrdiff_t(r) * p.row_c() + v, load<Pack<T>>(of_c + r * Tile::width + v), columns - v);
 }
 
 template <class O, class S, class C>
@@ -156,8 +157,8 @@ void multiply_parts(C *c, const S *a, const S *b, const Gemm &p, const C *bias, 
     strips.strip(strip, [&]<int V>(int column, int columns) {
       const int first = int(at % blocks) * step, rows = std::min(step, p.m - first);
       if (rows > 0)
-        multiply_strip<V, O>(c + i * p.stride_c, a + i * p.stride_a, b + i * p.stride_b, p, first, rows, column, columns,
-                             bias ? bias + i * p.stride_bias : nullptr, act);
+        multiply_strip<V, O>(c + i * p.stride_c, a + i * p.stride_a, b + i * p.stride_b, p, first, rows, column,
+                             columns, bias ? bias + i * p.stride_bias : nullptr, act);
     });
   });
 }

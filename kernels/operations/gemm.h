@@ -17,7 +17,7 @@ struct Gemm {
   int lda = 0, ldb = 0, ldc = 0;
   int batch = 1;
   std::size_t stride_a = 0, stride_b = 0, stride_c = 0, stride_bias = 0;
-  Arithmetic arithmetic = Arithmetic::fp32; // of cuBLASLt's products; the tiled kernel is always fp32
+  Arithmetic arithmetic = Arithmetic::fp32; // on cuda of cuBLASLt's products; the tiled kernel is always fp32
   float omega = usual_omega;                // of sine
 
   THETA_HOST_DEVICE int row_a() const { return lda ? lda : transpose_a ? m : k; }
@@ -28,7 +28,8 @@ struct Gemm {
 // C = act(op(A)·op(B) + beta·C + bias), bias [n] or null, for each matrix of the batch.
 // FLOPs: 2·batch·m·n·k. On cuda one matrix alone goes to cuBLASLt, a batch to a tiled kernel whose
 // result for one matrix does not depend on how many are beside it. On the cpu tiles stay in registers (product.h);
-// every sum goes along k in one chain, so that the result depends on neither tiles nor threads. T is float or bf16
+// every sum goes along k in one chain (of bf16 in pairs: pairs.h), so that the result depends on neither tiles nor
+// threads. T is float or bf16
 // (sums in fp32), double on the cpu; C, of the result and the bias, is T, or float for bf16 operands.
 template <class T, class C = T>
 void gemm(Stream &, std::type_identity_t<C> *c, const T *a, const T *b, const Gemm &,

@@ -35,8 +35,9 @@ inline Floats multiply_add(Words a, Words b, Floats sum) {
 // Lane by lane the pair of `low` and `high`.
 inline Words pairs(Floats low, Floats high) {
 #if defined(__AVX512BF16__) && defined(__AVX512BW__)
-  const __m512i order = _mm512_set_epi32(0x1F000F, 0x1E000E, 0x1D000D, 0x1C000C, 0x1B000B, 0x1A000A, 0x190009, 0x180008,
-                                         0x170007, 0x160006, 0x150005, 0x140004, 0x130003, 0x120002, 0x110001, 0x100000);
+  const __m512i order =
+      _mm512_set_epi32(0x1F000F, 0x1E000E, 0x1D000D, 0x1C000C, 0x1B000B, 0x1A000A, 0x190009, 0x180008, 0x170007,
+                       0x160006, 0x150005, 0x140004, 0x130003, 0x120002, 0x110001, 0x100000);
   return Words(_mm512_permutexvar_epi16(order, __m512i(_mm512_cvtne2ps_pbh(__m512(high), __m512(low)))));
 #else
   return rounded_above(low) >> 16 | rounded_above(high);

@@ -149,8 +149,7 @@ void multiply_block(T *c, std::ptrdiff_t c_row, const T *a, std::ptrdiff_t a_row
 
 // to [steps along k, `row` apart] = rows of from, `step` apart, transposed: `rows` of them with `k` numbers; rows beyond
 // `rows`, up to a multiple of lanes, as zeros. from may be stored as bf16 where O is float, or pairs.
-template <class O, class S>
-void transpose_into(O *to, int row, const S *from, std::ptrdiff_t step, int rows, int k) {
+template <class O, class S> void transpose_into(O *to, int row, const S *from, std::ptrdiff_t step, int rows, int k) {
   constexpr int L = lanes<O>, depth = depth_of<O>;
   for (int r = 0; r < rows; r += L) {
     int c = 0;

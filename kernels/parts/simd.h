@@ -307,12 +307,12 @@ template <class V> inline V tanh(V x) {
   }
 }
 
-// Abramowitz & Stegun 7.1.26: |error| <= 1.5e-7.
-template <class V> inline V erf(V x) {
+// Abramowitz & Stegun 7.1.26: |error| <= 1.5e-7. `fall` is exp(-x²).
+template <class V> inline V erf(V x, V fall) {
   if constexpr (std::is_same_v<Element<V>, float>) {
     const V size = x < 0 ? -x : x, one = broadcast<V>(1), t = 1 / multiply_add(0.3275911f, size, one);
     const V p = t * polynomial(t, 1.061405429f, -1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f);
-    const V y = multiply_add(-p, exp(-size * size), one);
+    const V y = multiply_add(-p, fall, one);
     return x < 0 ? -y : y;
   } else {
     return each_lane(x, [](auto v) { return std::erf(v); });
@@ -357,8 +357,8 @@ template <class V> inline Activated<V> activate_with_slope(Activation act, V x, 
     return {x * s, s * multiply_add(x, 1 - s, one)};
   }
   case Activation::gelu: {
-    const V half = T(0.5) * (1 + erf(x * T(0.70710678118654752440)));
-    return {x * half, multiply_add(x * T(0.39894228040143267794), exp(T(-0.5) * x * x), half)};
+    const V fall = exp(T(-0.5) * x * x), half = T(0.5) * (1 + erf(x * T(0.70710678118654752440), fall));
+    return {x * half, multiply_add(x * T(0.39894228040143267794), fall, half)};
   }
   case Activation::gelu_tanh: {
     const T c = T(0.79788456080286535588), d = T(0.044715); // (1 + tanh u)/2 is the logistic function of 2u

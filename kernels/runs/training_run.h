@@ -54,6 +54,7 @@ template <class T> struct TrainingRuns {
   const ScheduledStep *schedule; // [steps of the call]
 
   T *theta, *moment1, *moment2; // [networks, V]; both moments start at zero
+  T *average;                   // [networks, V], or null; what rows are where runs have one: only layer by layer
   T *loss;                      // [networks] of the last step's mini-batch, before its update
 
   // Row k of network i is written when due[i, k] updates have been made (ascending; 0 is what has seen none), rounded

@@ -12,7 +12,7 @@ using namespace theta::test;
 namespace {
 
 struct Trained {
-  std::vector<float> theta, loss;
+  std::vector<float> theta, loss, rows; // rows of the zoo: [networks, checkpoints, V]
   Scores scores;
 };
 
@@ -33,7 +33,11 @@ Trained train(Device device, TrainerKind trainer, const ZooRecipe &recipe, const
   wave.start(s, 0, recipe.networks);
   for (long step = 0; step < steps; step += wave.chunk())
     wave.train(s, examples, step, std::min(steps, step + wave.chunk()));
-  Trained t{to_host(s, wave.theta(), std::size_t(recipe.networks) * wave.parameters()), wave.losses(s), {}};
+  Trained t{to_host(s, wave.theta(), std::size_t(recipe.networks) * wave.parameters()), wave.losses(s), {}, {}};
+  t.rows.resize(std::size_t(recipe.networks) * wave.checkpoints() * wave.parameters());
+  for (std::size_t row = 0; row < std::size_t(recipe.networks) * wave.checkpoints(); ++row)
+    wave.row_to(s, row, t.rows.data() + row * wave.parameters());
+  s.synchronize();
   evaluator.upload(s, data, data.test);
   t.scores = evaluator.score_all(s, t.theta.data(), std::size_t(recipe.networks));
   return t;
@@ -97,6 +101,128 @@ TEST_CASE("trainers: images that differ whenever they are drawn go layer by laye
     CHECK(relative_error(train(device, layer_by_layer, recipe, shape, data, 6).theta, first.theta) <= 1e-4);
 }
 
+TEST_CASE("trainers: a moving average of the weights is what a run leaves, as its definition has it") {
+  const Dataset data = small_data();
+  const NetworkShape shape{{16, 9, 5, 3}, Activation::gelu};
+  ZooRecipe recipe = small_recipe(OptimizerKind::sgd);
+  recipe.steps = 30, recipe.checkpoints = CheckpointKind::every, recipe.count = 1; // a row after every update
+  const Trained plain = train(Device{}, layer_by_layer, recipe, shape, data, 30),
+                start = train(Device{}, layer_by_layer, recipe, shape, data, 0);
+  recipe.average = 0.7;
+  CHECK(trainer_for(Backend::cpu, shape, recipe) == layer_by_layer);
+  for (const auto device : all_devices()) {
+    const Trained averaged = train(device, layer_by_layer, recipe, shape, data, 30);
+    CHECK(relative_error(averaged.theta, plain.theta) <= 1e-4); // training goes on without it
+    const std::size_t v = plain.theta.size() / 3;
+    for (std::size_t i = 0; i < plain.theta.size(); ++i) {
+      double average = start.theta[i];
+      for (std::size_t k = 0; k < 30; ++k) {
+        const std::size_t at = (i / v * 30 + k) * v + i % v;
+        const double decay = std::min(0.7, (2.0 + double(k)) / (11.0 + double(k)));
+        average = decay * average + (1 - decay) * double(plain.rows[at]);
+        REQUIRE(double(averaged.rows[at]) == doctest::Approx(average).epsilon(1e-3).scale(0.1));
+      }
+    }
+  }
+}
+
+TEST_CASE("trainers: weight decay may spare vectors") {
+  const Dataset data = small_data();
+  const NetworkShape shape{{16, 9, 5, 3}, Activation::gelu};
+  ZooRecipe recipe = small_recipe(OptimizerKind::sgd);
+  recipe.schedule = {}, recipe.momentum = 0.0, recipe.lr = 0.1, recipe.weight_decay = 0.0;
+  const Trained start = train(Device{}, layer_by_layer, recipe, shape, data, 0),
+                none = train(Device{}, layer_by_layer, recipe, shape, data, 1);
+  recipe.weight_decay = 0.5, recipe.decays_vectors = false;
+  for (const auto device : all_devices()) {
+    const Trained some = train(device, layer_by_layer, recipe, shape, data, 1);
+    const Layout layout = layout_of(shape);
+    for (std::size_t i = 0; i < 3; ++i)
+      for (const TensorPlace &place : layout.places())
+        for (std::size_t e = 0; e < elements_of(place); ++e) {
+          const std::size_t at = i * layout.size() + place.offset + e;
+          const double decayed = place.shape.size() > 1 ? 0.1 * 0.5 * double(start.theta[at]) : 0;
+          REQUIRE(double(some.theta[at]) == doctest::Approx(double(none.theta[at]) - decayed).scale(0.1).epsilon(1e-5));
+        }
+  }
+}
+
+TEST_CASE("trainers: mixup takes two batches and their labels by a share of Beta(a, a), by its definition") {
+  const Dataset data = small_data();
+  const NetworkShape shape{{16, 3}, Activation::relu}; // logits are linear: their gradient is written down below
+  ZooRecipe recipe = small_recipe(OptimizerKind::sgd);
+  recipe.schedule = {}, recipe.momentum = 0.0, recipe.lr = 1.0, recipe.weight_decay = 0.0;
+  recipe.label_smoothing = 0.2, recipe.augment.mixup = 0.4;
+  const std::size_t v = layout_of(shape).size(), batch = std::size_t(recipe.batch);
+  const Trained start = train(Device{}, layer_by_layer, recipe, shape, data, 0);
+  for (const auto device : all_devices()) {
+    const Trained moved = train(device, layer_by_layer, recipe, shape, data, 1);
+    for (std::uint32_t n = 0; n < 3; ++n) {
+      double share = -1; // Jöhnk's: x = u^(1/a), y = w^(1/a), kept where x + y <= 1
+      for (std::uint64_t turn = 0; share < 0; ++turn) {
+        const Bits4 bits = philox(1, Purpose::mixture, n, turn);
+        const double x = std::pow(double(uniform01(bits.word[0])), 2.5),
+                     y = std::pow(double(uniform01(bits.word[1])), 2.5);
+        share = x + y <= 1 ? x / (x + y) : -1;
+      }
+      const float *theta = start.theta.data() + n * v;
+      std::vector<double> gradient(v);
+      double loss = 0;
+      for (std::size_t b = 0; b < batch; ++b) {
+        const std::uint32_t one = shuffled(1, Purpose::batch_order, n, b, 90),
+                            two = shuffled(1, Purpose::batch_order, n | 1u << 31, b, 90);
+        std::vector<double> x(16), z(3), q(3, 0.2 / 3);
+        q[data.train.labels[one]] += 0.8 * share, q[data.train.labels[two]] += 0.8 * (1 - share);
+        double sum = 0;
+        for (std::size_t p = 0; p < 16; ++p)
+          x[p] =
+              (share * data.train.pixels[one * 16 + p] + (1 - share) * data.train.pixels[two * 16 + p]) * data.scale() +
+              data.shift();
+        for (std::size_t c = 0; c < 3; ++c) {
+          z[c] = double(theta[48 + c]);
+          for (std::size_t p = 0; p < 16; ++p)
+            z[c] += double(theta[c * 16 + p]) * x[p];
+          sum += std::exp(z[c]);
+        }
+        for (std::size_t c = 0; c < 3; ++c) {
+          const double d = (std::exp(z[c]) / sum - q[c]) / double(batch);
+          loss -= q[c] * (z[c] - std::log(sum)) / double(batch);
+          gradient[48 + c] += d;
+          for (std::size_t p = 0; p < 16; ++p)
+            gradient[c * 16 + p] += d * x[p];
+        }
+      }
+      CHECK(double(moved.loss[n]) == doctest::Approx(loss).epsilon(1e-5));
+      for (std::size_t i = 0; i < v; ++i)
+        REQUIRE(double(theta[i] - moved.theta[n * v + i]) == doctest::Approx(gradient[i]).scale(0.1).epsilon(1e-4));
+    }
+  }
+}
+
+TEST_CASE("trainers: products of bf16 layer by layer, near those of fp32, on every device") {
+  const Dataset data = small_data();
+  const NetworkShape shape{{16, 9, 5, 3}, Activation::gelu};
+  ZooRecipe recipe = small_recipe(OptimizerKind::sgd);
+  recipe.momentum = 0.0, recipe.weight_decay = 0.0, recipe.lr = 1.0, recipe.schedule = {};
+  const Trained start = train(Device{}, layer_by_layer, recipe, shape, data, 0),
+                exact = train(Device{}, layer_by_layer, recipe, shape, data, 1);
+  recipe.arithmetic = Arithmetic::bf16;
+  CHECK(trainer_for(Backend::cpu, shape, recipe) == layer_by_layer);
+  CHECK(trainer_for(Backend::cuda, shape, recipe) ==
+        trainer_for(Backend::cuda, shape, small_recipe(OptimizerKind::sgd)));
+  for (const auto device : all_devices()) {
+    Trained half = train(device, layer_by_layer, recipe, shape, data, 1);
+    auto wanted = exact.theta;
+    for (std::size_t i = 0; i < wanted.size(); ++i)
+      wanted[i] -= start.theta[i], half.theta[i] -= start.theta[i];
+    // As of whole runs on cuda, below.
+    CHECK(norm_error(half.theta, wanted) <= 0.04);
+    CHECK(norm_error(half.loss, exact.loss) <= 0.01);
+    if (device.backend == Backend::cpu)
+      CHECK(norm_error(half.theta, wanted) > 1e-5); // it is not fp32
+  }
+}
+
 TEST_CASE("trainers agree: whole runs on every device, products of bf16 on cuda") {
   const Dataset data = small_data();
   for (const auto &shape : {NetworkShape{{16, 9, 5, 3}, Activation::gelu}, NetworkShape{{16, 40, 3}, Activation::relu}})
@@ -148,9 +274,13 @@ TEST_CASE("trainers agree: 256 networks trained to the end on images, in accurac
   const Facts whole = facts_of(train(Device{}, whole_runs, recipe, shape, data, 400));
   CHECK(whole.mean > 0.7);
   for (const auto device : all_devices())
-    for (const auto trainer : {layer_by_layer, whole_runs}) {
+    for (const auto &[trainer, arithmetic] : {std::pair{layer_by_layer, Arithmetic::fp32},
+                                              {layer_by_layer, Arithmetic::bf16},
+                                              {whole_runs, Arithmetic::fp32}}) {
       CAPTURE(device.name());
       CAPTURE(int(trainer));
+      CAPTURE(name_of(arithmetic));
+      recipe.arithmetic = arithmetic;
       const Facts other = facts_of(train(device, trainer, recipe, shape, data, 400));
       CHECK(std::abs(whole.mean - other.mean) <= 0.003);
       CHECK(whole.spread == doctest::Approx(other.spread).epsilon(0.1)); // a deviation of 256 has 4 % of error

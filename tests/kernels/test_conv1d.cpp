@@ -135,6 +135,22 @@ TEST_CASE("conv1d in bf16 differs from fp32 by the rounding of its operands") {
   }
 }
 
+TEST_CASE("conv1d in bf16 of bf16 numbers is fp32's: odd channels, lengths, kernels and strides") {
+  for (Conv1d p : {Conv1d{1, 1, 1, 1, 7, 1, 3}, Conv1d{2, 3, 67, 29, 7, 1, 3}, Conv1d{3, 11, 5, 64, 7, 2, 3},
+                   Conv1d{2, 2, 3, 13, 5, 3, 1}, Conv1d{40, 9, 2, 17, 7, 2, 3}, Conv1d{1, 4, 5, 531, 3, 1, 1}}) {
+    const ConvInputs in = inputs_for(p, bf16_values);
+    Stream cpu{Device{}};
+    const Results exact = conv_results(cpu, p, in);
+    p.arithmetic = Arithmetic::bf16;
+    for (const auto device : all_devices()) {
+      Stream s(device);
+      const Results found = conv_results(s, p, in);
+      for (std::size_t i = 0; i < found.size(); ++i)
+        CHECK(relative_error(found[i], exact[i]) <= 1e-5);
+    }
+  }
+}
+
 TEST_CASE("conv1d with one channel on either side: every device, strides, odd sizes") {
   for (const Conv1d p : {Conv1d{3, 1, 37, 61, 7, 1, 3}, Conv1d{2, 23, 1, 300, 7, 1, 3}, Conv1d{2, 1, 5, 515, 7, 2, 3},
                          Conv1d{1, 9, 1, 31, 5, 2, 2}, Conv1d{70, 1, 1, 257, 3, 1, 1}}) {

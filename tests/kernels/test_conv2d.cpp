@@ -121,7 +121,7 @@ TEST_CASE("conv2d is its definition: every device, odd sizes, groups, gradients 
         CAPTURE(i);
         CHECK(relative_error(found[i], wanted[i]) <= golden_tolerance<T>);
       }
-      if constexpr (std::is_same_v<T, float>) { // operands of bf16, sums of fp32
+      if (std::is_same_v<T, float> && !s.is_cuda()) { // operands of bf16, sums of fp32
         Conv2d half = p;
         half.arithmetic = Arithmetic::bf16;
         const auto near = [](const std::vector<double> &v) { return widened(narrowed<bf16>(v)); };

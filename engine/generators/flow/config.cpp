@@ -63,7 +63,7 @@ void describe_all(OnlyKey &keys, FlowConfig &c) {
        c.recompute);
   keys({"fused", nullptr, "weights move as their gradients complete: no gradients are kept"}, c.fused);
   keys({"probe_every", "steps between samples that are scored meanwhile; 0: none"}, c.probe_every, not_negative);
-  keys({"arithmetic", "of products: fp32, or bf16 operands on tensor cores"}, c.arithmetic, arithmetic_named);
+  keys({"arithmetic", "of products: fp32, or bf16 operands with sums in fp32"}, c.arithmetic, arithmetic_named);
   keys({"own_noise", "each network keeps one noise that is drawn once, in place of another at every step"},
        c.own_noise);
   keys({"plain", "a plain perceptron of three layers, the middle one half as wide, in place of a residual one"},

@@ -10,8 +10,8 @@
 // Encoders and decoders are one a token type. Tokens of an exchangeable type have no places: the model is then
 // equivariant to their order. Decoders, and every modulation, start at zero. A condition that is not given (NaN) is its
 // bias alone.
-// With Arithmetic::bf16 the blocks' branches are stored and multiplied in bf16, on every device; what leads to them and
-// from them is fp32 in memory, and multiplied in bf16 on cuda.
+// With Arithmetic::bf16 everything is multiplied in bf16, and the blocks' branches are stored so; what leads to them and
+// from them is fp32 in memory.
 #pragma once
 #include "engine/layers/dit_block.h"
 #include "engine/weights/tokens.h"

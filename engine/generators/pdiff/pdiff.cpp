@@ -46,7 +46,7 @@ void describe(Keys &keys, PDiffConfig &c) {
   keys({"beta_last", "variance of the last step's noise"}, c.beta_last, Limits{1e-12, 0.999});
   keys({"input_noise", "noise added to networks in the autoencoder's training"}, c.input_noise, not_negative);
   keys({"latent_noise", "noise added to latents in the autoencoder's training"}, c.latent_noise, not_negative);
-  keys({"arithmetic", "of products: fp32, or bf16 operands on tensor cores"}, c.arithmetic, arithmetic_named);
+  keys({"arithmetic", "of products: fp32, or bf16 operands with sums in fp32"}, c.arithmetic, arithmetic_named);
   keys({"compact", "the autoencoder trains in little memory"}, c.compact);
   keys({"tile", nullptr, "elements of V that activations are made for at a time; 0: all"}, c.tile, Limits{0, 1 << 30});
   keys({"stream", nullptr,

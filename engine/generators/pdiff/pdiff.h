@@ -23,7 +23,7 @@ struct PDiffConfig {
   FitRecipe denoiser{};
   int diffusion_steps = 1000;
   double beta_first = 1e-4, beta_last = 2e-2;
-  Arithmetic arithmetic = Arithmetic::fp32; // of both networks, on cuda
+  Arithmetic arithmetic = Arithmetic::fp32; // of both networks
   bool compact = false;                     // the autoencoder's training, in little memory (conv_vae.h)
   int tile = 0; // elements of V that the autoencoder's activations are made for at a time; 0: all (conv_tiles.h)
   Streaming stream = Streaming::none; // of the autoencoder's two wide layers (streamed_linear.h)

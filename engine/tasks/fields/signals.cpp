@@ -115,7 +115,7 @@ public:
         throw InputError(key, ": found a value, expected 0: fields have no labels");
     if (r.augment.any())
       throw InputError(
-          "zoo.crop, zoo.flip or zoo.cutout: found one of them, expected none: a field learns its signal as "
+          "zoo.crop, zoo.flip, zoo.cutout or zoo.mixup: found one of them, expected none: a field learns its signal as "
           "it is");
   }
   std::vector<ScoredPart> scored_on(const DatasetSizes &) const override { return {{"", 0, "test_loss", "psnr"}}; }
