@@ -21,9 +21,9 @@ public:
   // Rehearses a training step (forward, backward) or inference of `networks` networks on `batch` rows each.
   virtual void plan(MemoryPlan &, bool training, int networks, int batch) = 0;
 
-  // Where forward moves the networks' state (Layout::trained) in training: theta, [networks, V]. Needed where they have
-  // any.
-  virtual void move_state_of(T *) {}
+  // Where forward moves the networks' state (Layout::trained) in training, and by how much of the way to that of a batch:
+  // theta, [networks, V]. Needed where they have any.
+  virtual void move_state_of(T *, double momentum = 0.1) = 0;
   // x [networks, batch, inputs] -> outputs [networks, batch, outputs]. Keeps what backward needs.
   virtual T *forward(Stream &, const T *theta, const T *x) = 0;
   // gradient [N, V] is added to; d_out [networks, batch, outputs] is the gradient of the losses (it may be the

@@ -82,7 +82,7 @@ StepWork<T> LayeredProgram<T>::work(std::size_t i, const T *theta, const T *x, s
   StepWork<T> w{};
   w.networks = networks, w.rows = rows, w.parameters = layout_.size(), w.trained = layout_.trained();
   w.arithmetic = arithmetic_;
-  w.theta = theta, w.state = state_, w.y = out_[i], w.trains = parts_[i] == Part::trained;
+  w.theta = theta, w.state = state_, w.momentum = momentum_, w.y = out_[i], w.trains = parts_[i] == Part::trained;
   for (std::size_t k = 0; k < operation(i).from.size(); ++k) {
     const Value from = operation(i).from[k];
     w.x[k] = from.number > 0 ? out_[std::size_t(from.number) - 1].get() : x;

@@ -20,7 +20,7 @@ public:
   const Layout &layout() const override { return layout_; }
   double step_flops(int batch) const override { return program_.step_flops(batch); }
   void multiply_in(Arithmetic arithmetic) override { arithmetic_ = arithmetic; }
-  void move_state_of(T *theta) override { state_ = theta; }
+  void move_state_of(T *theta, double momentum = 0.1) override { state_ = theta, momentum_ = momentum; }
   void plan(MemoryPlan &, bool training, int networks, int batch) override;
   T *forward(Stream &, const T *theta, const T *x) override;
   void backward(Stream &, const T *theta, T *gradient, const T *d_out, const T *x) override;
@@ -42,6 +42,7 @@ private:
   Program program_;
   Layout layout_;
   T *state_ = nullptr;
+  double momentum_ = 0.1;
   Arithmetic arithmetic_ = Arithmetic::fp32;
   std::vector<Part> parts_;
   std::vector<std::size_t> order_; // of operations: those that are fixed come first

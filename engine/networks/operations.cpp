@@ -204,7 +204,11 @@ public:
   }
 
 private:
-  BatchNorm shape(const StepWork<T> &w) const { return {w.rows, of_.width, of_.positions, of_.act}; }
+  BatchNorm shape(const StepWork<T> &w) const {
+    BatchNorm p{w.rows, of_.width, of_.positions, of_.act};
+    p.momentum = w.momentum;
+    return p;
+  }
   std::size_t width() const { return std::size_t(of_.width); }
   std::size_t of_y(const StepWork<T> &w) const { return std::size_t(w.rows * of_.positions) * width(); }
   const BatchNormOperation &of_;

@@ -18,6 +18,7 @@ template <class T> struct StepWork {
   std::size_t trained;    // where a network's state begins
   Arithmetic arithmetic;  // of products
   T *state;               // theta, where forward in training may move it
+  double momentum;        // by which running statistics move
   T *gradient;            // [networks, V], added to by backward
   bool trains; // whether the operation's own weights do; else it is as in inference, and their gradient is nobody's
   const T *x[most_operands];

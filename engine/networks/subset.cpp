@@ -84,7 +84,7 @@ public:
   const Layout &layout() const override { return layout_; }
   double step_flops(int batch) const override { return program_.step_flops(batch); }
   void multiply_in(Arithmetic arithmetic) override { program_.multiply_in(arithmetic); }
-  void move_state_of(T *theta) override { state_ = theta; }
+  void move_state_of(T *theta, double momentum = 0.1) override { state_ = theta, momentum_ = momentum; }
 
   void plan(MemoryPlan &plan, bool training, int networks, int batch) override {
     training_ = training, networks_ = networks;
@@ -103,7 +103,7 @@ public:
   T *forward(Stream &s, const T *theta, const T *x) override {
     lay_trunk(s);
     put(s, theta, networks_);
-    program_.move_state_of(whole_);
+    program_.move_state_of(whole_, momentum_);
     T *out = program_.forward(s, whole_, x);
     for (const SubsetRange &range : ranges_) // the state that has moved
       if (training_ && state_ && range.subset >= layout_.trained())
@@ -177,6 +177,7 @@ private:
   bool training_ = false, is_there_ = false;
   int networks_ = 0;
   T *state_ = nullptr;
+  double momentum_ = 0.1;
   Tensor<T> whole_, gradient_, out_; // [networks or 1, V], [networks, V], [networks, batch, outputs]
 };
 

@@ -17,6 +17,10 @@ void describe(Keys &keys, EvalConfig &e) {
   keys({"hessians", "networks whose curvature is measured; 0: none"}, e.hessians, not_negative);
   keys({"hessian_images", "images that the curvature is of"}, e.hessian_images, positive);
   keys({"baselines", "noise, averages, Gaussians and mixtures are judged too"}, e.baselines);
+  keys({"recount", "batches of 128 training images over which running statistics of generated and averaged networks "
+                   "are counted anew, for "
+                   "groups of their own; 0: none"},
+       e.recount, Limits{0, 4096});
   keys({"asked", "places among training networks, as a share, within which a held-out network has what was asked for"},
        e.asked, Limits{0, 1});
   keys({"bar", "accuracy that a good network has, of the joint curve; 0: as bar_quantile says"}, e.bar, Limits{0, 1});
@@ -44,7 +48,7 @@ void check_groups(const std::vector<std::string> &groups, const std::string &whe
       throw InputError(where, ": found '", group, "', expected NAME=FOLDER");
     const std::string name = group.substr(0, equals);
     if (name.starts_with("noise_") || name.starts_with("average_") || name.starts_with("asked_") ||
-        name.starts_with("aligned_average_") || !names.insert(name).second)
+        name.starts_with("recounted_") || name.starts_with("aligned_average_") || !names.insert(name).second)
       throw InputError(where, ": found a group named ", name, ", expected a name that no other group has");
   }
 }

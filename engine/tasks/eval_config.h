@@ -12,6 +12,7 @@ struct EvalConfig {
   int closest = 128;   // training networks whose hull a network may lie in
   int lines = 20, hessians = 4, hessian_images = 1000;
   bool baselines = true;
+  int recount = 0;                    // batches over which running statistics are counted anew
   double asked = 0.05;                // how far from what was asked for a network may be and have it (asked.h)
   double bar = 0, bar_quantile = 0.1; // of accuracy, that a network which is good has (engine/analysis/joint.h)
   std::vector<std::string> groups;    // others to be judged: NAME=ZOO

@@ -136,6 +136,19 @@ void Groups::add_baselines() {
                      work_.zoo.parameters() > large_network ? work_.scratch / ".gaussian" : std::filesystem::path()));
 }
 
+void Groups::add_recounted(const std::function<NetworkSet(NetworkSet)> &recount) {
+  const auto is_made = [](const Group &group) {
+    return group.role == "generated" || group.name.find("average_") != std::string::npos ||
+           group.name.find("gaussian") != std::string::npos;
+  };
+  for (std::size_t i = 0, n = all_.size(); i < n; ++i)
+    if (is_made(all_[i])) {
+      Group again = all_[i];
+      again.name = "recounted_" + again.name, again.networks = recount(std::move(again.networks));
+      all_.push_back(std::move(again));
+    }
+}
+
 void judge_twin(const EvalWork &work, const DistanceOf &distance, GroupReport *generated) {
   const EvalConfig &e = work.eval;
   if (e.twin.empty())

@@ -35,6 +35,8 @@ public:
   void add_generated(Taken, const std::vector<std::size_t> &held_out);
   // What simply answers what the run's own samples were asked for: the nearest training networks, and a straight line.
   void add_answers(const Meet &);
+  // recounted_NAME behind all groups of networks that nobody trained but for noise on one: generated, averages, Gaussians.
+  void add_recounted(const std::function<NetworkSet(NetworkSet)> &recount);
   // Judges a report of the group of that name beside the group that it is compared with.
   void verdict(GroupReport &, const std::vector<GroupReport> &all, Comparison) const;
   // Noise, averages and a Gaussian of every weight; nothing where eval.baselines says so.

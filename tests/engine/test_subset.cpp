@@ -5,6 +5,7 @@
 #include "engine/networks/resnet.h"
 #include "engine/networks/subset.h"
 #include "engine/pipeline/stages/pipeline.h"
+#include "engine/tasks/eval_file.h"
 #include "program_run.h"
 #include "tests/idx_files.h"
 #include "tests/scratch.h"

@@ -25,7 +25,7 @@ template <class T> struct WindowModel {
   }
 };
 
-WindowsConfig small_config() {
+WindowsConfig small_windows() {
   WindowsConfig c;
   c.chunk = 16, c.window = 3, c.state = 12, c.blocks = 2;
   c.flow.width = 16, c.flow.layers = 2, c.flow.features = 8, c.flow.warmup = 2;
@@ -118,7 +118,7 @@ TEST_CASE("windows: one generator on every device; samples do not depend on the 
       CAPTURE(name_of(normalizer));
       const Scratch folder;
       small_zoo(folder.path() / "zoo", 6);
-      WindowsConfig config = small_config();
+      WindowsConfig config = small_windows();
       config.normalizer = normalizer;
       fit(device, folder.path(), config);
       CHECK(!std::filesystem::exists(folder.path() / ".generator.begun"));
@@ -149,7 +149,7 @@ TEST_CASE("windows: one generator on every device; samples do not depend on the 
 TEST_CASE("windows: a single network is learned, and comes back") {
   const Scratch folder;
   small_zoo(folder.path() / "zoo", 1);
-  WindowsConfig config = small_config();
+  WindowsConfig config = small_windows();
   config.normalizer = NormalizerKind::global; // of one network each coordinate is its own mean
   config.input_noise = 0.05;
   config.flow.width = 64, config.state = 32, config.flow.recipe.steps = 1500, config.flow.recipe.lr = 3e-3;
@@ -166,7 +166,7 @@ TEST_CASE("windows: a single network is learned, and comes back") {
 }
 
 TEST_CASE("windows: memory does not grow with V; plans are what arenas take") {
-  const WindowsConfig config = small_config();
+  const WindowsConfig config = small_windows();
   for (const std::size_t parameters : {std::size_t(1000), std::size_t(1) << 40}) {
     const WindowsFit fit(config, parameters, 10, 1);
     const WindowsSampler sampler(config, parameters, {.batch = 2});

@@ -16,6 +16,7 @@ namespace theta {
 namespace {
 
 constexpr std::size_t most_fitted = 1024; // aligned networks that Gaussians are fitted to
+constexpr int recounted_batch = 128;
 
 std::size_t references_of(const EvalConfig &c, std::size_t training, std::size_t held_out) {
   const std::size_t n = std::min({std::size_t(c.references), training, held_out});
@@ -54,6 +55,8 @@ CompareJudges::CompareJudges(const EvalConfig &c, const NetworkShape &shape, std
                         c.hessian_images}) {
   if (c.ensemble > 0)
     quality.emplace(shape, images, c.wave, std::min(std::size_t(c.ensemble), std::size_t(c.networks)), backend, budget);
+  if (c.recount > 0)
+    recount = std::make_unique<Recount>(shape, c.recount, recounted_batch);
 }
 
 std::vector<const MemoryPlan *> CompareJudges::plans() const {
@@ -62,6 +65,8 @@ std::vector<const MemoryPlan *> CompareJudges::plans() const {
     all.push_back(&quality->plan());
   for (const MemoryPlan *plan : landscape.plans())
     all.push_back(plan);
+  if (recount)
+    all.push_back(&recount->plan());
   return all;
 }
 
@@ -109,6 +114,9 @@ std::vector<GroupReport> compare(const EvalWork &work, Journal &journal) {
     if (v <= large_network)
       all.add_answers(meet);
   }
+  if (judges.recount)
+    all.add_recounted(
+        [&](NetworkSet set) { return judges.recount->of(std::move(set), work.device, work.data, work.seed); });
   const std::vector<Group> &groups = all.all();
 
   Progress progress(journal, "eval", "groups", double(2 * groups.size()));

@@ -3,6 +3,7 @@
 #include "engine/analysis/hull.h"
 #include "engine/analysis/landscape.h"
 #include "engine/analysis/quality.h"
+#include "engine/analysis/recount.h"
 #include "engine/tasks/groups.h"
 
 namespace theta {
@@ -18,6 +19,7 @@ struct CompareJudges {
   NoveltyJudge novelty;
   std::optional<QualityJudge> quality;
   LandscapeJudge landscape;
+  std::unique_ptr<Recount> recount; // where the evaluation asks for it
 };
 
 // training, held_out, generated, the zoos of eval.groups, and the baselines, each with all its figures
