@@ -59,7 +59,8 @@ TEST_CASE("recount: statistics are the means of the batches', of the networks' o
                 if (const int row = at / side + t / 3 - 1, column = at % side + t % 3 - 1;
                     row >= 0 && row < side && column >= 0 && column < side)
                   y += double(w[c * 9 + std::size_t(t)]) *
-                       (data.train.pixels[image * pixels + std::size_t(row * side + column)] * data.scale() + data.shift());
+                       (data.train.pixels[image * pixels + std::size_t(row * side + column)] * data.scale() +
+                        data.shift());
               sum += y, squares += y * y;
             }
           }
@@ -71,6 +72,6 @@ TEST_CASE("recount: statistics are the means of the batches', of the networks' o
       }
     }
   }
-  CHECK_THROWS_WITH_AS(Recount({{16, 5, 3}}, 4, 8),
-                       doctest::Contains("eval.recount: found 4, expected 0 for a mlp"), InputError);
+  CHECK_THROWS_WITH_AS(Recount({{16, 5, 3}}, 4, 8), doctest::Contains("eval.recount: found 4, expected 0 for a mlp"),
+                       InputError);
 }
