@@ -22,8 +22,9 @@ Value add(Program &, Value a, Value b);
 // tokens [tokens, width]. The numbers are the program's input.
 Value embedding(Program &, const std::string &name, Value numbers, int vocabulary, int width);
 
-// Of tokens [tokens, width]. Attention of all to all: x has 3·width, queries, keys and values, each of `heads` heads.
-Value attention(Program &, Value x, int heads);
+// Of tokens [tokens, width]. Attention of all to all, or causal, to those up to themselves: x has 3·width, queries, keys
+// and values, each of `heads` heads.
+Value attention(Program &, Value x, int heads, bool causal = false);
 // y = x + what each place has of its own: NAME [tokens, width], ±0.02 (as ViT's and GPT's begin); of_a_batch: [1, tokens,
 // width].
 Value positions(Program &, const std::string &name, Value x, bool of_a_batch = false);

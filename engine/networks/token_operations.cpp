@@ -17,9 +17,11 @@ namespace {
 template <class T> class AttentionStep;
 class AttentionOperation : public OperationWith<AttentionOperation, AttentionStep> {
 public:
-  AttentionOperation(int tokens, int heads, int head) : tokens(tokens), heads(heads), head(head) {}
+  AttentionOperation(int tokens, int heads, int head, bool causal)
+      : tokens(tokens), heads(heads), head(head), causal(causal) {}
   void tie(Ties &ties) const override { ties.in_runs(from[0], to, heads, head); }
   int tokens, heads, head;
+  bool causal;
 };
 
 template <class T> class AttentionStep : public Step<T> {
@@ -45,7 +47,9 @@ public:
   }
 
 private:
-  Attention shape(const StepWork<T> &w) const { return {w.networks * w.rows, of_.tokens, of_.heads, of_.head}; }
+  Attention shape(const StepWork<T> &w) const {
+    return {w.networks * w.rows, of_.tokens, of_.heads, of_.head, of_.causal};
+  }
   const AttentionOperation &of_;
   Tensor<T> log_sum_, sums_; // [networks, rows, heads, tokens]
 };
@@ -290,13 +294,13 @@ void check_tokens(const Program &p, Value x, const char *what) {
 
 } // namespace
 
-Value attention(Program &p, Value x, int heads) {
+Value attention(Program &p, Value x, int heads, bool causal) {
   check_tokens(p, x, "attention");
   const int tokens = int(p.shape(x)[0]), width = p.width(x) / 3;
   if (heads < 1 || p.width(x) % (3 * heads) != 0)
     throw InputError("network: attention: found ", heads, " heads of ", p.width(x),
                      " queries, keys and values, expected heads that divide them");
-  return p.append(std::make_unique<AttentionOperation>(tokens, heads, width / heads), {x}, {tokens, width});
+  return p.append(std::make_unique<AttentionOperation>(tokens, heads, width / heads, causal), {x}, {tokens, width});
 }
 
 Value embedding(Program &p, const std::string &name, Value numbers, int vocabulary, int width) {

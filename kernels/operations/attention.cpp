@@ -87,6 +87,9 @@ template <class F> void for_pairs(const Attention &p, F f) {
                [&](long pair) { f(std::size_t(pair)); });
 }
 
+// Keys of a block from j0 on that query i sees.
+int keys_seen(const Attention &p, int i, int j0, int keys) { return p.causal ? std::clamp(i + 1 - j0, 0, keys) : keys; }
+
 // Calls f(first token, tokens) for every block.
 template <class F> void for_blocks(const Attention &p, F f) {
   for (int i = 0; i < p.tokens; i += block)
@@ -119,16 +122,19 @@ void attention_forward(Stream &s, T *out, Wide<T> *log_sum, const T *qkv, const 
       of.copy(of.q, head.q + i0 * head.step, head.step, queries);
       std::fill_n(of.first, queries * of.wide, W(0));
       for_blocks(p, [&](int j0, int keys) {
+        if (p.causal && j0 >= i0 + queries)
+          return;
         of.copy(of.k, head.k + j0 * head.step, head.step, keys);
         of.copy(of.v, head.v + j0 * head.step, head.step, keys);
         of.transpose(of.transposed_k, of.k, keys);
         of.product(of.scores, block, of.q, of.wide, 1, of.transposed_k, block, queries, keys, p.head, false);
         for (int i = 0; i < queries; ++i) {
           W *score = of.scores + i * block;
+          const int seen = keys_seen(p, i0 + i, j0, keys);
           P most = broadcast<P>(none);
           for (int j = 0; j < keys; j += lanes<W>) {
             P x = of.scale * load<P>(score + j);
-            x = counting<P>() < W(keys - j) ? x : most_negative;
+            x = counting<P>() < W(seen - j) ? x : most_negative;
             if (head.mask)
               for (int lane = 0; lane < lanes<W> && j + lane < keys; ++lane)
                 x[lane] = head.mask[j0 + j + lane] ? x[lane] : none;
@@ -205,6 +211,8 @@ void attention_backward(Stream &s, T *dqkv, const T *dout, const T *out, const W
       of.transpose(of.transposed_k, of.k, keys), of.transpose(of.transposed_v, of.v, keys);
       std::fill_n(of.first, keys * of.wide, W(0)), std::fill_n(of.second, keys * of.wide, W(0));
       for_blocks(p, [&](int i0, int queries) {
+        if (p.causal && j0 >= i0 + queries)
+          return;
         of.copy(of.q, head.q + i0 * head.step, head.step, queries);
         of.copy(of.d, d + i0 * head.out_step, head.out_step, queries);
         of.product(of.scores, block, of.q, of.wide, 1, of.transposed_k, block, queries, keys, p.head, false);
@@ -212,8 +220,10 @@ void attention_backward(Stream &s, T *dqkv, const T *dout, const T *out, const W
         for (int i = 0; i < queries; ++i) {
           W *weight = of.scores + i * block, *gradient = of.gradients + i * block;
           const W log_of = log_sums[i0 + i];
+          const int seen = keys_seen(p, i0 + i, j0, keys);
           for (int j = 0; j < keys; j += lanes<W>) {
             P w = std::isfinite(log_of) ? simd::exp(of.scale * load<P>(weight + j) - log_of) : P{};
+            w = counting<P>() < W(seen - j) ? w : P{};
             if (head.mask)
               for (int lane = 0; lane < lanes<W> && j + lane < keys; ++lane)
                 w[lane] = head.mask[j0 + j + lane] ? w[lane] : W(0);

@@ -40,6 +40,10 @@ template <int Group> struct Place {
     b = exists ? pair / p.heads : 0, h = exists ? pair % p.heads : 0;
     first = int(blockIdx.y) * Group * 16;
   }
+  // Whether the tile of keys from `key` on has any that one of its queries sees.
+  __device__ bool has_keys(const Attention &p, int key) const {
+    return key < (p.causal && first + Group * 16 < p.tokens ? first + Group * 16 : p.tokens);
+  }
 };
 
 // Rows first..first+16·Group−1 of a head into shared memory; zero beyond the last token and the head's size.
@@ -65,6 +69,20 @@ template <class T> struct Head {
     plain = std::size_t(at.b) * p.tokens * plain_step + std::size_t(at.h) * p.head;
   }
 };
+
+// Causal scores of 16 queries and 16 keys, from the first of each: what is not seen has none. Rows are queries, or keys.
+__device__ inline void hide_later_keys(float (&score)[2][4], int query, int key, int lane) {
+  for_elements(lane, [&](int r, int c, int half, int e) {
+    if (key + c > query + r)
+      score[half][e] = none;
+  });
+}
+__device__ inline void hide_earlier_queries(float (&score)[2][4], int key, int query, int lane) {
+  for_elements(lane, [&](int r, int c, int half, int e) {
+    if (key + r > query + c)
+      score[half][e] = none;
+  });
+}
 
 // The left operand that 16x16 accumulators are.
 __device__ inline void as_operand(std::uint32_t (&a)[4], const float (&d)[2][4]) {
@@ -116,7 +134,7 @@ __global__ void __launch_bounds__(threads)
   bf16 *q = tiles.mine[0] + base, *k = tiles.other[0] + base, *v = tiles.other[1] + base;
   load_rows<Size, Group>(q, head.q, head.step, at.first, p.tokens, p.head, at);
   float sum[Size / 8][4] = {}, largest[2] = {none, none}, total[2] = {};
-  for (int first = 0; first < p.tokens; first += Group * 16) {
+  for (int first = 0; at.has_keys(p, first); first += Group * 16) {
     load_rows<Size, Group>(k, head.k, head.step, first, p.tokens, p.head, at);
     load_rows<Size, Group>(v, head.v, head.step, first, p.tokens, p.head, at);
     __syncthreads();
@@ -129,8 +147,10 @@ __global__ void __launch_bounds__(threads)
         const int key = first + j + c;
         const bool there = key < p.tokens && (!key_mask || key_mask[std::size_t(at.b) * p.tokens + key]);
         score[half][e] = there ? score[half][e] * scale : none;
-        here[e / 2] = fmaxf(here[e / 2], score[half][e]);
       });
+      if (p.causal)
+        hide_later_keys(score, at.first + at.warp * 16, first + j, lane);
+      for_elements(lane, [&](int, int, int half, int e) { here[e / 2] = fmaxf(here[e / 2], score[half][e]); });
 #pragma unroll
       for (int half = 0; half < 2; ++half) { // rows of a warp's tile lie across four lanes
         here[half] = fmaxf(here[half], __shfl_xor_sync(~0u, here[half], 1));
@@ -199,7 +219,7 @@ __global__ void __launch_bounds__(threads, blocks_at_least<Size>)
     row_log_sum[half] = there ? log_sum[place] : -HUGE_VALF, row_through[half] = there ? through[place] : 0.0f;
   }
   float sum[Size / 8][4] = {};
-  for (int first = 0; first < p.tokens; first += Group * 16) {
+  for (int first = 0; at.has_keys(p, first); first += Group * 16) {
     load_rows<Size, Group>(k, head.k, head.step, first, p.tokens, p.head, at);
     load_rows<Size, Group>(v, head.v, head.step, first, p.tokens, p.head, at);
     __syncthreads();
@@ -209,6 +229,8 @@ __global__ void __launch_bounds__(threads, blocks_at_least<Size>)
                                                      pitch<Size>(), Size, lane);
       multiply_strip<Lies::straight, Lies::straight>(d_weight, d + own, pitch<Size>(), v + j * pitch<Size>(),
                                                      pitch<Size>(), Size, lane);
+      if (p.causal)
+        hide_later_keys(score, at.first + at.warp * 16, first + j, lane);
       for_elements(lane, [&](int, int c, int half, int e) {
         const int key = first + j + c;
         const bool there = key < p.tokens && (!key_mask || key_mask[std::size_t(at.b) * p.tokens + key]);
@@ -246,7 +268,8 @@ __global__ void __launch_bounds__(threads, blocks_at_least<Size>)
     there[half] = at.exists && key < p.tokens && (!key_mask || key_mask[std::size_t(at.b) * p.tokens + key]);
   }
   float dk[Size / 8][4] = {}, dv[Size / 8][4] = {};
-  for (int first = 0; first < p.tokens; first += Group * 16) {
+  for (int first = p.causal ? at.first : 0; first < p.tokens;
+       first += Group * 16) { // queries that see the block's keys
     load_rows<Size, Group>(q, head.q, head.step, first, p.tokens, p.head, at);
     load_rows<Size, Group>(d, dout + head.plain, head.plain_step, first, p.tokens, p.head, at);
     for (int row = at.thread; row < Group * 16; row += Group * 32) {
@@ -261,6 +284,8 @@ __global__ void __launch_bounds__(threads, blocks_at_least<Size>)
                                                      pitch<Size>(), Size, lane);
       multiply_strip<Lies::straight, Lies::straight>(d_weight, v + own, pitch<Size>(), d + i * pitch<Size>(),
                                                      pitch<Size>(), Size, lane);
+      if (p.causal)
+        hide_earlier_queries(score, at.first + at.warp * 16, first + i, lane);
       for_elements(lane, [&](int, int c, int half, int e) {
         const float weight = of.weight(score[half][e], tile_log_sum[i + c], there[e / 2]);
         d_weight[half][e] = weight * (d_weight[half][e] - tile_through[i + c]) * of.scale;

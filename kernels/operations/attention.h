@@ -1,4 +1,5 @@
-// Scaled dot-product attention of all tokens to all (Vaswani et al., 2017), heads side by side:
+// Scaled dot-product attention of all tokens to all, or to those up to themselves (Vaswani et al., 2017), heads side by
+// side:
 //   out_i = Σ_j p_ij·v_j,  p_ij = exp(q_i·k_j/√head − log_sum_i),  log_sum_i = log Σ_j exp(q_i·k_j/√head)
 #pragma once
 #include "kernels/device/bf16.h"
@@ -11,13 +12,14 @@ inline constexpr int attention_most_head = 128;
 
 struct Attention {
   int batch, tokens, heads, head; // head: elements of one
+  bool causal = false;            // query i sees the keys up to i alone
   std::size_t pairs() const { return std::size_t(batch) * heads; }
 };
 
 // qkv [batch, tokens, 3, heads, head] as one linear layer gives them; out [batch, tokens, heads, head]; log_sum [batch,
 // heads, tokens], for the backward. key_mask [batch, tokens] bytes or null: keys that are 0 do not exist; a query
 // without any key gets 0.
-// FLOPs: 4·batch·heads·tokens²·head. Bytes: 4·batch·tokens·heads·head·sizeof(T). On cuda (Dao et al., "FlashAttention",
+// FLOPs: 4·batch·heads·tokens²·head, half of them where it is causal. Bytes: 4·batch·tokens·heads·head·sizeof(T). On cuda (Dao et al., "FlashAttention",
 // 2022): a warp has 16 queries and walks over the keys, tile by tile through shared memory, as bf16 on tensor cores
 // with fp32 sums; of up to 64 tokens a head's keys are one tile, and as many heads as fit share a block. Throws
 // InputError above attention_most_head on cuda.

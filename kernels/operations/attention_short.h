@@ -189,19 +189,20 @@ void short_attention_forward(T *out, Wide<T> *log_sum, const T *qkv, const std::
   for (int i = 0; i < p.tokens; ++i) {
     W *weight = of.weight + std::size_t(i) * p.tokens * L;
     P largest = none, sum{};
-    for (int j = 0; j < p.tokens; ++j) {
+    const int seen = p.causal ? i + 1 : p.tokens;
+    for (int j = 0; j < seen; ++j) {
       P score = scale * load<P>(weight + j * L);
       if (of.masked())
         score = of.exists(j) != 0 ? score : none;
       store(weight + j * L, score), largest = larger(largest, score);
     }
-    for (int j = 0; j < p.tokens; ++j) {
+    for (int j = 0; j < seen; ++j) {
       const P score = load<P>(weight + j * L), e = score == none ? P{} : simd::exp(score - largest);
       store(weight + j * L, e), sum += e;
     }
     const P share = sum > 0 ? 1 / sum : P{};
     for (int j = 0; j < p.tokens; ++j)
-      store(weight + j * L, load<P>(weight + j * L) * share);
+      store(weight + j * L, j < seen ? load<P>(weight + j * L) * share : P{});
     P logs = none;
     for (int lane = 0; lane < L; ++lane)
       if (sum[lane] > 0)
@@ -237,6 +238,8 @@ void short_attention_backward(T *dqkv, const T *dout, const T *out, const Wide<T
       P weight = logs - logs == 0 ? simd::exp(scale * load<P>(of.weight + at) - logs) : P{}; // none without a key
       if (of.masked())
         weight *= of.exists(j);
+      if (p.causal && j > i)
+        weight = P{};
       store(of.weight + at, weight);
       store(of.gradient + at, weight * (load<P>(of.gradient + at) - dot) * scale);
     }

@@ -1,4 +1,4 @@
-#include "conv2d.h"
+#include "conv2d_gather.h"
 #include "kernels/parts/each.cuh"
 #include "kernels/parts/partials.cuh"
 #include "kernels/parts/tile_gemm.cuh"
@@ -8,70 +8,24 @@ namespace theta::cuda {
 
 namespace {
 
-// Where a row (or column) of the image lies that output `u` sees with tap t; −1 outside.
-__device__ inline int seen(int u, int t, int stride, int padding, int size) {
-  const int at = u * stride + t - padding;
-  return at >= 0 && at < size ? at : -1;
-}
-// The output that sees image row `y` with tap t; −1 where none does.
-__device__ inline int seer(int y, int t, int stride, int padding, int size) {
-  const int at = y + padding - t;
-  return at >= 0 && at % stride == 0 && at / stride < size ? at / stride : -1;
-}
-
 __device__ inline std::size_t at(std::size_t plane, int y, int x, int height, int width) {
   return (plane * height + y) * width + x;
 }
 
-// y, of the group blockIdx.z: one row an output channel, one column an output position, k = (input channel, tap).
-struct ForwardOperands {
-  float *y;
-  const float *x, *w, *bias;
-  Conv2d p;
-  int height, width, rows, columns, depth, group;
-
-  __device__ float a(int o, int k) const { return w[(std::size_t(group) * rows + o) * depth + k]; }
-  __device__ float b(int k, int j) const {
-    const int square = p.taps(), t = k % square, n = j / (height * width), u = j / width % height;
-    const int row = seen(u, t / p.kernel, p.stride, p.above(), p.in_height),
-              column = seen(j % width, t % p.kernel, p.stride, p.padding, p.in_width);
-    if (row < 0 || column < 0)
-      return 0;
-    return x[at(std::size_t(n) * p.in_channels + group * p.in_group() + k / square, row, column, p.in_height,
-                p.in_width)];
-  }
-  __device__ void store(int o, int j, float sum) const {
-    const int channel = group * rows + o, positions = height * width;
-    y[(std::size_t(j / positions) * p.out_channels + channel) * positions + j % positions] =
-        sum + (bias ? bias[channel] : 0.0f);
-  }
-};
-
-// dx: one row an input channel, one column an input position, k = (output channel, tap).
-struct DataOperands {
-  float *dx;
-  const float *dy, *w;
-  Conv2d p;
-  bool accumulate;
-  int height, width, rows, columns, depth, group;
+// Such operands as tile_gemm.cuh walks them: k = (channel, tap).
+template <class Gathered> struct Tiled : Gathered {
+  int depth;
+  explicit Tiled(const Gathered &of) : Gathered(of), depth(of.channels * of.p.taps()) {}
 
   __device__ float a(int i, int k) const {
-    const int square = p.taps();
-    return w[((std::size_t(group) * p.out_group() + k / square) * rows + i) * square + k % square];
+    const int square = this->p.taps();
+    return this->weights(i)[std::ptrdiff_t(k / square) * this->of_channel() + k % square];
   }
   __device__ float b(int k, int j) const {
-    const int square = p.taps(), t = k % square, positions = p.in_height * p.in_width;
-    const int row = seer(j % positions / p.in_width, t / p.kernel, p.stride, p.above(), height),
-              column = seer(j % p.in_width, t % p.kernel, p.stride, p.padding, width);
-    if (row < 0 || column < 0)
-      return 0;
-    return dy[at(std::size_t(j / positions) * p.out_channels + group * p.out_group() + k / square, row, column, height,
-                 width)];
-  }
-  __device__ void store(int i, int j, float sum) const {
-    const int positions = p.in_height * p.in_width;
-    float &to = dx[(std::size_t(j / positions) * p.in_channels + group * rows + i) * positions + j % positions];
-    to = accumulate ? to + sum : sum;
+    const int square = this->p.taps();
+    const auto place = this->place(j);
+    const std::ptrdiff_t from = this->source(place, k % square);
+    return from < 0 ? 0.0f : this->planes(place, k / square)[from];
   }
 };
 
@@ -114,8 +68,9 @@ __global__ void __launch_bounds__(tile_threads) weight_kernel(WeightOperands ope
   multiply_tile(operands, int(blockIdx.x) / across, int(blockIdx.x) % across);
 }
 
-template <class Operands> void launch_product(Stream &s, const Operands &operands) {
-  launch(product_kernel<Operands>,
+template <class Gathered> void launch_product(Stream &s, const Gathered &gathered) {
+  const Tiled<Gathered> operands(gathered);
+  launch(product_kernel<Tiled<Gathered>>,
          dim3(tiles_along(operands.rows) * tiles_along(operands.columns), 1, unsigned(operands.p.groups)), tile_threads,
          sizeof(GemmTiles), s, operands);
 }
@@ -150,9 +105,10 @@ __global__ void __launch_bounds__(256) depthwise_weight_kernel(float *partial, c
 
 void conv2d_forward(Stream &s, float *y, const float *x, const float *w, const float *bias, const Conv2d &p) {
   const int height = p.out_height(), width = p.out_width(), square = p.taps();
+  if (tensor_can(p))
+    return tensor_forward(s, {y, x, w, bias, p});
   if (!is_depthwise(p))
-    return launch_product(s, ForwardOperands{y, x, w, bias, p, height, width, p.out_group(), p.batch * height * width,
-                                             p.in_group() * square, 0});
+    return launch_product(s, ForwardOperands(y, x, w, bias, p));
   each(s, p.y_size(), [=] __device__(std::size_t i) {
     const std::size_t plane = i / (height * width);
     const int channel = int(plane % p.out_channels);
@@ -169,9 +125,10 @@ void conv2d_forward(Stream &s, float *y, const float *x, const float *w, const f
 
 void conv2d_backward_data(Stream &s, float *dx, const float *dy, const float *w, const Conv2d &p, bool accumulate) {
   const int height = p.out_height(), width = p.out_width(), square = p.taps();
+  if (tensor_can(p))
+    return tensor_backward_data(s, {dx, dy, w, p, accumulate});
   if (!is_depthwise(p))
-    return launch_product(s, DataOperands{dx, dy, w, p, accumulate, height, width, p.in_group(),
-                                          p.batch * p.in_height * p.in_width, p.out_group() * square, 0});
+    return launch_product(s, DataOperands(dx, dy, w, p, accumulate));
   each(s, p.x_size(), [=] __device__(std::size_t i) {
     const std::size_t plane = i / (p.in_height * p.in_width);
     const int channel = int(plane % p.in_channels);
@@ -187,6 +144,8 @@ void conv2d_backward_data(Stream &s, float *dx, const float *dy, const float *w,
 }
 
 void conv2d_backward_weight(Stream &s, float *dw, const float *dy, const float *x, float *workspace, const Conv2d &p) {
+  if (tensor_can(p))
+    return tensor_backward_weight(s, dw, dy, x, workspace, p);
   const int height = p.out_height(), width = p.out_width(), columns = p.in_group() * p.taps();
   const int depth = p.batch * height * width, wanted = conv2d_parts(p);
   int parts = wanted;

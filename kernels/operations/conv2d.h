@@ -14,8 +14,8 @@ namespace theta {
 struct Conv2d {
   int batch, in_channels, out_channels, in_height, in_width;
   int kernel = 3, stride = 1, padding = 1, groups = 1;
-  bool is_sequence = false;                 // of height 1: nothing is above or below it
-  Arithmetic arithmetic = Arithmetic::fp32; // on cuda always that
+  bool is_sequence = false; // of height 1: nothing is above or below it
+  Arithmetic arithmetic = Arithmetic::fp32;
 
   THETA_HOST_DEVICE int rows() const { return is_sequence ? 1 : kernel; } // of a kernel
   THETA_HOST_DEVICE int taps() const { return rows() * kernel; }
@@ -40,8 +40,9 @@ std::size_t conv2d_workspace(const Conv2d &);
 
 // FLOPs of each: 2·multiply_adds(). Bytes: x, y and w once. No input is unfolded in memory. On the cpu a pack has one
 // position of as many samples as it has lanes, so that every tap of every kernel is a whole pack; fewer samples waste
-// the rest of it. On cuda a tiled fp32 product (tile_gemm.cuh) whose operands are gathered while they are loaded; of
-// groups of one channel, a thread an output.
+// the rest of it. On cuda a tiled product whose operands are gathered while they are loaded: fp32 (tile_gemm.cuh), or with
+// bf16 arithmetic and at least 8 channels of a group on either side on tensor cores (conv2d_tensor.cu); of groups of one
+// channel, a thread an output.
 
 // y written; bias [out_channels] or null.
 template <class T> void conv2d_forward(Stream &, T *y, const T *x, const T *w, const T *bias, const Conv2d &);

@@ -1,6 +1,7 @@
 #include "kernels/operations/attention.h"
 #include "kernels/operations/convert.h"
 #include "tests/check.h"
+#include "tests/engine/bound.h"
 
 using namespace theta;
 using namespace theta::test;
@@ -87,8 +88,10 @@ TEST_CASE("attention agrees with PyTorch: output and gradients, with and without
 }
 
 TEST_CASE("attention: every device and type, on odd sizes, with padding and queries without keys") {
-  for (const Attention p : {Attention{2, 1, 1, 7}, Attention{3, 9, 4, 24}, Attention{5, 16, 1, 32},
-                            Attention{1, 31, 3, 33}, Attention{2, 65, 2, 64}, Attention{1, 130, 1, 100}})
+  for (const Attention p :
+       {Attention{2, 1, 1, 7}, Attention{3, 9, 4, 24}, Attention{5, 16, 1, 32}, Attention{1, 31, 3, 33},
+        Attention{2, 65, 2, 64}, Attention{1, 130, 1, 100}, Attention{3, 9, 4, 24, true}, Attention{2, 31, 3, 33, true},
+        Attention{1, 130, 1, 100, true}, Attention{2, 65, 2, 64, true}})
     for (const bool masked : {false, true}) {
       CAPTURE(p.tokens);
       CAPTURE(masked);
@@ -124,6 +127,52 @@ TEST_CASE("attention: every device and type, on odd sizes, with padding and quer
           close(run<float>(s, x, dy, mask, p), 0x1p-8);
       }
     }
+}
+
+TEST_CASE("attention: causal is its definition, and so is its gradient, of few tokens and of several blocks") {
+  for (const Attention p : {Attention{2, 9, 2, 5, true}, Attention{1, 70, 1, 4, true}, Attention{1, 130, 1, 3, true}}) {
+    CAPTURE(p.tokens);
+    const std::size_t n = std::size_t(p.batch) * p.tokens * p.heads * p.head, sums = p.pairs() * std::size_t(p.tokens);
+    const auto qkv = random_values<double>(3 * n, 1), dout = random_values<double>(n, 2);
+    const std::size_t step = std::size_t(3) * p.heads * p.head;
+    const auto loss = [&](const std::vector<double> &x, std::vector<double> *out) {
+      double total = 0;
+      for (int b = 0; b < p.batch; ++b)
+        for (int h = 0; h < p.heads; ++h)
+          for (int i = 0; i < p.tokens; ++i) {
+            const auto row = [&](int token, int part) {
+              return x.data() + (std::size_t(b) * p.tokens + token) * step + std::size_t(part * p.heads + h) * p.head;
+            };
+            std::vector<double> weight;
+            double sum = 0;
+            for (int j = 0; j <= i; ++j) {
+              double score = 0;
+              for (int e = 0; e < p.head; ++e)
+                score += row(i, 0)[e] * row(j, 1)[e];
+              weight.push_back(std::exp(score / std::sqrt(double(p.head))));
+              sum += weight.back();
+            }
+            for (int e = 0; e < p.head; ++e) {
+              double y = 0;
+              for (int j = 0; j <= i; ++j)
+                y += weight[std::size_t(j)] / sum * row(j, 2)[e];
+              const std::size_t at = ((std::size_t(b) * p.tokens + i) * p.heads + h) * p.head + e;
+              total += y * dout[at];
+              if (out)
+                (*out)[at] = y;
+            }
+          }
+      return total;
+    };
+    std::vector<double> wanted(n), found(n), gradient(3 * n), log_sum(sums), workspace(sums);
+    loss(qkv, &wanted);
+    Stream cpu{Device{}};
+    attention_forward<double>(cpu, found.data(), log_sum.data(), qkv.data(), nullptr, p);
+    attention_backward<double>(cpu, gradient.data(), dout.data(), found.data(), log_sum.data(), qkv.data(), nullptr,
+                               workspace.data(), p);
+    CHECK(relative_error(found, wanted) <= golden_tolerance<double>);
+    check_gradient(qkv, gradient, [&](const std::vector<double> &x) { return loss(x, nullptr); });
+  }
 }
 
 TEST_CASE("attention: a head that is too large for cuda is refused") {

@@ -105,8 +105,10 @@ TEST_CASE("conv2d is its definition: every device, odd sizes, groups, gradients 
        {Conv2d{1, 1, 1, 1, 1, 1, 1, 0, 1}, Conv2d{17, 3, 11, 5, 7, 3, 1, 1, 1}, Conv2d{33, 10, 9, 6, 5, 3, 2, 1, 1},
         Conv2d{5, 70, 67, 4, 4, 3, 1, 1, 1}, Conv2d{3, 6, 9, 8, 9, 5, 3, 2, 3}, Conv2d{19, 8, 8, 7, 6, 4, 3, 0, 8},
         Conv2d{2, 4, 8, 6, 6, 2, 2, 0, 4}, Conv2d{7, 2, 3, 3, 9, 3, 4, 2, 1}, Conv2d{4, 70, 70, 3, 4, 3, 1, 1, 70},
-        Conv2d{9, 5, 4, 6, 6, 1, 1, 2, 1}, Conv2d{140, 3, 2, 4, 5, 3, 1, 1, 1},
-        Conv2d{18, 5, 9, 1, 23, 7, 2, 3, 1, true}, Conv2d{3, 6, 6, 1, 9, 4, 1, 2, 6, true}}) {
+        Conv2d{9, 5, 4, 6, 6, 1, 1, 2, 1}, Conv2d{140, 3, 2, 4, 5, 3, 1, 1, 1}, Conv2d{3, 18, 20, 7, 6, 3, 2, 1, 2},
+        Conv2d{2, 33, 131, 5, 6, 3, 1, 1, 1}, Conv2d{2, 140, 9, 4, 7, 3, 2, 1, 1},
+        Conv2d{4, 11, 70, 1, 31, 7, 2, 3, 1, true}, Conv2d{18, 5, 9, 1, 23, 7, 2, 3, 1, true},
+        Conv2d{3, 6, 6, 1, 9, 4, 1, 2, 6, true}}) {
     CAPTURE(p.kernel);
     CAPTURE(p.stride);
     CAPTURE(p.groups);
@@ -121,7 +123,7 @@ TEST_CASE("conv2d is its definition: every device, odd sizes, groups, gradients 
         CAPTURE(i);
         CHECK(relative_error(found[i], wanted[i]) <= golden_tolerance<T>);
       }
-      if (std::is_same_v<T, float> && !s.is_cuda()) { // operands of bf16, sums of fp32
+      if constexpr (std::is_same_v<T, float>) { // operands of bf16, sums of fp32
         Conv2d half = p;
         half.arithmetic = Arithmetic::bf16;
         const auto near = [](const std::vector<double> &v) { return widened(narrowed<bf16>(v)); };
@@ -129,11 +131,12 @@ TEST_CASE("conv2d is its definition: every device, odd sizes, groups, gradients 
           const auto of = near(v);
           return std::vector<double>(of.begin(), of.end());
         };
-        const auto of_half = conv2d_by_definition(p, exact(x), exact(w), exact(dy), before);
-        const auto rounds = conv2d_passes<T>(s, half, as(x), as(w), {}, as(dy), as(before));
+        const bool rounds = !s.is_cuda() || (p.in_group() >= 8 && p.out_group() >= 8); // few channels are fp32 there
+        const auto of_half = rounds ? conv2d_by_definition(p, exact(x), exact(w), exact(dy), before) : wanted;
+        const auto of_bf16 = conv2d_passes<T>(s, half, as(x), as(w), {}, as(dy), as(before));
         for (std::size_t i = 0; i < 3; ++i) {
           CAPTURE(i);
-          CHECK(relative_error(rounds[i], of_half[i]) <= golden_tolerance<T>);
+          CHECK(relative_error(of_bf16[i], of_half[i]) <= golden_tolerance<T>);
         }
       }
       const Buffer<T> d(s, as(dy)), weights(s, as(w)), twice(s, found[1]); // added to what is there
