@@ -139,7 +139,7 @@ Symmetries Program::symmetries() const {
       groups[std::size_t(group)].pooled = true;
   for (const auto &[v, units, run] : ties.runs_)
     if (const int group = group_of[std::size_t(ties.find(v))]; group >= 0) {
-      groups[std::size_t(group)].units = units;
+      groups[std::size_t(group)].units = units, groups[std::size_t(group)].head = run;
       for (UnitAxis &axis : groups[std::size_t(group)].axes)
         axis.run = run;
     }

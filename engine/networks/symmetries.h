@@ -1,6 +1,6 @@
 // What may be exchanged in a network without a change of its function, as data: groups of units (hidden units,
-// channels, later streams and heads), and for each the axes of tensors along which its units lie. All axes of a group
-// move by one permutation.
+// channels, streams, heads), and for each the axes of tensors along which its units lie. All axes of a group move by one
+// permutation.
 #pragma once
 #include "layout.h"
 
@@ -18,6 +18,10 @@ struct UnitAxis {
 struct UnitGroup {
   int units;
   std::vector<UnitAxis> axes;
+  // Elements of a head, where the units are heads of attention: an axis has queries, keys and values of all heads, or what
+  // comes of them. Within each head those of queries and keys may be exchanged together, and those of values and what
+  // comes of them (unit_elements.h).
+  int head = 0;
   bool pooled = false; // by their maximum, before anything reads them: their sign is not free
   // Groups between this one and the inputs, and the outputs, on the shortest way: 0 for those next to them.
   int inputs = 0, outputs = 0;

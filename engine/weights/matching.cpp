@@ -11,9 +11,16 @@ namespace theta {
 
 namespace {
 
-void move(UnitOrders &orders, std::size_t group, float *theta, const UnitElements &units,
-          const std::vector<int> &order) {
-  permute(theta, units, order);
+// Group `group` moves by `order` after all that is in `orders`. Heads take with them what was done within them.
+void add_order(UnitOrders &orders, const std::vector<UnitElements> &groups, std::size_t group,
+               const std::vector<int> &order) {
+  if (const std::size_t within = groups[group].within; within > 0) {
+    const UnitOrders before(orders.begin() + std::ptrdiff_t(within),
+                            orders.begin() + std::ptrdiff_t(within + 2 * groups[group].units));
+    for (std::size_t head = 0; head < groups[group].units; ++head)
+      for (const std::size_t which : {0, 1})
+        orders[within + 2 * std::size_t(order[head]) + which] = before[2 * head + which];
+  }
   for (int &place : orders[group])
     place = order[std::size_t(place)];
 }
@@ -70,7 +77,7 @@ UnitOrders UnitMatcher::descend(float *theta, const float *reference) const {
       }
       if (!(after < before - 1e-9 * std::abs(before)))
         continue;
-      move(all, g, theta, groups_[g], order), changed = true;
+      permute(theta, groups_[g], order), add_order(all, groups_, g, order), changed = true;
     }
     if (!changed)
       break;
@@ -98,7 +105,7 @@ void UnitMatcher::set_out(float *theta, const float *reference, int start, UnitO
       for (std::size_t u = 0; u < own.units; ++u)
         order[u] = int(shuffled(0, Purpose::unit_order, stream, u, std::uint32_t(own.units)));
     }
-    move(orders, g, theta, groups_[g], order);
+    permute(theta, groups_[g], order), add_order(orders, groups_, g, order);
   }
 }
 
@@ -126,8 +133,7 @@ UnitOrders UnitMatcher::match(float *theta, const float *reference) const {
       continue;
     nearest = product, best = std::move(orders);
     for (std::size_t g = 0; g < best.size(); ++g)
-      for (int &place : best[g])
-        place = then[g][std::size_t(place)];
+      add_order(best, groups_, g, then[g]);
     std::copy(now.begin(), now.end(), theta);
   }
   return best;

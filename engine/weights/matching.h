@@ -6,12 +6,12 @@
 
 namespace theta {
 
-// The order of each group of units: unit u takes the place of unit order[u].
+// The order of each group of unit_elements(), one applied after another: unit u takes the place of unit order[u].
 using UnitOrders = std::vector<std::vector<int>>;
 
 class UnitMatcher {
 public:
-  // Searches from the order that units have, from the one that suits those elements best that one group alone moves,
+  // Each group in turn by an exact assignment, those within heads too. Searches from the order that units have, from the one that suits those elements best that one group alone moves,
   // and from `starts` − 2 random ones.
   explicit UnitMatcher(const NetworkShape &, int starts = 1);
 

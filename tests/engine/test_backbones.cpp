@@ -231,6 +231,53 @@ TEST_CASE("backbones: what cannot be is refused") {
   refused(shape_of("convnext", {4, 3}, Activation::gelu, ConvNextSettings{16, 2, 2, {1, 2}, 3}));
 }
 
+TEST_CASE("backbones: within a head, queries with keys and values with what comes of them may be exchanged") {
+  const NetworkShape shape = small_vit();
+  const Layout layout = layout_of(shape);
+  const auto groups = unit_elements(shape);
+  const std::size_t outer = shape.kind->symmetries(shape).size();
+  REQUIRE(groups.size() == outer + 2 * 2 * 3); // two blocks of three heads
+  Stream s{Device{}};
+  const std::size_t inputs = 3 * 16 * 16, outputs = 10, rows = 2;
+  ProgramRun<double> run(s, shape.kind->program(shape), false, 1, int(rows));
+  const Buffer<double> x(s, random_values<double>(rows * inputs, 1));
+  const auto outputs_of = [&](const std::vector<float> &theta) {
+    const Buffer<double> weights(s, std::vector<double>(theta.begin(), theta.end()));
+    return to_host(s, run.program.infer(s, weights, x, 1, int(rows)), rows * outputs);
+  };
+  const auto theta = some_weights(layout, 1);
+  const auto before = outputs_of(theta);
+  const auto drawn = [&](std::size_t units, std::uint32_t stream) {
+    std::vector<int> order;
+    for (std::uint32_t u = 0; u < units; ++u)
+      order.push_back(int(shuffled(11, Purpose::test, stream, u, std::uint32_t(units))));
+    return order;
+  };
+  for (std::size_t g = outer; g < groups.size(); ++g) {
+    CAPTURE(g);
+    auto moved = theta;
+    permute(moved.data(), groups[g], {1, 2, 3, 0});
+    CHECK(moved != theta);
+    CHECK(relative_error(outputs_of(moved), before) <= 1e-10);
+  }
+  // Everything at once is found again, and the orders say what was done, one group after another.
+  const UnitMatcher matcher(shape, 4);
+  int found = 0;
+  for (std::uint32_t plant = 0; plant < 20; ++plant) {
+    const auto start = layout.initial_values(plant, 0);
+    auto mixed = start;
+    for (std::size_t g = 0; g < groups.size(); ++g)
+      permute(mixed.data(), groups[g], drawn(groups[g].units, plant * 100 + std::uint32_t(g)));
+    auto matched = mixed, replayed = mixed;
+    const UnitOrders orders = matcher.match(matched.data(), start.data());
+    for (std::size_t g = 0; g < groups.size(); ++g)
+      permute(replayed.data(), groups[g], orders[g]);
+    CHECK(replayed == matched);
+    found += matched == start;
+  }
+  CHECK(found >= 19);
+}
+
 TEST_CASE("backbones: planted permutations of residual networks are found by weight matching") {
   const NetworkShape shape = small_resnet();
   const auto groups = unit_elements(shape);
