@@ -54,7 +54,7 @@ def main():
         flops = result["flops"] * rate / (result["network_steps_per_s"] * result["value"] * 1e-3 if "network_steps_per_s" in result else 1)
         entry = {"name": name, "per_s": rate, "GFLOP_per_s": flops * 1e-9, "share_of_multiply_adds": flops * 1e-12 / ceiling, "rounds": ours[name], "peers": {}}
         text = f"{name:<42}{rate:>12,.1f} /s {flops * 1e-9:>7.1f} GFLOP/s {100 * entry['share_of_multiply_adds']:>5.1f} %"
-        for peer, rates in theirs.get(name, {}).items():
+        for peer, rates in theirs.get(name, theirs.get(name.removesuffix("_bf16"), {})).items():  # what has no bf16 of its own: fp32
             their = statistics.median(rates)
             entry["peers"][peer] = {"per_s": their, "ratio": rate / their, "rounds": rates}
             text += f"   {peer} {their:,.1f}: {rate / their:.2f} times"

@@ -92,6 +92,13 @@ reduce.cu | reduce.cu | test_reduce | row < last && column < cols | row < last
 reduce.cu | reduce.cu | test_reduce | warp > 0 \|\| column >= cols | warp > 0
 reduce.cu | reduce.cu | test_reduce | (part + 1) * part_rows < rows ? (part + 1) * part_rows : rows | (part + 1) * part_rows
 head_norm.cu | head_norm.cu | test_head_norm | if (item >= std::size_t(p.rows) * 3 * p.heads) | if (false)
+conv2d_tensor.cu | conv2d_tensor.cu | test_conv2d | if (o < of.rows && j < of.columns) | if (true)
+conv2d_tensor.cu | conv2d_tensor.cu | test_conv2d | row_is_there && c < of.channels ? | row_is_there ?
+conv2d_tensor.cu | conv2d_tensor.cu | test_conv2d | at >= 0 && channel + x_channel + e < of.channels ? | at >= 0 ?
+conv2d_tensor.cu | conv2d_tensor.cu | test_conv2d | inside && output < p.out_group() ? | inside ?
+conv2d_tensor.cu | conv2d_tensor.cu | test_conv2d | inside && channel < p.in_group() && | inside &&
+conv2d_tensor.cu | conv2d_tensor.cu | test_conv2d | const bool inside = j < all; | const bool inside = true;
+conv2d_tensor.cu | conv2d_tensor.cu | test_conv2d | if (first_output + o < p.out_group() && first_channel + c < p.in_group()) | if (true)
 units.cu | units.cu | test_units | if (item >= std::size_t(networks) * l.units) | if (false)
 units.cu | units.cu | test_units | if (place[e] >= 0) | if (true)
 units.cu | units.cu | test_units | place[e] < 0 ? 0 : | false ? 0 :
@@ -146,6 +153,7 @@ if [ "$sweep" = --sweep ]; then
     resident.cuh) kernel=mlp_training.cu tests=test_mlp_training ;;
     run_block.cuh) kernel=cnn_training.cu tests=test_cnn_training ;;
     conv1d_*.cu) kernel=$name tests=test_conv1d ;;
+    conv2d_*.cu) kernel=$name tests=test_conv2d ;;
     softmax*.cu) kernel=$name tests=test_softmax ;;
     *) kernel=$name tests=test_$(basename "$name" .cu) ;;
     esac
