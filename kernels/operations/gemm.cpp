@@ -1,8 +1,9 @@
 // On the cpu: strips of C's columns times blocks of its rows, dealt out to threads; each packs its strip of op(B), some
-// k at a time, and streams op(A) past it (product.h).
+// k at a time, and streams op(A) past it, in registers (product.h) or, of bf16, in tiles where there are some (tiles.h).
 #include "gemm.h"
 #include "kernels/device/parallel.h"
 #include "kernels/parts/product.h"
+#include "kernels/parts/tiles.h"
 #include "reduce.h"
 
 namespace theta {
@@ -49,6 +50,34 @@ public:
     }
   }
 
+  // The same steps of `rows` rows of op(A) into copies of most_steps each, those of a row beside one another.
+  void pack_rows(O *to, int first, int rows, int k, int steps) const {
+    const S *const from = a_ + k * k_of_a_ + first * next_a_;
+    const int there = std::min(p_.k - k, steps * depth);
+    if (!p_.transpose_a) {
+      for (int r = 0; r < rows; ++r)
+        for (int i = 0; i < there; i += L * depth)
+          store(to + r * most_steps + i / depth, load_steps<O>(from + r * row_a_ + i, there - i));
+      return;
+    }
+    for (int r = 0; r < rows; r += L)
+      for (int i = 0; i < there; i += L * depth) {
+        Pack<O> block[L];
+#pragma GCC unroll 16
+        for (int e = 0; e < L; ++e) {
+          const int at = i + e * depth;
+          block[e] = at < there ? load_step<O>(from + at * row_a_ + r,
+                                               at + 1 < there ? from + (at + 1) * row_a_ + r : nullptr, rows - r)
+                                : Pack<O>{};
+        }
+        simd::transpose(block);
+#pragma GCC unroll 16
+        for (int e = 0; e < L; ++e)
+          if (r + e < rows)
+            store(to + (r + e) * most_steps + i / depth, block[e]);
+      }
+  }
+
   // The same steps of `rows` rows of op(A), at most rows_at_once: element (r, i) is at r·row + i·step of what is
   // returned.
   struct Rows {
@@ -67,9 +96,7 @@ public:
                 load_step<O>(from + i * row_a_, i + 1 < there ? from + (i + 1) * row_a_ : nullptr, rows));
         return {copy, 1, L};
       }
-      for (int r = 0; r < rows; ++r)
-        for (int i = 0; i < there; i += L * depth)
-          store(copy + r * most_steps + i / depth, load_steps<O>(from + r * row_a_ + i, there - i));
+      pack_rows(copy, first, rows, k, steps);
       return {copy, most_steps, 1};
     }
   }
@@ -148,17 +175,73 @@ void multiply_strip(C *c, const S *a, const S *b, const Gemm &p, int first, int 
   }
 }
 
+constexpr int tile_width = 2 * tile_edge, tile_rows = 2 * tile_edge; // of a block of tiles
+
+// The same of pairs in tiles: sums of the whole strip lie in memory until the last k.
+template <class S, class C>
+void multiply_strip_in_tiles(C *c, const S *a, const S *b, const Gemm &p, int first, int rows, int column, int columns,
+                             const C *bias, Activation act) {
+  constexpr int depth = most_steps * depth_of<Pair>, L = lanes<float>;
+  alignas(64) Pair of_a[tile_rows * most_steps], of_b[most_steps * tile_width];
+  alignas(64) float sums[(most_rows + tile_rows) * tile_width], of_bias[tile_width] = {};
+  const Packed<Pair, S> operands(a, b, p);
+  c += first * std::ptrdiff_t(p.row_c()) + column;
+  std::fill_n(sums, (rows + tile_rows) * tile_width, 0.0f);
+  for (int r = 0; p.accumulate && r < rows; ++r)
+    for (int v = 0; v < columns; ++v)
+      sums[r * tile_width + v] = widened(c[std::ptrdiff_t(r) * p.row_c() + v]);
+  if (bias)
+    std::transform(bias + column, bias + column + columns, of_bias, [](C x) { return widened(x); });
+  for (int k = 0; k < p.k; k += depth) {
+    const int steps = std::min(most_steps, (p.k - k + 1) / 2), tiles = (steps + tile_edge - 1) / tile_edge;
+    std::fill_n(of_b, tiles * tile_edge * tile_width, Pair(0));
+    operands.pack_b(of_b, tile_width, column, columns, k, steps);
+    TileStep step[most_steps / tile_edge];
+    for (int t = 0; t < tiles; ++t)
+      step[t] = {std::ptrdiff_t(t) * tile_edge, std::ptrdiff_t(t) * tile_edge * tile_width};
+    for (int r = 0; r < rows; r += tile_rows) {
+      const int here = std::min(tile_rows, rows - r);
+      if (here < tile_rows)
+        std::fill_n(of_a, tile_rows * most_steps, Pair(0));
+      operands.pack_rows(of_a, first + r, here, k, steps);
+      add_in_tiles({sums + r * tile_width, tile_width, tile_edge, of_a, most_steps, of_b, tile_width, tile_edge}, step,
+                   tiles);
+    }
+  }
+  for (int r = 0; r < rows; ++r)
+    for (int v = 0; v < columns; v += L) {
+      Floats pack = load<Floats>(sums + r * tile_width + v) + load<Floats>(of_bias + v);
+      if (act != Activation::none)
+        pack = activate_with_slope(act, pack, p.omega).value;
+      store_rounded(c + std::ptrdiff_t(r) * p.row_c() + v, pack, columns - v);
+    }
+}
+
+// work(matrix of the batch, first row, rows, strip) for all blocks of rows of all matrices, and `strips` strips.
+template <class F> void for_parts(const Gemm &p, int strips, F work) {
+  const int blocks = (p.m + most_rows - 1) / most_rows, step = (p.m + blocks - 1) / blocks;
+  parallel_for(long(p.batch) * blocks, strips, double(p.batch) * p.m * p.n * p.k / 16, [&](long at, int strip) {
+    const int first = int(at % blocks) * step, rows = std::min(step, p.m - first);
+    if (rows > 0)
+      work(std::size_t(at / blocks), first, rows, strip);
+  });
+}
+
 template <class O, class S, class C>
 void multiply_parts(C *c, const S *a, const S *b, const Gemm &p, const C *bias, Activation act) {
+  const auto bias_of = [&](std::size_t i) { return bias ? bias + i * p.stride_bias : nullptr; };
+  if constexpr (std::is_same_v<O, Pair> && fits_tiles)
+    if (multiplies_in_tiles())
+      return for_parts(p, (p.n + tile_width - 1) / tile_width, [&](std::size_t i, int first, int rows, int strip) {
+        const int column = strip * tile_width, columns = std::min(tile_width, p.n - column);
+        multiply_strip_in_tiles(c + i * p.stride_c, a + i * p.stride_a, b + i * p.stride_b, p, first, rows, column,
+                                columns, bias_of(i), act);
+      });
   const Strips<SumOf<O>> strips{p.n};
-  const int blocks = (p.m + most_rows - 1) / most_rows, step = (p.m + blocks - 1) / blocks, count = strips.count();
-  parallel_for(long(p.batch) * blocks, count, double(p.batch) * p.m * p.n * p.k / 16, [&](long at, int strip) {
-    const std::size_t i = std::size_t(at / blocks);
+  for_parts(p, strips.count(), [&](std::size_t i, int first, int rows, int strip) {
     strips.strip(strip, [&]<int V>(int column, int columns) {
-      const int first = int(at % blocks) * step, rows = std::min(step, p.m - first);
-      if (rows > 0)
-        multiply_strip<V, O>(c + i * p.stride_c, a + i * p.stride_a, b + i * p.stride_b, p, first, rows, column,
-                             columns, bias ? bias + i * p.stride_bias : nullptr, act);
+      multiply_strip<V, O>(c + i * p.stride_c, a + i * p.stride_a, b + i * p.stride_b, p, first, rows, column, columns,
+                           bias_of(i), act);
     });
   });
 }

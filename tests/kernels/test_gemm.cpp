@@ -1,5 +1,6 @@
 #include "kernels/operations/gemm.h"
 #include "kernels/operations/reduce.h"
+#include "kernels/parts/tiles.h"
 #include "tests/check.h"
 #include "tests/engine/bound.h"
 
@@ -95,6 +96,14 @@ TEST_CASE("gemm agrees with its definition on odd sizes, in every layout") {
         const Buffer<float> nc(cpu, c);
         gemm<bf16, float>(cpu, nc, na, nb, p, with_bias ? hbias.get() : nullptr, act);
         CHECK(nc.host() == hc.host());
+        if (simd::fits_tiles) {
+          const bool had = simd::multiplies_in_tiles();
+          simd::multiply_in_tiles(!had); // vectors where there are tiles, plain code where there are none
+          const Buffer<float> other(cpu, c);
+          gemm<float>(cpu, other, ha, hb, half, with_bias ? hbias.get() : nullptr, act);
+          simd::multiply_in_tiles(had);
+          CHECK(relative_error(other.host(), hc.host()) <= 1e-5);
+        }
         for (const auto device : all_devices()) {
           CAPTURE(device.name());
           Stream s(device);
