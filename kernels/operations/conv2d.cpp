@@ -7,6 +7,7 @@
 #include "kernels/device/parallel.h"
 #include "kernels/parts/product.h"
 #include "kernels/parts/scratch.h"
+#include "kernels/parts/tiles.h"
 #include <vector>
 
 namespace theta {
@@ -183,6 +184,9 @@ template <class O> struct TapProduct {
   std::ptrdiff_t w_channel, b_channel;
   int channels, taps;
   const Tap *tap;
+  // In tiles: memory for all steps, and a place as far from every row of the result that nobody reads.
+  TileStep *step;
+  T *spare;
 };
 
 // R rows and V packs of it. Its own function, so that nothing but the sums lives in registers.
@@ -221,56 +225,82 @@ template <class O, int R, int V> [[gnu::noinline]] void multiply_taps(const TapP
           store(p.out + r * p.out_row + v * p.out_step, sum[r][v]);
 }
 
-// Channels of the result that are made together: all of one group; or one alone.
+// Channels of the result that are made together: all of one group; or one alone. In tiles, 32.
+constexpr int tiled_height = 2 * tile_edge;
 struct RowTile {
-  int first, count;
-  int height() const { return count == 1 ? 1 : tile_height; }
+  int first, count, height;
+  bool is_tiled() const { return height == tiled_height; }
 };
-std::vector<RowTile> row_tiles(int rows, int of_group) {
+std::vector<RowTile> row_tiles(int rows, int of_group, bool in_tiles) {
+  const int most = in_tiles ? tiled_height : tile_height;
   std::vector<RowTile> tiles;
-  for (int first = 0; first < rows; first += tiles.back().count)
-    tiles.push_back({first, std::min({tile_height, rows - first, of_group - first % of_group})});
+  for (int first = 0, count = 0; first < rows; first += count) {
+    count = std::min({most, rows - first, of_group - first % of_group});
+    tiles.push_back({first, count, count == 1 && !in_tiles ? 1 : most});
+  }
   return tiles;
 }
 
+// Whether a product over so many channels goes to tiles: half of a step's pairs should be there.
+template <class O> bool in_tiles(const Conv2d &p, int channels) {
+  return std::is_same_v<O, Pair> && fits_tiles && p.groups == 1 && steps_of<O>(channels) >= tile_edge / 2 &&
+         multiplies_in_tiles();
+}
+int whole_steps(int steps) { return (steps + tile_edge - 1) / tile_edge * tile_edge; }
+
 // The weights of every tile as they are read: those of its rows beside one another, tap after tap, channel after
-// channel. at(row) is where those of a row begin; its channels stand `apart`.
+// channel; for tiles [16 channels or pairs of them][tap][row][16]. at(row) is where those of a row begin; its channels
+// stand `apart`.
 template <class O, class At>
 std::vector<const O *> beside_one_another(const Scratch &scratch, const std::vector<RowTile> &tiles, int channels,
                                           int taps, std::ptrdiff_t apart, At at) {
   std::vector<const O *> places;
-  const std::size_t of_row = std::size_t(steps_of<O>(channels)) * std::size_t(taps);
+  const int steps = steps_of<O>(channels);
+  const auto size_of = [&](const RowTile &tile) {
+    return std::size_t(tile.is_tiled() ? whole_steps(steps) : steps) * std::size_t(taps * tile.height);
+  };
   std::size_t size = 0;
   for (const RowTile &tile : tiles)
-    size += of_row * std::size_t(tile.height());
+    size += size_of(tile);
   O *const all = scratch.take<O>(size);
   size = 0;
   for (const RowTile &tile : tiles) {
     places.push_back(all + size);
-    size += of_row * std::size_t(tile.height());
+    size += size_of(tile);
   }
   parallel_for(long(tiles.size()), double(size), [&](long i) {
     const RowTile &tile = tiles[std::size_t(i)];
     O *to = all + (places[std::size_t(i)] - all);
-    decltype(at(0)) rows[tile_height];
-    for (int r = 0; r < tile.height(); ++r)
-      rows[r] = at(tile.first + std::min(r, tile.count - 1));
-    for (int c = 0; c < channels; c += depth_of<O>)
+    const auto put = [&](int r, int step, int t) {
+      const int c = step * depth_of<O>;
+      return step_of<O>(at(tile.first + r) + c * apart + t, apart, c + 1 < channels);
+    };
+    if (tile.is_tiled()) {
+      for (int first = 0; first < steps; first += tile_edge)
+        for (int t = 0; t < taps; ++t)
+          for (int r = 0; r < tile.height; ++r)
+            for (int step = first; step < first + tile_edge; ++step)
+              *to++ = r < tile.count && step < steps ? put(r, step, t) : O(0);
+      return;
+    }
+    for (int step = 0; step < steps; ++step)
       for (int t = 0; t < taps; ++t)
-        for (int r = 0; r < tile.height(); ++r)
-          *to++ = step_of<O>(rows[r] + c * apart + t, apart, c + 1 < channels);
+        for (int r = 0; r < tile.height; ++r)
+          *to++ = put(std::min(r, tile.count - 1), step, t);
   });
   return places;
 }
 
-// A tile's product with planes, into [rows][positions][lanes]; where in them, and on which taps, is still to be said.
+// A tile's product with planes, into [rows][positions and a spare one][lanes] at `out`; where in them, and on which taps,
+// is still to be said.
 template <class O>
-TapProduct<O> product_of(const RowTile &tile, const O *w, const Planes<O> &planes, int positions, int channels,
-                         int square, const Tap *tap) {
+TapProduct<O> product_of(const RowTile &tile, const O *w, const Planes<O> &planes, SumOf<O> *out, int positions,
+                         int channels, int square, const Tap *tap, TileStep *step) {
   TapProduct<O> product{};
-  product.out_row = std::ptrdiff_t(positions) * lanes<O>, product.rows = tile.count;
-  product.w = w, product.w_channel = std::ptrdiff_t(square) * tile.height();
+  product.out_row = std::ptrdiff_t(positions + 1) * lanes<O>, product.rows = tile.count;
+  product.w = w, product.w_channel = std::ptrdiff_t(square) * tile.height;
   product.b_channel = planes.channel, product.channels = channels, product.tap = tap;
+  product.step = step, product.spare = out + std::ptrdiff_t(positions) * lanes<O>;
   return product;
 }
 
@@ -285,8 +315,42 @@ template <class T, class F> void for_strips(int packs, F f) {
         i, [&]<int V>(int column, int columns) { f.template operator()<V>(column / lanes<T>, columns / lanes<T>); });
 }
 
-template <class O, int V> void multiply_taps(const RowTile &tile, const TapProduct<O> &p) {
-  tile.height() == 1 ? multiply_taps<O, 1, V>(p) : multiply_taps<O, tile_height, V>(p);
+// The same in tiles: two positions of 32 rows at a time.
+void multiply_in_tiles(const TapProduct<Pair> &p, int positions) {
+  int steps = 0;
+  for (int c = 0; c < p.channels; c += tile_edge)
+    for (int t = 0; t < p.taps; ++t, ++steps)
+      p.step[steps] = {(std::ptrdiff_t(c / tile_edge) * (p.w_channel / tiled_height) + p.tap[t].w) * tiled_height *
+                           tile_edge,
+                       c * p.b_channel + p.tap[t].b};
+  for (int v = 0; v < positions; v += 2) {
+    const bool has_next = v + 1 < positions;
+    float *const c = p.out + v * p.out_step;
+    const TileBlock block{c,
+                          p.out_row,
+                          has_next ? p.out_step : p.spare - c,
+                          p.w,
+                          tile_edge,
+                          p.b + v * tile_edge,
+                          p.b_channel,
+                          has_next ? tile_edge : 0};
+    for (int r = 0; r < tiled_height; ++r)
+      for (float *const at : {c + r * p.out_row, c + r * p.out_row + block.c_next})
+        store(at, broadcast<Floats>(p.bias && r < p.rows ? p.bias[r] : 0.0f));
+    add_in_tiles(block, p.step, steps);
+  }
+}
+
+// A tile's product for neighbouring positions, from the first of them.
+template <class O> void multiply_row(const RowTile &tile, const TapProduct<O> &from, int positions) {
+  if constexpr (std::is_same_v<O, Pair> && fits_tiles)
+    if (tile.is_tiled())
+      return multiply_in_tiles(from, positions);
+  for_strips<SumOf<O>>(positions, [&]<int V>(int first, int packs) {
+    TapProduct<O> p = from;
+    p.out += first * p.out_step, p.b += first * lanes<O>, p.packs = packs;
+    tile.height == 1 ? multiply_taps<O, 1, V>(p) : multiply_taps<O, tile_height, V>(p);
+  });
 }
 
 // The rows of a kernel that meet positions of one remainder by the stride, going backwards: tap `first` + stride·u meets
@@ -304,7 +368,9 @@ template <class O, class T> void forward(T *y, const T *x, const T *w, const T *
   const int height = p.out_height(), width = p.out_width(), positions = height * width, in = p.in_group(),
             of_in = p.in_height * p.in_width, square = p.taps(), blocks = blocks_of<O>(p), steps = steps_of<O>(in);
   const Scratch weights;
-  const auto tiles = row_tiles(p.out_channels, p.out_group());
+  const bool tiled = in_tiles<O>(p, in);
+  const auto tiles = row_tiles(p.out_channels, p.out_group(), tiled);
+  const int height_of_all = tiles.front().height;
   const auto packed = beside_one_another<O>(weights, tiles, in, square, square,
                                             [&](int o) { return w + std::ptrdiff_t(o) * in * square; });
   const int pieces = pieces_of(blocks, tiles.size());
@@ -315,29 +381,27 @@ template <class O, class T> void forward(T *y, const T *x, const T *w, const T *
                       to = tiles.size() * std::size_t(piece + 1) / std::size_t(pieces);
     const int first_group = tiles[from].first / p.out_group(),
               groups = tiles[to - 1].first / p.out_group() + 1 - first_group;
-    Planes<O> planes = input_planes<O>(scratch, p, groups * steps);
+    Planes<O> planes = input_planes<O>(scratch, p, tiled ? whole_steps(steps) : groups * steps);
     planes.template fill<PairsOf::channels>(0, Images<T>{x + (at.first * p.in_channels + first_group * in) * of_in,
                                                          std::size_t(p.in_channels) * of_in, at.count, groups, in,
                                                          p.in_height, p.in_width});
     Tap *const taps = scratch.take<Tap>(std::size_t(square));
     for (int t = 0; t < square; ++t)
       taps[t] = {t, planes.place(t / p.kernel, t % p.kernel)};
-    T *const out = scratch.take<T>(std::size_t(tile_height) * positions * L);
+    TileStep *const memory = scratch.take<TileStep>(tiled ? std::size_t(whole_steps(steps) / tile_edge * square) : 1);
+    T *const out = scratch.take<T>(std::size_t(height_of_all) * (positions + 1) * L);
     for (std::size_t i = from; i < to; ++i) {
       const RowTile &tile = tiles[i];
-      TapProduct<O> product = product_of(tile, packed[i], planes, positions, steps, square, taps);
+      TapProduct<O> product = product_of(tile, packed[i], planes, out, positions, steps, square, taps, memory);
       product.bias = bias ? bias + tile.first : nullptr, product.out_step = L, product.taps = square;
       const O *const here = planes.of((tile.first / p.out_group() - first_group) * steps);
-      for (int u = 0; u < height; ++u)
-        for_strips<T>(width, [&]<int V>(int column, int packs) {
-          product.out = out + (std::ptrdiff_t(u) * width + column) * L, product.packs = packs;
-          product.b = here + u * planes.row + column * L;
-          multiply_taps<O, V>(tile, product);
-        });
+      for (int u = 0; u < height; ++u) {
+        product.out = out + std::ptrdiff_t(u) * width * L, product.b = here + u * planes.row;
+        multiply_row(tile, product, width);
+      }
       for (int r = 0; r < tile.count; ++r)
         give_planes(y + (at.first * p.out_channels + tile.first + r) * positions,
-                    std::size_t(p.out_channels) * positions, at.count, out + std::size_t(r) * positions * L, positions,
-                    false);
+                    std::size_t(p.out_channels) * positions, at.count, out + r * product.out_row, positions, false);
     }
   });
 }
@@ -351,7 +415,9 @@ template <class O, class T> void backward_data(T *dx, const T *dy, const T *w, c
     return first + std::max(out, (size + p.stride - 1) / p.stride + (padding + p.stride - 1) / p.stride);
   };
   const Scratch weights;
-  const auto tiles = row_tiles(p.in_channels, in);
+  const bool tiled = in_tiles<O>(p, outs);
+  const auto tiles = row_tiles(p.in_channels, in, tiled);
+  const int height_of_all = tiles.front().height;
   const auto packed = beside_one_another<O>(weights, tiles, outs, square, std::ptrdiff_t(in) * square, [&](int i) {
     return w + (std::ptrdiff_t(i / in) * outs * in + i % in) * square;
   });
@@ -362,16 +428,18 @@ template <class O, class T> void backward_data(T *dx, const T *dy, const T *w, c
     const std::size_t from = tiles.size() * std::size_t(piece) / std::size_t(pieces),
                       to = tiles.size() * std::size_t(piece + 1) / std::size_t(pieces);
     const int first_group = tiles[from].first / in, groups = tiles[to - 1].first / in + 1 - first_group;
-    Planes<O> planes(scratch, groups * steps, 1, above, before, side(above, p.out_height(), p.in_height, p.above()),
+    Planes<O> planes(scratch, tiled ? whole_steps(steps) : groups * steps, 1, above, before,
+                     side(above, p.out_height(), p.in_height, p.above()),
                      side(before, p.out_width(), p.in_width, p.padding));
     planes.template fill<PairsOf::channels>(0, Images<T>{dy + (at.first * p.out_channels + first_group * outs) * of_out,
                                                          std::size_t(p.out_channels) * of_out, at.count, groups, outs,
                                                          p.out_height(), p.out_width()});
     Tap *const taps = scratch.take<Tap>(std::size_t(square));
-    T *const out = scratch.take<T>(std::size_t(tile_height) * positions * L);
+    TileStep *const memory = scratch.take<TileStep>(tiled ? std::size_t(whole_steps(steps) / tile_edge * square) : 1);
+    T *const out = scratch.take<T>(std::size_t(height_of_all) * (positions + 1) * L);
     for (std::size_t i = from; i < to; ++i) {
       const RowTile &tile = tiles[i];
-      TapProduct<O> product = product_of(tile, packed[i], planes, positions, steps, square, taps);
+      TapProduct<O> product = product_of(tile, packed[i], planes, out, positions, steps, square, taps, memory);
       product.out_step = std::ptrdiff_t(p.stride) * L;
       const O *const here = planes.of((tile.first / in - first_group) * steps);
       for (int ry = 0; ry < std::min(p.stride, p.in_height); ++ry)
@@ -383,18 +451,15 @@ template <class O, class T> void backward_data(T *dx, const T *dy, const T *w, c
             for (int c = 0; c < columns_of.taps; ++c)
               taps[product.taps++] = {(rows_of.first + t * p.stride) * p.kernel + columns_of.first + c * p.stride,
                                       planes.place(above + rows_of.shift - t, before + columns_of.shift - c)};
-          for (int u = 0; u < rows_of.positions; ++u)
-            for_strips<T>(columns_of.positions, [&]<int V>(int column, int packs) {
-              product.out = out + (std::ptrdiff_t(u * p.stride + ry) * p.in_width + column * p.stride + rx) * L;
-              product.packs = packs;
-              product.b = here + u * planes.row + column * L;
-              multiply_taps<O, V>(tile, product);
-            });
+          for (int u = 0; u < rows_of.positions; ++u) {
+            product.out = out + (std::ptrdiff_t(u * p.stride + ry) * p.in_width + rx) * L;
+            product.b = here + u * planes.row;
+            multiply_row(tile, product, columns_of.positions);
+          }
         }
       for (int r = 0; r < tile.count; ++r)
         give_planes(dx + (at.first * p.in_channels + tile.first + r) * positions,
-                    std::size_t(p.in_channels) * positions, at.count, out + std::size_t(r) * positions * L, positions,
-                    accumulate);
+                    std::size_t(p.in_channels) * positions, at.count, out + r * product.out_row, positions, accumulate);
     }
   });
 }
@@ -550,7 +615,7 @@ private:
 template <class O, class T> void backward_weight(T *dw, const T *dy, const T *x, T *workspace, const Conv2d &p) {
   const int slices = slices_of<O>(p), blocks = (p.batch + row_samples<O> - 1) / row_samples<O>;
   const int together = std::max(1, positions_together / (p.out_height() * p.out_width())); // blocks
-  const auto tiles = row_tiles(p.out_channels, p.out_group());
+  const auto tiles = row_tiles(p.out_channels, p.out_group(), false);
   const int pieces = pieces_of(slices, tiles.size());
   parallel_for(slices, pieces, p.multiply_adds() / lanes<T>, [&](int slice, int piece) {
     const std::size_t from = tiles.size() * std::size_t(piece) / std::size_t(pieces),
@@ -566,8 +631,8 @@ template <class O, class T> void backward_weight(T *dw, const T *dy, const T *x,
       const Scratch scratch;
       const WeightGradient<O> gradient(scratch, p, dy, x, b, std::min(last, b + together), first_in, ins);
       for (std::size_t i = from; i < to; ++i)
-        tiles[i].height() == 1 ? gradient.template add<1>(sums, tiles[i])
-                               : gradient.template add<tile_height>(sums, tiles[i]);
+        tiles[i].height == 1 ? gradient.template add<1>(sums, tiles[i])
+                             : gradient.template add<tile_height>(sums, tiles[i]);
     }
   });
   parallel_for(long(p.w_size()), double(p.w_size()) * slices, [&](long i) {

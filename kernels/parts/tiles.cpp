@@ -70,8 +70,8 @@ void add_plainly(const TileBlock &p, const TileStep *steps, int count) {
   for (const TileStep *step = steps; step != steps + count; ++step)
     for (int r = 0; r < 2 * tile_edge; ++r)
       for (int v = 0; v < 2 * tile_edge; ++v) {
-        const Pair *const a = p.a + step->a + r * p.a_row,
-                          *const b = p.b + step->b + v / tile_edge * p.b_next + v % tile_edge;
+        const Pair *const a = p.a + step->a + r * p.a_row, *const b =
+                                                               p.b + step->b + v / tile_edge * p.b_next + v % tile_edge;
         float even = 0, odd = 0;
         for (int k = 0; k < tile_edge; ++k) {
           even = std::fma(low(a[k]), low(b[k * p.b_row]), even);

@@ -1,6 +1,7 @@
 #include "kernels/device/parallel.h"
 #include "kernels/operations/conv2d.h"
 #include "kernels/operations/pool2d.h"
+#include "kernels/parts/tiles.h"
 #include "tests/check.h"
 
 using namespace theta;
@@ -137,6 +138,18 @@ TEST_CASE("conv2d is its definition: every device, odd sizes, groups, gradients 
         for (std::size_t i = 0; i < 3; ++i) {
           CAPTURE(i);
           CHECK(relative_error(of_bf16[i], of_half[i]) <= golden_tolerance<T>);
+        }
+        if (simd::fits_tiles && !s.is_cuda()) {
+          const bool had = simd::multiplies_in_tiles();
+          simd::multiply_in_tiles(!had); // vectors where there are tiles, plain code where there are none
+          const auto other = conv2d_passes<T>(s, half, as(x), as(w), {}, as(dy), as(before));
+          const auto bias = random_values<T>(std::size_t(p.out_channels), 5);
+          const auto biased = conv2d_passes<T>(s, half, as(x), as(w), bias, as(dy), as(before))[0];
+          simd::multiply_in_tiles(had);
+          for (std::size_t i = 0; i < 3; ++i)
+            CHECK(relative_error(other[i], of_half[i]) <= golden_tolerance<T>);
+          CHECK(relative_error(biased, conv2d_passes<T>(s, half, as(x), as(w), bias, as(dy), as(before))[0]) <=
+                golden_tolerance<T>);
         }
       }
       const Buffer<T> d(s, as(dy)), weights(s, as(w)), twice(s, found[1]); // added to what is there
