@@ -14,4 +14,13 @@ enum class Arithmetic { fp32, bf16 };
 Arithmetic arithmetic_named(std::string_view name);
 const char *name_of(Arithmetic);
 
+// Who multiplies bf16 on the cpu: fp32, of widened numbers; instructions on vectors (AVX512-BF16); or tiles (AMX), where
+// the system lets this process use them.
+enum class Bf16Unit { widened, vectors, tiles };
+Bf16Unit bf16_unit();
+bool has_tiles(); // asked once
+// Another one from here on, for tests: tiles that are not there are plain code; vectors and fp32 are what the build has.
+// Not while products run.
+void use_bf16_unit(Bf16Unit);
+
 } // namespace theta

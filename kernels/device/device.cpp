@@ -1,5 +1,6 @@
 // The cpu device, and the choice between it and cuda.
 #include "device.h"
+#include "arithmetic.h"
 #include "container.h"
 #include "parallel.h"
 #include <chrono>
@@ -26,15 +27,15 @@ DeviceFacts cpu_facts() {
       break;
     }
   const auto bytes = std::size_t(sysconf(_SC_PHYS_PAGES)) * std::size_t(sysconf(_SC_PAGE_SIZE));
-#if defined(__AVX512BF16__) && defined(__AVX512BW__)
-  const char *capability = "avx512 with bf16 products";
-#elif defined(__AVX512F__)
-  const char *capability = "avx512";
+#if defined(__AVX512F__)
+  std::string capability = "avx512";
 #elif defined(__AVX2__)
-  const char *capability = "avx2";
+  std::string capability = "avx2";
 #else
-  const char *capability = "baseline";
+  std::string capability = "baseline";
 #endif
+  if (bf16_unit() != Bf16Unit::widened)
+    capability += bf16_unit() == Bf16Unit::tiles ? ", bf16 in tiles" : ", bf16";
   return {Device{}, model, memory_allowed(bytes), threads(), capability};
 }
 

@@ -1,6 +1,6 @@
 #include "limits.h"
 #include "kernels/device/parallel.h"
-#include "pairs.h"
+#include "tiles.h"
 #include <algorithm>
 #include <chrono>
 #include <vector>
@@ -55,7 +55,23 @@ double multiply_add_rate(int threads) {
   });
 }
 
+namespace {
+
+double tile_rate(int threads) {
+  constexpr int steps = 4096, block = 2 * tile_edge;
+  const std::vector<TileStep> same(steps);
+  return best_rate(threads, 4.0 * block * block * tile_edge * steps, [&](long) {
+    alignas(64) Pair a[block * tile_edge] = {}, b[block * tile_edge] = {};
+    alignas(64) float c[block * block] = {};
+    add_in_tiles({c, block, tile_edge, a, tile_edge, b, block, tile_edge}, same.data(), steps);
+  });
+}
+
+} // namespace
+
 double pair_rate(int threads) {
+  if (multiplies_in_tiles())
+    return tile_rate(threads);
   constexpr long steps = 4'000'000;
   return best_rate(threads, 4.0 * lanes<Pair> * sums * steps, [](long) {
     Words a = broadcast<Words>(pack_bf16(0.5f, -0.5f)), b = broadcast<Words>(pack_bf16(0.25f, 0.25f));

@@ -1,23 +1,11 @@
 #include "tiles.h"
 #include <cmath>
-#if defined(__AMX_BF16__) && defined(__AMX_TILE__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 namespace theta::simd {
 
 namespace {
 
 #if defined(__AMX_BF16__) && defined(__AMX_TILE__)
-constexpr bool built_for_tiles = true;
-
-// Linux gives a process the tiles' state when it asks (Documentation/arch/x86/xstate.rst).
-bool has_tiles() {
-  constexpr long request_permission = 0x1023, tile_data = 18;
-  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
-}
-
 // Eight tiles of 16 rows of 64 bytes, as LDTILECFG reads them (palette 1).
 struct alignas(64) TileShapes {
   std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -56,13 +44,8 @@ void add_by_processor(const TileBlock &p, const TileStep *steps, int count) {
   _tile_stored(3, lower + p.c_next, c_row);
 }
 #else
-constexpr bool built_for_tiles = false;
-bool has_tiles() { return false; }
 void add_by_processor(const TileBlock &, const TileStep *, int) {}
 #endif
-
-const bool there_are = has_tiles();
-bool in_use = there_are;
 
 void add_plainly(const TileBlock &p, const TileStep *steps, int count) {
   const auto low = [](Pair x) { return std::bit_cast<float>(x << 16); };
@@ -83,11 +66,8 @@ void add_plainly(const TileBlock &p, const TileStep *steps, int count) {
 
 } // namespace
 
-bool multiplies_in_tiles() { return in_use; }
-void multiply_in_tiles(bool use) { in_use = use; }
-
 void add_in_tiles(const TileBlock &block, const TileStep *steps, int count) {
-  if (built_for_tiles && there_are)
+  if (has_tiles())
     add_by_processor(block, steps, count);
   else
     add_plainly(block, steps, count);

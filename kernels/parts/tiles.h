@@ -2,6 +2,7 @@
 // of 16 rows of 16 pairs and 16 columns of as many (pairs.h). Sums of even and of odd products are made apart, k after k,
 // and join the tile's at the end of the 16. Plain code makes the same numbers where a test asks for them.
 #pragma once
+#include "kernels/device/arithmetic.h"
 #include "pairs.h"
 
 namespace theta::simd {
@@ -11,11 +12,8 @@ inline constexpr int tile_edge = 16; // rows, columns, pairs of a tile
 // Where a pack is as long as a tile's row, as it is wherever there are tiles.
 inline constexpr bool fits_tiles = lanes<Pair> == tile_edge;
 
-// Whether products of pairs go to tiles: where this build knows them, and the system lets this process use them; asked
-// once.
-bool multiplies_in_tiles();
-// Says so from here on: true without tiles is plain code, for tests. Not while products run.
-void multiply_in_tiles(bool);
+// Whether products of pairs go to tiles.
+inline bool multiplies_in_tiles() { return fits_tiles && bf16_unit() == Bf16Unit::tiles; }
 
 // Where a step of 16 pairs begins in either operand.
 struct TileStep {

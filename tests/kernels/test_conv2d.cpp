@@ -140,12 +140,13 @@ TEST_CASE("conv2d is its definition: every device, odd sizes, groups, gradients 
           CHECK(relative_error(of_bf16[i], of_half[i]) <= golden_tolerance<T>);
         }
         if (simd::fits_tiles && !s.is_cuda()) {
-          const bool had = simd::multiplies_in_tiles();
-          simd::multiply_in_tiles(!had); // vectors where there are tiles, plain code where there are none
+          const Bf16Unit had = bf16_unit();
+          use_bf16_unit(had == Bf16Unit::tiles ? Bf16Unit::vectors
+                                               : Bf16Unit::tiles); // tiles that are not there: plain code
           const auto other = conv2d_passes<T>(s, half, as(x), as(w), {}, as(dy), as(before));
           const auto bias = random_values<T>(std::size_t(p.out_channels), 5);
           const auto biased = conv2d_passes<T>(s, half, as(x), as(w), bias, as(dy), as(before))[0];
-          simd::multiply_in_tiles(had);
+          use_bf16_unit(had);
           for (std::size_t i = 0; i < 3; ++i)
             CHECK(relative_error(other[i], of_half[i]) <= golden_tolerance<T>);
           CHECK(relative_error(biased, conv2d_passes<T>(s, half, as(x), as(w), bias, as(dy), as(before))[0]) <=

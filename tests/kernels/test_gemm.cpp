@@ -97,11 +97,12 @@ TEST_CASE("gemm agrees with its definition on odd sizes, in every layout") {
         gemm<bf16, float>(cpu, nc, na, nb, p, with_bias ? hbias.get() : nullptr, act);
         CHECK(nc.host() == hc.host());
         if (simd::fits_tiles) {
-          const bool had = simd::multiplies_in_tiles();
-          simd::multiply_in_tiles(!had); // vectors where there are tiles, plain code where there are none
+          const Bf16Unit had = bf16_unit();
+          use_bf16_unit(had == Bf16Unit::tiles ? Bf16Unit::vectors
+                                               : Bf16Unit::tiles); // tiles that are not there: plain code
           const Buffer<float> other(cpu, c);
           gemm<float>(cpu, other, ha, hb, half, with_bias ? hbias.get() : nullptr, act);
-          simd::multiply_in_tiles(had);
+          use_bf16_unit(had);
           CHECK(relative_error(other.host(), hc.host()) <= 1e-5);
         }
         for (const auto device : all_devices()) {
