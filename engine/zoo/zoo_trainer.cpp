@@ -286,14 +286,17 @@ void ZooTrainer::save(Work &w, long step) const {
 struct ZooTrainer::Told {
   using Clock = std::chrono::steady_clock;
   Progress progress;
-  double first, steps; // network-steps that were there before; steps of a run
+  double first, steps,
+      images; // network-steps that were there before; steps of a run; images of a step, where it has some
   Clock::time_point start = Clock::now(), saved = start;
   double save_every = 10;
 
   static double since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
   void update(double done, double bytes) {
-    progress.update(
-        done, fmt::format("{:.4g} networks/s, {:.3g} GB written", (done - first) / steps / since(start), bytes / 1e9));
+    const double rate = (done - first) / since(start); // network-steps
+    progress.update(done, fmt::format("{}{:.4g} networks/s, {:.3g} GB written",
+                                      images > 0 ? fmt::format("{:.4g} images/s, ", rate * images) : "", rate / steps,
+                                      bytes / 1e9));
   }
   bool save_is_due() const { return since(saved) > save_every; }
   template <class F> void time_of_saving(F save) {
@@ -401,7 +404,8 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
   Told told{.progress = Progress(journal, task_.name, r.stop_psnr > 0 ? "allotted network-steps" : "network-steps",
                                  double(r.networks) * double(r.steps), done),
             .first = done,
-            .steps = double(r.steps)};
+            .steps = double(r.steps),
+            .images = scored_on_.front().images > 0 ? double(r.batch) : 0};
   for (int run = first_run; run < r.networks; run += wave_) {
     if (run > first_run)
       start_wave(run);

@@ -316,7 +316,7 @@ template <class T, class F> void for_strips(int packs, F f) {
 }
 
 // The same in tiles: two positions of 32 rows at a time.
-void multiply_in_tiles(const TapProduct<Pair> &p, int positions) {
+[[maybe_unused]] void multiply_in_tiles(const TapProduct<Pair> &p, int positions) {
   int steps = 0;
   for (int c = 0; c < p.channels; c += tile_edge)
     for (int t = 0; t < p.taps; ++t, ++steps)
