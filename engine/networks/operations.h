@@ -22,12 +22,15 @@ Value add(Program &, Value a, Value b);
 // tokens [tokens, width]. The numbers are the program's input.
 Value embedding(Program &, const std::string &name, Value numbers, int vocabulary, int width);
 
+// y = x·Wᵀ for each token, W the weights of the embedding that made `embedded`, whose units x's are: [tokens, vocabulary].
+Value scores_of_vocabulary(Program &, Value x, Value embedded);
+
 // Of tokens [tokens, width]. Attention of all to all, or causal, to those up to themselves: x has 3·width, queries, keys
 // and values, each of `heads` heads.
 Value attention(Program &, Value x, int heads, bool causal = false);
-// y = x + what each place has of its own: NAME [tokens, width], ±0.02 (as ViT's and GPT's begin); of_a_batch: [1, tokens,
-// width].
-Value positions(Program &, const std::string &name, Value x, bool of_a_batch = false);
+// y = x + what each place has of its own: NAME [places, width], ±0.02 (as ViT's and GPT's begin), of which tokens have the
+// first; 0: as many as there are tokens. of_a_batch: [1, places, width].
+Value positions(Program &, const std::string &name, Value x, bool of_a_batch = false, int places = 0);
 // One more token before all others, the same for every example: NAME [1, 1, width], begun as positions.
 Value class_token(Program &, const std::string &name, Value x);
 // The mean of all tokens, or the first one: [width].

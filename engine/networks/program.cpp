@@ -127,7 +127,11 @@ Symmetries Program::symmetries() const {
     }
     UnitAxis axis = along.axis;
     axis.run = ties.run_[std::size_t(along.value)];
-    groups[std::size_t(group)].axes.push_back(axis);
+    std::vector<UnitAxis> &axes = groups[std::size_t(group)].axes;
+    if (std::none_of(axes.begin(), axes.end(), [&](const UnitAxis &there) { // weights that two operations share
+          return there.tensor == axis.tensor && there.axis == axis.axis;
+        }))
+      axes.push_back(axis);
   }
   for (std::size_t v = 0; v < values(); ++v)
     if (const int group = group_of[std::size_t(ties.find(int(v)))]; group >= 0) {

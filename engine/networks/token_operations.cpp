@@ -81,6 +81,70 @@ private:
   const EmbeddingOperation &of_;
 };
 
+template <class T> class VocabularyStep;
+class VocabularyOperation : public OperationWith<VocabularyOperation, VocabularyStep> {
+public:
+  VocabularyOperation(const EmbeddingOperation &of)
+      : embedded(of.to), tensor(of.tensor), weight(of.offset), tokens(of.tokens), vocabulary(of.vocabulary),
+        width(of.width) {}
+  void tie(Ties &ties) const override {
+    ties.same(from[0], embedded);
+    ties.along(from[0], UnitAxis::Role::outgoing, tensor, 1);
+  }
+  double multiply_adds() const override { return double(tokens) * width * vocabulary; }
+
+  Value embedded;
+  std::size_t tensor, weight; // index in the layout; offset
+  int tokens, vocabulary, width;
+};
+
+template <class T> class VocabularyStep : public Step<T> {
+public:
+  explicit VocabularyStep(const VocabularyOperation &of) : of_(of) {}
+  void forward(Stream &s, const StepWork<T> &w, bool) override {
+    gemm<T>(s, w.y, w.x[0], w.theta + of_.weight,
+            {.m = rows(w),
+             .n = of_.vocabulary,
+             .k = of_.width,
+             .transpose_b = true,
+             .batch = w.networks,
+             .stride_a = w.stride[0],
+             .stride_b = w.parameters,
+             .stride_c = of_y(w),
+             .arithmetic = w.arithmetic});
+  }
+  void backward(Stream &s, const StepWork<T> &w) override {
+    if (w.trains)
+      gemm<T>(s, w.gradient + of_.weight, w.dy, w.x[0],
+              {.m = of_.vocabulary,
+               .n = of_.width,
+               .k = rows(w),
+               .transpose_a = true,
+               .accumulate = true,
+               .batch = w.networks,
+               .stride_a = of_y(w),
+               .stride_b = w.stride[0],
+               .stride_c = w.parameters,
+               .arithmetic = w.arithmetic});
+    if (w.dx[0])
+      gemm<T>(s, w.dx[0], w.dy, w.theta + of_.weight,
+              {.m = rows(w),
+               .n = of_.width,
+               .k = of_.vocabulary,
+               .accumulate = w.adds[0],
+               .batch = w.networks,
+               .stride_a = of_y(w),
+               .stride_b = w.parameters,
+               .stride_c = std::size_t(rows(w)) * std::size_t(of_.width),
+               .arithmetic = w.arithmetic});
+  }
+
+private:
+  int rows(const StepWork<T> &w) const { return w.rows * of_.tokens; }
+  std::size_t of_y(const StepWork<T> &w) const { return std::size_t(rows(w)) * std::size_t(of_.vocabulary); }
+  const VocabularyOperation &of_;
+};
+
 template <class T> class PositionsStep;
 class PositionsOperation : public OperationWith<PositionsOperation, PositionsStep> {
 public:
@@ -315,9 +379,25 @@ Value embedding(Program &p, const std::string &name, Value numbers, int vocabula
       {numbers}, {tokens, width});
 }
 
-Value positions(Program &p, const std::string &name, Value x, bool of_a_batch) {
+Value scores_of_vocabulary(Program &p, Value x, Value embedded) {
+  check_tokens(p, x, "scores of a vocabulary");
+  const auto *of =
+      embedded.number > 0
+          ? dynamic_cast<const EmbeddingOperation *>(p.operations().at(std::size_t(embedded.number) - 1).get())
+          : nullptr;
+  if (!of || p.shape(x) != p.shape(embedded))
+    throw InputError("network: scores of a vocabulary: found ", text_of(p.shape(x)), " and value ", embedded.number,
+                     ", expected tokens as wide as what an embedding made");
+  return p.append(std::make_unique<VocabularyOperation>(*of), {x}, {of->tokens, of->vocabulary});
+}
+
+Value positions(Program &p, const std::string &name, Value x, bool of_a_batch, int places) {
   check_tokens(p, x, "positions");
   Shape shape = p.shape(x);
+  if (places != 0 && places < shape[0])
+    throw InputError("network: positions: found ", places, ", expected one a token, ", shape[0]);
+  if (places != 0)
+    shape[0] = places;
   if (of_a_batch)
     shape.insert(shape.begin(), 1);
   const int axis = int(shape.size()) - 1;

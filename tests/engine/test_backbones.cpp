@@ -84,6 +84,22 @@ void check_training(const char *file, const NetworkShape &shape, bool attends) {
   });
 }
 
+// A language model over characters, of so many tokens.
+Program characters(int tokens, int places) {
+  Program p("gpt", NetworkShape{});
+  const Value embedded = embedding(p, "wte", p.input({tokens}), 17, 12);
+  Value x = positions(p, "wpe.weight", embedded, false, places);
+  for (int b = 0; b < 2; ++b) {
+    const std::string name = text("blocks.", b, ".");
+    Value y = linear(p, name + "attn.qkv", layer_norm(p, name + "norm1", x, 1e-6), 36);
+    x = add(p, x, linear(p, name + "attn.proj", attention(p, y, 3, true), 12));
+    y = linear(p, name + "mlp.fc1", layer_norm(p, name + "norm2", x, 1e-6), 48, Activation::gelu);
+    x = add(p, x, linear(p, name + "mlp.fc2", y, 12));
+  }
+  scores_of_vocabulary(p, layer_norm(p, "norm", x, 1e-6), embedded);
+  return p;
+}
+
 // Exchanging units of any group leaves the function.
 void check_symmetries(const NetworkShape &shape, std::size_t groups_expected) {
   const Layout layout = layout_of(shape);
@@ -229,6 +245,61 @@ TEST_CASE("backbones: what cannot be is refused") {
   refused(shape_of("vit", {12, 10}, Activation::gelu, VitSettings{16, 3, 4, 2, 3}));
   refused(shape_of("convnext", {4, 6, 3}, Activation::gelu, ConvNextSettings{16, 2, 2, {1, 2}, 4}));
   refused(shape_of("convnext", {4, 3}, Activation::gelu, ConvNextSettings{16, 2, 2, {1, 2}, 3}));
+}
+
+TEST_CASE("backbones: a language model of causal attention, with one matrix for both ends, agrees with PyTorch") {
+  const Golden golden("net_gpt");
+  const int rows = golden.side("tokens", 0), places = golden.side("tokens", 1), tokens = places - 1;
+  const auto all = golden.labels("tokens");
+  in_every_precision([&]<class T>(T, Stream &s) {
+    std::vector<T> seen;
+    std::vector<std::uint8_t> next;
+    for (int r = 0; r < rows; ++r)
+      for (int t = 0; t < tokens; ++t) {
+        seen.push_back(T(all[std::size_t(r * places + t)]));
+        next.push_back(all[std::size_t(r * places + t + 1)]);
+      }
+    const double near = s.is_cuda() ? of_attention : golden_tolerance<T>,
+                 near_gradient = s.is_cuda() ? of_attention : 10 * golden_tolerance<T>;
+    ProgramRun<T> run(s, characters(tokens, places), true, 1, rows);
+    const Layout &layout = run.program.layout();
+    const int n = rows * tokens;
+    const Buffer<T> theta(s, weights_of<T>(golden, layout)), x(s, seen), gradient(s, std::vector<T>(layout.size())),
+        row_loss(s, std::size_t(n));
+    const Buffer<std::uint8_t> label(s, next);
+    T *scores = run.program.forward(s, theta, x);
+    CHECK(relative_error(to_host(s, scores, std::size_t(n) * 17), golden.get<T>("output")) <= near);
+    softmax_cross_entropy<T>(s, row_loss, scores, scores, label, {n, 17, n, 0, 1.0 / n});
+    double loss = 0;
+    for (const T one : row_loss.host())
+      loss += double(one) / n;
+    CHECK(loss == doctest::Approx(double(golden.get<T>("loss")[0])).epsilon(near));
+    run.program.backward(s, theta, gradient, scores, x);
+    const auto found = gradient.host();
+    for (const auto &place : layout.places()) {
+      CAPTURE(place.name);
+      CHECK(relative_error(part_of(found, place), golden.get<T>("grad." + place.name)) <= near_gradient);
+    }
+  });
+  // The stream's units lie along both ends' matrix once; exchanging them leaves the function, so do heads.
+  const Program p = characters(tokens, places);
+  const Layout layout = p.layout();
+  const auto theta = some_weights(layout, 1);
+  Stream s{Device{}};
+  ProgramRun<double> run(s, characters(tokens, places), false, 1, 1);
+  const Buffer<double> x(s, std::vector<double>{0, 3, 16, 2, 2, 9, 11, 5, 1, 8});
+  const auto shown = [&](const std::vector<float> &of) {
+    const Buffer<double> weights(s, std::vector<double>(of.begin(), of.end()));
+    return to_host(s, run.program.infer(s, weights, x, 1, 1), std::size_t(tokens) * 17);
+  };
+  const auto before = shown(theta);
+  const Symmetries groups = p.symmetries();
+  CHECK(groups.size() == 1 + 2 * 2); // the stream; of each block the heads and the hidden units
+  for (const UnitGroup &group : groups) {
+    const auto moved = rotated(theta, layout, group);
+    CHECK(moved != theta);
+    CHECK(relative_error(shown(moved), before) <= 1e-10);
+  }
 }
 
 TEST_CASE("backbones: within a head, queries with keys and values with what comes of them may be exchanged") {

@@ -165,8 +165,7 @@ TEST_CASE("every configuration of runs/ is planned, and its arenas take what was
     // samples.
     const std::size_t members = 1 + config.others.size() + config.unseen.size();
     const std::size_t networks = 1 + judged + (config.zoo.recipe.start == StartKind::base) + !config.subset.empty() +
-                                 (config.eval.recount > 0) +
-                                 (config.of<FinetuneConfig>().networks > 0 ? 2 : 0);
+                                 (config.eval.recount > 0) + (config.of<FinetuneConfig>().networks > 0 ? 2 : 0);
     CHECK(plans.size() == 1 + fit + stream + members * networks);
     for (const auto &plan : plans) {
       CAPTURE(plan.name());
