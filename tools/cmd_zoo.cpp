@@ -1,9 +1,10 @@
-// theta zoo train CONFIG | info ZOO | verify ZOO | import FOLDER ZOO | export ZOO FOLDER.
+// theta zoo train CONFIG | info ZOO | verify ZOO | align ZOO TO | import FOLDER ZOO | export ZOO FOLDER.
 #include "data/json.h"
 #include "engine/analysis/statistics.h"
 #include "engine/report/zoo_sheet.h"
 #include "engine/training/interrupt.h"
 #include "engine/training/journal.h"
+#include "engine/zoo/align.h"
 #include "engine/zoo/export.h"
 #include "engine/zoo/import.h"
 #include "tools/options.h"
@@ -235,6 +236,20 @@ void add_zoo_commands(CLI::App &app, Action &action) {
   auto *check = zoo->add_subcommand("verify", "check every row against its checksum");
   check->add_option("ZOO", *path, "folder of a zoo")->required();
   check->callback([&action, path] { action = [path] { verify(ZooReader(*path)); }; });
+  auto to = std::make_shared<std::string>();
+  auto reference = std::make_shared<std::size_t>(0);
+  auto balances = std::make_shared<bool>(false);
+  auto *order = zoo->add_subcommand("align", "write a zoo of the same networks with their units in one order");
+  order->add_option("ZOO", *path, "folder of a zoo")->required();
+  order->add_option("TO", *to, "folder of the zoo to write")->required();
+  order->add_option("--to", *reference, "row whose units the others' are brought to (default 0)");
+  order->add_flag("--balance", *balances, "units' scales or signs are made alike first");
+  order->callback([&action, path, to, reference, balances] {
+    action = [path, to, reference, balances] {
+      Journal journal({}, Journal::Without::terminal);
+      align_zoo(ZooReader(*path), *to, *reference, *balances, journal);
+    };
+  });
   add_exchange_commands(*zoo, action);
 }
 
