@@ -11,6 +11,7 @@ using namespace theta::test;
 
 TEST_CASE("align: copies whose units were exchanged come home, rows and columns stay") {
   const Scratch scratch;
+  const Silence silence;
   const NetworkShape shape{{6, 5, 3}, Activation::relu};
   const Layout layout = layout_of(shape);
   const std::size_t v = layout.size();
