@@ -280,7 +280,8 @@ std::vector<BenchCase> operation_cases(bool gpu) {
       convolutions(all, p, {Arithmetic::fp32, Arithmetic::bf16});
     for (const Conv2d &p : {Conv2d{128, 64, 64, 32, 32}, Conv2d{128, 256, 512, 8, 8, 3, 2}, Conv2d{128, 3, 64, 32, 32},
                             Conv2d{128, 96, 96, 14, 14, 7, 1, 3, 96}})
-      convolutions(all, p, Arithmetic::fp32);
+      for (const Arithmetic arithmetic : {Arithmetic::fp32, Arithmetic::bf16})
+        convolutions(all, p, arithmetic);
     simple(all, std::size_t(1) << 26, 256);
   } else {
     all = {layernorm(2048, 768),

@@ -92,6 +92,8 @@ reduce.cu | reduce.cu | test_reduce | row < last && column < cols | row < last
 reduce.cu | reduce.cu | test_reduce | warp > 0 \|\| column >= cols | warp > 0
 reduce.cu | reduce.cu | test_reduce | (part + 1) * part_rows < rows ? (part + 1) * part_rows : rows | (part + 1) * part_rows
 head_norm.cu | head_norm.cu | test_head_norm | if (item >= std::size_t(p.rows) * 3 * p.heads) | if (false)
+attention.cu | attention.cu | test_attention | if (key + c > query + r) | if (false)
+attention.cu | attention.cu | test_attention | if (key + r > query + c) | if (false)
 conv2d_tensor.cu | conv2d_tensor.cu | test_conv2d | if (o < of.rows && j < of.columns) | if (true)
 conv2d_tensor.cu | conv2d_tensor.cu | test_conv2d | row_is_there && c < of.channels ? | row_is_there ?
 conv2d_tensor.cu | conv2d_tensor.cu | test_conv2d | at >= 0 && channel + x_channel + e < of.channels ? | at >= 0 ?
