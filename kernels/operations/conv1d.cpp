@@ -246,14 +246,6 @@ template <class O, class T> void backward_weight(T *dw, const T *dy, const T *x,
   });
 }
 
-// use(O{}) with the operands of T's products.
-template <class T, class F> void with_operands(const Conv1d &p, F use) {
-  if constexpr (std::is_same_v<T, float>)
-    if (p.arithmetic == Arithmetic::bf16)
-      return use(Pair{});
-  use(T{});
-}
-
 } // namespace
 
 std::size_t conv1d_workspace(Backend backend, const Conv1d &p) {
@@ -275,7 +267,7 @@ void conv1d_forward(Stream &s, T *y, const T *x, const T *w, const T *bias, T *w
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::conv1d_forward(s, y, x, w, bias, workspace, p);
-  with_operands<T>(p, [&]<class O>(O) { forward<O>(y, x, w, bias, workspace, p); });
+  with_operands<T>(p.arithmetic, [&]<class O>(O) { forward<O>(y, x, w, bias, workspace, p); });
 }
 
 template <class T>
@@ -285,7 +277,7 @@ void conv1d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const T *bi
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::conv1d_backward_data(s, dx, dy, w, bias, workspace, p);
-  with_operands<T>(p, [&]<class O>(O) { backward_data<O>(dx, dy, w, bias, workspace, p); });
+  with_operands<T>(p.arithmetic, [&]<class O>(O) { backward_data<O>(dx, dy, w, bias, workspace, p); });
 }
 
 template <class T>
@@ -295,7 +287,7 @@ void conv1d_backward_weight(Stream &s, T *dw, const T *dy, const T *x, T *worksp
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::conv1d_backward_weight(s, dw, dy, x, workspace, p);
-  with_operands<T>(p, [&]<class O>(O) { backward_weight<O>(dw, dy, x, workspace, p); });
+  with_operands<T>(p.arithmetic, [&]<class O>(O) { backward_weight<O>(dw, dy, x, workspace, p); });
 }
 
 #define THETA_INSTANTIATE(T)                                                                                           \

@@ -641,14 +641,6 @@ template <class O, class T> void backward_weight(T *dw, const T *dy, const T *x,
   });
 }
 
-// use(O{}) with the operands of T's products.
-template <class T, class F> void with_operands(const Conv2d &p, F use) {
-  if constexpr (std::is_same_v<T, float>)
-    if (p.arithmetic == Arithmetic::bf16)
-      return use(Pair{});
-  use(T{});
-}
-
 } // namespace
 
 std::size_t conv2d_workspace(const Conv2d &p) {
@@ -660,7 +652,7 @@ template <class T> void conv2d_forward(Stream &s, T *y, const T *x, const T *w, 
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::conv2d_forward(s, y, x, w, bias, p);
-  with_operands<T>(p, [&]<class O>(O) { forward<O>(y, x, w, bias, p); });
+  with_operands<T>(p.arithmetic, [&]<class O>(O) { forward<O>(y, x, w, bias, p); });
 }
 
 template <class T>
@@ -670,7 +662,7 @@ void conv2d_backward_data(Stream &s, T *dx, const T *dy, const T *w, const Conv2
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::conv2d_backward_data(s, dx, dy, w, p, accumulate);
-  with_operands<T>(p, [&]<class O>(O) { backward_data<O>(dx, dy, w, p, accumulate); });
+  with_operands<T>(p.arithmetic, [&]<class O>(O) { backward_data<O>(dx, dy, w, p, accumulate); });
 }
 
 template <class T>
@@ -680,7 +672,7 @@ void conv2d_backward_weight(Stream &s, T *dw, const T *dy, const T *x, T *worksp
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::conv2d_backward_weight(s, dw, dy, x, workspace, p);
-  with_operands<T>(p, [&]<class O>(O) { backward_weight<O>(dw, dy, x, workspace, p); });
+  with_operands<T>(p.arithmetic, [&]<class O>(O) { backward_weight<O>(dw, dy, x, workspace, p); });
 }
 
 #define THETA_INSTANTIATE(T)                                                                                           \

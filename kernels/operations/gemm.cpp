@@ -256,12 +256,7 @@ void gemm(Stream &s, std::type_identity_t<C> *c, const T *a, const T *b, const G
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::gemm(s, c, a, b, p, bias, act);
-  if constexpr (std::is_same_v<T, double>)
-    multiply_parts<double>(c, a, b, p, bias, act);
-  else if (std::is_same_v<T, bf16> || p.arithmetic == Arithmetic::bf16)
-    multiply_parts<Pair>(c, a, b, p, bias, act);
-  else if constexpr (std::is_same_v<T, float>)
-    multiply_parts<float>(c, a, b, p, bias, act);
+  with_operands<T>(p.arithmetic, [&]<class O>(O) { multiply_parts<O>(c, a, b, p, bias, act); });
 }
 
 template <class T>

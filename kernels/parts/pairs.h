@@ -3,6 +3,7 @@
 // made of two multiply-adds, bit by bit the same: the later product first, each rounded once. (What is below 2^-126
 // counts as zero where the processor says so.)
 #pragma once
+#include "kernels/device/arithmetic.h"
 #include "simd.h"
 
 namespace theta::simd {
@@ -20,6 +21,18 @@ inline constexpr bool multiplies_pairs = false;
 // What an operand's products are summed in, and how many steps along k it holds: a number one, a pair two.
 template <class O> using SumOf = std::conditional_t<std::is_same_v<O, Pair>, float, O>;
 template <class O> constexpr int depth_of = std::is_same_v<O, Pair> ? 2 : 1;
+
+// use(O{}) with the operands that products of T are made of.
+template <class T, class F> void with_operands(Arithmetic arithmetic, F use) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    use(Pair{});
+  } else {
+    if constexpr (std::is_same_v<T, float>)
+      if (arithmetic == Arithmetic::bf16)
+        return use(Pair{});
+    use(T{});
+  }
+}
 
 // sum + b.high·a.high, + a.low·b.low.
 inline Floats multiply_add(Words a, Words b, Floats sum) {

@@ -2,7 +2,6 @@
 // of 16 rows of 16 pairs and 16 columns of as many (pairs.h). Sums of even and of odd products are made apart, k after k,
 // and join the tile's at the end of the 16. Plain code makes the same numbers where a test asks for them.
 #pragma once
-#include "kernels/device/arithmetic.h"
 #include "pairs.h"
 
 namespace theta::simd {
