@@ -77,7 +77,7 @@ void describe(Keys &keys, ZooRecipe &r) {
   keys({"weight_decay", "weight decay"}, r.weight_decay, rate);
   keys({"decay_vectors", "whether it falls on norms, biases and what is added to tokens too"}, r.decays_vectors);
   keys({"average", "decay of a moving average of the weights, which a run leaves in their place; 0: its weights"},
-       r.average, Limits{0, 0.9999999});
+       r.average, Limits{0, 0.9999});
   keys({"label_smoothing", "share of a label spread over all classes"}, r.label_smoothing, share);
   keys({"label_noise", "share of labels that are wrong"}, r.label_noise, Limits{0, 1});
   keys({"dropout", "share of hidden units that are left out in a step"}, r.dropout, share);

@@ -119,7 +119,7 @@ std::vector<GroupReport> compare(const EvalWork &work, Journal &journal) {
         [&](NetworkSet set) { return judges.recount->of(std::move(set), work.device, work.data, work.seed); });
   const std::vector<Group> &groups = all.all();
 
-  Progress progress(journal, "eval", "groups", double(2 * groups.size()));
+  Progress progress(journal, "eval", "groups", double((judges.quality ? 3 : 2) * groups.size()));
   double done = 0;
   const auto next = [&](const std::string &name) {
     progress.update(++done, name);
@@ -168,6 +168,7 @@ std::vector<GroupReport> compare(const EvalWork &work, Journal &journal) {
           each.sound,
           {each.nearest.size(), [&](std::size_t i, float *theta) { seen.network(each.nearest[i].index, theta); }},
           each.report);
+      next(each.report.name);
     }
     judges.quality->stop();
   }
