@@ -24,6 +24,11 @@ std::vector<std::pair<std::string, ReadImages>> &data_sets() {
 // And of bodies.
 constexpr const char *solids = "solids", *meshes = "meshes";
 bool is_bodies(const DatasetOptions &o) { return o.name == solids || o.name == meshes; }
+// And text.
+constexpr const char *text_name = "text", *corpus = ".deps/text";
+TextParts text_parts(const DatasetOptions &o) {
+  return read_text(o.folder.empty() ? corpus : o.folder, alphabet_named(o.alphabet));
+}
 
 RawImages read(const DatasetOptions &o, WhatIsRead reading) {
   for (const auto &[name, read] : data_sets())
@@ -31,7 +36,7 @@ RawImages read(const DatasetOptions &o, WhatIsRead reading) {
       return read(o, reading);
   std::string known;
   for (const std::string &name : dataset_names())
-    known += (known.empty() ? "" : name == meshes ? " or " : ", ") + name;
+    known += (known.empty() ? "" : name == text_name ? " or " : ", ") + name;
   throw InputError("data.name: found '", o.name, "', expected ", known);
 }
 
@@ -113,7 +118,7 @@ std::vector<std::string> dataset_names() {
   std::vector<std::string> names;
   for (const auto &[name, read] : data_sets())
     names.push_back(name);
-  names.insert(names.end(), {solids, meshes});
+  names.insert(names.end(), {solids, meshes, text_name});
   return names;
 }
 
@@ -129,11 +134,14 @@ std::vector<float> Dataset::coordinates() const {
 }
 
 DatasetSizes sizes_of(const Dataset &d) {
+  const TextParts &t = d.text;
+  if (!t.classes.empty())
+    return {t.train.size(), t.validation.size(), t.test.size(), 1, d.classes, 1, 1, int(t.alphabet.size()), t.classes};
   return {d.train.size(), d.validation.size(), d.test.size(), d.pixels(), d.classes, d.dimensions(), d.channels};
 }
 
 ImageFormat image_format(const DatasetOptions &o) {
-  if (is_bodies(o))
+  if (is_bodies(o) || o.name == text_name)
     return {0, 1};
   if (o.name == "fashion-mnist" && o.folder.empty())
     return {28 / std::max(1, o.pool), 1}; // as Debian's package is, which need not be here to plan with
@@ -152,6 +160,8 @@ DatasetSizes dataset_sizes(const DatasetOptions &o) {
                        std::size_t(most), " bytes of them");
     return {count, 0, 0, o.points, o.name == meshes ? folder.classes : int(o.families.size()), 3};
   }
+  if (o.name == text_name)
+    return sizes_of(load_dataset(o));
   const RawImages raw = read(o, WhatIsRead::labels);
   check_options(o, raw);
   const auto count = [&](auto first, auto last) {
@@ -172,6 +182,19 @@ DatasetSizes dataset_sizes(const DatasetOptions &o) {
 Dataset load_dataset(const DatasetOptions &o) {
   if (o.name == solids)
     return make_solids(o);
+  if (o.name == text_name) {
+    Dataset set{.name = text_name};
+    set.text = text_parts(o), set.classes = int(set.text.classes.size());
+    Hasher hash;
+    for (const Characters *part : {&set.text.train, &set.text.validation, &set.text.test}) {
+      hash.add(part->codes.data(), part->codes.size());
+      hash.add(part->begins.data(), part->begins.size() * sizeof(part->begins[0]));
+    }
+    for (const std::string &each : set.text.alphabet)
+      hash.add(each.data(), each.size());
+    set.fingerprint = hex(hash.value());
+    return set;
+  }
   if (o.name == meshes)
     throw Error("data.name: found meshes, whose signals are computed on a device");
   RawImages raw = read(o, WhatIsRead::all);

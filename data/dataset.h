@@ -1,6 +1,7 @@
 // What networks learn from: labelled images, gray or in colour, in three parts: train, validation (the last of the
-// training images) and test; or solids and meshes, as the signals of fields.
+// training images) and test; or solids and meshes, as the signals of fields; or text.
 #pragma once
+#include "text.h"
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -24,10 +25,12 @@ struct Dataset {
   // Solids and meshes: [pixels(), 3], where their bytes were taken.
   std::vector<float> points;
 
+  TextParts text; // where it is text, and nothing of the above
+
   std::size_t skipped = 0; // image files that could not be read, and why the first
   std::string first_skipped;
 
-  int dimensions() const { return points.empty() ? 2 : 3; }
+  int dimensions() const { return !text.classes.empty() ? 1 : points.empty() ? 2 : 3; }
   int pixels() const { return points.empty() ? side * side : int(points.size() / 3); } // places, whatever is there
   int values() const { return pixels() * channels; }                                   // bytes of an example
   // Where each pixel (or point) lies, [pixels(), dimensions()], in −1..1: x first, then y (downwards), then z.
@@ -38,15 +41,17 @@ struct Dataset {
 };
 
 struct DatasetSizes {
-  std::size_t train, validation, test;
+  std::size_t train, validation, test; // images; signals; characters
   int pixels, classes, dimensions = 2, channels = 1;
+  int vocabulary = 0;               // of text: characters that differ
+  std::vector<std::string> names{}; // of its classes
   int values() const { return pixels * channels; }
 };
 DatasetSizes sizes_of(const Dataset &);
 
 // Which data to load, and how.
 struct DatasetOptions {
-  std::string name = "fashion-mnist"; // or idx, cifar10, cifar100, images, solids, meshes
+  std::string name = "fashion-mnist"; // or idx, cifar10, cifar100, images, solids, meshes, text
   int pool = 1;                       // 2 averages 2x2 pixels to one (28x28 -> 14x14)
   std::size_t validation = 5000;      // the last so many images of the training file are kept from training
   std::vector<int> labels;            // only images of these classes, which become classes 0, 1, ...; empty: all
@@ -56,6 +61,7 @@ struct DatasetOptions {
   std::string signal = "occupancy";           // or distance: of solids and meshes
   double band = 0.1;                          // the distance at which that ends
   int side = 28, channels = 0; // of `images`: what they are resized to; 1 gray, 3 colour, 0 what the first has
+  std::string alphabet = "folded"; // of text
 };
 
 // What data.name may be.

@@ -19,6 +19,7 @@ NetworkKinds &kinds() {
     made.push_back(make_resnet_kind());
     made.push_back(make_vit_kind());
     made.push_back(make_convnext_kind());
+    made.push_back(make_gpt_kind());
     made.push_back(make_subset_kind());
     return made;
   }();

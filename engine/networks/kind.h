@@ -19,7 +19,8 @@ public:
   virtual ~NetworkKind() = default;
   virtual const char *name() const = 0; // in configurations and files
 
-  // What the networks learn (engine/zoo/learning.h): "labels", the same images all, or "signals", one each.
+  // What the networks learn (engine/zoo/learning.h): "labels", the same images all, "signals", one each, or
+  // "text", a mixture each.
   virtual const char *learns() const { return "labels"; }
   // Whether the weights are the signal's values themselves, at its own points and nowhere else.
   virtual bool is_signal() const { return false; }
@@ -65,9 +66,9 @@ const NetworkKinds &network_kinds();
 bool add_network_kind(std::unique_ptr<const NetworkKind>); // true
 
 // Made by their rooms: perceptrons that classify, perceptrons of coordinates, convolutional classifiers, signals as
-// they are; residual networks, vision transformers, ConvNeXt; some tensors of one of these.
+// they are; residual networks, vision transformers, ConvNeXt; language models; some tensors of one of these.
 std::unique_ptr<const NetworkKind> make_mlp_kind(), make_field_kind(), make_cnn_kind(), make_pixel_kind(),
-    make_resnet_kind(), make_vit_kind(), make_convnext_kind(), make_subset_kind();
+    make_resnet_kind(), make_vit_kind(), make_convnext_kind(), make_gpt_kind(), make_subset_kind();
 
 // Of `out` outputs with `in` weights each, an input having `of_an_input` weights: NAME.weight, and NAME.bias where it
 // has one.

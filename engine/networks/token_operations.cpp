@@ -367,13 +367,13 @@ Value attention(Program &p, Value x, int heads, bool causal) {
   return p.append(std::make_unique<AttentionOperation>(tokens, heads, width / heads, causal), {x}, {tokens, width});
 }
 
-Value embedding(Program &p, const std::string &name, Value numbers, int vocabulary, int width) {
+Value embedding(Program &p, const std::string &name, Value numbers, int vocabulary, int width, double deviation) {
   if (p.shape(numbers).size() != 1 || numbers.number != 0)
     throw InputError("network: embedding: found ", text_of(p.shape(numbers)), " as value ", numbers.number,
                      ", expected the numbers that are the input");
   const int tokens = p.width(numbers);
   const std::size_t tensor =
-      p.tensor(name + ".weight", {vocabulary, width}, {.bound = 1.7320508075688772}); // of deviation 1
+      p.tensor(name + ".weight", {vocabulary, width}, {.bound = deviation * 1.7320508075688772});
   return p.append(
       std::make_unique<EmbeddingOperation>(tensor, p.trained().places()[tensor].offset, tokens, vocabulary, width),
       {numbers}, {tokens, width});

@@ -2,14 +2,16 @@
 // its own for all its steps.
 #pragma once
 #include "kernels/device/device.h"
+#include "kernels/operations/windows.h"
 #include "kernels/runs/training_run.h"
 
 namespace theta {
 
-// What networks look at on a device: labelled images, or the points of signals.
+// What networks look at on a device: labelled images, the points of signals, or text.
 struct Examples {
   ImageSet images{};
   FieldSet field{};
+  CharacterSet text{};
 };
 
 class WholeRuns {

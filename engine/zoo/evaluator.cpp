@@ -1,4 +1,5 @@
 #include "evaluator.h"
+#include "engine/networks/gpt.h"
 #include "engine/networks/kind.h"
 #include "kernels/operations/add.h"
 #include "kernels/operations/counting.h"
@@ -23,7 +24,7 @@ bool all_finite(std::span<const float> values) {
 Evaluator::Evaluator(const NetworkShape &shape, std::size_t images, int wave, Backend backend, TrainerKind kind)
     : shape_(shape), parameters_(layout_of(shape).size()), most_images_(images), images_(images),
       wave_(std::clamp(int(std::min(wave_bytes / sizeof(float) / parameters_, std::size_t(wave))), 1, wave)),
-      backend_(backend) {
+      rows_at_once_(is_text(shape) ? scored_windows : images_at_once), is_text_(is_text(shape)), backend_(backend) {
   if (kind == TrainerKind::whole_runs)
     whole_ = whole_runs_of(shape, 1);
   else
@@ -33,6 +34,8 @@ Evaluator::Evaluator(const NetworkShape &shape, std::size_t images, int wave, Ba
 std::size_t Evaluator::words() const { return mask_words(images_); }
 
 void Evaluator::plan(MemoryPlan &plan) {
+  if (is_text_)
+    return plan_text(plan);
   const auto n = std::int64_t(most_images_), pixels = std::int64_t(inputs_of(shape_));
   const auto reserve_bytes = [&] {
     return plan.reserve<std::uint8_t>("eval.image_bytes", MemoryClass::data, {n, pixels}, "data.pool");
@@ -65,13 +68,46 @@ void Evaluator::plan(MemoryPlan &plan) {
   if (whole_)
     return;
   if (n > 0) {
-    row_loss_ = plan.reserve<float>("eval.row_loss", MemoryClass::workspace, {wave_, rows_at_once}, "eval.wave");
+    row_loss_ = plan.reserve<float>("eval.row_loss", MemoryClass::workspace, {wave_, rows_at_once_}, "eval.wave");
   } else {
-    wanted_ = plan.reserve<float>("eval.wanted", MemoryClass::workspace, {rows_at_once, outputs_of(shape_)});
+    wanted_ = plan.reserve<float>("eval.wanted", MemoryClass::workspace, {rows_at_once_, outputs_of(shape_)});
     part_ = plan.reserve<float>("eval.part", MemoryClass::workspace, {wave_});
     partial_ = plan.reserve<float>("eval.partial", MemoryClass::workspace, {std::int64_t(partial_sums)});
   }
-  layered_->plan(plan, false, wave_, rows_at_once);
+  layered_->plan(plan, false, wave_, rows_at_once_);
+}
+
+void Evaluator::plan_text(MemoryPlan &plan) {
+  const std::int64_t n = std::int64_t(most_images_), context = context_of(shape_);
+  x_ = plan.reserve<float>("eval.windows", MemoryClass::data, {n, context});
+  label_ = plan.reserve<std::uint8_t>("eval.labels", MemoryClass::data, {n, context});
+  theta_ = plan.reserve<float>("eval.theta", MemoryClass::activations, {wave_, std::int64_t(parameters_)}, "eval.wave");
+  loss_ = plan.reserve<float>("eval.loss", MemoryClass::workspace, {wave_});
+  row_loss_ =
+      plan.reserve<float>("eval.row_loss", MemoryClass::workspace, {wave_, rows_at_once_, context}, "eval.wave");
+  layered_->plan(plan, false, wave_, rows_at_once_);
+}
+
+void Evaluator::upload(Stream &s, const Characters &part) {
+  const std::size_t context = std::size_t(context_of(shape_)), classes = part.begins.size() - 1;
+  images_ = classes * std::size_t(scored_windows);
+  if (images_ > most_images_)
+    throw Error("evaluator: found ", classes, " classes of text, expected at most ", most_images_ / scored_windows);
+  std::vector<float> seen;
+  std::vector<std::uint8_t> next;
+  for (std::size_t c = 0; c < classes; ++c) {
+    if (part.size(c) <= context)
+      throw InputError("network.gpt.context: found ", context, ", expected less than the ", part.size(c),
+                       " characters of a class that networks are scored on");
+    for (std::size_t w = 0; w < std::size_t(scored_windows); ++w) {
+      const std::size_t at = part.begins[c] + w * (part.size(c) - context - 1) / (scored_windows - 1);
+      for (std::size_t t = 0; t < context; ++t)
+        seen.push_back(float(part.codes[at + t])), next.push_back(part.codes[at + t + 1]);
+    }
+  }
+  copy(s, x_, seen.data(), seen.size() * sizeof(float));
+  copy(s, label_, next.data(), next.size());
+  s.synchronize();
 }
 
 void Evaluator::upload(Stream &s, const Dataset &set, const Images &part) {
@@ -97,8 +133,8 @@ void Evaluator::score_layerwise(Stream &s, int networks, Scores &scores) {
   if (keeps_logits_)
     scores.logits.resize(kept + std::size_t(networks) * of_a_network);
   fill_zero(s, loss_, std::size_t(networks) * sizeof(float));
-  for (int first = 0; first < int(images_); first += rows_at_once) {
-    const int rows = std::min(rows_at_once, int(images_) - first);
+  for (int first = 0; first < int(images_); first += rows_at_once_) {
+    const int rows = std::min(rows_at_once_, int(images_) - first);
     const float *logits = layered_->infer(s, theta_, x_ + std::size_t(first) * pixels, networks, rows);
     if (keeps_logits_) {
       const auto all = to_host(s, logits, std::size_t(networks) * std::size_t(rows * classes));
@@ -117,8 +153,8 @@ void Evaluator::score_signals(Stream &s, int networks, const std::vector<std::ui
   const FieldSet &set = examples_.field;
   const std::size_t outputs = std::size_t(set.outputs);
   fill_zero(s, loss_, std::size_t(networks) * sizeof(float));
-  for (int first = 0; first < int(set.points); first += rows_at_once) {
-    const int rows = std::min(rows_at_once, int(set.points) - first);
+  for (int first = 0; first < int(set.points); first += rows_at_once_) {
+    const int rows = std::min(rows_at_once_, int(set.points) - first);
     const std::size_t n = std::size_t(rows) * outputs;
     const float *out =
         layered_->infer(s, theta_, set.coordinate + std::size_t(first) * std::size_t(set.inputs), networks, rows);
@@ -131,8 +167,36 @@ void Evaluator::score_signals(Stream &s, int networks, const std::vector<std::ui
   }
 }
 
-void Evaluator::score(Stream &s, int networks, Scores &scores, const std::vector<Activation> &activations,
-                      const std::vector<std::uint32_t> &signals) {
+// Class by class; each has as many windows as a pass takes.
+void Evaluator::score_text(Stream &s, int networks, Scores &scores, const std::vector<float> &shares) {
+  const std::size_t context = std::size_t(context_of(shape_)), n = std::size_t(networks),
+                    classes = images_ / std::size_t(scored_windows), first = scores.by_class.size();
+  const int rows = scored_windows * int(context);
+  scores.by_class.resize(first + n * classes);
+  for (std::size_t c = 0; c < classes; ++c) {
+    const std::size_t at = c * std::size_t(rows);
+    const float *logits = layered_->infer(s, theta_, x_ + at, networks, scored_windows);
+    softmax_cross_entropy<float>(s, row_loss_, nullptr, logits, label_ + at,
+                                 {networks * rows, alphabet_of(shape_), rows});
+    fill_zero(s, loss_, n * sizeof(float));
+    row_sum<float>(s, loss_, row_loss_, networks, std::size_t(rows), 1 / double(rows));
+    const auto loss = to_host(s, loss_.get(), n);
+    for (std::size_t k = 0; k < n; ++k)
+      scores.by_class[first + k * classes + c] = loss[k];
+  }
+  for (std::size_t k = 0; k < n; ++k) {
+    double sum = 0;
+    for (std::size_t c = 0; c < classes; ++c)
+      sum += double(scores.by_class[first + k * classes + c]) *
+             (shares.empty() ? 1 / double(classes) : double(shares.at(k * classes + c)));
+    scores.loss.push_back(float(sum)), scores.accuracy.push_back(float(sum / std::log(2.0)));
+  }
+}
+
+void Evaluator::score(Stream &s, int networks, Scores &scores, const ScoredRuns &of) {
+  const auto &[activations, signals, shares] = of;
+  if (is_text_)
+    return score_text(s, networks, scores, shares);
   if (whole_) {
     std::vector<Activation> act(std::size_t(networks), shape_.act);
     std::copy(activations.begin(), activations.end(), act.begin());

@@ -11,6 +11,7 @@ std::vector<std::unique_ptr<const Learning>> &all() {
     std::vector<std::unique_ptr<const Learning>> made;
     made.push_back(make_labelled_images());
     made.push_back(make_signals());
+    made.push_back(make_text());
     return made;
   }();
   return each;

@@ -1,6 +1,7 @@
 // What the networks of a zoo learn, and how they are scored. The tasks' rooms (engine/tasks/) say it; a kind of networks
 // names the one that its networks learn (NetworkKind::learns).
 #pragma once
+#include "data/zoo_writer.h"
 #include "engine/memory/plan.h"
 #include "engine/networks/layered.h"
 #include "engine/networks/whole_runs.h"
@@ -27,7 +28,9 @@ public:
   // Which signal run `run` learns.
   std::uint32_t signal_of(long run) const { return std::uint32_t(run % long(sizes_.train)); }
   // What the zoo's columns say of it, in the order of Learning::columns.
-  virtual std::vector<std::int64_t> facts(long, const Dataset &) const { return {}; }
+  virtual std::vector<ColumnValue> facts(const ZooRecipe &, std::uint64_t, long, const Dataset &) const { return {}; }
+  // Of text: the shares of the classes that it reads, by which its losses on them count.
+  virtual std::vector<float> shares(const ZooRecipe &, std::uint64_t, long) const { return {}; }
 
 protected:
   DatasetSizes sizes_;
@@ -58,7 +61,7 @@ public:
   virtual const char *name() const = 0;
   virtual void check(const ZooRecipe &) const = 0; // throws InputError for what such networks cannot be trained with
   virtual std::vector<ScoredPart> scored_on(const DatasetSizes &) const = 0;          // one at least
-  virtual std::vector<std::string> columns(const DatasetSizes &) const { return {}; } // I64, of what a run learns
+  virtual std::vector<Column> columns(const DatasetSizes &) const { return {}; } // of what a run learns
   virtual std::unique_ptr<BatchLoss> batch_loss(const NetworkShape &, const ZooRecipe &) const = 0;
   // `some`: room for so many signals; 0: for all of them.
   virtual std::unique_ptr<TrainingPart> part(const NetworkShape &, const DatasetSizes &,
@@ -69,7 +72,8 @@ const Learning &learning_of(const NetworkShape &);
 std::size_t most_images(const std::vector<ScoredPart> &); // of any part
 bool add_learning(std::unique_ptr<const Learning>);       // true
 
-// Made by the tasks' rooms: labelled images, which all networks learn; signals, of which each has one.
-std::unique_ptr<const Learning> make_labelled_images(), make_signals();
+// Made by the tasks' rooms: labelled images, which all networks learn; signals, of which each has one; text, of which
+// each has a mixture.
+std::unique_ptr<const Learning> make_labelled_images(), make_signals(), make_text();
 
 } // namespace theta

@@ -87,6 +87,10 @@ void describe(Keys &keys, ZooRecipe &r) {
   keys({"cutout", "side of a square of each image that becomes 0, anywhere"}, r.augment.cutout, Limits{0, 256});
   keys({"mixup", "a of Beta(a, a), by which two images and their labels are mixed; 0: none"}, r.augment.mixup,
        Limits{0, 1});
+  keys({"mixture", "of text: a of Dirichlet(a, ..., a), of which each run draws its shares of the classes; 0: all alike"},
+       r.mixture.a, Limits{0, 1000});
+  keys({"mixture_most", "largest share of a class in a mixture"}, r.mixture.most, Limits{1e-3, 1});
+  keys({"pure", "of text: share of the runs held out that read one class alone"}, r.mixture.pure, share);
   keys({"schedule", "of the learning rate over the steps"}, r.schedule.kind, lr_kind_named);
   keys({"schedule_every", "steps between drops of a stepwise schedule"}, r.schedule.every, positive);
   keys({"schedule_gamma", "factor of such a drop"}, r.schedule.gamma, Limits{0, 10});
@@ -109,6 +113,7 @@ void describe(Keys &keys, ZooRecipe &r) {
   keys({"base_steps", "steps of each of these"}, r.base.steps, positive);
   keys({"base_lr", "learning rate of these"}, r.base.lr, rate);
   keys({"trunk_steps", "network.subset: training steps of the trunk"}, r.trunk.steps, positive);
+  keys({"trunk_batch", "examples of its steps; 0: batch"}, r.trunk.batch, not_negative);
   keys({"trunk_lr", "its learning rate; 0: lr"}, r.trunk.lr, rate);
   keys({"base_rate", "share of the way to their mean that a round moves the base"}, r.base.rate, Limits{0, 1});
 }

@@ -35,11 +35,17 @@ struct BaseRecipe {
   double lr = 2e-3, rate = 0.5; // of the steps; of the base's move to their mean
 };
 
-// How the trunk of networks that differ in some tensors alone is trained: as they are, but for its steps, and where it
-// is not 0, its learning rate.
+// How the trunk of networks that differ in some tensors alone is trained: as they are, but for its steps, and where they
+// are not 0, its batch and learning rate.
 struct TrunkRecipe {
   long steps = 1000;
+  int batch = 0;
   double lr = 0;
+};
+
+// What a network of text reads (mixture.h).
+struct MixtureRecipe {
+  double a = 0, most = 1, pure = 0;
 };
 
 // How training images differ whenever they are drawn (kernels/operations/gather.h).
@@ -74,6 +80,7 @@ struct ZooRecipe {
   BaseRecipe base;
   TrunkRecipe trunk;
   AugmentRecipe augment;
+  MixtureRecipe mixture;
 
   DrawKind draw = DrawKind::random;
   std::vector<OptimizerKind> optimizer{OptimizerKind::adam};

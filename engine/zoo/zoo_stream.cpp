@@ -37,7 +37,7 @@ float ZooStream::fact(const Row &row, const std::string &column) const {
 
 ZooStream::ZooStream(const ZooRecipe &recipe, const NetworkShape &shape, std::uint64_t seed, const DatasetSizes &sizes,
                      Backend backend, bool scored, int buffered)
-    : recipe_(recipe), shape_(shape),
+    : recipe_(recipe), shape_(shape), seed_(seed),
       wave_(recipe, shape, recipe.wave, seed, false, backend, trainer_for(backend, shape, recipe)),
       evaluator_(shape, most_images(learning_of(shape).scored_on(sizes)), std::min(recipe.wave, judged_at_once),
                  backend, trainer_for(backend, shape, 1)),
@@ -123,14 +123,16 @@ bool ZooStream::score(Stream &s, std::size_t part, Ready &ready) {
       return false;
     const std::size_t count = std::min(std::size_t(evaluator_.wave()), ready.rows.size() - first);
     copy(s, evaluator_.theta(), rows + first * v, count * v * sizeof(float));
-    std::vector<Activation> activations;
-    std::vector<std::uint32_t> signals;
+    ScoredRuns of;
     for (std::size_t j = 0; j < count; ++j) {
-      activations.push_back(ready.rows[first + j].choice.recipe.act);
-      signals.push_back(examples_->signal_of(ready.rows[first + j].run));
+      const long run = ready.rows[first + j].run;
+      of.activations.push_back(ready.rows[first + j].choice.recipe.act);
+      of.signals.push_back(examples_->signal_of(run));
+      const auto shares = examples_->shares(recipe_, seed_, run);
+      of.shares.insert(of.shares.end(), shares.begin(), shares.end());
     }
     Scores scores;
-    evaluator_.score(s, int(count), scores, activations, signals);
+    evaluator_.score(s, int(count), scores, of);
     for (std::size_t j = 0; j < count; ++j)
       ready.rows[first + j].loss[part] = scores.loss[j], ready.rows[first + j].quality[part] = scores.accuracy[j];
   }

@@ -72,6 +72,7 @@ private:
 
   ZooRecipe recipe_;
   NetworkShape shape_;
+  std::uint64_t seed_;
   Wave wave_;
   Evaluator evaluator_;
   bool scored_;

@@ -44,7 +44,9 @@ ZooTask trunk_task(ZooTask task) {
   task.network = NetworkShape(whole_of(task.network));
   ZooRecipe &r = task.recipe;
   r.networks = r.wave = 1, r.steps = r.trunk.steps, r.checkpoints = CheckpointKind::last, r.count = 1, r.held_out = 0;
-  r.start = StartKind::own;
+  r.start = StartKind::own, r.mixture = {};
+  if (r.trunk.batch > 0)
+    r.batch = r.trunk.batch;
   if (r.trunk.lr > 0)
     r.lr = r.trunk.lr;
   r.trunk = {};
@@ -153,8 +155,8 @@ ZooFormat ZooTrainer::format() const {
   ZooFormat format{open_.layout().places(), open_.parameters(), task_.storage, {}, task_.facts};
   for (const char *name : {"run", "step", "held_out", "optimizer", "activation", "initialisation"})
     format.columns.push_back({name, Dtype::i64});
-  for (const std::string &name : learning_of(task_.network).columns(sizes_))
-    format.columns.push_back({name, Dtype::i64});
+  const auto learned = learning_of(task_.network).columns(sizes_);
+  format.columns.insert(format.columns.end(), learned.begin(), learned.end());
   std::vector<const char *> numbers{"train_loss"};
   for (const ScoredPart &part : scored_on_)
     numbers.insert(numbers.end(), {part.loss, part.quality});
@@ -197,16 +199,18 @@ void ZooTrainer::score(Work &w, std::size_t part, Finished &f) const {
                         "; the same command continues it");
     }
     const std::size_t count = std::min(std::size_t(w.evaluator.wave()), rows.size() - first);
-    std::vector<Activation> activations;
-    std::vector<std::uint32_t> signals;
+    ScoredRuns of;
     for (std::size_t j = 0; j < count; ++j) {
       const std::size_t row = rows[first + j];
       w.open.row_to(w.stream, row, w.evaluator.theta() + j * v);
-      activations.push_back(f.choices[row / checkpoints].recipe.act);
-      signals.push_back(examples_->signal_of(f.first_run + long(row / checkpoints)));
+      const long run = f.first_run + long(row / checkpoints);
+      of.activations.push_back(f.choices[row / checkpoints].recipe.act);
+      of.signals.push_back(examples_->signal_of(run));
+      const auto shares = examples_->shares(task_.recipe, task_.seed, run);
+      of.shares.insert(of.shares.end(), shares.begin(), shares.end());
     }
     Scores scores;
-    w.evaluator.score(w.stream, int(count), scores, activations, signals);
+    w.evaluator.score(w.stream, int(count), scores, of);
     for (std::size_t j = 0; j < count; ++j)
       loss[rows[first + j]] = scores.loss[j], quality[rows[first + j]] = scores.accuracy[j];
   }
@@ -248,8 +252,8 @@ void ZooTrainer::write(const Finished &f, Work &w) const {
     std::vector<ColumnValue> values{std::int64_t(run),      std::int64_t(f.due[row]),
                                     std::int64_t(held_out), std::int64_t(r.optimizer),
                                     std::int64_t(r.act),    std::int64_t(f.choices[i].initialisation)};
-    for (const std::int64_t fact : examples_->facts(run, w.data))
-      values.emplace_back(fact);
+    const auto facts = examples_->facts(task_.recipe, task_.seed, run, w.data);
+    values.insert(values.end(), facts.begin(), facts.end());
     values.emplace_back(double(f.train_loss[row]));
     for (const auto &[loss, quality] : f.scores)
       values.insert(values.end(), {double(loss[row]), double(quality[row])});

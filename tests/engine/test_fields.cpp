@@ -209,7 +209,7 @@ TEST_CASE("fields: layer by layer they learn, and miss, what they do as whole ru
     Made all{to_host(s, wave.theta(), 3 * wave.parameters()), {}};
     copy(s, evaluator.theta(), wave.theta(), 3 * wave.parameters() * sizeof(float));
     Scores scores;
-    evaluator.score(s, 3, scores, {}, {2, 3, 4});
+    evaluator.score(s, 3, scores, {.signals = {2, 3, 4}});
     all.loss = scores.loss;
     return all;
   };

@@ -18,7 +18,7 @@ void describe(Keys &keys, Config &c) {
   keys({"name", "of the run, and of its folder under runs/out"}, c.name);
   keys({"seed", "of every random number"}, c.seed);
   keys.section("data");
-  keys({"name", "fashion-mnist, idx, cifar10, cifar100, images, solids or meshes"}, c.data.name);
+  keys({"name", "fashion-mnist, idx, cifar10, cifar100, images, solids, meshes or text"}, c.data.name);
   keys({"folder", "where the data are, for names that need one"}, c.data.folder);
   keys({"pool", "images are averaged over squares of this side"}, c.data.pool, positive);
   keys({"validation", "last images of the training part, kept from training"}, c.data.validation, not_negative);
@@ -30,9 +30,10 @@ void describe(Keys &keys, Config &c) {
   keys({"band", "distances are cut at this"}, c.data.band, Limits{1e-3, 2});
   keys({"side", "images are resized to this side"}, c.data.side, Limits{1, 4096});
   keys({"channels", "1 gray, 3 colour, 0 as the first image"}, c.data.channels, Limits{0, 3});
+  keys({"alphabet", "of text: folded (lower-case ASCII without accents) or bytes"}, c.data.alphabet);
   keys.section("network");
   NetworkShape &network = whole_of(c.network);
-  keys({"kind", "what a network is: mlp, cnn, field, pixels, resnet, vit or convnext"}, network.kind,
+  keys({"kind", "what a network is: mlp, cnn, field, pixels, resnet, vit, convnext or gpt"}, network.kind,
        network_kind_named);
   std::vector<std::vector<int>> widths{network.widths};
   widths.insert(widths.end(), c.others.begin(), c.others.end());
@@ -85,6 +86,7 @@ void check(const Config &c) {
   if (const auto names = dataset_names(); std::find(names.begin(), names.end(), c.data.name) == names.end())
     dataset_sizes(c.data.options()); // says which there are
   check_signal(c.data.options());
+  alphabet_named(c.data.alphabet);
   if (c.data.channels == 2)
     throw InputError("data.channels: found 2, expected 1 (gray), 3 (colour) or 0 (as the first image)");
   check_part(c.sample.complete);

@@ -14,13 +14,14 @@ struct DataConfig {
   std::string name = "fashion-mnist", folder;
   int pool = 1, validation = 5000, solids = 1024, points = 16384;
   int side = 28, channels = 0;
+  std::string alphabet = "folded";
   std::vector<int> labels;
   std::vector<std::string> families{"union"};
   std::string signal = "occupancy";
   double band = 0.1;
   DatasetOptions options() const {
     return {name, pool,    std::size_t(validation), labels, folder, solids, points, families, signal, band,
-            side, channels};
+            side, channels, alphabet};
   }
 };
 

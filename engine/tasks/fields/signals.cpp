@@ -57,11 +57,11 @@ public:
   void score_on(Evaluator &evaluator, Stream &, const Dataset &, const Examples &examples, std::size_t) const override {
     evaluator.look_at(examples);
   }
-  std::vector<std::int64_t> facts(long run, const Dataset &data) const override {
+  std::vector<ColumnValue> facts(const ZooRecipe &, std::uint64_t, long run, const Dataset &data) const override {
     const std::uint32_t signal = signal_of(run);
-    std::vector<std::int64_t> all{signal};
+    std::vector<ColumnValue> all{std::int64_t(signal)};
     if (sizes_.classes > 0)
-      all.push_back(data.train.labels[signal]);
+      all.push_back(std::int64_t(data.train.labels[signal]));
     return all;
   }
 
@@ -119,8 +119,9 @@ public:
           "it is");
   }
   std::vector<ScoredPart> scored_on(const DatasetSizes &) const override { return {{"", 0, "test_loss", "psnr"}}; }
-  std::vector<std::string> columns(const DatasetSizes &sizes) const override {
-    return sizes.classes > 0 ? std::vector<std::string>{"signal", "class"} : std::vector<std::string>{"signal"};
+  std::vector<Column> columns(const DatasetSizes &sizes) const override {
+    const Column signal{"signal", Dtype::i64};
+    return sizes.classes > 0 ? std::vector{signal, Column{"class", Dtype::i64}} : std::vector{signal};
   }
   std::unique_ptr<BatchLoss> batch_loss(const NetworkShape &shape, const ZooRecipe &) const override {
     return std::make_unique<SignalLoss>(shape);
