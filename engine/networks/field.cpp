@@ -42,7 +42,7 @@ private:
 class FieldKind : public NetworkKind {
 public:
   const char *name() const override { return "field"; }
-  const char *learns() const override { return "signals"; }
+  const char *learns(const NetworkShape &) const override { return "signals"; }
   void describe(Keys &keys, NetworkShape &shape) const override {
     auto &own = shape.as<FieldSettings>();
     keys(

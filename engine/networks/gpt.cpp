@@ -34,7 +34,7 @@ Program gpt_program(const NetworkShape &shape) {
 class GptKind : public NetworkKind {
 public:
   const char *name() const override { return "gpt"; }
-  const char *learns() const override { return "text"; }
+  const char *learns(const NetworkShape &) const override { return "text"; }
   void describe_table(Keys &keys, NetworkShape &shape) const override {
     auto &own = shape.as<GptSettings>();
     keys.section("network.gpt");
@@ -92,7 +92,7 @@ public:
 
 } // namespace
 
-bool is_text(const NetworkShape &shape) { return std::string_view(shape.kind->learns()) == "text"; }
+bool is_text(const NetworkShape &shape) { return std::string_view(shape.kind->learns(shape)) == "text"; }
 int context_of(const NetworkShape &shape) { return inputs_of(shape); }
 int alphabet_of(const NetworkShape &shape) { return outputs_of(shape) / inputs_of(shape); }
 

@@ -21,7 +21,7 @@ public:
 
   // What the networks learn (engine/zoo/learning.h): "labels", the same images all, "signals", one each, or
   // "text", a mixture each.
-  virtual const char *learns() const { return "labels"; }
+  virtual const char *learns(const NetworkShape &) const { return "labels"; }
   // Whether the weights are the signal's values themselves, at its own points and nowhere else.
   virtual bool is_signal() const { return false; }
 

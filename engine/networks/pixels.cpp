@@ -59,7 +59,7 @@ private:
 class PixelKind : public NetworkKind {
 public:
   const char *name() const override { return "pixels"; }
-  const char *learns() const override { return "signals"; }
+  const char *learns(const NetworkShape &) const override { return "signals"; }
   bool is_signal() const override { return true; }
   // widths: points, and values at each. Of pictures.
   Layout layout(const NetworkShape &shape) const override {

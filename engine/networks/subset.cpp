@@ -2,9 +2,12 @@
 #include "data/json.h"
 #include "data/zoo_reader.h"
 #include "kernels/operations/add.h"
+#include "kernels/operations/gather.h"
+#include "kernels/operations/gemm.h"
 #include "kind.h"
 #include "layered_program.h"
 #include <algorithm>
+#include <cmath>
 #include <fnmatch.h>
 
 namespace theta {
@@ -58,13 +61,24 @@ std::vector<Part> parts_of(const Program &whole, const std::vector<char> &chosen
   return parts;
 }
 
-Layout subset_layout(const Program &whole, const std::vector<char> &chosen) {
+// Whether a tensor that is chosen has a change in its place; the names of its factors.
+bool is_changed(const TensorPlace &place, int low_rank) { return low_rank > 0 && place.shape.size() == 2; }
+std::string factor(const std::string &name, char which) {
+  const std::string stem = name.ends_with(".weight") ? name.substr(0, name.size() - 7) : name;
+  return stem + ".lora_" + which + ".weight";
+}
+
+Layout subset_layout(const Program &whole, const std::vector<char> &chosen, int low_rank) {
   const Layout layout = whole.layout();
   Layout subset;
   for (std::size_t t = 0; t < layout.places().size(); ++t) {
     const TensorPlace &place = layout.places()[t];
     const Start start{layout.constant(t), layout.bound(t)};
-    if (chosen[t] && place.offset < layout.trained())
+    if (chosen[t] && place.offset < layout.trained() && is_changed(place, low_rank)) {
+      subset.add(factor(place.name, 'A'), {low_rank, place.shape[1]},
+                 {.bound = std::sqrt(3 / double(place.shape[1]))}); // a deviation of 1/√in
+      subset.add(factor(place.name, 'B'), {place.shape[0], low_rank}, {.bound = 0});
+    } else if (chosen[t] && place.offset < layout.trained())
       subset.add(place.name, place.shape, start);
     else if (chosen[t])
       subset.add_state(place.name, place.shape, start);
@@ -77,7 +91,8 @@ Layout subset_layout(const Program &whole, const std::vector<char> &chosen) {
 template <class T> class SubsetNetworks : public LayeredNetworks<T> {
 public:
   explicit SubsetNetworks(const NetworkShape &shape)
-      : shape_(shape), layout_(layout_of(shape)), ranges_(ranges_of(shape)), trunk_(settings_of(shape).trunk),
+      : shape_(shape), layout_(layout_of(shape)), ranges_(ranges_of(shape)), changes_(changes_of(shape)),
+        trunk_(settings_of(shape).trunk),
         program_(program_of(shape)) {}
 
   const NetworkShape &shape() const override { return shape_; }
@@ -91,6 +106,8 @@ public:
     const int wholes = training ? networks : 1;
     const std::int64_t v = std::int64_t(program_.layout().size());
     const char *hint = training ? "zoo.wave" : "eval.wave";
+    if (!changes_.empty())
+      frozen_ = plan.reserve<T>("subset.frozen", MemoryClass::weights, {v});
     whole_ = plan.reserve<T>("subset.whole", MemoryClass::weights, {wholes, v}, hint);
     if (training)
       gradient_ = plan.reserve<T>("subset.gradient", MemoryClass::gradients, {wholes, v}, hint);
@@ -112,7 +129,7 @@ public:
                range.count * sizeof(T));
     return out;
   }
-  void backward(Stream &s, const T *, T *gradient, const T *d_out, const T *x) override {
+  void backward(Stream &s, const T *theta, T *gradient, const T *d_out, const T *x) override {
     const std::size_t v = program_.layout().size();
     fill_zero(s, gradient_, std::size_t(networks_) * v * sizeof(T));
     program_.backward(s, whole_, gradient_, d_out, x);
@@ -121,6 +138,29 @@ public:
         T *to = gradient + i * layout_.size() + range.subset;
         add_scaled<T>(s, to, to, gradient_ + i * v + range.whole, 1, range.count);
       }
+    for (const SubsetChange &c : changes_) { // dA += Bᵀ·dW, dB += dW·Aᵀ
+      const T *d = gradient_ + c.whole;
+      gemm<T>(s, gradient + c.a, theta + c.b, d,
+              {.m = c.rank,
+               .n = c.in,
+               .k = c.out,
+               .transpose_a = true,
+               .accumulate = true,
+               .batch = networks_,
+               .stride_a = layout_.size(),
+               .stride_b = v,
+               .stride_c = layout_.size()});
+      gemm<T>(s, gradient + c.b, d, theta + c.a,
+              {.m = c.out,
+               .n = c.rank,
+               .k = c.in,
+               .transpose_b = true,
+               .accumulate = true,
+               .batch = networks_,
+               .stride_a = v,
+               .stride_b = layout_.size(),
+               .stride_c = layout_.size()});
+    }
   }
   T *infer(Stream &s, const T *theta, const T *x, int networks, int rows) override {
     lay_trunk(s);
@@ -157,6 +197,8 @@ private:
     std::vector<float> read(v);
     zoo.theta(0, read.data());
     const std::vector<T> values(read.begin(), read.end());
+    if (frozen_)
+      copy(s, frozen_, values.data(), v * sizeof(T));
     for (std::size_t i = 0; i < (training_ ? std::size_t(networks_) : 1); ++i)
       copy(s, whole_ + i * v, values.data(), v * sizeof(T));
     s.synchronize();
@@ -167,11 +209,25 @@ private:
       for (const SubsetRange &range : ranges_)
         copy(s, whole_ + i * program_.layout().size() + range.whole, theta + i * layout_.size() + range.subset,
              range.count * sizeof(T));
+    const std::size_t v = program_.layout().size();
+    for (const SubsetChange &c : changes_) { // W + B·A
+      copy_rows<T>(s, whole_ + c.whole, v, frozen_ + c.whole, 0, networks, std::size_t(c.out) * std::size_t(c.in));
+      gemm<T>(s, whole_ + c.whole, theta + c.b, theta + c.a,
+              {.m = c.out,
+               .n = c.in,
+               .k = c.rank,
+               .accumulate = true,
+               .batch = networks,
+               .stride_a = layout_.size(),
+               .stride_b = layout_.size(),
+               .stride_c = v});
+    }
   }
 
   NetworkShape shape_;
   Layout layout_;
   std::vector<SubsetRange> ranges_;
+  std::vector<SubsetChange> changes_;
   std::filesystem::path trunk_;
   LayeredProgram<T> program_; // of whole networks
   bool training_ = false, is_there_ = false;
@@ -179,15 +235,20 @@ private:
   T *state_ = nullptr;
   double momentum_ = 0.1;
   Tensor<T> whole_, gradient_, out_; // [networks or 1, V], [networks, V], [networks, batch, outputs]
+  Tensor<T> frozen_;                 // [V], where matrices change
 };
 
 class SubsetKind : public NetworkKind {
 public:
   const char *name() const override { return "subset"; }
+  const char *learns(const NetworkShape &shape) const override {
+    const NetworkShape &whole = settings_of(shape).whole;
+    return whole.kind->learns(whole);
+  }
   Program program(const NetworkShape &shape) const override { return whole_program(shape); }
   Layout layout(const NetworkShape &shape) const override {
     const Program whole = whole_program(shape);
-    return subset_layout(whole, chosen_of(whole, settings_of(shape).tensors));
+    return subset_layout(whole, chosen_of(whole, settings_of(shape).tensors), settings_of(shape).low_rank);
   }
   int inputs(const NetworkShape &shape) const override { return inputs_of(settings_of(shape).whole); }
   int outputs(const NetworkShape &shape) const override { return outputs_of(settings_of(shape).whole); }
@@ -199,8 +260,10 @@ public:
     whole.kind->for_hidden_widths(whole, f);
     shape.widths = whole.widths;
   }
-  // Groups that lie in the subset with all of their axes: others are bound to the trunk.
+  // Groups that lie in the subset with all of their axes: others are bound to the trunk, as changes are.
   Symmetries symmetries(const NetworkShape &shape) const override {
+    if (settings_of(shape).low_rank > 0)
+      return {};
     const Program whole = whole_program(shape);
     const auto chosen = chosen_of(whole, settings_of(shape).tensors);
     std::vector<std::size_t> index(chosen.size());
@@ -224,12 +287,14 @@ public:
   void write(Json &to, const NetworkShape &shape) const override {
     to["of"] = parse_json(architecture_of(settings_of(shape).whole), "architecture");
     to["tensors"] = settings_of(shape).tensors;
+    if (settings_of(shape).low_rank > 0)
+      to["low_rank"] = settings_of(shape).low_rank;
   }
   void read(const Json &from, NetworkShape &shape) const override {
     auto whole = network_from(from.at("of").dump(), "a subset");
     if (!whole)
       throw InputError("architecture: found a subset of networks that are not known");
-    shape = subset_of(*whole, from.at("tensors").get<std::vector<std::string>>());
+    shape = subset_of(*whole, from.at("tensors").get<std::vector<std::string>>(), from.value("low_rank", 0));
   }
 
 private:
@@ -241,17 +306,32 @@ private:
 
 } // namespace
 
-NetworkShape subset_of(NetworkShape whole, std::vector<std::string> tensors) {
-  if (std::string_view(whole.kind->learns()) != "labels")
-    throw InputError("network.subset: found networks of kind ", whole.kind->name(), ", expected classifiers");
-  chosen_of(whole.kind->program(whole), tensors);
+NetworkShape subset_of(NetworkShape whole, std::vector<std::string> tensors, int low_rank) {
+  if (std::string_view(whole.kind->learns(whole)) == "signals")
+    throw InputError("network.subset: found networks of kind ", whole.kind->name(),
+                     ", expected classifiers or language models");
+  const Program program = whole.kind->program(whole);
+  const auto chosen = chosen_of(program, tensors);
+  const Layout layout = program.layout();
+  std::size_t changed = 0;
+  for (std::size_t t = 0; t < chosen.size(); ++t)
+    if (const TensorPlace &place = layout.places()[t]; chosen[t] && is_changed(place, low_rank)) {
+      ++changed;
+      if (std::int64_t(low_rank) * (place.shape[0] + place.shape[1]) > place.shape[0] * place.shape[1])
+        throw InputError("network.low_rank: found ", low_rank, ", which has more numbers than ", place.name, " ",
+                         theta::text_of(place.shape), ", expected a lower one");
+    }
+  if (low_rank > 0 && changed == 0)
+    throw InputError("network.low_rank: found ", low_rank, ", and no matrix among the tensors of network.subset");
   NetworkShape shape = whole;
   shape.kind = network_kind_named("subset");
-  shape.own = SubsetSettings{std::move(whole), std::move(tensors)};
+  shape.own = SubsetSettings{std::move(whole), std::move(tensors), low_rank};
   return shape;
 }
 
 bool is_subset(const NetworkShape &shape) { return std::any_cast<SubsetSettings>(&shape.own) != nullptr; }
+
+bool is_low_rank(const NetworkShape &shape) { return is_subset(shape) && settings_of(shape).low_rank > 0; }
 
 bool has_trunk(const NetworkShape &shape) { return is_subset(shape) && !settings_of(shape).trunk.empty(); }
 
@@ -264,8 +344,25 @@ std::vector<SubsetRange> ranges_of(const NetworkShape &subset) {
   const Layout of = layout_of(subset), whole = layout_of(settings_of(subset).whole);
   std::vector<SubsetRange> ranges;
   for (const TensorPlace &place : of.places())
-    ranges.push_back({whole[place.name].offset, place.offset, elements_of(place)});
+    if (const auto found = std::find_if(whole.places().begin(), whole.places().end(),
+                                        [&](const TensorPlace &one) { return one.name == place.name; });
+        found != whole.places().end())
+      ranges.push_back({found->offset, place.offset, elements_of(place)});
   return ranges;
+}
+
+std::vector<SubsetChange> changes_of(const NetworkShape &subset) {
+  const SubsetSettings &own = settings_of(subset);
+  const Program program = own.whole.kind->program(own.whole);
+  const auto chosen = chosen_of(program, own.tensors);
+  const Layout of = layout_of(subset), whole = program.layout();
+  std::vector<SubsetChange> changes;
+  for (std::size_t t = 0; t < chosen.size(); ++t)
+    if (const TensorPlace &place = whole.places()[t];
+        chosen[t] && place.offset < whole.trained() && is_changed(place, own.low_rank))
+      changes.push_back({place.offset, of[factor(place.name, 'A')].offset, of[factor(place.name, 'B')].offset,
+                         int(place.shape[0]), int(place.shape[1]), own.low_rank});
+  return changes;
 }
 
 NetworkShape on_trunk_of(NetworkShape shape, const std::filesystem::path &zoo) {

@@ -1,6 +1,7 @@
 // Networks that differ in some of their tensors alone: normalisation layers, a head. The rest is one trunk, trained once
 // and frozen: its running statistics stay, and what depends on none of the tensors is computed once for all networks
-// that look at the same images.
+// that look at the same examples. Or they are branches: of every matrix among the tensors, W [out, in], a network has a
+// change of low rank, W + B·A (LoRA: Hu et al., 2022), NAME.lora_A.weight [rank, in] and NAME.lora_B.weight [out, rank].
 #pragma once
 #include "network.h"
 #include <filesystem>
@@ -11,22 +12,31 @@ namespace theta {
 struct SubsetSettings {
   NetworkShape whole;
   std::vector<std::string> tensors; // names, or patterns of a shell: "layer4.1.bn*", "fc.*"
+  int low_rank = 0;                 // of the changes; 0: the tensors themselves
   std::filesystem::path trunk{};    // a zoo whose first row the whole network is; empty: not known yet
 };
 
 // Shapes of the kind "subset". State goes with the weights of its operation. Throws InputError for a pattern that no
-// tensor fits.
-NetworkShape subset_of(NetworkShape whole, std::vector<std::string> tensors);
+// tensor fits, or a rank that leaves nothing low.
+NetworkShape subset_of(NetworkShape whole, std::vector<std::string> tensors, int low_rank = 0);
 // The shape as it was written down: the whole of a subset.
 NetworkShape &whole_of(NetworkShape &);
 bool is_subset(const NetworkShape &);
+bool is_low_rank(const NetworkShape &); // a subset of changes
 bool has_trunk(const NetworkShape &); // and it is known where
 
-// Where the elements of the subset are in the whole network, in its order.
+// Where the elements of the subset are in the whole network, in its order, but for changes.
 struct SubsetRange {
   std::size_t whole, subset, count;
 };
 std::vector<SubsetRange> ranges_of(const NetworkShape &subset);
+
+// Where the factors of changes are, and the matrix [out, in] that they change.
+struct SubsetChange {
+  std::size_t whole, a, b;
+  int out, in, rank;
+};
+std::vector<SubsetChange> changes_of(const NetworkShape &subset);
 
 // The same shape on the trunk that is in a zoo's folder; others stay as they are.
 NetworkShape on_trunk_of(NetworkShape, const std::filesystem::path &zoo);

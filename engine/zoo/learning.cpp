@@ -32,7 +32,7 @@ bool add_learning(std::unique_ptr<const Learning> learning) {
 }
 
 const Learning &learning_of(const NetworkShape &shape) {
-  const std::string_view name = shape.kind->learns();
+  const std::string_view name = shape.kind->learns(shape);
   for (const auto &each : all())
     if (each->name() == name)
       return *each;

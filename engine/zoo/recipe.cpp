@@ -128,6 +128,8 @@ void check_recipe(const ZooRecipe &r, const NetworkShape &shape) {
                      " with average, decay_vectors = false or arithmetic = \"bf16\", expected none of these");
   if (r.start == StartKind::trunk && !is_subset(shape))
     throw InputError("zoo.start: found trunk, expected it with network.subset, the tensors that networks differ in");
+  if (r.start == StartKind::trunk && is_low_rank(shape))
+    throw InputError("zoo.start: found trunk, expected shared or own with network.low_rank: changes begin as none");
   check_choices(r);
   const long most = r.checkpoints == CheckpointKind::every || r.checkpoints == CheckpointKind::spaced ? r.steps
                     : r.checkpoints == CheckpointKind::last

@@ -50,6 +50,8 @@ void describe(Keys &keys, Config &c) {
   }
   keys({"subset", "names of the tensors that networks differ in ('layer4.1.bn*', 'fc.*'), on one trunk; none: all"},
        c.subset);
+  keys({"low_rank", "of network.subset: matrices are the trunk's and a change of this rank, B·A, which is the row; 0: whole"},
+       c.low_rank, Limits{0, 4096});
   keys({"activation", "of hidden units; a list: each run draws one"}, c.zoo.recipe.activation, activation_named);
   keys({"initialisation", "of weights; a list: each run draws one"}, c.zoo.recipe.initialisation, initialisation_named);
   network.kind->describe_table(keys, network);
@@ -123,7 +125,9 @@ Config load_config(const std::filesystem::path &path, const std::vector<std::str
     if (!config.subset.empty() && !config.others.empty())
       throw InputError("network.subset: found it with several architectures, expected one, on one trunk");
     if (!config.subset.empty())
-      config.network = subset_of(config.network, config.subset);
+      config.network = subset_of(config.network, config.subset, config.low_rank);
+    else if (config.low_rank > 0)
+      throw InputError("network.low_rank: found ", config.low_rank, ", expected network.subset with it");
     check(config);
     for (NetworkShape &shape : config.family) { // of the member's kind, whatever was read first
       const auto widths = std::move(shape.widths);

@@ -168,7 +168,7 @@ std::vector<float> pixel_grid(int side) {
   return grid.coordinates();
 }
 
-bool is_field(const NetworkShape &shape) { return std::string_view(shape.kind->learns()) == "signals"; }
+bool is_field(const NetworkShape &shape) { return std::string_view(shape.kind->learns(shape)) == "signals"; }
 
 bool is_field_of(const NetworkShape &shape, const DatasetSizes &sizes) {
   return is_field(shape) && inputs_of(shape) == field_inputs(sizes.dimensions, octaves_of(shape)) &&

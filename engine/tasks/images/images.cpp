@@ -11,7 +11,7 @@ class ImagesTask : public Task {
 public:
   const char *name() const override { return "images"; }
   bool takes(const NetworkShape &shape, const DatasetSizes &sizes, const ZooReader *) const override {
-    return std::string_view(shape.kind->learns()) == "labels" && sizes.dimensions == 2 &&
+    return std::string_view(shape.kind->learns(shape)) == "labels" && sizes.dimensions == 2 &&
            inputs_of(shape) == sizes.values() && outputs_of(shape) == sizes.classes;
   }
   bool scores() const override { return true; }
