@@ -95,6 +95,7 @@ int main(int argc, char **argv) {
   add_report_commands(app, action);
   add_compare_command(app, action);
   add_render_command(app, action);
+  add_write_command(app, action);
   add_study_command(app, action);
   add_bench_command(app, action);
   add_device_command(app, action);

@@ -6,8 +6,8 @@
 namespace theta {
 
 JointBar joint_bar(const GroupReport &training, const GroupReport &held_out, const std::vector<float> &between,
-                   std::size_t compared, double wanted, double q) {
-  JointBar bar{.accuracy = wanted > 0 ? wanted : quantile(held_out.of("accuracy"), q),
+                   std::size_t compared, double wanted, double q, const char *of) {
+  JointBar bar{.accuracy = wanted > 0 ? wanted : quantile(held_out.of(of), q),
                .spread = quantile(between, 0.5),
                .compared = compared};
   const double near = quantile(training.of("nearest_l2"), 0.5);
@@ -18,8 +18,8 @@ JointBar joint_bar(const GroupReport &training, const GroupReport &held_out, con
   return bar;
 }
 
-void judge_joint(GroupReport &group, const JointBar &bar) {
-  const auto &accuracy = group.of("accuracy"), &distance = group.of("nearest_l2");
+void judge_joint(GroupReport &group, const JointBar &bar, const char *of) {
+  const auto &accuracy = group.of(of), &distance = group.of("nearest_l2");
   if (!std::isfinite(bar.accuracy) || !std::isfinite(bar.spread))
     return;
   Series &curve = group.series["joint"];
@@ -54,7 +54,7 @@ bool is_beaten_by(const GroupReport &baseline, GroupReport &group) {
   return true;
 }
 
-std::string joint_table(const std::vector<GroupReport> &reports) {
+std::string joint_table(const std::vector<GroupReport> &reports, const char *of) {
   const auto training = std::find_if(reports.begin(), reports.end(), [](const GroupReport &r) {
     return r.role == "training" && r.figures.contains("joint_bar");
   });
@@ -70,9 +70,11 @@ std::string joint_table(const std::vector<GroupReport> &reports) {
   std::size_t longest = 16;
   for (const GroupReport &r : reports)
     longest = std::max(longest, r.name.size());
-  std::string out = fmt::format("\ngood and new at once: at least {:.2f} % accurate, and farther from all {} training "
+  const std::string good = std::string_view(of) == "accuracy" ? fmt::format("{:.2f} % accurate", 100 * bar.value)
+                                                              : fmt::format("a {} of {:.3f}", of, bar.value);
+  std::string out = fmt::format("\ngood and new at once: at least {}, and farther from all {} training "
                                 "networks compared with than m times {:.4g}, what they are apart{}\n{:<{}}",
-                                100 * bar.value, bar.n, spread, apart, "group", longest);
+                                good, bar.n, spread, apart, "group", longest);
   for (const double m : JointBar::times)
     out += fmt::format("  {:>18}", fmt::format("m = {}", m));
   out += '\n';

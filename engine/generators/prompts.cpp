@@ -66,6 +66,8 @@ Starts starts_of(const ZooReader &zoo, const std::vector<std::size_t> &held_out)
 
 float PromptTable::value(std::size_t prompt, std::size_t sample) const {
   const Prompt &p = prompts[prompt];
+  if (!p.of_samples.empty())
+    return p.of_samples[sample];
   const double share = points > 1 ? double(sample % std::size_t(points)) / (points - 1) : 0;
   return float(p.from + (p.to - p.from) * share);
 }
@@ -75,6 +77,17 @@ PromptTable prompt_table(const std::vector<std::string> &texts, int points, cons
   PromptTable table;
   table.points = points;
   for (const std::string &text : texts) {
+    if (text == as_held_out) {
+      if (held_out.empty())
+        throw InputError("sample.prompt: found ", as_held_out, ", and no held-out network in ", zoo.path().string());
+      for (const std::string &column : conditions.columns()) {
+        const auto known = told_numbers(zoo, column, held_out);
+        table.prompts.push_back({column, 0, 0});
+        for (std::size_t i = 0; i < samples; ++i)
+          table.prompts.back().of_samples.push_back(known[held_out[i % held_out.size()]]);
+      }
+      continue;
+    }
     table.prompts.push_back(prompt_of(text));
     const std::string &name = table.prompts.back().name;
     const auto &columns = conditions.columns();

@@ -9,7 +9,10 @@ namespace theta {
 struct Prompt {
   std::string name;
   double from, to;
+  std::vector<float> of_samples{}; // in place of these: what each sample is told
 };
+// Or this: sample i is told everything that conditions read of held-out network i.
+inline constexpr const char *as_held_out = "held_out";
 Prompt prompt_of(const std::string &text); // throws InputError
 
 // Which networks generation starts from: the first checkpoint of each held-out run, and where training took it.

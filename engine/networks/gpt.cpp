@@ -6,7 +6,7 @@ namespace theta {
 
 namespace {
 
-constexpr double gpt_eps = 1e-5; // of norms
+constexpr double gpt_eps = 1e-6; // of norms
 
 Program gpt_program(const NetworkShape &shape) {
   const auto &own = shape.as<GptSettings>();

@@ -10,6 +10,7 @@ std::vector<std::unique_ptr<const Task>> &tasks() {
     made.push_back(make_images_task());
     made.push_back(make_fields_task());
     made.push_back(make_bodies_task());
+    made.push_back(make_text_task());
     return made;
   }();
   return all;

@@ -66,6 +66,6 @@ const Task *task_of(const NetworkShape &, const DatasetSizes &, const ZooReader 
 bool add_task(std::unique_ptr<const Task>); // true
 
 // Made by their rooms.
-std::unique_ptr<const Task> make_images_task(), make_fields_task(), make_bodies_task();
+std::unique_ptr<const Task> make_images_task(), make_fields_task(), make_bodies_task(), make_text_task();
 
 } // namespace theta

@@ -27,9 +27,9 @@ std::vector<float> shares_of(const ZooRecipe &r, std::uint64_t seed, long run, i
   if (r.mixture.a <= 0)
     return std::vector<float>(n, 1 / float(classes));
   const long held_out = long(std::floor(double(run) * r.held_out)); // before this one
-  if (is_held_out(run, r.held_out) && is_held_out(held_out, r.mixture.pure)) {
+  if (is_held_out(run, r.held_out) && held_out < long(r.mixture.pure) * classes) {
     std::vector<float> one(n);
-    one[std::size_t(std::floor(double(held_out) * r.mixture.pure)) % n] = 1;
+    one[std::size_t(held_out) % n] = 1;
     return one;
   }
   std::vector<double> drawn(n);

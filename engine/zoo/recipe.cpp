@@ -90,7 +90,8 @@ void describe(Keys &keys, ZooRecipe &r) {
   keys({"mixture", "of text: a of Dirichlet(a, ..., a), of which each run draws its shares of the classes; 0: all alike"},
        r.mixture.a, Limits{0, 1000});
   keys({"mixture_most", "largest share of a class in a mixture"}, r.mixture.most, Limits{1e-3, 1});
-  keys({"pure", "of text: share of the runs held out that read one class alone"}, r.mixture.pure, share);
+  keys({"pure", "of text: as many of the runs held out, the first, read each class alone"}, r.mixture.pure,
+       not_negative);
   keys({"schedule", "of the learning rate over the steps"}, r.schedule.kind, lr_kind_named);
   keys({"schedule_every", "steps between drops of a stepwise schedule"}, r.schedule.every, positive);
   keys({"schedule_gamma", "factor of such a drop"}, r.schedule.gamma, Limits{0, 10});

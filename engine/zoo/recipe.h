@@ -45,7 +45,8 @@ struct TrunkRecipe {
 
 // What a network of text reads (mixture.h).
 struct MixtureRecipe {
-  double a = 0, most = 1, pure = 0;
+  double a = 0, most = 1;
+  int pure = 0;
 };
 
 // How training images differ whenever they are drawn (kernels/operations/gather.h).

@@ -37,6 +37,7 @@ enum class Purpose : std::uint32_t {
   probe_vector,
   augmentation,
   mixture,
+  written,
 };
 
 struct Bits4 {

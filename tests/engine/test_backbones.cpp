@@ -1,5 +1,6 @@
 // Residual networks, vision transformers and ConvNeXt: PyTorch's numbers, names, symmetries.
 #include "engine/networks/convnext.h"
+#include "engine/networks/gpt.h"
 #include "engine/networks/kind.h"
 #include "engine/networks/resnet.h"
 #include "engine/networks/vit.h"
@@ -84,20 +85,8 @@ void check_training(const char *file, const NetworkShape &shape, bool attends) {
   });
 }
 
-// A language model over characters, of so many tokens.
-Program characters(int tokens, int places) {
-  Program p("gpt", NetworkShape{});
-  const Value embedded = embedding(p, "wte", p.input({tokens}), 17, 12);
-  Value x = positions(p, "wpe.weight", embedded, false, places);
-  for (int b = 0; b < 2; ++b) {
-    const std::string name = text("blocks.", b, ".");
-    Value y = linear(p, name + "attn.qkv", layer_norm(p, name + "norm1", x, 1e-6), 36);
-    x = add(p, x, linear(p, name + "attn.proj", attention(p, y, 3, true), 12));
-    y = linear(p, name + "mlp.fc1", layer_norm(p, name + "norm2", x, 1e-6), 48, Activation::gelu);
-    x = add(p, x, linear(p, name + "mlp.fc2", y, 12));
-  }
-  scores_of_vocabulary(p, layer_norm(p, "norm", x, 1e-6), embedded);
-  return p;
+NetworkShape small_gpt(int context) {
+  return shape_of("gpt", {12, 48, 17}, Activation::gelu, GptSettings{context, 2, 3, true});
 }
 
 // Exchanging units of any group leaves the function.
@@ -251,29 +240,38 @@ TEST_CASE("backbones: a language model of causal attention, with one matrix for 
   const Golden golden("net_gpt");
   const int rows = golden.side("tokens", 0), places = golden.side("tokens", 1), tokens = places - 1;
   const auto all = golden.labels("tokens");
+  const NetworkShape shape = small_gpt(places); // the last character is seen, and its scores are nobody's
   in_every_precision([&]<class T>(T, Stream &s) {
-    std::vector<T> seen;
+    const std::vector<T> seen(all.begin(), all.end());
     std::vector<std::uint8_t> next;
     for (int r = 0; r < rows; ++r)
-      for (int t = 0; t < tokens; ++t) {
-        seen.push_back(T(all[std::size_t(r * places + t)]));
-        next.push_back(all[std::size_t(r * places + t + 1)]);
-      }
+      for (int t = 0; t < places; ++t)
+        next.push_back(all[std::size_t(r * places + std::min(t + 1, tokens))]);
     const double near = s.is_cuda() ? of_attention : golden_tolerance<T>,
                  near_gradient = s.is_cuda() ? of_attention : 10 * golden_tolerance<T>;
-    ProgramRun<T> run(s, characters(tokens, places), true, 1, rows);
+    ProgramRun<T> run(s, shape.kind->program(shape), true, 1, rows);
     const Layout &layout = run.program.layout();
-    const int n = rows * tokens;
+    const int n = rows * places;
     const Buffer<T> theta(s, weights_of<T>(golden, layout)), x(s, seen), gradient(s, std::vector<T>(layout.size())),
         row_loss(s, std::size_t(n));
     const Buffer<std::uint8_t> label(s, next);
     T *scores = run.program.forward(s, theta, x);
-    CHECK(relative_error(to_host(s, scores, std::size_t(n) * 17), golden.get<T>("output")) <= near);
-    softmax_cross_entropy<T>(s, row_loss, scores, scores, label, {n, 17, n, 0, 1.0 / n});
+    // What is of the last character goes.
+    const auto counted = [&](const std::vector<T> &of, std::size_t each) {
+      std::vector<T> kept;
+      for (std::size_t r = 0; r < std::size_t(rows); ++r)
+        kept.insert(kept.end(), of.begin() + std::ptrdiff_t(r * std::size_t(places) * each),
+                    of.begin() + std::ptrdiff_t((r * std::size_t(places) + std::size_t(tokens)) * each));
+      return kept;
+    };
+    CHECK(relative_error(counted(to_host(s, scores, std::size_t(n) * 17), 17), golden.get<T>("output")) <= near);
+    softmax_cross_entropy<T>(s, row_loss, scores, scores, label, {n, 17, n, 0, 1.0 / (rows * tokens)});
     double loss = 0;
-    for (const T one : row_loss.host())
-      loss += double(one) / n;
+    for (const T one : counted(row_loss.host(), 1))
+      loss += double(one) / (rows * tokens);
     CHECK(loss == doctest::Approx(double(golden.get<T>("loss")[0])).epsilon(near));
+    for (std::size_t r = 0; r < std::size_t(rows); ++r)
+      fill_zero(s, scores + (r * std::size_t(places) + std::size_t(tokens)) * 17, 17 * sizeof(T));
     run.program.backward(s, theta, gradient, scores, x);
     const auto found = gradient.host();
     for (const auto &place : layout.places()) {
@@ -281,25 +279,25 @@ TEST_CASE("backbones: a language model of causal attention, with one matrix for 
       CHECK(relative_error(part_of(found, place), golden.get<T>("grad." + place.name)) <= near_gradient);
     }
   });
-  // The stream's units lie along both ends' matrix once; exchanging them leaves the function, so do heads.
-  const Program p = characters(tokens, places);
-  const Layout layout = p.layout();
-  const auto theta = some_weights(layout, 1);
-  Stream s{Device{}};
-  ProgramRun<double> run(s, characters(tokens, places), false, 1, 1);
-  const Buffer<double> x(s, std::vector<double>{0, 3, 16, 2, 2, 9, 11, 5, 1, 8});
-  const auto shown = [&](const std::vector<float> &of) {
-    const Buffer<double> weights(s, std::vector<double>(of.begin(), of.end()));
-    return to_host(s, run.program.infer(s, weights, x, 1, 1), std::size_t(tokens) * 17);
-  };
-  const auto before = shown(theta);
-  const Symmetries groups = p.symmetries();
-  CHECK(groups.size() == 1 + 2 * 2); // the stream; of each block the heads and the hidden units
-  for (const UnitGroup &group : groups) {
-    const auto moved = rotated(theta, layout, group);
-    CHECK(moved != theta);
-    CHECK(relative_error(shown(moved), before) <= 1e-10);
+}
+
+TEST_CASE("backbones: language models keep their function when units are exchanged, and are known by their names") {
+  for (const bool tied : {true, false}) {
+    CAPTURE(tied);
+    const NetworkShape shape = shape_of("gpt", {12, 20, 17}, Activation::gelu, GptSettings{7, 2, 3, tied});
+    check_symmetries(shape, 1 + 2 * 2); // the stream; of each block the heads and the hidden units
+    check_program(shape.kind->program(shape), 2, 2);
+    CHECK(architecture_of(*network_from(architecture_of(shape), "here")) == architecture_of(shape));
+    NetworkShape wide = shape;
+    wide.widths[0] = 128, wide.as<GptSettings>().heads = 2;
+    std::string why;
+    const auto found = recognised(tensors_of(wide, "model."), why);
+    REQUIRE(found.has_value());
+    CHECK(architecture_of(found->shape) == architecture_of(wide));
   }
+  CHECK_THROWS_AS(layout_of(shape_of("gpt", {12, 17}, Activation::gelu, GptSettings{})), InputError);
+  CHECK_THROWS_AS(layout_of(shape_of("gpt", {12, 20, 300}, Activation::gelu, GptSettings{})), InputError);
+  CHECK_THROWS_AS(layout_of(shape_of("gpt", {12, 20, 17}, Activation::gelu, GptSettings{7, 2, 5, true})), InputError);
 }
 
 TEST_CASE("backbones: within a head, queries with keys and values with what comes of them may be exchanged") {

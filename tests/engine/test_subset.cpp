@@ -34,6 +34,12 @@ void write_trunk(const std::filesystem::path &zoo, const NetworkShape &whole, co
 std::vector<float> whole_with(const NetworkShape &subset, std::vector<float> trunk, const float *row) {
   for (const SubsetRange &range : ranges_of(subset))
     std::copy_n(row + range.subset, range.count, trunk.begin() + std::ptrdiff_t(range.whole));
+  for (const SubsetChange &c : changes_of(subset))
+    for (std::size_t o = 0; o < std::size_t(c.out); ++o)
+      for (std::size_t i = 0; i < std::size_t(c.in); ++i)
+        for (std::size_t r = 0; r < std::size_t(c.rank); ++r)
+          trunk[c.whole + o * std::size_t(c.in) + i] +=
+              row[c.b + o * std::size_t(c.rank) + r] * row[c.a + r * std::size_t(c.in) + i];
   return trunk;
 }
 
@@ -68,16 +74,46 @@ TEST_CASE("subset: its tensors are those that a pattern fits, state with the wei
       InputError);
 }
 
+TEST_CASE("subset: changes of low rank stand in place of matrices, and begin as none") {
+  const NetworkShape whole = small_whole();
+  const NetworkShape shape = subset_of(whole, {"fc.*", "conv1.weight"}, 2);
+  const Layout layout = layout_of(shape);
+  std::vector<std::string> names;
+  for (const TensorPlace &place : layout.places())
+    names.push_back(place.name + " " + theta::text_of(place.shape));
+  CHECK(names == std::vector<std::string>{"conv1.weight [4, 2, 3, 3]", "fc.lora_A.weight [2, 6]",
+                                          "fc.lora_B.weight [3, 2]", "fc.bias [3]"}); // no matrix, and none
+  const auto begun = layout.initial_values(1, 0);
+  const TensorPlace &a = layout["fc.lora_A.weight"], &b = layout["fc.lora_B.weight"];
+  for (std::size_t i = 0; i < elements_of(b); ++i)
+    CHECK(begun[b.offset + i] == 0);
+  for (std::size_t i = 0; i < elements_of(a); ++i)
+    CHECK((begun[a.offset + i] != 0 && std::abs(begun[a.offset + i]) <= float(std::sqrt(3.0 / 6))));
+  CHECK((is_low_rank(shape) && !is_low_rank(subset_of(whole, {"fc.*"}))));
+  CHECK(shape.kind->symmetries(shape).empty());
+  const std::string written = architecture_of(shape);
+  CHECK(architecture_of(*network_from(written, "here")) == written);
+  CHECK(written != architecture_of(subset_of(whole, {"fc.*", "conv1.weight"}, 1)));
+  CHECK_THROWS_WITH_AS(subset_of(whole, {"fc.*"}, 3),
+                       "network.low_rank: found 3, which has more numbers than fc.weight [3, 6], expected a lower one",
+                       InputError);
+  CHECK_THROWS_AS(subset_of(whole, {"fc.bias"}, 1), InputError); // nothing to change
+}
+
 TEST_CASE("subset: inference and training are those of whole networks whose other tensors stay, on every device") {
   const NetworkShape whole = small_whole();
   const Layout of_whole = layout_of(whole);
   const auto trunk = as_state(some_weights(of_whole, 1), of_whole);
   // The second has normalisations behind it that are frozen: layer3.0's, by their running statistics.
-  for (const std::vector<std::string> &tensors :
-       {std::vector<std::string>{"layer3.0.bn*", "fc.weight"}, std::vector<std::string>{"layer2.0.conv2.weight"}}) {
+  // The third has a change of a matrix, and normalisations as they are.
+  using Names = std::vector<std::string>;
+  for (const auto &[tensors, low_rank] : {std::pair{Names{"layer3.0.bn*", "fc.weight"}, 0},
+                                          {Names{"layer2.0.conv2.weight"}, 0},
+                                          {Names{"layer3.0.bn*", "fc.weight"}, 1}}) {
     CAPTURE(tensors[0]);
+    CAPTURE(low_rank);
     const Scratch folder;
-    const NetworkShape shape = on_trunk_of(subset_of(whole, tensors), folder.path());
+    const NetworkShape shape = on_trunk_of(subset_of(whole, tensors, low_rank), folder.path());
     write_trunk(folder.path(), whole, trunk);
     const Layout layout = layout_of(shape);
     const std::size_t v = layout.size();

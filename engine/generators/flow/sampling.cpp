@@ -10,7 +10,7 @@ void FlowSampling::describe(Keys &keys) {
        not_negative);
   keys({"guidance", "classifier-free guidance: 1 is none, above 1 exaggerates the conditions"}, solver.guidance,
        Limits{0, 100});
-  keys({"prompt", "what the networks shall be: CONDITION=VALUE or =FROM..TO, one for each condition"}, prompt);
+  keys({"prompt", "what the networks shall be: CONDITION=VALUE or =FROM..TO, one for each condition; or held_out: what held-out networks are, one after another"}, prompt);
   keys({"points", "values of a range that prompts take"}, points, positive);
 }
 
@@ -19,13 +19,18 @@ void FlowSampling::check(const FlowConfig &flow, const std::string &table) const
     throw InputError(table, ".noise_scale: found ", flow.noise_scale,
                      ", expected 1 with solver = ddpm, which adds noise of deviation 1");
   for (const std::string &text : prompt)
-    prompt_of(text);
+    if (text != as_held_out)
+      prompt_of(text);
 }
 
-std::vector<std::string> FlowSampling::told() const {
+std::vector<std::string> FlowSampling::told(const FlowConfig &config) const {
+  const Conditions conditions(config.conditions);
   std::vector<std::string> names;
   for (const std::string &text : prompt)
-    names.push_back(prompt_of(text).name);
+    if (text == as_held_out)
+      names.insert(names.end(), conditions.columns().begin(), conditions.columns().end());
+    else
+      names.push_back(prompt_of(text).name);
   return names;
 }
 

@@ -14,7 +14,7 @@ struct FlowSampling {
   void describe(Keys &);
   // Throws InputError for what does not go together, with the settings of the flow in `table` neither.
   void check(const FlowConfig &, const std::string &table) const;
-  std::vector<std::string> told() const;
+  std::vector<std::string> told(const FlowConfig &) const;
   std::size_t trajectory() const { return 2 * std::size_t(solver.steps) + 1; }
   SolverOptions options(const GeneratorTask &) const;
   // What `samples` are conditioned on. Throws InputError for prompts that the generator does not know.

@@ -32,7 +32,7 @@ public:
   bool can_be_guided() const override { return true; }
 
   std::vector<std::string> conditions() const override { return config_.flow.conditions; }
-  std::vector<std::string> told() const override { return sampling_.told(); }
+  std::vector<std::string> told() const override { return sampling_.told(config_.flow); }
 
   std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {
     const SubspaceFit fit(config_, task.networks, task.training, task.seed, task.backend);

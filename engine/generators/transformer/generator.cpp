@@ -29,7 +29,7 @@ public:
   bool can_be_guided() const override { return true; }
 
   std::vector<std::string> conditions() const override { return config_.conditions; }
-  std::vector<std::string> told() const override { return sampling_.told(); }
+  std::vector<std::string> told() const override { return sampling_.told(config_); }
 
   std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {
     if (const int head = config_.width / config_.heads; task.backend == Backend::cuda && head > attention_most_head)

@@ -166,6 +166,11 @@ std::string Member::facts_of(const std::string &key, const std::string &what) {
                 {"networks", c.zoo.recipe.networks},
                 {"seed", c.seed},
                 {"device", run_.device.backend == Backend::cpu ? "cpu" : "cuda"}};
+  if (!d.text.classes.empty()) {
+    facts["dataset"]["names"] = d.text.classes;
+    for (const std::string &each : d.text.alphabet)
+      facts["dataset"]["alphabet"].push_back(std::uint8_t(each[0]));
+  }
   if (what == "generated")
     facts["settings"] = settings_of_samples(c);
   return facts.dump();
