@@ -112,7 +112,8 @@ void judge_group(GroupReport &group, const GroupReport &held_out, const Comparis
   if (const Estimate told = group.figure("one_nna"); told.n > 0 && told.low > 0.5)
     group.reasons.push_back(fmt::format("told from {} {} of the time, by the nearest neighbour; 50 % is chance",
                                         how.truth, interval(told)));
-  group.reasons.push_back(fmt::format("not known: copies that are fewer than {:.2g} % of what it makes would not have "
+  if (ratio.share.n > 0)
+    group.reasons.push_back(fmt::format("not known: copies that are fewer than {:.2g} % of what it makes would not have "
                                       "shown among {}",
                                       100 * share_of(0, works).high, works));
   if (how.references < how.training)
@@ -120,7 +121,8 @@ void judge_group(GroupReport &group, const GroupReport &held_out, const Comparis
                                         "look new",
                                         how.references, how.training));
   if (hull.share.n == 0 || span.share.n == 0)
-    group.reasons.push_back("not known: averages and combinations of training networks were not looked for");
+    group.reasons.push_back(fmt::format("not known: {}averages and combinations of training networks were not looked for",
+                                        ratio.share.n == 0 ? "copies, " : ""));
   if (group.figure("variance").n == 0)
     group.reasons.push_back("not known: how wide it is was not looked at");
   if (!how.assigned)

@@ -1,4 +1,4 @@
-// What a group of networks is, in a word, from stated rules.
+// What a group of networks is, in a word or two, from stated rules.
 #pragma once
 #include "group_report.h"
 

@@ -19,6 +19,7 @@ public:
   // The share of the networks' variance that it tells of networks which it has not seen.
   double explained() const { return explained_; }
   std::size_t facts() const { return f_; }
+  std::size_t parameters() const { return v_; }
   // [1 + f or 1 + 2f, V]: the intercept, then what multiplies facts, then their roots.
   const std::vector<float> &numbers() const { return weights_; }
 

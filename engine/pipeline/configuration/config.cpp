@@ -69,6 +69,8 @@ void describe(Keys &keys, Config &c) {
     c.family[i].widths = family[i];
   keys({"networks", "training networks that are used; 0: all"}, c.fit.networks, not_negative);
   keys({"first", "how many of them are skipped first"}, c.fit.first, not_negative);
+  keys({"about_line", "whether generators learn what a ridge regression on their conditions leaves of networks"},
+       c.fit.about_line);
   c.generators.describe_fit(keys);
   keys.section("sample");
   keys({"count", "networks that are generated"}, c.sample.count, positive);
@@ -98,6 +100,10 @@ void check(const Config &c) {
   if (c.sample.watch > 0 && c.generators.chosen().trajectory() == 0)
     throw InputError("sample.watch: found ", c.sample.watch, ", expected 0 for ", c.generators.name(),
                      ", whose way cannot be watched");
+  if (c.fit.about_line && (c.generators.chosen().conditions().empty() || !c.others.empty() || c.sample.watch > 0 ||
+                           !c.sample.complete.empty()))
+    throw InputError("fit.about_line: found true, expected a generator with conditions, networks of one architecture, "
+                     "and neither sample.watch nor sample.complete");
   if (c.zoo.storage != "f32" && c.zoo.storage != "bf16")
     throw InputError("zoo.storage: found '", c.zoo.storage, "', expected f32 or bf16");
   if (c.zoo.from.empty())

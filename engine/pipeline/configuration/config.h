@@ -31,9 +31,10 @@ struct ZooConfig {
   std::string from;            // a zoo that is there already, in place of training one
 };
 
-// Which of the zoo's training networks a generator sees.
+// What of the zoo's training networks a generator sees.
 struct FitConfig {
   long networks = 0, first = 0; // so many (0: all), from that one on
+  bool about_line = false;      // it learns what a ridge regression on its conditions leaves (stages/about_line.h)
 };
 
 struct SampleConfig {

@@ -80,7 +80,7 @@ public:
     if (m.config().eval.groups.empty() || fs::exists(m.samples_path() / "index.json"))
       samples.emplace(m.samples_path());
     Generator::Rebuild rebuild;
-    if (fs::exists(m.generator_path()))
+    if (fs::exists(m.generator_path()) && !m.config().fit.about_line) // which has directions of the rest
       rebuild = m.config().generators.chosen().rebuild(m.generator_path(), zoo, split.training);
     const Measured measured(m, "eval");
     const auto reports =

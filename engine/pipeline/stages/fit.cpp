@@ -3,6 +3,7 @@
 #include "engine/analysis/curvature.h"
 #include "engine/analysis/novelty.h"
 #include "engine/generators/generator_file.h"
+#include "about_line.h"
 #include "kernels/device/trace.h"
 #include "measured.h"
 #include "pipeline.h"
@@ -117,9 +118,21 @@ private:
       zoos.push_back(std::make_unique<TrainingZoo>(*m));
       networks += zoos.back()->split.training.size();
     }
-    const auto &[zoo, split] = *zoos[0];
+    const auto &[whole, split] = *zoos[0];
+    std::optional<ZooReader> rest;
+    if (c.fit.about_line) {
+      const AboutLine line(whole, split.training, c.generators.chosen().conditions(), out / "rest");
+      line.save(first.line_path(), key);
+      rest.emplace(out / "rest");
+      journal.line(fmt::format("fit: a straight line tells {:.0f} % of the variance of networks that it has not seen; "
+                               "what it leaves is learned",
+                               100 * line.explained()));
+    }
+    const ZooReader &zoo = rest ? *rest : whole;
     GeneratorTask task = generator_task(first.config(), sizes_of(first.data()), first.device().backend,
                                         network_facts(zoo.format(), first.zoo_path().string()), split.training.size());
+    if (rest)
+      task.stream.reset();
     if (task.stream)
       task.stream->data = &first.data();
     for (std::size_t i = 0; i < task.family.size(); ++i)
@@ -133,8 +146,14 @@ private:
                  key,
                  zoo_text(c) + fit_text(c),
                  journal,
-                 [&](const std::vector<float> &theta, std::size_t n) { return worth(first, *zoos[0], theta, n); },
-                 [&](std::size_t k, const std::vector<float> &theta) { return effect(*seen[k], theta); }};
+                 [&](const std::vector<float> &theta, std::size_t n) {
+                   return rest ? Metrics() : worth(first, *zoos[0], theta, n);
+                 },
+                 [&](std::size_t k, const std::vector<float> &theta) {
+                   if (rest)
+                     throw InputError("fit.about_line: found it with weigh_by = effect, expected elements or tensors");
+                   return effect(*seen[k], theta);
+                 }};
     for (std::size_t i = 1; i < zoos.size(); ++i)
       work.more.push_back({zoos[i]->zoo, zoos[i]->split.training, zoos[i]->split.held_out});
     {

@@ -79,6 +79,8 @@ fs::path Member::generator_path() const {
   return run_.generator.empty() ? run_.out / "generator.safetensors" : run_.generator;
 }
 
+fs::path Member::line_path() const { return generator_path().parent_path() / "line.safetensors"; }
+
 const NetworkShape &Member::shape(const char *stage) const {
   if (!task())
     throw InputError(stage, ": ", zoo_path().string(), " holds networks that cannot be run on ", run_.config.data.name,

@@ -39,6 +39,7 @@ public:
   const std::filesystem::path &out() const { return run_.out; }
   std::filesystem::path zoo_path() const;
   std::filesystem::path generator_path() const;
+  std::filesystem::path line_path() const; // beside it, of fit.about_line
   std::filesystem::path samples_path() const { return run_.out / "samples"; }
   std::filesystem::path trajectory_path() const { return run_.out / "trajectory"; }
   std::filesystem::path eval_path() const { return run_.out / "eval.json"; }

@@ -1,4 +1,5 @@
 // The stage that generates, and how good what it generates is.
+#include "about_line.h"
 #include "data/atomic_file.h"
 #include "data/hash.h"
 #include "data/json.h"
@@ -100,6 +101,16 @@ void SampleStage::run(Member &m) const {
     way->describe({std::int64_t(i / rows), std::int64_t(i % rows / 2), std::int64_t(i % rows % 2)});
 
   const PromptTable &table = made.told;
+  if (c.fit.about_line) {
+    const AboutLine line(m.line_path(), m.key("fit"), v);
+    const std::size_t k = table.told.told.size() / count;
+    std::vector<float> theta(v);
+    for (std::size_t i = 0; i < count; ++i) {
+      writer.read(i, 0, v, theta.data());
+      line.add(table.told.told.data() + i * k, theta.data());
+      writer.write(i, 0, v, theta.data());
+    }
+  }
   std::map<std::string, std::vector<float>> scores; // by column
   std::string accuracy = "not scored";
   for (std::size_t k = 0; k < parts.size(); ++k) {
