@@ -68,15 +68,17 @@ std::string factor(const std::string &name, char which) {
   return stem + ".lora_" + which + ".weight";
 }
 
-Layout subset_layout(const Program &whole, const std::vector<char> &chosen, int low_rank) {
+double bound_of_a(std::int64_t in) { return std::sqrt(3 / double(in)); } // a deviation of 1/√in
+
+Layout subset_layout(const Program &whole, const std::vector<char> &chosen, int low_rank, bool fixed_a) {
   const Layout layout = whole.layout();
   Layout subset;
   for (std::size_t t = 0; t < layout.places().size(); ++t) {
     const TensorPlace &place = layout.places()[t];
     const Start start{layout.constant(t), layout.bound(t)};
     if (chosen[t] && place.offset < layout.trained() && is_changed(place, low_rank)) {
-      subset.add(factor(place.name, 'A'), {low_rank, place.shape[1]},
-                 {.bound = std::sqrt(3 / double(place.shape[1]))}); // a deviation of 1/√in
+      if (!fixed_a)
+        subset.add(factor(place.name, 'A'), {low_rank, place.shape[1]}, {.bound = bound_of_a(place.shape[1])});
       subset.add(factor(place.name, 'B'), {place.shape[0], low_rank}, {.bound = 0});
     } else if (chosen[t] && place.offset < layout.trained())
       subset.add(place.name, place.shape, start);
@@ -92,6 +94,7 @@ template <class T> class SubsetNetworks : public LayeredNetworks<T> {
 public:
   explicit SubsetNetworks(const NetworkShape &shape)
       : shape_(shape), layout_(layout_of(shape)), ranges_(ranges_of(shape)), changes_(changes_of(shape)),
+        fixed_a_(fixed_factors(shape)),
         trunk_(settings_of(shape).trunk),
         program_(program_of(shape)) {}
 
@@ -108,6 +111,8 @@ public:
     const char *hint = training ? "zoo.wave" : "eval.wave";
     if (!changes_.empty())
       frozen_ = plan.reserve<T>("subset.frozen", MemoryClass::weights, {v});
+    if (!fixed_a_.empty())
+      a_ = plan.reserve<T>("subset.fixed", MemoryClass::weights, {std::int64_t(fixed_a_.size())});
     whole_ = plan.reserve<T>("subset.whole", MemoryClass::weights, {wholes, v}, hint);
     if (training)
       gradient_ = plan.reserve<T>("subset.gradient", MemoryClass::gradients, {wholes, v}, hint);
@@ -140,17 +145,18 @@ public:
       }
     for (const SubsetChange &c : changes_) { // dA += Bᵀ·dW, dB += dW·Aᵀ
       const T *d = gradient_ + c.whole;
-      gemm<T>(s, gradient + c.a, theta + c.b, d,
-              {.m = c.rank,
-               .n = c.in,
-               .k = c.out,
-               .transpose_a = true,
-               .accumulate = true,
-               .batch = networks_,
-               .stride_a = layout_.size(),
-               .stride_b = v,
-               .stride_c = layout_.size()});
-      gemm<T>(s, gradient + c.b, d, theta + c.a,
+      if (!a_)
+        gemm<T>(s, gradient + c.a, theta + c.b, d,
+                {.m = c.rank,
+                 .n = c.in,
+                 .k = c.out,
+                 .transpose_a = true,
+                 .accumulate = true,
+                 .batch = networks_,
+                 .stride_a = layout_.size(),
+                 .stride_b = v,
+                 .stride_c = layout_.size()});
+      gemm<T>(s, gradient + c.b, d, (a_ ? a_.get() : theta) + c.a,
               {.m = c.out,
                .n = c.rank,
                .k = c.in,
@@ -158,7 +164,7 @@ public:
                .accumulate = true,
                .batch = networks_,
                .stride_a = v,
-               .stride_b = layout_.size(),
+               .stride_b = a_ ? 0 : layout_.size(),
                .stride_c = layout_.size()});
     }
   }
@@ -199,6 +205,9 @@ private:
     const std::vector<T> values(read.begin(), read.end());
     if (frozen_)
       copy(s, frozen_, values.data(), v * sizeof(T));
+    const std::vector<T> fixed(fixed_a_.begin(), fixed_a_.end());
+    if (a_)
+      copy(s, a_, fixed.data(), fixed.size() * sizeof(T));
     for (std::size_t i = 0; i < (training_ ? std::size_t(networks_) : 1); ++i)
       copy(s, whole_ + i * v, values.data(), v * sizeof(T));
     s.synchronize();
@@ -212,14 +221,14 @@ private:
     const std::size_t v = program_.layout().size();
     for (const SubsetChange &c : changes_) { // W + B·A
       copy_rows<T>(s, whole_ + c.whole, v, frozen_ + c.whole, 0, networks, std::size_t(c.out) * std::size_t(c.in));
-      gemm<T>(s, whole_ + c.whole, theta + c.b, theta + c.a,
+      gemm<T>(s, whole_ + c.whole, theta + c.b, (a_ ? a_.get() : theta) + c.a,
               {.m = c.out,
                .n = c.in,
                .k = c.rank,
                .accumulate = true,
                .batch = networks,
                .stride_a = layout_.size(),
-               .stride_b = layout_.size(),
+               .stride_b = a_ ? 0 : layout_.size(),
                .stride_c = v});
     }
   }
@@ -228,6 +237,7 @@ private:
   Layout layout_;
   std::vector<SubsetRange> ranges_;
   std::vector<SubsetChange> changes_;
+  std::vector<float> fixed_a_;
   std::filesystem::path trunk_;
   LayeredProgram<T> program_; // of whole networks
   bool training_ = false, is_there_ = false;
@@ -235,7 +245,7 @@ private:
   T *state_ = nullptr;
   double momentum_ = 0.1;
   Tensor<T> whole_, gradient_, out_; // [networks or 1, V], [networks, V], [networks, batch, outputs]
-  Tensor<T> frozen_;                 // [V], where matrices change
+  Tensor<T> frozen_, a_;             // [V], where matrices change; of all of these, where it is fixed
 };
 
 class SubsetKind : public NetworkKind {
@@ -248,7 +258,8 @@ public:
   Program program(const NetworkShape &shape) const override { return whole_program(shape); }
   Layout layout(const NetworkShape &shape) const override {
     const Program whole = whole_program(shape);
-    return subset_layout(whole, chosen_of(whole, settings_of(shape).tensors), settings_of(shape).low_rank);
+    return subset_layout(whole, chosen_of(whole, settings_of(shape).tensors), settings_of(shape).low_rank,
+                         settings_of(shape).fixed_a);
   }
   int inputs(const NetworkShape &shape) const override { return inputs_of(settings_of(shape).whole); }
   int outputs(const NetworkShape &shape) const override { return outputs_of(settings_of(shape).whole); }
@@ -288,13 +299,14 @@ public:
     to["of"] = parse_json(architecture_of(settings_of(shape).whole), "architecture");
     to["tensors"] = settings_of(shape).tensors;
     if (settings_of(shape).low_rank > 0)
-      to["low_rank"] = settings_of(shape).low_rank;
+      to["low_rank"] = settings_of(shape).low_rank, to["fixed_a"] = settings_of(shape).fixed_a;
   }
   void read(const Json &from, NetworkShape &shape) const override {
     auto whole = network_from(from.at("of").dump(), "a subset");
     if (!whole)
       throw InputError("architecture: found a subset of networks that are not known");
-    shape = subset_of(*whole, from.at("tensors").get<std::vector<std::string>>(), from.value("low_rank", 0));
+    shape = subset_of(*whole, from.at("tensors").get<std::vector<std::string>>(), from.value("low_rank", 0),
+                      from.value("fixed_a", false));
   }
 
 private:
@@ -306,7 +318,7 @@ private:
 
 } // namespace
 
-NetworkShape subset_of(NetworkShape whole, std::vector<std::string> tensors, int low_rank) {
+NetworkShape subset_of(NetworkShape whole, std::vector<std::string> tensors, int low_rank, bool fixed_a) {
   if (std::string_view(whole.kind->learns(whole)) == "signals")
     throw InputError("network.subset: found networks of kind ", whole.kind->name(),
                      ", expected classifiers or language models");
@@ -325,7 +337,7 @@ NetworkShape subset_of(NetworkShape whole, std::vector<std::string> tensors, int
     throw InputError("network.low_rank: found ", low_rank, ", and no matrix among the tensors of network.subset");
   NetworkShape shape = whole;
   shape.kind = network_kind_named("subset");
-  shape.own = SubsetSettings{std::move(whole), std::move(tensors), low_rank};
+  shape.own = SubsetSettings{std::move(whole), std::move(tensors), low_rank, fixed_a};
   return shape;
 }
 
@@ -357,12 +369,42 @@ std::vector<SubsetChange> changes_of(const NetworkShape &subset) {
   const auto chosen = chosen_of(program, own.tensors);
   const Layout of = layout_of(subset), whole = program.layout();
   std::vector<SubsetChange> changes;
+  std::size_t fixed = 0; // of all that come before
   for (std::size_t t = 0; t < chosen.size(); ++t)
     if (const TensorPlace &place = whole.places()[t];
         chosen[t] && place.offset < whole.trained() && is_changed(place, own.low_rank))
-      changes.push_back({place.offset, of[factor(place.name, 'A')].offset, of[factor(place.name, 'B')].offset,
-                         int(place.shape[0]), int(place.shape[1]), own.low_rank});
+    {
+      changes.push_back({place.offset, own.fixed_a ? fixed : of[factor(place.name, 'A')].offset,
+                         of[factor(place.name, 'B')].offset, int(place.shape[0]), int(place.shape[1]), own.low_rank});
+      fixed += std::size_t(own.low_rank) * std::size_t(place.shape[1]);
+    }
   return changes;
+}
+
+// Of no seed but their own: rows mean the same in every zoo.
+std::vector<float> fixed_factors(const NetworkShape &subset) {
+  std::vector<float> all;
+  if (!settings_of(subset).fixed_a)
+    return all;
+  for (const SubsetChange &c : changes_of(subset))
+    for (int i = 0; i < c.rank * c.in; ++i)
+      all.push_back(float(bound_of_a(c.in)) *
+                    (2 * uniform01(philox(0, Purpose::initialisation, 0, (std::uint64_t(1) << 41) + all.size()).word[0]) -
+                     1));
+  return all;
+}
+
+void add_changes(const NetworkShape &subset, const float *row, float *whole) {
+  const auto fixed = fixed_factors(subset);
+  for (const SubsetChange &c : changes_of(subset))
+    for (std::size_t o = 0; o < std::size_t(c.out); ++o)
+      for (std::size_t r = 0; r < std::size_t(c.rank); ++r) {
+        const float b = row[c.b + o * std::size_t(c.rank) + r];
+        const float *a = (fixed.empty() ? row : fixed.data()) + c.a + r * std::size_t(c.in);
+        float *to = whole + c.whole + o * std::size_t(c.in);
+        for (std::size_t i = 0; i < std::size_t(c.in); ++i)
+          to[i] += b * a[i];
+      }
 }
 
 NetworkShape on_trunk_of(NetworkShape shape, const std::filesystem::path &zoo) {

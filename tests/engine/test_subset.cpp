@@ -34,12 +34,14 @@ void write_trunk(const std::filesystem::path &zoo, const NetworkShape &whole, co
 std::vector<float> whole_with(const NetworkShape &subset, std::vector<float> trunk, const float *row) {
   for (const SubsetRange &range : ranges_of(subset))
     std::copy_n(row + range.subset, range.count, trunk.begin() + std::ptrdiff_t(range.whole));
+  const auto fixed = fixed_factors(subset);
   for (const SubsetChange &c : changes_of(subset))
     for (std::size_t o = 0; o < std::size_t(c.out); ++o)
       for (std::size_t i = 0; i < std::size_t(c.in); ++i)
         for (std::size_t r = 0; r < std::size_t(c.rank); ++r)
           trunk[c.whole + o * std::size_t(c.in) + i] +=
-              row[c.b + o * std::size_t(c.rank) + r] * row[c.a + r * std::size_t(c.in) + i];
+              row[c.b + o * std::size_t(c.rank) + r] *
+              (fixed.empty() ? row : fixed.data())[c.a + r * std::size_t(c.in) + i];
   return trunk;
 }
 
@@ -98,6 +100,17 @@ TEST_CASE("subset: changes of low rank stand in place of matrices, and begin as 
                        "network.low_rank: found 3, which has more numbers than fc.weight [3, 6], expected a lower one",
                        InputError);
   CHECK_THROWS_AS(subset_of(whole, {"fc.bias"}, 1), InputError); // nothing to change
+  const NetworkShape fixed = subset_of(whole, {"fc.weight"}, 2, true);
+  CHECK(layout_of(fixed).size() == 3 * 2);
+  CHECK(fixed_factors(fixed).size() == 2 * 6);
+  CHECK(fixed_factors(fixed) == fixed_factors(*network_from(architecture_of(fixed), "here")));
+  std::vector<float> row{1, 0, 0, 0, 0, 2}, changed(layout_of(whole).size());
+  add_changes(fixed, row.data(), changed.data());
+  const std::size_t fc = layout_of(whole)["fc.weight"].offset;
+  for (std::size_t i = 0; i < 6; ++i) {
+    CHECK(changed[fc + i] == fixed_factors(fixed)[i]);
+    CHECK((changed[fc + 6 + i] == 0 && changed[fc + 12 + i] == 2 * fixed_factors(fixed)[6 + i]));
+  }
 }
 
 TEST_CASE("subset: inference and training are those of whole networks whose other tensors stay, on every device") {
@@ -105,15 +118,16 @@ TEST_CASE("subset: inference and training are those of whole networks whose othe
   const Layout of_whole = layout_of(whole);
   const auto trunk = as_state(some_weights(of_whole, 1), of_whole);
   // The second has normalisations behind it that are frozen: layer3.0's, by their running statistics.
-  // The third has a change of a matrix, and normalisations as they are.
+  // The third and the fourth have a change of a matrix, and normalisations as they are.
   using Names = std::vector<std::string>;
-  for (const auto &[tensors, low_rank] : {std::pair{Names{"layer3.0.bn*", "fc.weight"}, 0},
-                                          {Names{"layer2.0.conv2.weight"}, 0},
-                                          {Names{"layer3.0.bn*", "fc.weight"}, 1}}) {
+  for (const auto &[tensors, low_rank, fixed_a] : {std::tuple{Names{"layer3.0.bn*", "fc.weight"}, 0, false},
+                                                   {Names{"layer2.0.conv2.weight"}, 0, false},
+                                                   {Names{"layer3.0.bn*", "fc.weight"}, 1, false},
+                                                   {Names{"layer3.0.bn*", "fc.weight"}, 2, true}}) {
     CAPTURE(tensors[0]);
     CAPTURE(low_rank);
     const Scratch folder;
-    const NetworkShape shape = on_trunk_of(subset_of(whole, tensors, low_rank), folder.path());
+    const NetworkShape shape = on_trunk_of(subset_of(whole, tensors, low_rank, fixed_a), folder.path());
     write_trunk(folder.path(), whole, trunk);
     const Layout layout = layout_of(shape);
     const std::size_t v = layout.size();

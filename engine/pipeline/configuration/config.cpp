@@ -52,6 +52,7 @@ void describe(Keys &keys, Config &c) {
        c.subset);
   keys({"low_rank", "of network.subset: matrices are the trunk's and a change of this rank, B·A, which is the row; 0: whole"},
        c.low_rank, Limits{0, 4096});
+  keys({"fixed_a", "of network.low_rank: A is drawn once, the same for all, and rows are B alone"}, c.fixed_a);
   keys({"activation", "of hidden units; a list: each run draws one"}, c.zoo.recipe.activation, activation_named);
   keys({"initialisation", "of weights; a list: each run draws one"}, c.zoo.recipe.initialisation, initialisation_named);
   network.kind->describe_table(keys, network);
@@ -131,7 +132,7 @@ Config load_config(const std::filesystem::path &path, const std::vector<std::str
     if (!config.subset.empty() && !config.others.empty())
       throw InputError("network.subset: found it with several architectures, expected one, on one trunk");
     if (!config.subset.empty())
-      config.network = subset_of(config.network, config.subset, config.low_rank);
+      config.network = subset_of(config.network, config.subset, config.low_rank, config.fixed_a);
     else if (config.low_rank > 0)
       throw InputError("network.low_rank: found ", config.low_rank, ", expected network.subset with it");
     check(config);

@@ -82,6 +82,7 @@ struct Config {
   std::vector<std::vector<int>> others, unseen;
   std::vector<std::string> subset;    // tensors that networks differ in: `network` is of the kind "subset" (subset.h)
   int low_rank = 0;                   // of their changes; 0: the tensors themselves
+  bool fixed_a = false;               // whether these have one A
   std::vector<NetworkShape> family{}; // of a run of one architecture: all that its generator has learned
   ZooConfig zoo;
   FitConfig fit;

@@ -65,20 +65,13 @@ std::vector<float> TextJudge::bits(const NetworkSet &set, std::vector<char> &bro
 NetworkSet TextJudge::acting(const NetworkSet &set) const {
   if (!is_low_rank(shape_))
     return set;
-  return {set.count, [set, changes = changes_of(shape_), factors = evaluator_.parameters(),
-                      v = layout_of(acting_).size()](std::size_t i, float *to) {
+  return {set.count,
+          [set, shape = shape_, factors = evaluator_.parameters(), v = layout_of(acting_).size()](std::size_t i,
+                                                                                                  float *to) {
             std::vector<float> theta(factors);
             set.network(i, theta.data());
             std::fill_n(to, v, 0.0f);
-            for (const SubsetChange &c : changes)
-              for (int o = 0; o < c.out; ++o)
-                for (int r = 0; r < c.rank; ++r) {
-                  const float b = theta[c.b + std::size_t(o * c.rank + r)];
-                  const float *a = theta.data() + c.a + std::size_t(r) * std::size_t(c.in);
-                  float *row = to + c.whole + std::size_t(o) * std::size_t(c.in);
-                  for (int k = 0; k < c.in; ++k)
-                    row[k] += b * a[k];
-                }
+            add_changes(shape, theta.data(), to);
           },
           set.source};
 }
