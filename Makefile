@@ -12,6 +12,7 @@
 #   make gpu-check  on a GPU box: every test on the GPU, the demo, the benchmark; one record in runs/records.
 #                 SCALE=1 adds G.pt's zoo, 2.1 million checkpoints, 34 GB of disk
 #   make kernel-report  registers, spills and stack of every CUDA kernel, as the compiler gives them
+#   make corpus   fetch text in twelve languages into .deps/text/ (runs/text_small.toml)
 #   make bundle   theta-bundle.tar.gz: sources, .deps and data for a box that reaches no registry
 #   make install PREFIX=/usr/local  the program, the data set and the configurations, found from any folder
 #   make clean
@@ -120,7 +121,7 @@ ifeq ($(CUDA),1)
 LIBS += -L$(CUDA_HOME)/lib64 -lcudart_static $(CUBLAS_LIBRARY) -Wl,-rpath,$(dir $(CUBLAS_LIBRARY)) -lrt -ldl
 endif
 
-.PHONY: all deps demo test test-native test-processors kernels check format bundle install gpu-check kernel-report clean
+.PHONY: all deps corpus demo test test-native test-processors kernels check format bundle install gpu-check kernel-report clean
 .SECONDARY:
 all: build/theta
 
@@ -215,6 +216,9 @@ $(SIMT)/flags: FORCE
 	@mkdir -p $(@D); echo '$(SIMT_FLAGS)' | cmp -s - $@ || echo '$(SIMT_FLAGS)' > $@
 .PHONY: FORCE
 FORCE:
+
+corpus:
+	@tools/corpus.sh
 
 deps .deps/ready: tools/deps.sh
 	@tools/deps.sh

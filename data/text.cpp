@@ -221,6 +221,8 @@ std::vector<std::uint8_t> codes_of(const std::vector<std::string> &alphabet, std
   const auto found = [&](char c) { return std::find(alphabet.begin(), alphabet.end(), std::string(1, c)); };
   const auto space = found(' ') == alphabet.end() ? alphabet.begin() : found(' ');
   std::vector<std::uint8_t> codes;
+  if (is_folded && text.starts_with('\n')) // as a line does that begins
+    codes.push_back(std::uint8_t(found('\n') - alphabet.begin()));
   for (const char c : plain)
     codes.push_back(std::uint8_t((found(c) == alphabet.end() ? space : found(c)) - alphabet.begin()));
   if (is_folded && text.ends_with(' ') && !plain.ends_with(' ')) // folding drops none at the end of a beginning

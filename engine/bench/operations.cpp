@@ -11,6 +11,7 @@
 #include "kernels/operations/gemm.h"
 #include "kernels/operations/layernorm.h"
 #include "kernels/operations/lookup.h"
+#include "kernels/operations/windows.h"
 #include "kernels/operations/optimizer.h"
 #include "kernels/operations/reduce.h"
 #include "kernels/operations/row_l2.h"
@@ -202,6 +203,21 @@ void simple(std::vector<BenchCase> &all, std::size_t n, int networks) {
                                fill_normal<float>(s, t.at<float>(i, 2), 1, n / 64, 40, {1, Purpose::test});
                              lookup_forward<float>(s, t.at<float>(i, 0), t.at<float>(i, 1), t.at<float>(i, 2), look);
                              lookup_backward<float>(s, t.at<float>(i, 3), t.at<float>(i, 0), t.at<float>(i, 2), look);
+                           }));
+  // Windows of 64 characters, of one class: a draw each, and 7 bytes a character.
+  const WindowOrder windows{1, int(n / 64), 64, 1, 1, 0};
+  all.push_back(on_tensors(fmt::format("gather_windows_{}x64", count_of(n / 64)), 7.0 * double(n), 0,
+                           {word * n, n, 1 << 20, 2 * word, word}, [=](Stream &s, const Tensors &t, int i) {
+                             const std::uint32_t begin[] = {0, 1 << 20};
+                             const float share = 1;
+                             if (i < t.sets()) {
+                               copy(s, t.at<std::uint32_t>(i, 3), begin, sizeof begin);
+                               copy(s, t.at<float>(i, 4), &share, sizeof share);
+                               s.synchronize();
+                             }
+                             gather_windows<float>(s, t.at<float>(i, 0), t.at<std::uint8_t>(i, 1),
+                                                   {t.at<std::uint8_t>(i, 2), t.at<std::uint32_t>(i, 3), 1},
+                                                   t.at<float>(i, 4), windows);
                            }));
   all.push_back(on_tensors("global_norm_" + count_of(n), 4.0 * double(n), 0, {word * n, word, word * partial_sums},
                            [=](Stream &s, const Tensors &t, int i) {

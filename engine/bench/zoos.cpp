@@ -3,6 +3,7 @@
 #include "engine/memory/arena.h"
 #include "engine/networks/cnn.h"
 #include "engine/networks/field.h"
+#include "engine/networks/gpt.h"
 #include "engine/networks/kind.h"
 #include "engine/networks/resnet.h"
 #include "engine/networks/vit.h"
@@ -14,8 +15,10 @@ namespace theta {
 
 namespace {
 
-// Random images as many as Fashion-MNIST trains on, or signals on the points that a field looks at.
+// Random images as many as Fashion-MNIST trains on, signals on the points that a field looks at, or a MiB of text.
 DatasetSizes sizes_for(const NetworkShape &shape, int points, int channels) {
+  if (is_text(shape))
+    return {1 << 20, 0, 0, 1, 1, 1, 1, alphabet_of(shape), {"one"}};
   if (points == 0)
     return {55'000, 0, 0, inputs_of(shape) / channels, outputs_of(shape), 2, channels};
   return {4096, 0, 0, points, 1, dimensions_of(shape)};
@@ -25,6 +28,12 @@ Dataset random_data(const DatasetSizes &sizes) {
   Dataset data{.name = "random", .side = int(std::lround(std::sqrt(double(sizes.pixels)))), .classes = sizes.classes};
   data.mean = 0.5, data.std = 0.29;
   const auto bits = [](std::size_t i) { return i * 0x9E3779B97F4A7C15u; };
+  if (sizes.dimensions == 1) {
+    for (std::size_t i = 0; i < sizes.train; ++i)
+      data.text.train.codes.push_back(std::uint8_t((bits(i) >> 40) % std::size_t(sizes.vocabulary)));
+    data.text.train.begins.push_back(std::uint32_t(sizes.train)), data.text.classes = sizes.names;
+    return data;
+  }
   if (sizes.dimensions == 3)
     for (int i = 0; i < 3 * sizes.pixels; ++i)
       data.points.push_back(float(bits(std::size_t(i)) >> 40) * 0x1p-23f - 1);
@@ -91,21 +100,22 @@ BenchCase training(const Training &t, Backend backend, TrainerKind kind) {
   return c;
 }
 
-// One network, all of the device on it: steps of SGD with momentum.
+// Networks layer by layer, all of the device on them.
 BenchCase backbone(std::string name, const NetworkShape &shape, int batch, int channels, Backend backend,
-                   Arithmetic arithmetic) {
+                   Arithmetic arithmetic, OptimizerKind optimizer = OptimizerKind::sgd, int networks = 1) {
   ZooRecipe recipe{.steps = 1 << 20,
                    .batch = batch,
-                   .optimizer = {OptimizerKind::sgd},
+                   .optimizer = {optimizer},
                    .activation = {shape.act},
                    .initialisation = {shape.initialisation}};
-  recipe.lr = 1e-2, recipe.momentum = 0.9, recipe.arithmetic = arithmetic;
+  recipe.lr = optimizer == OptimizerKind::sgd ? 1e-2 : 1e-3, recipe.momentum = 0.9, recipe.arithmetic = arithmetic;
   if (arithmetic == Arithmetic::bf16)
     name += "_bf16";
-  BenchCase c{name, 0, shape.kind->program(shape).step_flops(batch), {}};
-  c.steps = 1, c.half_products = arithmetic == Arithmetic::bf16;
+  BenchCase c{name, 0, shape.kind->program(shape).step_flops(batch) * networks, {}};
+  c.steps = networks, c.half_products = arithmetic == Arithmetic::bf16;
   c.prepare = [=](Stream &s) -> std::function<void(int)> {
-    auto zoo = std::make_shared<ZooTraining>(recipe, shape, 0, 1, backend, TrainerKind::layer_by_layer, channels);
+    auto zoo = std::make_shared<ZooTraining>(recipe, shape, 0, networks, backend, TrainerKind::layer_by_layer,
+                                             channels);
     zoo->bind(s);
     return [&s, zoo](int i) { zoo->wave.train(s, zoo->examples, i, i + 1); };
   };
@@ -153,6 +163,17 @@ std::vector<BenchCase> zoo_cases(bool gpu) {
     add("resnet18" + device + "_w16_28x28_b128_sgd", resnet(16, 28, 1), 128);
     add("resnet18" + device + "_w64_28x28_b32_sgd", resnet(64, 28, 1), 32);
     add("vit" + device + "_w64_6blocks_28x28_b128_sgd", vit, 128);
+    // Language models of 47 characters: many small ones, and one of 10.7 million weights.
+    const auto gpt = [](int width, int context, int blocks, int heads) {
+      NetworkShape shape{
+          {width, 4 * width, 47}, Activation::gelu, Initialisation::pytorch, network_kind_named("gpt")};
+      shape.own = GptSettings{context, blocks, heads, true};
+      return shape;
+    };
+    cases.push_back(backbone("gpt" + device + "_w48_2blocks_t48_b8_x32_adam", gpt(48, 48, 2, 3), 8, 1, backend,
+                             arithmetic, OptimizerKind::adam, 32));
+    cases.push_back(backbone("gpt" + device + "_w384_6blocks_t128_b8_adam", gpt(384, 128, 6, 6), 8, 1, backend,
+                             arithmetic, OptimizerKind::adam));
   }
   return cases;
 }

@@ -241,6 +241,7 @@ TEST_CASE("text: a run trains a trunk and its branches, tells a generator mixtur
   zoo.theta(0, theta.data());
   const auto start = codes_of(alphabet, "the ");
   CHECK(start.size() == 4);
+  CHECK(text_of(alphabet, codes_of(alphabet, "\nThe")) == "\nthe");
   const auto first = writer.write(theta, start, 30, 0.8, 1, 0), again = writer.write(theta, start, 30, 0.8, 1, 0),
              other = writer.write(theta, start, 30, 0.8, 2, 0);
   CHECK(first.size() == 30);

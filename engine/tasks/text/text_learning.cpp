@@ -20,10 +20,11 @@ public:
   }
   Examples upload(Stream &s, const Dataset &data, const std::vector<std::uint32_t> *) const override {
     const Characters &train = data.text.train;
-    for (std::size_t c = 0; c < data.text.classes.size(); ++c)
-      if (train.size(c) <= std::size_t(context_))
-        throw InputError("network.gpt.context: found ", context_, ", expected less than the ", train.size(c),
-                         " characters of ", data.text.classes[c]);
+    for (const Characters *part : {&train, &data.text.validation, &data.text.test})
+      for (std::size_t c = 0; c < data.text.classes.size(); ++c)
+        if (part->size(c) <= std::size_t(context_))
+          throw InputError("network.gpt.context: found ", context_, ", expected less than the ", part->size(c),
+                           " characters of a part of ", data.text.classes[c]);
     copy(s, codes_, train.codes.data(), train.codes.size());
     copy(s, begins_, train.begins.data(), train.begins.size() * sizeof(std::uint32_t));
     s.synchronize();
