@@ -46,8 +46,9 @@ void describe_all(OnlyKey &keys, FlowConfig &c) {
   keys({"condition_by", "how conditions enter: as modulation of blocks or as tokens"}, c.condition_by,
        condition_way_named);
   keys({"drop",
-        "share of networks trained without conditions, and of the rest, of each condition left out: guidance needs it"},
-       c.drop, share);
+        "share of networks trained without conditions, and of the rest, of each condition left out: guidance needs it; "
+        "1: they are for fit.about_line alone"},
+       c.drop, Limits{0, 1});
   keys({"start", "conditioned on a network of the same run, some steps earlier"}, c.start);
   keys({"residual", "what is generated is the difference from the network to start from"}, c.residual);
   keys({"width", "numbers of a token or node inside the model"}, c.width, Limits{1, 1 << 14});

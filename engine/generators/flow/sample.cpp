@@ -115,9 +115,9 @@ void FlowSampler::guide(Stream &s, Guide &by, float *prediction, const float *z,
 // What samples first..first+count−1 are told, and their starts' tokens; the rest of the batch as its last.
 void FlowSampler::tell(Stream &s, const TrainedFlow &p, const Prompts &prompts, std::size_t first, std::size_t count) {
   const std::size_t k = conditions_.size(), batch = std::size_t(options_.batch);
-  if (k > 0) {
+  if (k > 0) { // nothing, where training told nothing
     std::vector<float> told(2 * k * batch, std::numeric_limits<float>::quiet_NaN());
-    for (std::size_t c = 0; c < k; ++c)
+    for (std::size_t c = 0; c < k && p.config.drop < 1; ++c)
       for (std::size_t b = 0; b < batch; ++b) {
         const float value = prompts.told[(first + std::min(b, count - 1)) * k + c];
         const auto [low, high] = p.ranges[c];
