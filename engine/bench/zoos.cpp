@@ -32,6 +32,7 @@ Dataset random_data(const DatasetSizes &sizes) {
     for (std::size_t i = 0; i < sizes.train; ++i)
       data.text.train.codes.push_back(std::uint8_t((bits(i) >> 40) % std::size_t(sizes.vocabulary)));
     data.text.train.begins.push_back(std::uint32_t(sizes.train)), data.text.classes = sizes.names;
+    data.text.validation = data.text.test = data.text.train;
     return data;
   }
   if (sizes.dimensions == 3)

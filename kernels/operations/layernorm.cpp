@@ -1,5 +1,7 @@
 #include "layernorm.h"
 #include "kernels/device/parallel.h"
+#include "kernels/parts/simd.h"
+#include <algorithm>
 
 namespace theta {
 
@@ -11,7 +13,29 @@ decltype(theta::layernorm_backward<bf16>) layernorm_backward;
 } // namespace cuda
 
 namespace {
-template <class T> double double_of(T x) { return widened(x); }
+
+// Sums go in eight lanes of doubles on every processor, so that they have the same bits.
+constexpr int L = 8;
+using Lanes = simd::Pack<double, L>;
+
+// The first `count` elements, the rest 0.
+template <class T> Lanes lanes_at(const T *from, int count) {
+  return __builtin_convertvector(simd::load_wide<simd::Pack<Wide<T>, L>>(from, count), Lanes);
+}
+template <class T> void keep(T *to, Lanes x, int count) {
+  using Rounded = simd::Pack<Wide<T>, L>;
+  simd::store_rounded(to, __builtin_convertvector(x, Rounded), count);
+}
+
+double sum_of(Lanes x) { return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7])); }
+
+// x but for what lies beyond.
+Lanes some_of(Lanes x, int count) {
+  for (int i = std::max(count, 0); i < L; ++i)
+    x[i] = 0;
+  return x;
+}
+
 } // namespace
 
 template <class T>
@@ -24,16 +48,20 @@ void layernorm_forward(Stream &s, T *y, Wide<T> *mean, Wide<T> *rstd, const T *x
   parallel_for(rows, double(rows) * cols, [&](int r) {
     const T *from = x + std::size_t(r) * cols;
     T *to = y + std::size_t(r) * cols;
-    double sum = 0, squares = 0;
-    for (int c = 0; c < cols; ++c)
-      sum += double_of(from[c]);
-    const double m = sum / cols;
-    for (int c = 0; c < cols; ++c)
-      squares += (double_of(from[c]) - m) * (double_of(from[c]) - m);
-    const double scale = 1 / std::sqrt(squares / cols + eps);
+    Lanes sum{}, squares{};
+    for (int c = 0; c < cols; c += L)
+      sum += lanes_at(from + c, cols - c);
+    const double m = sum_of(sum) / cols;
+    for (int c = 0; c < cols; c += L) {
+      const Lanes apart = some_of(lanes_at(from + c, cols - c) - m, cols - c);
+      squares += apart * apart;
+    }
+    const double scale = 1 / std::sqrt(sum_of(squares) / cols + eps);
     mean[r] = Wide<T>(m), rstd[r] = Wide<T>(scale);
-    for (int c = 0; c < cols; ++c)
-      to[c] = rounded<T>(Wide<T>((double_of(from[c]) - m) * scale * gamma[c] + beta[c]));
+    for (int c = 0; c < cols; c += L) {
+      const int n = cols - c;
+      keep(to + c, (lanes_at(from + c, n) - m) * scale * lanes_at(gamma + c, n) + lanes_at(beta + c, n), n);
+    }
   });
 }
 
@@ -44,24 +72,32 @@ void layernorm_backward(Stream &s, T *dx, Wide<T> *dgamma, Wide<T> *dbeta, const
   if constexpr (runs_on_cuda<T>)
     if (s.is_cuda())
       return cuda::layernorm_backward(s, dx, dgamma, dbeta, dy, x, mean, rstd, gamma, rows, cols);
-  parallel_for(cols, double(rows) * cols, [&](int c) { // before dx, which may be dy, is written
-    double sum = 0, sum_normalised = 0;
+  parallel_for((cols + L - 1) / L, double(rows) * cols, [&](int block) { // before dx, which may be dy, is written
+    const int c = block * L, n = cols - c;
+    Lanes sum{}, sum_normalised{};
     for (int r = 0; r < rows; ++r) {
       const std::size_t i = std::size_t(r) * cols + c;
-      sum += double_of(dy[i]), sum_normalised += double_of(dy[i]) * (double_of(x[i]) - mean[r]) * rstd[r];
+      const Lanes d = lanes_at(dy + i, n);
+      sum += d, sum_normalised += d * (lanes_at(x + i, n) - double(mean[r])) * double(rstd[r]);
     }
-    dbeta[c] += Wide<T>(sum), dgamma[c] += Wide<T>(sum_normalised);
+    for (int i = 0; i < std::min(n, L); ++i)
+      dbeta[c + i] += Wide<T>(sum[i]), dgamma[c + i] += Wide<T>(sum_normalised[i]);
   });
   parallel_for(rows, double(rows) * cols, [&](int r) {
     const std::size_t base = std::size_t(r) * cols;
-    double sum = 0, sum_normalised = 0;
-    for (int c = 0; c < cols; ++c) {
-      const double g = double_of(dy[base + c]) * gamma[c];
-      sum += g, sum_normalised += g * (double_of(x[base + c]) - mean[r]) * rstd[r];
+    const double m = double(mean[r]), scale = double(rstd[r]);
+    Lanes sum{}, sum_normalised{};
+    for (int c = 0; c < cols; c += L) {
+      const int n = cols - c;
+      const Lanes g = lanes_at(dy + base + c, n) * lanes_at(gamma + c, n);
+      sum += g, sum_normalised += g * (lanes_at(x + base + c, n) - m) * scale;
     }
-    for (int c = 0; c < cols; ++c) {
-      const double g = double_of(dy[base + c]) * gamma[c], normalised = (double_of(x[base + c]) - mean[r]) * rstd[r];
-      dx[base + c] = rounded<T>(Wide<T>(rstd[r] * (g - sum / cols - normalised * sum_normalised / cols)));
+    const double mean_g = sum_of(sum) / cols, mean_normalised = sum_of(sum_normalised) / cols;
+    for (int c = 0; c < cols; c += L) {
+      const int n = cols - c;
+      const Lanes g = lanes_at(dy + base + c, n) * lanes_at(gamma + c, n),
+                  normalised = (lanes_at(x + base + c, n) - m) * scale;
+      keep(dx + base + c, scale * (g - mean_g - normalised * mean_normalised), n);
     }
   });
 }

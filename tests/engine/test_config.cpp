@@ -1,3 +1,4 @@
+#include "engine/networks/kind.h"
 #include "engine/analysis/curvature.h"
 #include "engine/memory/arena.h"
 #include "engine/pipeline/configuration/source.h"
