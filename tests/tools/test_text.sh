@@ -66,7 +66,9 @@ done
 grep -qE '^held_out .* 100 \(100 to 100\) .* 6 of 6 ' "$work/out" || fail "held-out networks do not gain what they gain, or not first what they read"
 grep -qE '^retrieval .* 1\.00 \(' "$work/out" || fail "copies are not called remembered"
 grep -q "straight line tells" "$work/err" || grep -q "straight line tells" "$work/out" || fail "fit does not say what a straight line tells"
-[ "$(head -c 4 "$work/whole/report/bits.png" | tail -c 3)" = PNG ] || fail "report drew no bits.png"
+for picture in bits written; do
+  [ "$(head -c 4 "$work/whole/report/$picture.png" | tail -c 3)" = PNG ] || fail "report drew no $picture.png"
+done
 "$theta" zoo info "$work/whole/zoo" >"$work/info" 2>&1
 for what in "lora_B.weight" share_language0 test_bits validation_bits; do grep -q "$what" "$work/info" || fail "zoo info does not tell of $what"; done
 grep -q lora_A "$work/info" && fail "a fixed factor is a part of rows"

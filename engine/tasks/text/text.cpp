@@ -9,6 +9,7 @@
 #include "engine/tasks/metric.h"
 #include "engine/training/interrupt.h"
 #include "text_judge.h"
+#include "written.h"
 #include <fmt/core.h>
 #include <numeric>
 
@@ -152,7 +153,7 @@ public:
     }
     return out + joint_table(reports, gain) + verdicts_of(reports);
   }
-  std::vector<std::filesystem::path> draw(const EvalWork &, const std::vector<GroupReport> &reports,
+  std::vector<std::filesystem::path> draw(const EvalWork &work, const std::vector<GroupReport> &reports,
                                           const std::filesystem::path &folder,
                                           const std::filesystem::path &) const override {
     std::vector<Sample> bits;
@@ -161,7 +162,12 @@ public:
         bits.push_back({r.name, r.of("bits")});
     std::filesystem::create_directories(folder);
     histograms("bits a character, of the mixture told", bits).save(folder / "bits.png");
-    return {folder / "bits.png"};
+    std::vector<std::filesystem::path> drawn{folder / "bits.png"};
+    if (const auto written = work.samples ? written_by(work) : std::nullopt) {
+      written->save(folder / "written.png");
+      drawn.push_back(folder / "written.png");
+    }
+    return drawn;
   }
 };
 
