@@ -102,5 +102,7 @@ expect 2 "expected data.name = \"text\"" "$theta" zoo train "$work/text.toml" --
 expect 2 "network.low_rank" "$theta" plan "$work/text.toml" --set network.low_rank=9
 expect 2 "found no folder" "$theta" plan "$work/text.toml" --set "data.folder=$work/none"
 expect 2 "fit.about_line" "$theta" plan "$work/text.toml" --set fit.subspace.conditions=[]
+expect 2 "expected numbers" "$theta" plan "$work/text.toml" --set 'fit.subspace.conditions=["share_language0:3"]'
+expect 2 "network.fixed_a" "$theta" plan "$work/text.toml" --set network.low_rank=0
 expect 2 "found 2000, expected less than" "$theta" zoo train "$work/text.toml" --out "$work/bad" --set network.gpt.context=2000
 

@@ -105,6 +105,11 @@ void check(const Config &c) {
                            !c.sample.complete.empty()))
     throw InputError("fit.about_line: found true, expected a generator with conditions, networks of one architecture, "
                      "and neither sample.watch nor sample.complete");
+  const Conditions conditions(c.generators.chosen().conditions());
+  for (const Condition &told : conditions.all())
+    if (c.fit.about_line && (told.classes > 0 || told.of_start))
+      throw InputError("fit.about_line: found the condition ", told.name,
+                       ", expected numbers of the network that is wanted");
   if (c.zoo.storage != "f32" && c.zoo.storage != "bf16")
     throw InputError("zoo.storage: found '", c.zoo.storage, "', expected f32 or bf16");
   if (c.zoo.from.empty())
@@ -133,7 +138,9 @@ Config load_config(const std::filesystem::path &path, const std::vector<std::str
       throw InputError("network.subset: found it with several architectures, expected one, on one trunk");
     if (!config.subset.empty())
       config.network = subset_of(config.network, config.subset, config.low_rank, config.fixed_a);
-    else if (config.low_rank > 0)
+    if (config.fixed_a && config.low_rank == 0)
+      throw InputError("network.fixed_a: found true, expected network.low_rank with it");
+    if (config.subset.empty() && config.low_rank > 0)
       throw InputError("network.low_rank: found ", config.low_rank, ", expected network.subset with it");
     check(config);
     for (NetworkShape &shape : config.family) { // of the member's kind, whatever was read first

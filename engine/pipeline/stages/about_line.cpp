@@ -21,9 +21,6 @@ std::vector<float> told_of(const ZooReader &zoo, const std::vector<std::string> 
   std::vector<float> told;
   for (std::size_t row = 0; row < zoo.rows(); ++row)
     for (const Condition &c : conditions.all()) {
-      if (c.classes > 0 || c.of_start)
-        throw InputError("fit.about_line: found the condition ", c.name,
-                         ", expected numbers of the network that is wanted");
       std::vector<float> wanted;
       for (const std::string &column : c.columns)
         wanted.push_back(columns[std::size_t(

@@ -10,8 +10,8 @@ namespace theta {
 
 class AboutLine {
 public:
-  // Fits the line to the training rows, and writes a zoo of what it leaves of all rows into `rest`. Throws InputError for
-  // conditions that are no numbers of the wanted network.
+  // Fits the line to the training rows, and writes a zoo of what it leaves of all rows into `rest`. Throws InputError
+  // without conditions; they are numbers of the wanted network (config.cpp).
   AboutLine(const ZooReader &, const std::vector<std::size_t> &training, const std::vector<std::string> &conditions,
             const std::filesystem::path &rest);
   void save(const std::filesystem::path &, const std::string &key) const;
