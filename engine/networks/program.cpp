@@ -103,13 +103,13 @@ Symmetries Program::symmetries() const {
     int least = std::numeric_limits<int>::max();
     for (const Value from : operation->from)
       least = std::min(least, above[std::size_t(from.number)]);
-    above[std::size_t(operation->to.number)] = least + (operation->multiply_adds() > 0);
+    above[std::size_t(operation->to.number)] = least + operation->is_layer();
   }
   below[std::size_t(result().number)] = 0;
   for (std::size_t i = operations_.size(); i-- > 0;)
     for (const Value from : operations_[i]->from) {
       int &of = below[std::size_t(from.number)];
-      of = std::min(of, below[std::size_t(operations_[i]->to.number)] + (operations_[i]->multiply_adds() > 0));
+      of = std::min(of, below[std::size_t(operations_[i]->to.number)] + operations_[i]->is_layer());
     }
   Symmetries groups;
   std::vector<int> group_of(values(), -1);

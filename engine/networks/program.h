@@ -36,8 +36,10 @@ public:
   virtual ~Operation() = default;
   // How axes of units pass through it, and which axes of its tensors lie along them.
   virtual void tie(Ties &) const = 0;
-  // Multiply-adds of one example; 0 where nothing is multiplied by weights. Such a layer is one step deeper.
+  // Multiply-adds of one example; 0 where nothing is multiplied by weights.
   virtual double multiply_adds() const { return 0; }
+  // Whether it is a layer: what it makes is one step deeper.
+  virtual bool is_layer() const { return multiply_adds() > 0; }
   // Where it is a linear layer of vectors.
   virtual std::optional<ChainLayer> in_chain() const { return {}; }
   // Its work on the devices; null where it has none, and networks with it go as whole runs alone.

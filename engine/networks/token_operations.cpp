@@ -60,6 +60,7 @@ public:
   EmbeddingOperation(std::size_t tensor, std::size_t offset, int tokens, int vocabulary, int width)
       : tensor(tensor), offset(offset), tokens(tokens), vocabulary(vocabulary), width(width) {}
   void tie(Ties &ties) const override { ties.along(to, UnitAxis::Role::incoming, tensor, 1); }
+  bool is_layer() const override { return true; } // of numbers as vectors of one 1
   std::size_t tensor, offset;
   int tokens, vocabulary, width;
 };

@@ -4,6 +4,7 @@
 #include "engine/networks/kind.h"
 #include "engine/networks/resnet.h"
 #include "engine/networks/vit.h"
+#include "engine/weights/graph.h"
 #include "engine/weights/matching.h"
 #include "kernels/operations/softmax_cross_entropy.h"
 #include "program_run.h"
@@ -287,6 +288,13 @@ TEST_CASE("backbones: language models keep their function when units are exchang
     const NetworkShape shape = shape_of("gpt", {12, 20, 17}, Activation::gelu, GptSettings{7, 2, 3, tied});
     check_symmetries(shape, 1 + 2 * 2); // the stream; of each block the heads and the hidden units
     check_program(shape.kind->program(shape), 2, 2);
+    // Looking up is a layer: the stream is next to the inputs, and every number that a graph tells of it is finite.
+    const Symmetries groups = shape.kind->symmetries(shape);
+    CHECK((groups[0].inputs == 0 && groups[1].inputs == 1));
+    const WeightGraph graph(shape, graph_slots({shape}));
+    for (const auto *features : {&graph.features_of_nodes(), &graph.features_of_edges()})
+      for (const float each : *features)
+        CHECK(std::isfinite(each));
     CHECK(architecture_of(*network_from(architecture_of(shape), "here")) == architecture_of(shape));
     NetworkShape wide = shape;
     wide.widths[0] = 128, wide.as<GptSettings>().heads = 2;
