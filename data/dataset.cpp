@@ -161,7 +161,14 @@ DatasetSizes dataset_sizes(const DatasetOptions &o) {
     return {count, 0, 0, o.points, o.name == meshes ? folder.classes : int(o.families.size()), 3};
   }
   if (o.name == text_name && o.folder.empty() && o.alphabet == "folded" && !std::filesystem::exists(corpus))
-    return {3'120'833, 396'461, 413'213, 1, 12, 1, 1, 47, // as Debian's package is, which need not be here to plan with
+    return {3'120'833,
+            396'461,
+            413'213,
+            1,
+            12,
+            1,
+            1,
+            47, // as Debian's package is, which need not be here to plan with
             {"cs", "de", "en", "es", "fr", "hu", "id", "lv", "nl", "pl", "pt_BR", "sv"}};
   if (o.name == text_name)
     return sizes_of(load_dataset(o));

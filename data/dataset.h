@@ -60,7 +60,7 @@ struct DatasetOptions {
   std::vector<std::string> families{"union"}; // of solids (solids.h), which are their classes
   std::string signal = "occupancy";           // or distance: of solids and meshes
   double band = 0.1;                          // the distance at which that ends
-  int side = 28, channels = 0; // of `images`: what they are resized to; 1 gray, 3 colour, 0 what the first has
+  int side = 28, channels = 0;     // of `images`: what they are resized to; 1 gray, 3 colour, 0 what the first has
   std::string alphabet = "folded"; // of text
 };
 

@@ -67,7 +67,7 @@ void add_bench_command(CLI::App &, Action &);      // bench
 void add_device_command(CLI::App &, Action &);     // device
 void add_compare_command(CLI::App &, Action &);    // compare
 void add_render_command(CLI::App &, Action &);
-void add_write_command(CLI::App &, Action &);     // write
-void add_study_command(CLI::App &, Action &);      // study
+void add_write_command(CLI::App &, Action &); // write
+void add_study_command(CLI::App &, Action &); // study
 
 } // namespace theta

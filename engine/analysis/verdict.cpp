@@ -113,16 +113,18 @@ void judge_group(GroupReport &group, const GroupReport &held_out, const Comparis
     group.reasons.push_back(fmt::format("told from {} {} of the time, by the nearest neighbour; 50 % is chance",
                                         how.truth, interval(told)));
   if (ratio.share.n > 0)
-    group.reasons.push_back(fmt::format("not known: copies that are fewer than {:.2g} % of what it makes would not have "
-                                      "shown among {}",
-                                      100 * share_of(0, works).high, works));
+    group.reasons.push_back(
+        fmt::format("not known: copies that are fewer than {:.2g} % of what it makes would not have "
+                    "shown among {}",
+                    100 * share_of(0, works).high, works));
   if (how.references < how.training)
     group.reasons.push_back(fmt::format("not known: {} of {} training networks were compared with; copies of others "
                                         "look new",
                                         how.references, how.training));
   if (hull.share.n == 0 || span.share.n == 0)
-    group.reasons.push_back(fmt::format("not known: {}averages and combinations of training networks were not looked for",
-                                        ratio.share.n == 0 ? "copies, " : ""));
+    group.reasons.push_back(
+        fmt::format("not known: {}averages and combinations of training networks were not looked for",
+                    ratio.share.n == 0 ? "copies, " : ""));
   if (group.figure("variance").n == 0)
     group.reasons.push_back("not known: how wide it is was not looked at");
   if (!how.assigned)

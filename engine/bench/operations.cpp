@@ -11,13 +11,13 @@
 #include "kernels/operations/gemm.h"
 #include "kernels/operations/layernorm.h"
 #include "kernels/operations/lookup.h"
-#include "kernels/operations/windows.h"
 #include "kernels/operations/optimizer.h"
 #include "kernels/operations/reduce.h"
 #include "kernels/operations/row_l2.h"
 #include "kernels/operations/softmax_cross_entropy.h"
 #include "kernels/operations/standardise.h"
 #include "kernels/operations/transpose.h"
+#include "kernels/operations/windows.h"
 #include "tensors.h"
 #include <fmt/core.h>
 

@@ -115,8 +115,8 @@ BenchCase backbone(std::string name, const NetworkShape &shape, int batch, int c
   BenchCase c{name, 0, shape.kind->program(shape).step_flops(batch) * networks, {}};
   c.steps = networks, c.half_products = arithmetic == Arithmetic::bf16;
   c.prepare = [=](Stream &s) -> std::function<void(int)> {
-    auto zoo = std::make_shared<ZooTraining>(recipe, shape, 0, networks, backend, TrainerKind::layer_by_layer,
-                                             channels);
+    auto zoo =
+        std::make_shared<ZooTraining>(recipe, shape, 0, networks, backend, TrainerKind::layer_by_layer, channels);
     zoo->bind(s);
     return [&s, zoo](int i) { zoo->wave.train(s, zoo->examples, i, i + 1); };
   };
@@ -166,8 +166,7 @@ std::vector<BenchCase> zoo_cases(bool gpu) {
     add("vit" + device + "_w64_6blocks_28x28_b128_sgd", vit, 128);
     // Language models of 47 characters: many small ones, and one of 10.7 million weights.
     const auto gpt = [](int width, int context, int blocks, int heads) {
-      NetworkShape shape{
-          {width, 4 * width, 47}, Activation::gelu, Initialisation::pytorch, network_kind_named("gpt")};
+      NetworkShape shape{{width, 4 * width, 47}, Activation::gelu, Initialisation::pytorch, network_kind_named("gpt")};
       shape.own = GptSettings{context, blocks, heads, true};
       return shape;
     };

@@ -20,8 +20,7 @@ Value add(Program &, Value a, Value b);
 
 // NAME.weight [vocabulary, width], begun evenly with that deviation (PyTorch's Embedding has 1): of numbers [tokens], whole ones below the vocabulary, to
 // tokens [tokens, width]. The numbers are the program's input.
-Value embedding(Program &, const std::string &name, Value numbers, int vocabulary, int width,
-                double deviation = 1);
+Value embedding(Program &, const std::string &name, Value numbers, int vocabulary, int width, double deviation = 1);
 
 // y = x·Wᵀ for each token, W the weights of the embedding that made `embedded`, whose units x's are: [tokens, vocabulary].
 Value scores_of_vocabulary(Program &, Value x, Value embedded);

@@ -94,9 +94,7 @@ template <class T> class SubsetNetworks : public LayeredNetworks<T> {
 public:
   explicit SubsetNetworks(const NetworkShape &shape)
       : shape_(shape), layout_(layout_of(shape)), ranges_(ranges_of(shape)), changes_(changes_of(shape)),
-        fixed_a_(fixed_factors(shape)),
-        trunk_(settings_of(shape).trunk),
-        program_(program_of(shape)) {}
+        fixed_a_(fixed_factors(shape)), trunk_(settings_of(shape).trunk), program_(program_of(shape)) {}
 
   const NetworkShape &shape() const override { return shape_; }
   const Layout &layout() const override { return layout_; }
@@ -372,8 +370,7 @@ std::vector<SubsetChange> changes_of(const NetworkShape &subset) {
   std::size_t fixed = 0; // of all that come before
   for (std::size_t t = 0; t < chosen.size(); ++t)
     if (const TensorPlace &place = whole.places()[t];
-        chosen[t] && place.offset < whole.trained() && is_changed(place, own.low_rank))
-    {
+        chosen[t] && place.offset < whole.trained() && is_changed(place, own.low_rank)) {
       changes.push_back({place.offset, own.fixed_a ? fixed : of[factor(place.name, 'A')].offset,
                          of[factor(place.name, 'B')].offset, int(place.shape[0]), int(place.shape[1]), own.low_rank});
       fixed += std::size_t(own.low_rank) * std::size_t(place.shape[1]);
@@ -388,9 +385,9 @@ std::vector<float> fixed_factors(const NetworkShape &subset) {
     return all;
   for (const SubsetChange &c : changes_of(subset))
     for (int i = 0; i < c.rank * c.in; ++i)
-      all.push_back(float(bound_of_a(c.in)) *
-                    (2 * uniform01(philox(0, Purpose::initialisation, 0, (std::uint64_t(1) << 41) + all.size()).word[0]) -
-                     1));
+      all.push_back(
+          float(bound_of_a(c.in)) *
+          (2 * uniform01(philox(0, Purpose::initialisation, 0, (std::uint64_t(1) << 41) + all.size()).word[0]) - 1));
   return all;
 }
 

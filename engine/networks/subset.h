@@ -25,7 +25,7 @@ NetworkShape subset_of(NetworkShape whole, std::vector<std::string> tensors, int
 NetworkShape &whole_of(NetworkShape &);
 bool is_subset(const NetworkShape &);
 bool is_low_rank(const NetworkShape &); // a subset of changes
-bool has_trunk(const NetworkShape &); // and it is known where
+bool has_trunk(const NetworkShape &);   // and it is known where
 
 // Where the elements of the subset are in the whole network, in its order, but for changes.
 struct SubsetRange {

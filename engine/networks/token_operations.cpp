@@ -373,8 +373,7 @@ Value embedding(Program &p, const std::string &name, Value numbers, int vocabula
     throw InputError("network: embedding: found ", text_of(p.shape(numbers)), " as value ", numbers.number,
                      ", expected the numbers that are the input");
   const int tokens = p.width(numbers);
-  const std::size_t tensor =
-      p.tensor(name + ".weight", {vocabulary, width}, {.bound = deviation * 1.7320508075688772});
+  const std::size_t tensor = p.tensor(name + ".weight", {vocabulary, width}, {.bound = deviation * 1.7320508075688772});
   return p.append(
       std::make_unique<EmbeddingOperation>(tensor, p.trained().places()[tensor].offset, tokens, vocabulary, width),
       {numbers}, {tokens, width});

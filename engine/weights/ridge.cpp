@@ -21,8 +21,7 @@ struct Sums {
 std::vector<double> part(const std::vector<double> &of, std::size_t rows, std::size_t columns, std::size_t stride) {
   std::vector<double> some;
   for (std::size_t r = 0; r < rows; ++r)
-    some.insert(some.end(), of.begin() + std::ptrdiff_t(r * stride),
-                of.begin() + std::ptrdiff_t(r * stride + columns));
+    some.insert(some.end(), of.begin() + std::ptrdiff_t(r * stride), of.begin() + std::ptrdiff_t(r * stride + columns));
   return some;
 }
 

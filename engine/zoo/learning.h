@@ -60,7 +60,7 @@ public:
   virtual ~Learning() = default;
   virtual const char *name() const = 0;
   virtual void check(const ZooRecipe &) const = 0; // throws InputError for what such networks cannot be trained with
-  virtual std::vector<ScoredPart> scored_on(const DatasetSizes &) const = 0;          // one at least
+  virtual std::vector<ScoredPart> scored_on(const DatasetSizes &) const = 0;     // one at least
   virtual std::vector<Column> columns(const DatasetSizes &) const { return {}; } // of what a run learns
   virtual std::unique_ptr<BatchLoss> batch_loss(const NetworkShape &, const ZooRecipe &) const = 0;
   // `some`: room for so many signals; 0: for all of them.

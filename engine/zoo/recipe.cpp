@@ -87,7 +87,8 @@ void describe(Keys &keys, ZooRecipe &r) {
   keys({"cutout", "side of a square of each image that becomes 0, anywhere"}, r.augment.cutout, Limits{0, 256});
   keys({"mixup", "a of Beta(a, a), by which two images and their labels are mixed; 0: none"}, r.augment.mixup,
        Limits{0, 1});
-  keys({"mixture", "of text: a of Dirichlet(a, ..., a), of which each run draws its shares of the classes; 0: all alike"},
+  keys({"mixture",
+        "of text: a of Dirichlet(a, ..., a), of which each run draws its shares of the classes; 0: all alike"},
        r.mixture.a, Limits{0, 1000});
   keys({"mixture_most", "largest share of a class in a mixture"}, r.mixture.most, Limits{1e-3, 1});
   keys({"pure", "of text: as many of the runs held out, the first, read each class alone"}, r.mixture.pure,

@@ -1,6 +1,6 @@
-#include "engine/networks/kind.h"
 #include "engine/analysis/curvature.h"
 #include "engine/memory/arena.h"
+#include "engine/networks/kind.h"
 #include "engine/pipeline/configuration/source.h"
 #include "engine/pipeline/stages/finetune_report.h"
 #include "engine/pipeline/stages/pipeline.h"

@@ -22,8 +22,9 @@ namespace {
 
 // Three languages of few words each, a file a language.
 void write_languages(const fs::path &folder, int lines = 60) {
-  const std::vector<std::vector<std::string>> words{
-      {"the", "house", "is", "red", "and", "old"}, {"das", "haus", "ist", "rot", "und", "alt"}, {"koci", "maly", "dom"}};
+  const std::vector<std::vector<std::string>> words{{"the", "house", "is", "red", "and", "old"},
+                                                    {"das", "haus", "ist", "rot", "und", "alt"},
+                                                    {"koci", "maly", "dom"}};
   fs::create_directories(folder);
   for (std::size_t c = 0; c < words.size(); ++c) {
     std::ofstream file(folder / (std::string(1, char('a' + c)) + ".txt"));
@@ -54,9 +55,9 @@ std::string a_run(const fs::path &data) {
 TEST_CASE("text: folding leaves lower-case letters without accents, zeros, and plain marks") {
   CHECK(folded("Größe: 12 mm — „Ça va?“ ŁÓDŹ…") == "grose: 00 mm - \"ca va?\" lodz...");
   CHECK(folded("a  b\t c \n\n d\f\fe") == "a b c\nd\f\fe");
-  CHECK(folded("e\xCC\x81t\xC3\xA9") == "ete"); // an accent of its own, and one with its letter
+  CHECK(folded("e\xCC\x81t\xC3\xA9") == "ete");  // an accent of its own, and one with its letter
   CHECK(folded("\xD0\x9F\xE2\x98\x83x") == "x"); // no Latin letters
-  CHECK(folded("\xC3") == "a");                   // cut off: the byte by itself
+  CHECK(folded("\xC3") == "a");                  // cut off: the byte by itself
   CHECK(folded("ÿŸſșȚ") == "yysst");
 }
 
@@ -121,12 +122,13 @@ TEST_CASE("text: mixtures add up, none is above the most, and the first held-out
     CHECK(most <= 0.7f + 1e-6f);
     ++mixed;
     for (std::size_t c = 0; c < 4; ++c)
-      mean[c] += shares[c], squares += double(shares[c]) * double(shares[c]), least = std::min(least, double(shares[c]));
+      mean[c] += shares[c], squares += double(shares[c]) * double(shares[c]),
+          least = std::min(least, double(shares[c]));
   }
   CHECK(pure == std::vector<int>{0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3});
   for (const double each : mean)
     CHECK(each / mixed == doctest::Approx(0.25).epsilon(0.05));
-  CHECK(least < 1e-3); // of a small concentration most are near to few classes
+  CHECK(least < 1e-3);   // of a small concentration most are near to few classes
   r.mixture = {1, 1, 0}; // even over the simplex: E Σ share² = 4·2/(4·5)
   squares = 0;
   for (long run = 0; run < 4000; ++run)
@@ -161,12 +163,13 @@ TEST_CASE("text: a network's bits are those of its program on windows of every c
     const Characters &test = data.text.test;
     Stream host{Device{}};
     ProgramRun<double> run(host, shape.kind->program(shape), false, 1, 1);
-    const Buffer<double> weights(host, std::vector<double>(theta.begin(), theta.begin() + std::ptrdiff_t(theta.size() / 2)));
+    const Buffer<double> weights(host,
+                                 std::vector<double>(theta.begin(), theta.begin() + std::ptrdiff_t(theta.size() / 2)));
     double loss = 0;
     for (std::size_t w = 0; w < std::size_t(scored_windows); ++w) {
       const std::size_t at = test.begins[1] + w * (test.size(1) - 10) / (scored_windows - 1);
       const Buffer<double> x(host, std::vector<double>(test.codes.begin() + std::ptrdiff_t(at),
-                                                    test.codes.begin() + std::ptrdiff_t(at + 9)));
+                                                       test.codes.begin() + std::ptrdiff_t(at + 9)));
       const auto out = to_host(host, run.program.infer(host, weights, x, 1, 1), 9 * 18);
       for (std::size_t t = 0; t < 9; ++t) {
         double sum = 0;
@@ -177,8 +180,9 @@ TEST_CASE("text: a network's bits are those of its program on windows of every c
     }
     const double near = device.backend == Backend::cuda ? 1e-2 : 1e-4;
     CHECK(double(scores.by_class[1]) == doctest::Approx(loss).epsilon(near));
-    CHECK(double(scores.loss[0]) == doctest::Approx(0.5 * double(scores.by_class[0]) + 0.25 * double(scores.by_class[1]) +
-                                                    0.25 * double(scores.by_class[2])));
+    CHECK(double(scores.loss[0]) ==
+          doctest::Approx(0.5 * double(scores.by_class[0]) + 0.25 * double(scores.by_class[1]) +
+                          0.25 * double(scores.by_class[2])));
     CHECK(double(scores.loss[1]) == doctest::Approx(double(scores.by_class[5])));
     CHECK(double(scores.accuracy[1]) == doctest::Approx(double(scores.loss[1]) / std::log(2.0)));
   }
@@ -199,7 +203,8 @@ TEST_CASE("text: a run trains a trunk and its branches, tells a generator mixtur
   CHECK(zoo.parameters() == std::size_t(8 + 24 + 8 + 8 + 8 + 16 + 16 + 8));
   // What it learned is what its columns say: a branch gains most where its share is.
   const auto bits = zoo.floats("test_bits");
-  const double of_trunk = double(trunk.floats("test_bits")[0]), mean = std::accumulate(bits.begin(), bits.end(), 0.0) / 40;
+  const double of_trunk = double(trunk.floats("test_bits")[0]),
+               mean = std::accumulate(bits.begin(), bits.end(), 0.0) / 40;
   CHECK(of_trunk < std::log2(18.0)); // it has learned something
   CHECK(mean < of_trunk);
   // Samples are told what the first held-out networks are.
@@ -225,7 +230,7 @@ TEST_CASE("text: a run trains a trunk and its branches, tells a generator mixtur
   CHECK(held.figure("told_first").n == 6);
   CHECK(generated.of("bits").size() == 10);
   CHECK(generated.figure("memorised").n == 10);
-  CHECK(retrieval.figure("memorised").value == 1); // copies
+  CHECK(retrieval.figure("memorised").value == 1);                                  // copies
   CHECK(named("ridge").figure("spread").value == doctest::Approx(0).epsilon(1e-6)); // one answer a prompt
   CHECK(named("ridge_and_rest").figure("spread").value > 0.1);
   CHECK(named("told_others").of("bits").size() == 10);
@@ -255,8 +260,9 @@ TEST_CASE("text: what does not go with it is refused") {
   write_languages(folder.path() / "data");
   const auto path = folder.path() / "x.toml";
   std::ofstream(path) << a_run(folder.path() / "data");
-  for (const char *wrong : {"zoo.start=base", "zoo.crop=1", "zoo.label_noise=0.1", "zoo.start=trunk", "zoo.stop_psnr=20",
-                            "network.low_rank=9", "data.alphabet=morse", "network.subset=[]", "sample.prompt=['heldout']"})
+  for (const char *wrong :
+       {"zoo.start=base", "zoo.crop=1", "zoo.label_noise=0.1", "zoo.start=trunk", "zoo.stop_psnr=20",
+        "network.low_rank=9", "data.alphabet=morse", "network.subset=[]", "sample.prompt=['heldout']"})
     CHECK_THROWS_AS(load_config(path, {wrong}), InputError);
   CHECK_THROWS_AS(check_fits(load_config(path, {"network.widths=[8,16,19]"}).network,
                              dataset_sizes({.name = "text", .folder = folder.path() / "data"})),

@@ -10,7 +10,9 @@ void FlowSampling::describe(Keys &keys) {
        not_negative);
   keys({"guidance", "classifier-free guidance: 1 is none, above 1 exaggerates the conditions"}, solver.guidance,
        Limits{0, 100});
-  keys({"prompt", "what the networks shall be: CONDITION=VALUE or =FROM..TO, one for each condition; or held_out: what held-out networks are, one after another"}, prompt);
+  keys({"prompt", "what the networks shall be: CONDITION=VALUE or =FROM..TO, one for each condition; or held_out: what "
+                  "held-out networks are, one after another"},
+       prompt);
   keys({"points", "values of a range that prompts take"}, points, positive);
 }
 

@@ -50,7 +50,8 @@ void describe(Keys &keys, Config &c) {
   }
   keys({"subset", "names of the tensors that networks differ in ('layer4.1.bn*', 'fc.*'), on one trunk; none: all"},
        c.subset);
-  keys({"low_rank", "of network.subset: matrices are the trunk's and a change of this rank, B·A, which is the row; 0: whole"},
+  keys({"low_rank",
+        "of network.subset: matrices are the trunk's and a change of this rank, B·A, which is the row; 0: whole"},
        c.low_rank, Limits{0, 4096});
   keys({"fixed_a", "of network.low_rank: A is drawn once, the same for all, and rows are B alone"}, c.fixed_a);
   keys({"activation", "of hidden units; a list: each run draws one"}, c.zoo.recipe.activation, activation_named);

@@ -20,8 +20,8 @@ struct DataConfig {
   std::string signal = "occupancy";
   double band = 0.1;
   DatasetOptions options() const {
-    return {name, pool,    std::size_t(validation), labels, folder, solids, points, families, signal, band,
-            side, channels, alphabet};
+    return {name,     pool,    std::size_t(validation), labels, folder, solids, points, families, signal, band, side,
+            channels, alphabet};
   }
 };
 

@@ -159,7 +159,8 @@ void add_pictures(Json &pictures, const fs::path &folder) {
       {"fields.png", "Training networks, drawn"},
       {"first_layer.png", "First-layer weights: generated networks, each above the training network nearest to it, a "
                           "column a hidden unit"},
-      {"written.png", "What networks write that were told one class alone: trained ones, and below them generated ones"},
+      {"written.png",
+       "What networks write that were told one class alone: trained ones, and below them generated ones"},
       {"trajectories.png", "Ways through weight space, over the loss"}};
   for (const auto &[name, title] : all)
     if (fs::exists(folder / name) && fs::file_size(folder / name) <= most_picture_bytes)

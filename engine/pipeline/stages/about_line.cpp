@@ -23,9 +23,9 @@ std::vector<float> told_of(const ZooReader &zoo, const std::vector<std::string> 
     for (const Condition &c : conditions.all()) {
       std::vector<float> wanted;
       for (const std::string &column : c.columns)
-        wanted.push_back(columns[std::size_t(
-            std::find(conditions.columns().begin(), conditions.columns().end(), column) - conditions.columns().begin())]
-                                [row]);
+        wanted.push_back(
+            columns[std::size_t(std::find(conditions.columns().begin(), conditions.columns().end(), column) -
+                                conditions.columns().begin())][row]);
       told.push_back(c.value(wanted.data(), nullptr));
     }
   return told;

@@ -1,9 +1,9 @@
 // The stage that trains the generator: on its member's zoo, or on those of all members that it may see.
+#include "about_line.h"
 #include "data/hash.h"
 #include "engine/analysis/curvature.h"
 #include "engine/analysis/novelty.h"
 #include "engine/generators/generator_file.h"
-#include "about_line.h"
 #include "kernels/device/trace.h"
 #include "measured.h"
 #include "pipeline.h"

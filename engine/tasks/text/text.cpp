@@ -129,10 +129,9 @@ public:
     return reports;
   }
   std::string table(const std::vector<GroupReport> &reports) const override {
-    std::string out =
-        fmt::format("{:<14} {:>5} {:>7}  {:>15}  {:>22}  {:>22}  {:>10}  {:>6}  {:>18}  {}\n", "group", "n", "broken",
-                    "bits", "gain, pure % (95 %)", "gain, mixed % (95 %)", "told first", "spread", "memorised (95 %)",
-                    "verdict");
+    std::string out = fmt::format("{:<14} {:>5} {:>7}  {:>15}  {:>22}  {:>22}  {:>10}  {:>6}  {:>18}  {}\n", "group",
+                                  "n", "broken", "bits", "gain, pure % (95 %)", "gain, mixed % (95 %)", "told first",
+                                  "spread", "memorised (95 %)", "verdict");
     const auto percent = [](const Estimate &e) {
       return e.n == 0 ? "" : fmt::format("{:.0f} ({:.0f} to {:.0f})", 100 * e.value, 100 * e.low, 100 * e.high);
     };

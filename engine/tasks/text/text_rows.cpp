@@ -76,9 +76,8 @@ TextRows::TextRows(const EvalWork &work) : work_(work) {
   control_ = choose(work.zoo, control_, n, work.seed, 1).source;
   seen_ = choose(work.zoo, work.training, n, work.seed, 0).source;
   training_ = choose(work.zoo, work.training, most, work.seed, 2).source;
-  ridge_ = std::make_shared<Ridge>(
-      of_rows(work.training).shares, classes, work.zoo.parameters(),
-      [&](std::size_t i, float *theta) { work.zoo.theta(work.training[i], theta); });
+  ridge_ = std::make_shared<Ridge>(of_rows(work.training).shares, classes, work.zoo.parameters(),
+                                   [&](std::size_t i, float *theta) { work.zoo.theta(work.training[i], theta); });
 }
 
 NetworkSet TextRows::retrieved() const {
@@ -103,17 +102,18 @@ NetworkSet TextRows::ridge() const {
 }
 
 NetworkSet TextRows::ridge_and_rest() const {
-  return {prompts_.count(), [this, ridge = ridge_](std::size_t i, float *to) {
-            const std::size_t row = work_.training[shuffled(work_.seed, Purpose::group_choice, 18, i,
-                                                            std::uint32_t(work_.training.size()))];
-            const Mixtures its = of_rows({row});
-            std::vector<float> seen(work_.zoo.parameters()), line(seen.size());
-            work_.zoo.theta(row, seen.data());
-            ridge->answer(its.of(0), line.data());
-            ridge->answer(prompts_.of(i), to);
-            for (std::size_t v = 0; v < seen.size(); ++v)
-              to[v] += seen[v] - line[v];
-          }};
+  return {
+      prompts_.count(), [this, ridge = ridge_](std::size_t i, float *to) {
+        const std::size_t row =
+            work_.training[shuffled(work_.seed, Purpose::group_choice, 18, i, std::uint32_t(work_.training.size()))];
+        const Mixtures its = of_rows({row});
+        std::vector<float> seen(work_.zoo.parameters()), line(seen.size());
+        work_.zoo.theta(row, seen.data());
+        ridge->answer(its.of(0), line.data());
+        ridge->answer(prompts_.of(i), to);
+        for (std::size_t v = 0; v < seen.size(); ++v)
+          to[v] += seen[v] - line[v];
+      }};
 }
 
 } // namespace theta

@@ -22,8 +22,8 @@ std::optional<std::size_t> first_of(const ZooReader &zoo, const std::vector<std:
 }
 
 // One line of it.
-std::string line_of(TextWriter &writer, const ZooReader &zoo, std::size_t row,
-                    const std::vector<std::string> &alphabet, std::uint64_t seed) {
+std::string line_of(TextWriter &writer, const ZooReader &zoo, std::size_t row, const std::vector<std::string> &alphabet,
+                    std::uint64_t seed) {
   std::vector<float> theta(zoo.parameters());
   zoo.theta(row, theta.data());
   std::string text = text_of(alphabet, writer.write(theta, codes_of(alphabet, "\n"), characters, temperature, seed, 0));
@@ -45,14 +45,14 @@ std::optional<Canvas> written_by(const EvalWork &work) {
   int y = 8;
   for (const std::string &name : classes) {
     const std::string column = share_column(name);
-    const auto trained = first_of(work.zoo, work.held_out, column), made = first_of(*work.samples, all, "told_" + column);
+    const auto trained = first_of(work.zoo, work.held_out, column),
+               made = first_of(*work.samples, all, "told_" + column);
     if (!trained || !made)
       continue;
     canvas.text(8, y, name, ink);
     for (const bool is_trained : {true, false}) {
-      const std::string line = is_trained
-                                   ? line_of(writer, work.zoo, *trained, work.data.text.alphabet, work.seed)
-                                   : line_of(writer, *work.samples, *made, work.data.text.alphabet, work.seed);
+      const std::string line = is_trained ? line_of(writer, work.zoo, *trained, work.data.text.alphabet, work.seed)
+                                          : line_of(writer, *work.samples, *made, work.data.text.alphabet, work.seed);
       canvas.text(name_width, y, is_trained ? "trained" : "generated", {120, 124, 132});
       canvas.text(name_width + role_width, y, line, ink);
       y += line_height;
