@@ -3,6 +3,7 @@
 #include "data/zoo_reader.h"
 #include "engine/networks/gpt.h"
 #include "engine/networks/subset.h"
+#include "engine/pipeline/stages/about_line.h"
 #include "engine/pipeline/stages/pipeline.h"
 #include "engine/tasks/eval_file.h"
 #include "engine/tasks/text/text_rows.h"
@@ -238,6 +239,31 @@ TEST_CASE("text: a run trains a trunk and its branches, tells a generator mixtur
   CHECK(fs::exists(out / "report" / "bits.png"));
   for (const MemoryPlan &plan : plans_of(config, Backend::cpu))
     CHECK(plan.bytes_on(Backend::cpu) > 0);
+  // What a line leaves of a network, and the line, are the network; a file of another key is refused.
+  const std::vector<std::string> conditions{"share_a", "share_b", "share_c"};
+  std::vector<std::size_t> training;
+  for (std::size_t row = 0; row < zoo.rows(); ++row)
+    if (!held_out[row])
+      training.push_back(row);
+  const AboutLine line(zoo, training, conditions, folder.path() / "rest");
+  line.save(folder.path() / "line.safetensors", "key");
+  const AboutLine loaded(folder.path() / "line.safetensors", "key", zoo.parameters());
+  CHECK_THROWS_AS(AboutLine(folder.path() / "line.safetensors", "other", zoo.parameters()), InputError);
+  const ZooReader rest(folder.path() / "rest");
+  CHECK(rest.rows() == zoo.rows());
+  CHECK(rest.floats("share_b") == zoo.floats("share_b"));
+  std::vector<float> left(zoo.parameters()), whole(zoo.parameters());
+  double of_rest = 0, of_whole = 0;
+  for (const std::size_t row : {std::size_t(0), std::size_t(7), zoo.rows() - 1}) {
+    const float told[] = {zoo.floats("share_a")[row], zoo.floats("share_b")[row], zoo.floats("share_c")[row]};
+    rest.theta(row, left.data()), zoo.theta(row, whole.data());
+    for (std::size_t i = 0; i < left.size(); ++i)
+      of_rest += double(left[i]) * double(left[i]), of_whole += double(whole[i]) * double(whole[i]);
+    loaded.add(told, left.data());
+    CHECK(relative_error(left, whole) <= 1e-5);
+  }
+  CHECK(of_rest < of_whole);
+  CHECK_THROWS_AS(AboutLine(zoo, training, {}, folder.path() / "rest"), InputError);
   // What a network writes is in its zoo's alphabet, and does not depend on what is written beside it.
   const auto alphabet = alphabet_of_zoo(zoo.format().facts, "zoo");
   CHECK(alphabet.size() == 18);
