@@ -258,7 +258,7 @@ kernel-report: .deps/ready
 
 bundle:
 	@tools/deps.sh --all
-	@git rev-parse HEAD >COMMIT; tar czf theta-bundle.tar.gz --transform 's|^|theta/|S' --exclude='.deps/fetch.*' \
+	@git rev-parse HEAD >COMMIT; tar czf theta-bundle.tar.gz --transform 's|^|theta/|S' --exclude='.deps/fetch.*' --exclude='.deps/corpus.*' \
 	  .deps COMMIT $$(git ls-files); rm COMMIT
 	@ls -sh theta-bundle.tar.gz
 

@@ -5,7 +5,7 @@ it: --jax PYTHON (pip install jax numpy), --torch PYTHON (Debian: python3-torch 
 import argparse, json, os, statistics, subprocess, sys, tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CASES = "zoo_mlp_cpu_784-32|zoo_mlp_cpu_196|zoo_mlp_cpu_49|zoo_siren|zoo_field|zoo_cnn|transformer|graph|pdiff"
+CASES = "zoo_mlp_cpu_784-32|zoo_mlp_cpu_196|zoo_mlp_cpu_49|zoo_siren|zoo_field|zoo_cnn|transformer|graph|pdiff|gpt"
 
 
 def theta_round(only):
