@@ -14,25 +14,57 @@ decltype(theta::layernorm_backward<bf16>) layernorm_backward;
 
 namespace {
 
-// Sums go in eight lanes of doubles on every processor, so that they have the same bits.
-constexpr int L = 8;
-using Lanes = simd::Pack<double, L>;
+// Eight lanes of doubles on every processor, so that sums have the same bits: one register, or some.
+constexpr int L = 8, W = simd::lanes<double>;
+using Part = simd::Pack<double>;
+struct Lanes {
+  Part part[L / W] = {};
+};
+template <class F> inline Lanes each_of(F f) {
+  Lanes y;
+  for (int i = 0; i < L / W; ++i)
+    y.part[i] = f(i);
+  return y;
+}
+inline Lanes operator+(const Lanes &a, const Lanes &b) {
+  return each_of([&](int i) { return a.part[i] + b.part[i]; });
+}
+inline Lanes operator*(const Lanes &a, const Lanes &b) {
+  return each_of([&](int i) { return a.part[i] * b.part[i]; });
+}
+inline Lanes operator*(const Lanes &a, double b) {
+  return each_of([&](int i) { return a.part[i] * b; });
+}
+inline Lanes operator-(const Lanes &a, double b) {
+  return each_of([&](int i) { return a.part[i] - b; });
+}
+inline Lanes operator-(const Lanes &a, const Lanes &b) {
+  return each_of([&](int i) { return a.part[i] - b.part[i]; });
+}
 
 // The first `count` elements, the rest 0.
-template <class T> Lanes lanes_at(const T *from, int count) {
-  return __builtin_convertvector(simd::load_wide<simd::Pack<Wide<T>, L>>(from, count), Lanes);
+template <class T> inline Lanes lanes_at(const T *from, int count) {
+  return each_of([&](int i) {
+    const int left = std::max(0, count - i * W);
+    return __builtin_convertvector(simd::load_wide<simd::Pack<Wide<T>, W>>(from + i * W, left), Part);
+  });
 }
-template <class T> void keep(T *to, Lanes x, int count) {
-  using Rounded = simd::Pack<Wide<T>, L>;
-  simd::store_rounded(to, __builtin_convertvector(x, Rounded), count);
+template <class T> inline void keep(T *to, const Lanes &x, int count) {
+  using Rounded = simd::Pack<Wide<T>, W>;
+  for (int i = 0; i < L / W; ++i)
+    simd::store_rounded(to + i * W, __builtin_convertvector(x.part[i], Rounded), std::max(0, count - i * W));
 }
 
-double sum_of(Lanes x) { return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7])); }
+double sum_of(const Lanes &lanes) {
+  double x[L];
+  std::memcpy(x, lanes.part, sizeof x);
+  return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
+}
 
 // x but for what lies beyond.
 Lanes some_of(Lanes x, int count) {
   for (int i = std::max(count, 0); i < L; ++i)
-    x[i] = 0;
+    x.part[i / W][i % W] = 0;
   return x;
 }
 
@@ -50,11 +82,11 @@ void layernorm_forward(Stream &s, T *y, Wide<T> *mean, Wide<T> *rstd, const T *x
     T *to = y + std::size_t(r) * cols;
     Lanes sum{}, squares{};
     for (int c = 0; c < cols; c += L)
-      sum += lanes_at(from + c, cols - c);
+      sum = sum + lanes_at(from + c, cols - c);
     const double m = sum_of(sum) / cols;
     for (int c = 0; c < cols; c += L) {
       const Lanes apart = some_of(lanes_at(from + c, cols - c) - m, cols - c);
-      squares += apart * apart;
+      squares = squares + apart * apart;
     }
     const double scale = 1 / std::sqrt(sum_of(squares) / cols + eps);
     mean[r] = Wide<T>(m), rstd[r] = Wide<T>(scale);
@@ -78,10 +110,11 @@ void layernorm_backward(Stream &s, T *dx, Wide<T> *dgamma, Wide<T> *dbeta, const
     for (int r = 0; r < rows; ++r) {
       const std::size_t i = std::size_t(r) * cols + c;
       const Lanes d = lanes_at(dy + i, n);
-      sum += d, sum_normalised += d * (lanes_at(x + i, n) - double(mean[r])) * double(rstd[r]);
+      sum = sum + d;
+      sum_normalised = sum_normalised + d * (lanes_at(x + i, n) - double(mean[r])) * double(rstd[r]);
     }
     for (int i = 0; i < std::min(n, L); ++i)
-      dbeta[c + i] += Wide<T>(sum[i]), dgamma[c + i] += Wide<T>(sum_normalised[i]);
+      dbeta[c + i] += Wide<T>(sum.part[i / W][i % W]), dgamma[c + i] += Wide<T>(sum_normalised.part[i / W][i % W]);
   });
   parallel_for(rows, double(rows) * cols, [&](int r) {
     const std::size_t base = std::size_t(r) * cols;
@@ -90,14 +123,15 @@ void layernorm_backward(Stream &s, T *dx, Wide<T> *dgamma, Wide<T> *dbeta, const
     for (int c = 0; c < cols; c += L) {
       const int n = cols - c;
       const Lanes g = lanes_at(dy + base + c, n) * lanes_at(gamma + c, n);
-      sum += g, sum_normalised += g * (lanes_at(x + base + c, n) - m) * scale;
+      sum = sum + g;
+      sum_normalised = sum_normalised + g * (lanes_at(x + base + c, n) - m) * scale;
     }
     const double mean_g = sum_of(sum) / cols, mean_normalised = sum_of(sum_normalised) / cols;
     for (int c = 0; c < cols; c += L) {
       const int n = cols - c;
       const Lanes g = lanes_at(dy + base + c, n) * lanes_at(gamma + c, n),
                   normalised = (lanes_at(x + base + c, n) - m) * scale;
-      keep(dx + base + c, scale * (g - mean_g - normalised * mean_normalised), n);
+      keep(dx + base + c, (g - mean_g - normalised * mean_normalised) * scale, n);
     }
   });
 }
