@@ -20,8 +20,8 @@ JointBar joint_bar(const GroupReport &training, const GroupReport &held_out, con
                    std::size_t compared, double wanted, double q, const char *of = "accuracy");
 
 // Series "joint": the share of the group's networks, broken ones among them, that are good and farther from all training
-// networks that were compared with than x times the spread, with Wilson's intervals. Of the training group also the bar, as figures
-// joint_bar, joint_spread and joint_neighbours. `of`: the value that says how good a network is.
+// networks that were compared with than x times the spread, with Wilson's intervals. Of the training group also the bar,
+// as figures joint_bar, joint_spread and joint_neighbours. `of`: the value that says how good a network is.
 void judge_joint(GroupReport &, const JointBar &, const char *of = "accuracy");
 
 // Whether at x = 1 the group's share is below the baseline's, their intervals apart; if so, it stands in the reasons.

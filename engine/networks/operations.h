@@ -18,8 +18,8 @@ Value batch_norm(Program &, const std::string &name, Value x, Activation act = A
 Value activation(Program &, Value x, Activation act);
 Value add(Program &, Value a, Value b);
 
-// NAME.weight [vocabulary, width], begun evenly with that deviation (PyTorch's Embedding has 1): of numbers [tokens], whole ones below the vocabulary, to
-// tokens [tokens, width]. The numbers are the program's input.
+// NAME.weight [vocabulary, width], begun evenly with that deviation (PyTorch's Embedding has 1): of numbers
+// [tokens], whole ones below the vocabulary, to tokens [tokens, width]. The numbers are the program's input.
 Value embedding(Program &, const std::string &name, Value numbers, int vocabulary, int width, double deviation = 1);
 
 // y = x·Wᵀ for each token, W the weights of the embedding that made `embedded`, whose units x's are: [tokens, vocabulary].

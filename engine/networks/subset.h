@@ -1,8 +1,9 @@
 // Networks that differ in some of their tensors alone: normalisation layers, a head. The rest is one trunk, trained once
 // and frozen: its running statistics stay, and what depends on none of the tensors is computed once for all networks
 // that look at the same examples. Or they are branches: of every matrix among the tensors, W [out, in], a network has a
-// change of low rank, W + B·A (LoRA: Hu et al., 2022), NAME.lora_A.weight [rank, in] and NAME.lora_B.weight [out, rank]. A may
-// be the same for all, drawn once, and no part of the row (LoRA-FA: Zhang et al., 2023): changes are linear in rows then.
+// change of low rank, W + B·A (LoRA: Hu et al., 2022), NAME.lora_A.weight [rank, in] and NAME.lora_B.weight
+// [out, rank]. A may be the same for all, drawn once, and no part of the row (LoRA-FA: Zhang et al., 2023): changes are
+// linear in rows then.
 #pragma once
 #include "network.h"
 #include <filesystem>

@@ -40,8 +40,8 @@ bool all_finite(std::span<const float>);
 
 class Evaluator {
 public:
-  // Classifiers: over at most `images` images; language models: windows, so many a class; fields: 0, over what look_at says. `wave` networks at a time, or as many as a
-  // quarter of a GiB holds. By whole runs, a worker takes a network through everything (on cuda in bf16's precision);
+  // Classifiers: over at most `images` images; language models: windows, so many of all classes; fields: 0, over what
+  // look_at says. `wave` networks at a time, or as many as a quarter of a GiB holds. By whole runs, a worker takes a network through everything (on cuda in bf16's precision);
   // layer by layer, the wave goes through its layers together, over images that are floats, or points.
   Evaluator(const NetworkShape &, std::size_t images, int wave, Backend, TrainerKind);
 

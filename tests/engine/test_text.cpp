@@ -227,6 +227,7 @@ TEST_CASE("text: a run trains a trunk and its branches, tells a generator mixtur
   };
   const GroupReport held = named("held_out"), generated = named("generated"), retrieval = named("retrieval");
   CHECK(held.figure("gain_pure").value == 1); // beside itself
+  CHECK((named("training").figure("gain_mixed").n == 0 && named("training").figure("memorised").n == 0));
   CHECK(held.figure("spread").value == doctest::Approx(1));
   CHECK(held.figure("told_first").n == 6);
   CHECK(generated.of("bits").size() == 10);

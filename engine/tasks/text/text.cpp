@@ -144,8 +144,7 @@ public:
       const Estimate first = r.figure("told_first"), spread = r.figure("spread"), memory = r.figure("memorised");
       out += fmt::format(
           "{:<14} {:>5} {:>7}  {:>7.4f} ± {:<5.3f}  {:>22}  {:>22}  {:>10}  {:>6}  {:>18}  {}\n", r.name, r.networks,
-          r.broken, bits.mean, bits.std, r.role == "training" ? "" : percent(r.figure("gain_pure")),
-          r.role == "training" ? "" : percent(r.figure("gain_mixed")),
+          r.broken, bits.mean, bits.std, percent(r.figure("gain_pure")), percent(r.figure("gain_mixed")),
           first.n == 0 ? "" : fmt::format("{:.0f} of {}", first.value * double(first.n), first.n),
           spread.n == 0 ? "" : fmt::format("{:.2f}", spread.value),
           memory.n == 0 ? "" : fmt::format("{:.2f} ({:.2f}-{:.2f})", memory.value, memory.low, memory.high), r.verdict);

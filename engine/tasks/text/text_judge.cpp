@@ -139,21 +139,23 @@ GroupReport TextJudge::judge(const std::string &name, const NetworkSet &given, c
   if (!first.empty())
     report.figures["told_first"] =
         estimate_of(share_of(std::accumulate(first.begin(), first.end(), 0.0), first.size()));
-  // Over what networks trained on the same mixtures gain: of as many, in the same order.
+  // Over what networks trained on the same mixtures gain: of as many, in the same order, before broken ones went.
+  const bool is_training = name == "training"; // which nobody asked for
   const GroupReport &truth = asked ? *asked : report;
   const auto &mine = report.of("gain"), &theirs = truth.of("gain");
+  const auto beside = [&](std::size_t k) { return asked ? sound[k] : k; }; // of theirs
   for (const bool pure : {true, false}) {
     std::vector<std::size_t> which;
-    for (std::size_t k = 0; k < std::min(mine.size(), theirs.size()); ++k)
-      if ((mixtures.pure(k) >= 0) == pure)
+    for (std::size_t k = 0; k < mine.size(); ++k)
+      if ((mixtures.pure(k) >= 0) == pure && beside(k) < theirs.size())
         which.push_back(k);
-    if (which.empty() || report.broken > 0 || truth.broken > 0)
+    if (which.empty() || is_training || (asked && truth.broken > 0))
       continue;
     report.figures[pure ? "gain_pure" : "gain_mixed"] =
         bootstrapped(which.size(), 500, [&](const std::vector<std::size_t> &drawn) {
           double a = 0, b = 0;
           for (const std::size_t i : drawn)
-            a += double(mine[which[i]]), b += double(theirs[which[i]]);
+            a += double(mine[which[i]]), b += double(theirs[beside(which[i])]);
           return a / b;
         });
   }
@@ -175,7 +177,7 @@ GroupReport TextJudge::judge(const std::string &name, const NetworkSet &given, c
   const auto to_seen = search.run(Device{}, acting_set, seen_);
   for (const Nearest &each : to_seen)
     report.values["nearest_l2"].push_back(each.distance);
-  if (name != "training") // of which one side would give up each itself
+  if (!is_training) // of which one side would give up each itself
     report.figures["memorised"] = estimate_of(share_nearer(to_seen, search.run(Device{}, acting_set, control_)));
   return report;
 }

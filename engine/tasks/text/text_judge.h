@@ -20,7 +20,7 @@ public:
   // Binds memory, looks at that part of the text, and at the trunk's own bits, where networks are branches of one.
   void start(Device, const Characters &part, const EvalWork &, const TextRows &);
   // Networks and what each is judged by; `asked` is the report of the held-out networks of the same mixtures (of itself
-  // while it is made).
+  // while it is made). The training group, which nobody asked for, has no gain over others and no memory.
   GroupReport judge(const std::string &name, const NetworkSet &, const Mixtures &, const GroupReport *asked);
 
   // Bits of a character of every class, [networks, classes].
