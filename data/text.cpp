@@ -208,6 +208,17 @@ TextParts read_text(const fs::path &folder, Alphabet kind) {
   return parts;
 }
 
+TextParts read_one_text(const fs::path &file, std::vector<std::string> alphabet) {
+  if (!fs::is_regular_file(file))
+    throw InputError("found no file '", file.string(), "', expected one of text");
+  TextParts parts;
+  parts.train.codes = codes_of(alphabet, contents(file, Alphabet::bytes));
+  parts.train.begins.push_back(std::uint32_t(parts.train.size()));
+  parts.validation = parts.test = parts.train;
+  parts.classes = {file.stem().string()}, parts.alphabet = std::move(alphabet);
+  return parts;
+}
+
 std::string text_of(const std::vector<std::string> &alphabet, const std::vector<std::uint8_t> &codes) {
   std::string text;
   for (const std::uint8_t code : codes)

@@ -37,6 +37,9 @@ std::string folded(std::string_view utf8);
 // Throws InputError where there is none, or a class is too short to be parted.
 TextParts read_text(const std::filesystem::path &folder, Alphabet);
 
+// One file as text of one class of an alphabet that is there, all parts the same. Throws InputError where there is none.
+TextParts read_one_text(const std::filesystem::path &file, std::vector<std::string> alphabet);
+
 // Codes as text, and back; a character beyond the alphabet is the nearest there is: a space, or else the first.
 std::string text_of(const std::vector<std::string> &alphabet, const std::vector<std::uint8_t> &codes);
 std::vector<std::uint8_t> codes_of(const std::vector<std::string> &alphabet, std::string_view text);

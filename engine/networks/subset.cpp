@@ -404,6 +404,19 @@ void add_changes(const NetworkShape &subset, const float *row, float *whole) {
       }
 }
 
+std::vector<float> row_of_trunk(const NetworkShape &subset) {
+  std::vector<float> row(layout_of(subset).size());
+  const auto ranges = ranges_of(subset);
+  if (ranges.empty())
+    return row;
+  const ZooReader trunk(settings_of(subset).trunk);
+  std::vector<float> whole(trunk.parameters());
+  trunk.theta(0, whole.data());
+  for (const SubsetRange &range : ranges)
+    std::copy_n(whole.begin() + std::ptrdiff_t(range.whole), range.count, row.begin() + std::ptrdiff_t(range.subset));
+  return row;
+}
+
 NetworkShape on_trunk_of(NetworkShape shape, const std::filesystem::path &zoo) {
   if (auto *own = std::any_cast<SubsetSettings>(&shape.own))
     own->trunk = zoo / trunk_folder;

@@ -45,6 +45,9 @@ std::vector<float> fixed_factors(const NetworkShape &subset); // empty where non
 // Adds a row's changes to a whole network.
 void add_changes(const NetworkShape &subset, const float *row, float *whole);
 
+// A row that changes nothing of the trunk: its own tensors, and no changes.
+std::vector<float> row_of_trunk(const NetworkShape &subset);
+
 // The same shape on the trunk that is in a zoo's folder; others stay as they are.
 NetworkShape on_trunk_of(NetworkShape, const std::filesystem::path &zoo);
 inline constexpr const char *trunk_folder = "trunk";

@@ -20,6 +20,8 @@ struct EvalSizes {
   Budget budget;
 };
 
+inline constexpr const char *shown_column = "shown";
+
 // What an evaluation is made of.
 struct EvalWork {
   const EvalConfig &eval;
@@ -32,6 +34,11 @@ struct EvalWork {
   const std::vector<std::size_t> &training, &held_out; // rows of the zoo: those that the generator has seen, and others
   const ZooReader *samples;                            // of the generator; null: there are none
   std::filesystem::path scratch;                       // a folder for files that go with the work
+  // Where samples are told by example (they have a column shown, the zoo's row whose examples they were shown, or −1): what
+  // is shown to each row of the zoo, where training on it ends, and where looking at it leads (pipeline/stages/shown.h).
+  const ZooReader *shown = nullptr, *trained_on_shown = nullptr;
+  std::function<void(std::size_t row, float *theta)> looked{};
+  std::vector<std::string> without{};          // classes of text that no network has read which the generator has seen
   std::function<void(float *theta)> rebuild{}; // what the generator's coordinates keep of a network; may be empty
 };
 

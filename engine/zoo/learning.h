@@ -32,6 +32,10 @@ public:
   // Of text: the shares of the classes that it reads, by which its losses on them count.
   virtual std::vector<float> shares(const ZooRecipe &, std::uint64_t, long) const { return {}; }
 
+  // What is simplest to say of `batches` mini-batches behind those that training draws: of text, how often each character
+  // comes. Empty where there is nothing to say.
+  virtual std::vector<float> summary(const ZooRecipe &, std::uint64_t, long, int, const Dataset &) const { return {}; }
+
 protected:
   DatasetSizes sizes_;
 };

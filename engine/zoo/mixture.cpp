@@ -36,6 +36,9 @@ std::vector<float> shares_of(const ZooRecipe &r, std::uint64_t seed, long run, i
   for (std::uint64_t at = 0;;) {
     for (double &each : drawn)
       each = gamma_draw(r.mixture.a, seed, std::uint32_t(run), at);
+    const double all = std::accumulate(drawn.begin(), drawn.end(), 0.0);
+    for (double &each : drawn)
+      each = each < r.mixture.least * all ? 0 : each;
     const double sum = std::accumulate(drawn.begin(), drawn.end(), 0.0);
     if (!(sum > 0) || *std::max_element(drawn.begin(), drawn.end()) > std::max(r.mixture.most, 1.0 / classes) * sum)
       continue;

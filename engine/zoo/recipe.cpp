@@ -91,6 +91,8 @@ void describe(Keys &keys, ZooRecipe &r) {
         "of text: a of Dirichlet(a, ..., a), of which each run draws its shares of the classes; 0: all alike"},
        r.mixture.a, Limits{0, 1000});
   keys({"mixture_most", "largest share of a class in a mixture"}, r.mixture.most, Limits{1e-3, 1});
+  keys({"mixture_least", "smaller shares of a mixture are none, and the others larger"}, r.mixture.least,
+       Limits{0, 0.5});
   keys({"pure", "of text: as many of the runs held out, the first, read each class alone"}, r.mixture.pure,
        not_negative);
   keys({"schedule", "of the learning rate over the steps"}, r.schedule.kind, lr_kind_named);

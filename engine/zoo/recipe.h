@@ -45,7 +45,7 @@ struct TrunkRecipe {
 
 // What a network of text reads (mixture.h).
 struct MixtureRecipe {
-  double a = 0, most = 1;
+  double a = 0, most = 1, least = 0;
   int pure = 0;
 };
 

@@ -142,13 +142,9 @@ std::vector<float> ZooTrainer::train_trunk(Device device, const Dataset &data, J
   if (!is_there())
     trunk_->run(device, data, journal);
   const ZooReader zoo(of.directory);
-  std::vector<float> whole(zoo.parameters()), rows(open_.parameters());
-  zoo.theta(0, whole.data());
   journal.line(
       fmt::format("{}: {} = {:.4f}", of.name, scored_on_.front().quality, zoo.floats(scored_on_.front().quality)[0]));
-  for (const SubsetRange &range : ranges_of(task_.network))
-    std::copy_n(whole.begin() + std::ptrdiff_t(range.whole), range.count, rows.begin() + std::ptrdiff_t(range.subset));
-  return rows;
+  return row_of_trunk(task_.network);
 }
 
 ZooFormat ZooTrainer::format() const {

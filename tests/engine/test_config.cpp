@@ -164,11 +164,12 @@ TEST_CASE("every configuration of runs/ is planned, and its arenas take what was
                                    ? LossGradient::can(config.network) && is_small ? 4 : 3
                                : config.data.name == "solids" ? 4
                                                               : 5;
-    // Of every architecture: its zoo, trunk, scores, judges, statistics counted anew and starts of training; of all of them the generator and its
+    // Of every architecture: its zoo, trunk, what it is shown, scores, judges, statistics counted anew and starts of training; of all of them the generator and its
     // samples.
     const std::size_t members = 1 + config.others.size() + config.unseen.size();
     const std::size_t networks = 1 + judged + (config.zoo.recipe.start == StartKind::base) + !config.subset.empty() +
-                                 (config.eval.recount > 0) + (config.of<FinetuneConfig>().networks > 0 ? 2 : 0);
+                                 (config.fit.shown > 0) + (config.eval.recount > 0) +
+                                 (config.of<FinetuneConfig>().networks > 0 ? 2 : 0);
     CHECK(plans.size() == 1 + fit + stream + members * networks);
     for (const auto &plan : plans) {
       CAPTURE(plan.name());

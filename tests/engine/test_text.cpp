@@ -9,9 +9,11 @@
 #include "engine/tasks/text/text_rows.h"
 #include "engine/tasks/text/writer.h"
 #include "engine/zoo/mixture.h"
+#include "engine/zoo/shown.h"
 #include "program_run.h"
 #include "tests/scratch.h"
 #include <fstream>
+#include <map>
 #include <numeric>
 
 using namespace theta;
@@ -106,7 +108,7 @@ TEST_CASE("text: parts share no document, in files or in blocks; codes are those
 TEST_CASE("text: mixtures add up, none is above the most, and the first held-out runs read one class alone") {
   ZooRecipe r;
   r.held_out = 0.5;
-  r.mixture = {0.3, 0.7, 3};
+  r.mixture = {0.3, 0.7, 0, 3};
   std::vector<double> mean(4);
   std::vector<int> pure;
   double least = 1, squares = 0;
@@ -129,13 +131,21 @@ TEST_CASE("text: mixtures add up, none is above the most, and the first held-out
   CHECK(pure == std::vector<int>{0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3});
   for (const double each : mean)
     CHECK(each / mixed == doctest::Approx(0.25).epsilon(0.05));
-  CHECK(least < 1e-3);   // of a small concentration most are near to few classes
-  r.mixture = {1, 1, 0}; // even over the simplex: E Σ share² = 4·2/(4·5)
+  CHECK(least < 1e-3);      // of a small concentration most are near to few classes
+  r.mixture = {1, 1, 0, 0}; // even over the simplex: E Σ share² = 4·2/(4·5)
   squares = 0;
   for (long run = 0; run < 4000; ++run)
     for (const float each : shares_of(r, 1, run, 4))
       squares += double(each) * double(each) / 4000;
   CHECK(squares == doctest::Approx(0.4).epsilon(0.03));
+  r.mixture.least = 0.2;
+  int none = 0;
+  for (long run = 0; run < 4000; ++run)
+    for (const float each : shares_of(r, 1, run, 4)) {
+      CHECK((each == 0 || each >= 0.2f));
+      none += each == 0;
+    }
+  CHECK(none / 16000.0 == doctest::Approx(1 - std::pow(0.8, 3)).epsilon(0.03)); // a share is of Beta(1, 3)
   CHECK(shares_of(r, 1, 5, 4) == shares_of(r, 1, 5, 4));
   CHECK(shares_of(r, 1, 5, 4) != shares_of(r, 2, 5, 4));
   CHECK(shares_of(ZooRecipe{}, 1, 5, 4) == std::vector<float>(4, 0.25f));
@@ -260,8 +270,11 @@ TEST_CASE("text: a run trains a trunk and its branches, tells a generator mixtur
     rest.theta(row, left.data()), zoo.theta(row, whole.data());
     for (std::size_t i = 0; i < left.size(); ++i)
       of_rest += double(left[i]) * double(left[i]), of_whole += double(whole[i]) * double(whole[i]);
-    loaded.add(told, left.data());
-    CHECK(relative_error(left, whole) <= 1e-5);
+    std::vector<float> both(left.size());
+    loaded.answer(told, both.data());
+    for (std::size_t i = 0; i < left.size(); ++i)
+      both[i] += left[i];
+    CHECK(relative_error(both, whole) <= 1e-5);
   }
   CHECK(of_rest < of_whole);
   CHECK_THROWS_AS(AboutLine(zoo, training, {}, folder.path() / "rest"), InputError);
@@ -280,6 +293,129 @@ TEST_CASE("text: a run trains a trunk and its branches, tells a generator mixtur
   CHECK((first == again && first != other));
   CHECK(writer.write(theta, start, 30, 0, 1, 0) == writer.write(theta, start, 30, 1e-6, 2, 0)); // the likeliest
   CHECK_THROWS_AS(writer.write(theta, {}, 3, 1, 1, 0), InputError);
+}
+
+TEST_CASE("shown: gradients are those of the losses, and training begins with them") {
+  const Scratch folder;
+  write_languages(folder.path() / "data");
+  const auto path = folder.path() / "x.toml", out = folder.path() / "out";
+  std::ofstream(path) << a_run(folder.path() / "data");
+  const std::vector<std::string> fixed{"network.fixed_a=true", "zoo.networks=12", "zoo.wave=4"};
+  const Config config = load_config(path, fixed);
+  const Dataset data = load_dataset(config.data.options());
+  {
+    const Silence silence;
+    Pipeline(Run{config, out, Device{}, {}}).run("zoo");
+  }
+  ZooTask task = task_of(config), later = task;
+  task.network = later.network = on_trunk_of(task.network, out / "zoo");
+  later.recipe.steps += 2; // its two mini-batches are the two behind those of the first
+  ShownExamples first(task, sizes_of(data), 2, 4, Backend::cpu), second(later, sizes_of(data), 2, 4, Backend::cpu),
+      alone(task, sizes_of(data), 2, 1, Backend::cpu), one(task, sizes_of(data), 1, 4, Backend::cpu);
+  for (ShownExamples *each : {&first, &second, &alone, &one})
+    each->begin(Device{}, data);
+  const std::size_t v = first.parameters();
+  CHECK(first.start() == std::vector<float>(v)); // no change
+  std::vector<float> gradient(4 * v), below(4 * v), above(4 * v);
+  second.gradients(4, gradient.data());
+  const float step = 0.05f;
+  for (std::size_t i = 0; i < 4; ++i) {
+    double length = 0;
+    for (std::size_t j = 0; j < v; ++j)
+      length += std::pow(double(gradient[i * v + j]), 2);
+    for (std::size_t j = 0; j < v; ++j) {
+      const float along = float(double(gradient[i * v + j]) / std::sqrt(length));
+      below[i * v + j] = -step * along, above[i * v + j] = step * along;
+    }
+    gradient[i * v] = float(std::sqrt(length)); // what the slope along it is
+  }
+  const auto low = first.losses(4, below.data()), high = first.losses(4, above.data());
+  for (std::size_t i = 0; i < 4; ++i)
+    CHECK((high[i] - low[i]) / (2 * step) == doctest::Approx(gradient[i * v]).epsilon(0.02));
+  // The same whatever goes beside it; another run is shown something else.
+  std::vector<float> together(4 * v), apart(v);
+  first.gradients(4, together.data()), alone.gradients(6, apart.data());
+  CHECK(relative_error(std::vector<float>(together.begin() + long(2 * v), together.begin() + long(3 * v)), apart) <=
+        1e-5);
+  CHECK(relative_error(std::vector<float>(together.begin(), together.begin() + long(v)), apart) > 0.1);
+  // Adam's first step is one learning rate against the sign of the gradient.
+  std::vector<float> trained(4 * v), single(4 * v);
+  one.gradients(4, single.data()), one.train(4, 0.01, trained.data());
+  for (std::size_t k = 0; k < 4 * v; ++k)
+    CHECK(trained[k] ==
+          doctest::Approx(-0.01 * double(single[k]) / (std::abs(double(single[k])) + 1e-8)).epsilon(1e-3));
+  // How often each character comes in them: of a run that reads one class alone, that class's letters.
+  const auto often = first.summary(0, data); // held out, or not: count what its windows hold
+  CHECK(often.size() == data.text.alphabet.size());
+  CHECK(std::accumulate(often.begin(), often.end(), 0.0) == doctest::Approx(1));
+  long pure = 0;
+  while (!is_held_out(pure, config.zoo.recipe.held_out))
+    ++pure; // reads the first class, of which no word has an m
+  const auto of_first = first.summary(int(pure), data);
+  const auto letter = [&](char c) { return of_first[codes_of(data.text.alphabet, std::string(1, c)).at(0)]; };
+  CHECK(letter('m') == 0);
+  CHECK(letter('e') > 0.05f);
+  // Networks that begin each by themselves are refused.
+  CHECK_THROWS_AS(ShownExamples(task_of(load_config(path)), sizes_of(data), 1, 4, Backend::cpu), InputError);
+}
+
+TEST_CASE("shown: a run is told by example what no network that its generator has seen has read") {
+  const Scratch folder;
+  write_languages(folder.path() / "data");
+  const auto path = folder.path() / "x.toml", out = folder.path() / "out";
+  std::ofstream(path) << a_run(folder.path() / "data");
+  const std::vector<std::string> set{"network.fixed_a=true", "zoo.networks=80",    "zoo.mixture_least=0.2",
+                                     "fit.about_line=true",  "fit.shown=3",        "fit.without=['b']",
+                                     "sample.prompt=[]",     "fit.subspace.drop=1"};
+  const Config config = load_config(path, set);
+  {
+    const Silence silence;
+    Pipeline(Run{config, out, Device{}, {}}).all();
+  }
+  const ZooReader zoo(out / "zoo"), samples(out / "samples"), shown(out / "zoo" / "shown");
+  const Split split = split_of(zoo, config.fit);
+  const auto b = zoo.floats("share_b");
+  const auto held_out = zoo.integers("held_out");
+  std::size_t seen = 0, asked = 0;
+  for (std::size_t row = 0; row < zoo.rows(); ++row)
+    seen += !held_out[row] && b[row] == 0, asked += held_out[row] && b[row] > 0;
+  CHECK((split.training.size() == seen && split.asked.size() == asked && seen > 5));
+  for (const std::size_t row : split.training)
+    CHECK(b[row] == 0);
+  CHECK(source_of(config, dataset_sizes(config.data.options())).training == seen);
+  const auto rows = samples.integers("shown");
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    CHECK(rows[i] == std::int64_t(split.asked[i % asked]));
+  CHECK(shown.rows() == zoo.rows());
+  CHECK(shown.integers("run") == zoo.integers("run"));
+  std::map<std::string, GroupReport> groups;
+  for (GroupReport &each : read_eval(out / "eval.json"))
+    groups[each.name] = std::move(each);
+  for (const char *name : {"looked", "looked_and_rest", "trained_on_shown", "retrieval", "ridge"})
+    CHECK(groups.at(name).of("bits").size() == 10);
+  CHECK(groups.at("held_out").figure("told_first").n == 2); // two networks read b alone
+  CHECK(groups.at("looked").figure("gain_pure").value > groups.at("retrieval").figure("gain_pure").value);
+  // A text of one's own: all samples are shown it.
+  const auto text = folder.path() / "mine.txt";
+  std::ofstream(text) << std::string(40, 'd') + " das haus ist alt und rot " + std::string(40, 'd') << "\n";
+  const Config mine = load_config(path, [&] {
+    auto all = set;
+    all.push_back("sample.shown='" + text.string() + "'");
+    return all;
+  }());
+  {
+    const Silence silence;
+    Pipeline pipeline(Run{mine, out, Device{}, {}});
+    pipeline.run("sample");
+    CHECK(ZooReader(out / "samples").integers("shown") == std::vector<std::int64_t>(10, -1));
+    CHECK_THROWS_WITH_AS(pipeline.run("eval"), doctest::Contains("nothing says beside which networks"), InputError);
+  }
+  for (const char *wrong : {"fit.about_line=false", "sample.prompt=['held_out']", "fit.shown=-1", "sample.watch=2"}) {
+    auto all = set;
+    all.push_back(wrong);
+    CHECK_THROWS_AS(load_config(path, all), InputError);
+  }
+  CHECK_THROWS_WITH_AS(load_config(path, {"sample.shown='x'"}), doctest::Contains("expected fit.shown"), InputError);
 }
 
 TEST_CASE("text: what does not go with it is refused") {

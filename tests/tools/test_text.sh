@@ -97,6 +97,33 @@ for file in generator.safetensors line.safetensors eval.json zoo samples; do
   diff -rq "$work/whole/$file" "$work/killed/$file" >/dev/null || fail "after kill -9: $file differs from an undisturbed run"
 done
 
+# Told by example: about what looking at held-out networks' text says, or a text of one's own.
+shown() { "$theta" "$1" "$work/text.toml" --out "$2" --set fit.shown=3 --set sample.prompt=[] --set fit.subspace.drop=1 "${@:3}"; }
+cp -r "$work/whole" "$work/shown"
+shown run "$work/shown" >"$work/out" 2>"$work/err" || fail "told by example it did not run: $(tail -n 1 "$work/err")"
+for group in generated looked looked_and_rest trained_on_shown ridge; do
+  grep -q "^$group " "$work/out" || fail "told by example: the table has no line for $group"
+done
+rm -rf "$work/killed"
+cp -r "$work/whole" "$work/killed"
+for i in 1 2 3 4; do
+  killed_after $((RANDOM % 500 + 50)) shown run "$work/killed" --threads $((i % 2 + 1))
+done
+shown run "$work/killed" >/dev/null 2>"$work/err" || fail "told by example: the killed run did not continue: $(tail -n 1 "$work/err")"
+for file in generator.safetensors looking.safetensors eval.json zoo samples; do
+  diff -rq "$work/shown/$file" "$work/killed/$file" >/dev/null || fail "told by example, after kill -9: $file differs from an undisturbed run"
+done
+head -c 400 "$work/data/language1.txt" >"$work/mine.txt"
+shown sample "$work/shown" --set "sample.shown='$work/mine.txt'" >"$work/out" 2>"$work/err" || fail "a text of one's own is not taken: $(tail -n 1 "$work/err")"
+write "$work/shown/samples" --row 0 --characters 20 >/dev/null
+expect 2 "nothing says beside which networks" shown eval "$work/shown" --set "sample.shown='$work/mine.txt'"
+expect 2 "sample.shown: found no file" shown sample "$work/shown" --set "sample.shown='$work/none.txt'"
+echo hi >"$work/short.txt"
+expect 2 "expected less than the 3 characters" shown sample "$work/shown" --set "sample.shown='$work/short.txt'"
+expect 2 "fit.shown: found 3, expected fit.about_line" "$theta" plan "$work/text.toml" --set fit.shown=3 --set fit.about_line=false
+expect 2 "fit.without: found 'klingon', expected classes of text: language0" "$theta" plan "$work/text.toml" --set "fit.without=['klingon']"
+expect 2 "begin as one trunk" "$theta" plan "$work/text.toml" --set fit.shown=3 --set sample.prompt=[] --set network.fixed_a=false
+
 expect 2 "found 19 characters, but the data has 18" "$theta" zoo train "$work/text.toml" --out "$work/bad" --set network.widths=[8,16,19]
 expect 2 "expected data.name = \"text\"" "$theta" zoo train "$work/text.toml" --out "$work/bad" --set data.name=fashion-mnist --set data.folder=
 expect 2 "network.low_rank" "$theta" plan "$work/text.toml" --set network.low_rank=9

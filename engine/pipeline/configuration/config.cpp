@@ -73,11 +73,21 @@ void describe(Keys &keys, Config &c) {
   keys({"first", "how many of them are skipped first"}, c.fit.first, not_negative);
   keys({"about_line", "whether generators learn what a ridge regression on their conditions leaves of networks"},
        c.fit.about_line);
+  keys({"shown",
+        "of fit.about_line: mini-batches by which samples are told, in place of conditions: they are drawn about "
+        "what looking at these makes of the start of training; 0: none"},
+       c.fit.shown, Limits{0, 1 << 16});
+  keys({"without", "of text: classes that no network has read which generators see; samples are asked for them"},
+       c.fit.without);
   c.generators.describe_fit(keys);
   keys.section("sample");
   keys({"count", "networks that are generated"}, c.sample.count, positive);
   keys({"batch", "networks generated at a time"}, c.sample.batch, positive);
   keys({"watch", "networks whose ways from noise are stored"}, c.sample.watch, not_negative);
+  keys({"shown",
+        "of fit.shown: a text file, or a folder of them, that all samples are shown; none: what held-out networks "
+        "are, one after another"},
+       c.sample.shown);
   keys({"complete", "part of held-out signals that fields are given, the rest to be completed"}, c.sample.complete);
   c.generators.describe_sample(keys);
   keys.section("eval");
@@ -106,6 +116,12 @@ void check(const Config &c) {
                            !c.sample.complete.empty()))
     throw InputError("fit.about_line: found true, expected a generator with conditions, networks of one architecture, "
                      "and neither sample.watch nor sample.complete");
+  if (c.fit.shown > 0 && (!c.fit.about_line || !c.zoo.from.empty() || !c.generators.chosen().told().empty()))
+    throw InputError("fit.shown: found ", c.fit.shown,
+                     ", expected fit.about_line with it, a zoo of this run, and no "
+                     "sample.prompt");
+  if (!c.sample.shown.empty() && c.fit.shown == 0)
+    throw InputError("sample.shown: found '", c.sample.shown, "', expected fit.shown with it");
   const Conditions conditions(c.generators.chosen().conditions());
   for (const Condition &told : conditions.all())
     if (c.fit.about_line && (told.classes > 0 || told.of_start))

@@ -33,13 +33,16 @@ struct ZooConfig {
 
 // What of the zoo's training networks a generator sees.
 struct FitConfig {
-  long networks = 0, first = 0; // so many (0: all), from that one on
-  bool about_line = false;      // it learns what a ridge regression on its conditions leaves (stages/about_line.h)
+  long networks = 0, first = 0;     // so many (0: all), from that one on
+  bool about_line = false;          // it learns what a ridge regression on its conditions leaves (stages/about_line.h)
+  int shown = 0;                    // mini-batches by which samples are told (stages/shown.h)
+  std::vector<std::string> without; // classes of text that no network has read which it sees
 };
 
 struct SampleConfig {
   int count = 100, batch = 50;
   int watch = 0;        // samples whose way from noise to network is kept
+  std::string shown;    // text that all of them are shown, in place of what held-out networks are
   std::string complete; // the part of held-out signals that fields are given (engine/tasks/fields/completion.h)
 };
 

@@ -2,6 +2,7 @@
 #include "data/json.h"
 #include "engine/generators/conditions.h"
 #include "engine/zoo/learning.h"
+#include "engine/zoo/mixture.h"
 #include <algorithm>
 
 namespace theta {
@@ -23,8 +24,22 @@ std::size_t seen_of(std::size_t training, const FitConfig &fit) {
 Split split_of(const ZooReader &zoo, const FitConfig &fit) {
   Split split;
   const auto held_out = zoo.integers("held_out");
-  for (std::size_t row = 0; row < zoo.rows(); ++row)
-    (held_out[row] ? split.held_out : split.training).push_back(row);
+  std::vector<float> left_out(zoo.rows()); // what a network has read of fit.without
+  for (const std::string &name : fit.without) {
+    if (!zoo.has_column(share_column(name)))
+      throw InputError("fit.without: found '", name, "', of which ", zoo.path().string(), " has no shares");
+    const auto share = zoo.floats(share_column(name));
+    for (std::size_t row = 0; row < zoo.rows(); ++row)
+      left_out[row] += share[row];
+  }
+  for (std::size_t row = 0; row < zoo.rows(); ++row) {
+    if (held_out[row])
+      split.held_out.push_back(row);
+    else if (left_out[row] == 0)
+      split.training.push_back(row);
+    if (held_out[row] && (fit.without.empty() || left_out[row] > 0))
+      split.asked.push_back(row);
+  }
   const std::size_t seen = seen_of(split.training.size(), fit);
   split.training.erase(split.training.begin(), split.training.begin() + fit.first);
   split.training.resize(seen);
@@ -40,15 +55,35 @@ std::string zoo_key_of(const std::filesystem::path &zoo) {
 
 namespace {
 
+std::string known_of(const DatasetSizes &sizes) {
+  std::string all;
+  for (const std::string &name : sizes.names)
+    all += (all.empty() ? ": " : ", ") + name;
+  return all;
+}
+
 // How many rows of the zoo generators may see, and may not, if no run diverges.
-std::pair<std::size_t, std::size_t> expected_split(const ZooRecipe &r, std::uint64_t seed) {
+std::pair<std::size_t, std::size_t> expected_split(const ZooRecipe &r, std::uint64_t seed, const FitConfig &fit,
+                                                   const DatasetSizes &sizes) {
+  std::vector<std::size_t> without;
+  for (const std::string &name : fit.without) {
+    const auto found = std::find(sizes.names.begin(), sizes.names.end(), name);
+    if (sizes.vocabulary == 0 || found == sizes.names.end())
+      throw InputError("fit.without: found '", name, "', expected classes of text", known_of(sizes));
+    without.push_back(std::size_t(found - sizes.names.begin()));
+  }
   const auto checkpoints = checkpoint_steps(r, seed, 0).size();
   const std::size_t items = r.networks > 1 ? std::size_t(r.networks) : checkpoints,
                     each = r.networks > 1 ? checkpoints : 1;
-  std::size_t held_out = 0;
-  for (std::size_t i = 0; i < items; ++i)
+  std::size_t held_out = 0, left_out = 0;
+  for (std::size_t i = 0; i < items; ++i) {
     held_out += is_held_out(long(i), r.held_out);
-  return {(items - held_out) * each, held_out * each};
+    if (without.empty() || is_held_out(long(i), r.held_out))
+      continue;
+    const auto shares = shares_of(r, seed, long(i), sizes.classes);
+    left_out += std::any_of(without.begin(), without.end(), [&](std::size_t c) { return shares[c] > 0; });
+  }
+  return {(items - held_out - left_out) * each, held_out * each};
 }
 
 // What a generator is told must not come from the images that its networks are judged on.
@@ -82,7 +117,7 @@ ZooTask task_of(const Config &c) {
 Source source_of(const Config &c, const DatasetSizes &sizes) {
   if (c.zoo.from.empty()) {
     check_conditions(c, c.network, sizes);
-    const auto [training, held_out] = expected_split(c.zoo.recipe, c.seed);
+    const auto [training, held_out] = expected_split(c.zoo.recipe, c.seed, c.fit, sizes);
     return {seen_of(training, c.fit), held_out, {layout_of(c.network).places(), c.network}, task_of(c.network, sizes)};
   }
   const ZooReader zoo(c.zoo.from);

@@ -12,6 +12,7 @@ namespace theta {
 // than fit.first and fit.networks say.
 struct Split {
   std::vector<std::size_t> training, held_out;
+  std::vector<std::size_t> asked; // of the latter, what samples are asked for: those of fit.without, or all
 };
 Split split_of(const ZooReader &, const FitConfig &);
 

@@ -92,14 +92,12 @@ AboutLine::AboutLine(const std::filesystem::path &path, const std::string &key, 
   ridge_.emplace(mean_.size(), parameters, saved->tensor(line));
 }
 
-void AboutLine::add(const float *told, float *theta) const {
-  std::vector<float> known(told, told + mean_.size()), on_line(ridge_->parameters());
+void AboutLine::answer(const float *told, float *theta) const {
+  std::vector<float> known(told, told + mean_.size());
   for (std::size_t j = 0; j < known.size(); ++j)
     if (!std::isfinite(known[j]))
       known[j] = mean_[j];
-  ridge_->answer(known.data(), on_line.data());
-  for (std::size_t i = 0; i < on_line.size(); ++i)
-    theta[i] += on_line[i];
+  ridge_->answer(known.data(), theta);
 }
 
 } // namespace theta

@@ -19,8 +19,8 @@ public:
   AboutLine(const std::filesystem::path &, const std::string &key, std::size_t parameters);
 
   double explained() const { return ridge_->explained(); }
-  // Adds the line at the conditions [K] to theta [V]; what was not told counts as what it is in the mean.
-  void add(const float *told, float *theta) const;
+  // The line at the conditions [K], [V]; what was not told counts as what it is in the mean.
+  void answer(const float *told, float *theta) const;
 
 private:
   std::vector<float> mean_; // of each condition

@@ -7,6 +7,7 @@
 #include "kernels/device/trace.h"
 #include "measured.h"
 #include "pipeline.h"
+#include "shown.h"
 #include <fmt/core.h>
 
 namespace theta {
@@ -82,11 +83,17 @@ public:
     Generator::Rebuild rebuild;
     if (fs::exists(m.generator_path()) && !m.config().fit.about_line) // which has directions of the rest
       rebuild = m.config().generators.chosen().rebuild(m.generator_path(), zoo, split.training);
+    std::optional<ZooReader> shown, trained;
+    std::optional<Looking> looking;
+    if (m.config().fit.shown > 0)
+      looking.emplace(m), shown.emplace(m.shown_path()), trained.emplace(m.shown_path() / trained_on_shown);
     const Measured measured(m, "eval");
-    const auto reports =
-        m.task()->judge({m.config().eval, m.config().seed, shape, m.device(), m.budget(), m.data(), zoo, split.training,
-                         split.held_out, samples ? &*samples : nullptr, m.out(), std::move(rebuild)},
-                        m.journal());
+    const auto reports = m.task()->judge({m.config().eval, m.config().seed, shape, m.device(), m.budget(), m.data(),
+                                          zoo, split.training, split.held_out, samples ? &*samples : nullptr, m.out(),
+                                          shown ? &*shown : nullptr, trained ? &*trained : nullptr,
+                                          [&](std::size_t row, float *theta) { looking->at_row(row, theta); },
+                                          m.config().fit.without, std::move(rebuild)},
+                                         m.journal());
     write_eval(m.eval_path(), reports, key);
     m.journal().result(m.task()->table(reports));
   }

@@ -7,6 +7,7 @@
 #include "kernels/device/trace.h"
 #include "measured.h"
 #include "pipeline.h"
+#include "shown.h"
 #include <algorithm>
 #include <fmt/core.h>
 #include <functional>
@@ -99,7 +100,7 @@ private:
   static std::string key_of(const std::vector<Member *> &seen, const Config &c) {
     std::string zoos;
     for (Member *m : seen)
-      zoos += m->key("zoo");
+      zoos += m->key("zoo") + (c.fit.shown > 0 ? m->key("shown") : "");
     return hash_of("fit 2\n" + zoos + fit_text(c));
   }
 
@@ -127,6 +128,12 @@ private:
       journal.line(fmt::format("fit: a straight line tells {:.0f} % of the variance of networks that it has not seen; "
                                "what it leaves is learned",
                                100 * line.explained()));
+    }
+    if (c.fit.shown > 0) {
+      check_shown(first, "fit");
+      const double told = learn_to_look(first, split.training, key);
+      journal.line(
+          fmt::format("fit: examples tell {:.0f} % of what rates leave of networks that it has not seen", 100 * told));
     }
     const ZooReader &zoo = rest ? *rest : whole;
     GeneratorTask task = generator_task(first.config(), sizes_of(first.data()), first.device().backend,

@@ -39,7 +39,8 @@ public:
   const std::filesystem::path &out() const { return run_.out; }
   std::filesystem::path zoo_path() const;
   std::filesystem::path generator_path() const;
-  std::filesystem::path line_path() const; // beside it, of fit.about_line
+  std::filesystem::path line_path() const;                                  // beside it, of fit.about_line
+  std::filesystem::path shown_path() const { return zoo_path() / "shown"; } // what runs of one zoo share (shown.h)
   std::filesystem::path samples_path() const { return run_.out / "samples"; }
   std::filesystem::path trajectory_path() const { return run_.out / "trajectory"; }
   std::filesystem::path eval_path() const { return run_.out / "eval.json"; }

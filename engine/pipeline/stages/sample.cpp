@@ -8,6 +8,7 @@
 #include "kernels/device/trace.h"
 #include "measured.h"
 #include "prompt_report.h"
+#include "shown.h"
 #include <algorithm>
 #include <fmt/core.h>
 #include <map>
@@ -52,11 +53,23 @@ void SampleStage::run(Member &m) const {
   const Split split = split_of(zoo, c.fit);
   const NetworkFacts facts = network_facts(zoo.format(), m.zoo_path().string());
   const auto task = generator_task(c, sizes_of(m.data()), m.device().backend, facts, split.training.size());
+  std::optional<Looking> looking;
+  std::vector<float> about(facts.parameters()); // what samples are drawn about, where it is the same for all
+  if (c.fit.shown > 0)
+    looking.emplace(m);
+  if (looking && c.sample.shown.empty() && split.asked.empty())
+    throw InputError("sample: ", zoo.path().string(), ": found no held-out network",
+                     c.fit.without.empty() ? "" : " that has read fit.without",
+                     ", expected some whose examples samples are shown, or sample.shown");
+  if (!c.sample.shown.empty())
+    about = looking->at_text(c.sample.shown);
   // Written as they are made; what the columns say of them is known afterwards.
   const std::size_t count = std::size_t(c.sample.count), v = facts.parameters();
   ZooFormat format{facts.layout, v, Dtype::f32, {{"sample", Dtype::i64}}, m.facts_of(key, "generated")};
   for (const std::string &name : c.generators.chosen().told())
     format.columns.push_back({"told_" + name, Dtype::f32});
+  if (c.fit.shown > 0)
+    format.columns.push_back({shown_column, Dtype::i64});
   const auto parts =
       m.scores() ? learning_of(m.shape("sample")).scored_on(sizes_of(m.data())) : std::vector<ScoredPart>();
   for (const ScoredPart &part : parts)
@@ -86,7 +99,7 @@ void SampleStage::run(Member &m) const {
   const Sampled made = [&] {
     Progress progress(m.journal(), "sample", "networks", double(count));
     std::size_t parameters = 0;
-    return c.generators.chosen().sample(task, {m.device(), m.generator_path(), zoo, split.held_out,
+    return c.generators.chosen().sample(task, {m.device(), m.generator_path(), zoo, split.asked,
                                                [&](std::size_t i, std::size_t at, std::span<const float> theta) {
                                                  writer.write(i, at, theta.size(), theta.data());
                                                  progress.update(double(parameters += theta.size()) / double(v));
@@ -101,13 +114,22 @@ void SampleStage::run(Member &m) const {
     way->describe({std::int64_t(i / rows), std::int64_t(i % rows / 2), std::int64_t(i % rows % 2)});
 
   const PromptTable &table = made.told;
+  std::vector<std::int64_t>
+      shown; // of each sample, the row of the zoo whose examples it was shown; −1: a text of its own
   if (c.fit.about_line) {
     const AboutLine line(m.line_path(), m.key("fit"), v);
     const std::size_t k = table.told.told.size() / count;
     std::vector<float> theta(v);
     for (std::size_t i = 0; i < count; ++i) {
       writer.read(i, 0, v, theta.data());
-      line.add(table.told.told.data() + i * k, theta.data());
+      if (looking && c.sample.shown.empty())
+        looking->at_row(split.asked.at(i % split.asked.size()), about.data());
+      else if (!looking)
+        line.answer(table.told.told.data() + i * k, about.data());
+      if (looking)
+        shown.push_back(c.sample.shown.empty() ? std::int64_t(split.asked[i % split.asked.size()]) : -1);
+      for (std::size_t j = 0; j < v; ++j)
+        theta[j] += about[j];
       writer.write(i, 0, v, theta.data());
     }
   }
@@ -132,6 +154,8 @@ void SampleStage::run(Member &m) const {
     std::vector<ColumnValue> values{std::int64_t(i)};
     for (std::size_t k = 0; k < table.prompts.size(); ++k)
       values.emplace_back(double(table.value(k, i)));
+    if (!shown.empty())
+      values.emplace_back(shown[i]);
     for (const ScoredPart &part : parts)
       for (const char *column : {part.loss, part.quality})
         values.emplace_back(double(scores[column][i]));

@@ -10,8 +10,8 @@ namespace {
 std::vector<std::unique_ptr<const Stage>> &all_stages() {
   static std::vector<std::unique_ptr<const Stage>> all = [] {
     std::vector<std::unique_ptr<const Stage>> made;
-    for (auto *make : {make_zoo_stage, make_fit_stage, make_sample_stage, make_eval_stage, make_trajectories_stage,
-                       make_finetune_stage, make_report_stage})
+    for (auto *make : {make_zoo_stage, make_shown_stage, make_fit_stage, make_sample_stage, make_eval_stage,
+                       make_trajectories_stage, make_finetune_stage, make_report_stage})
       made.push_back(make());
     return made;
   }();

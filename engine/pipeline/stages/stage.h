@@ -55,7 +55,7 @@ std::vector<MemoryPlan> plans_of(const Config &, Backend, Budget = {});
 std::vector<MemoryPlan> plans_of(const Config &, const Source &, Backend, Budget, StagesOf = StagesOf::run);
 
 // Made by their files.
-std::unique_ptr<const Stage> make_zoo_stage(), make_fit_stage(), make_sample_stage(), make_eval_stage(),
-    make_trajectories_stage(), make_finetune_stage(), make_report_stage();
+std::unique_ptr<const Stage> make_zoo_stage(), make_shown_stage(), make_fit_stage(), make_sample_stage(),
+    make_eval_stage(), make_trajectories_stage(), make_finetune_stage(), make_report_stage();
 
 } // namespace theta

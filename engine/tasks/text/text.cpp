@@ -65,6 +65,11 @@ std::vector<TextGroup> groups_of(const EvalWork &work, const TextRows &rows,
   baseline("retrieval", rows.retrieved());
   baseline("ridge", rows.ridge());
   baseline("ridge_and_rest", rows.ridge_and_rest());
+  if (work.shown) {
+    baseline("looked", rows.looked());
+    baseline("looked_and_rest", rows.looked_and_rest());
+    baseline("trained_on_shown", rows.trained_on_shown());
+  }
   baseline(fmt::format("average_{}", e.average),
            averages(work.zoo, work.training, n, std::size_t(e.average), work.seed));
   baseline("gaussian", gaussians(work.zoo, work.training, n, work.seed));

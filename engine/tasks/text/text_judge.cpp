@@ -41,16 +41,7 @@ void TextJudge::start(Device device, const Characters &part, const EvalWork &wor
   seen_ = acting(rows_of(work.zoo, rows.seen())), control_ = acting(rows_of(work.zoo, rows.control()));
   if (!is_subset(shape_))
     return;
-  // Factors that change nothing, or the trunk's own tensors.
-  std::vector<float> none(evaluator_.parameters());
-  if (!is_low_rank(shape_)) {
-    const ZooReader trunk(work.zoo.path() / trunk_folder);
-    std::vector<float> whole(trunk.parameters());
-    trunk.theta(0, whole.data());
-    for (const SubsetRange &range : ranges_of(shape_))
-      std::copy_n(whole.begin() + std::ptrdiff_t(range.whole), range.count,
-                  none.begin() + std::ptrdiff_t(range.subset));
-  }
+  const auto none = row_of_trunk(on_trunk_of(shape_, work.zoo.path()));
   std::vector<char> broken;
   trunk_ = bits({1, [&](std::size_t, float *to) { std::copy(none.begin(), none.end(), to); }}, broken);
 }

@@ -45,6 +45,21 @@ public:
   std::vector<float> shares(const ZooRecipe &r, std::uint64_t seed, long run) const override {
     return shares_of(r, seed, run, sizes_.classes);
   }
+  std::vector<float> summary(const ZooRecipe &r, std::uint64_t seed, long run, int batches,
+                             const Dataset &data) const override {
+    const Characters &train = data.text.train;
+    const auto shares = shares_of(r, seed, run, sizes_.classes);
+    std::vector<float> often(data.text.alphabet.size());
+    for (int k = 0; k < batches; ++k) {
+      const WindowOrder order{1, r.batch, context_, seed, std::uint32_t(run), std::uint64_t(r.steps + k)};
+      for (int b = 0; b < r.batch; ++b) {
+        const auto *at = train.codes.data() + order.place(0, b, train.begins.data(), shares.data(), sizes_.classes);
+        for (int i = 0; i < context_; ++i)
+          often[at[i]] += 1 / float(batches * r.batch * context_);
+      }
+    }
+    return often;
+  }
 
 private:
   int context_;

@@ -1,5 +1,7 @@
 // Which language models are judged beside which. Every one is judged by a mixture of classes: its own, or what a sample was
-// told, or what the sample was told in whose place a baseline stands.
+// told, or what the sample was told in whose place a baseline stands. Samples that were told by example are judged by the
+// mixture of which they were shown examples; they, and simple answers, know nothing of it but how often each character
+// came in these.
 #pragma once
 #include "engine/analysis/baselines.h"
 #include "engine/tasks/task.h"
@@ -24,7 +26,8 @@ public:
 
   // What samples were told; without samples, what the first held-out networks are. At most eval.networks.
   const Mixtures &prompts() const { return prompts_; }
-  // Of samples that were told in shares of classes, and of rows of the zoo.
+  // Of samples that were told in shares of classes or by example, and of rows of the zoo. Throws InputError for examples
+  // of which no network says what they are.
   Mixtures told(const ZooReader &samples) const;
   Mixtures of_rows(const std::vector<std::size_t> &rows) const;
 
@@ -36,18 +39,28 @@ public:
   const std::vector<std::size_t> &seen() const { return seen_; }
   const std::vector<std::size_t> &control() const { return control_; }
 
-  // What simply answers the prompts: the training networks of the nearest mixtures; a straight line from mixtures to
-  // weights; the same, and the rest that it leaves of a training network.
+  // What simply answers the prompts: the training networks of the nearest mixtures (or characters); a straight line from
+  // these to weights; the same, and the rest that it leaves of a training network.
   NetworkSet retrieved() const, ridge() const, ridge_and_rest() const;
+  // Told by example: where looking leads; the same, and the rest that a line on mixtures leaves of a training network;
+  // what training on the same examples makes.
+  NetworkSet looked() const, looked_and_rest() const, trained_on_shown() const;
   double explained() const { return ridge_->explained(); } // of the variance of networks that it has not seen
 
 private:
+  std::vector<std::size_t> rows_shown(const ZooReader &samples) const; // whose examples samples were shown
+  bool reads_left_out(std::size_t row) const;                          // any of work.without
+  std::size_t some_training_row(std::size_t i) const;
+  std::vector<float> facts_of(const std::vector<std::size_t> &rows) const; // [rows, facts]
   const EvalWork &work_;
   std::vector<std::vector<float>> columns_; // shares of all rows, a class each
+  std::vector<std::vector<float>> facts_;   // what simple answers know: the same, or of what is shown
   Mixtures prompts_;
+  std::vector<std::size_t> prompt_rows_; // told by example: of whose
+  std::vector<float> prompt_facts_;      // [prompts, facts]
   std::vector<std::size_t> asked_, training_, seen_, control_;
   double furthest_ = 0;
-  std::shared_ptr<const Ridge> ridge_;
+  std::shared_ptr<const Ridge> ridge_, told_line_; // on what simple answers know, and on mixtures
 };
 
 } // namespace theta

@@ -1,6 +1,8 @@
 #include "written.h"
 #include "engine/zoo/mixture.h"
 #include "writer.h"
+#include <algorithm>
+#include <numeric>
 
 namespace theta {
 
@@ -10,15 +12,21 @@ constexpr int characters = 100, line_height = 18, name_width = 70, role_width = 
 constexpr double temperature = 0.5;
 
 // The first of `rows` that has a class alone, or none.
-std::optional<std::size_t> first_of(const ZooReader &zoo, const std::vector<std::size_t> &rows,
-                                    const std::string &column) {
-  if (!zoo.has_column(column))
-    return {};
-  const auto share = zoo.floats(column);
-  for (const std::size_t row : rows)
-    if (share[row] > 0.999f)
-      return row;
+std::optional<std::size_t> first_of(const std::vector<std::size_t> &rows, const std::vector<float> &share) {
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    if (rows[i] < share.size() && share[rows[i]] > 0.999f)
+      return i;
   return {};
+}
+
+std::optional<std::size_t> first_sample_of(const ZooReader &samples, const ZooReader &zoo, const std::string &column) {
+  std::vector<std::size_t> rows(samples.rows()); // of a sample, or whose examples it was shown
+  std::iota(rows.begin(), rows.end(), std::size_t(0));
+  if (!samples.has_column(shown_column))
+    return samples.has_column("told_" + column) ? first_of(rows, samples.floats("told_" + column)) : std::nullopt;
+  const auto shown = samples.integers(shown_column);
+  std::transform(shown.begin(), shown.end(), rows.begin(), [](std::int64_t row) { return std::size_t(row); });
+  return first_of(rows, zoo.floats(column));
 }
 
 // One line of it.
@@ -36,23 +44,21 @@ std::string line_of(TextWriter &writer, const ZooReader &zoo, std::size_t row, c
 } // namespace
 
 std::optional<Canvas> written_by(const EvalWork &work) {
-  std::vector<std::size_t> all(work.samples->rows());
-  for (std::size_t i = 0; i < all.size(); ++i)
-    all[i] = i;
   const auto &classes = work.data.text.classes;
   Canvas canvas(name_width + role_width + 8 * characters, int(classes.size()) * (2 * line_height + 8) + 8);
   TextWriter writer(work.shape, work.device);
   int y = 8;
   for (const std::string &name : classes) {
     const std::string column = share_column(name);
-    const auto trained = first_of(work.zoo, work.held_out, column),
-               made = first_of(*work.samples, all, "told_" + column);
+    const auto trained = first_of(work.held_out, work.zoo.floats(column)),
+               made = first_sample_of(*work.samples, work.zoo, column);
     if (!trained || !made)
       continue;
     canvas.text(8, y, name, ink);
     for (const bool is_trained : {true, false}) {
-      const std::string line = is_trained ? line_of(writer, work.zoo, *trained, work.data.text.alphabet, work.seed)
-                                          : line_of(writer, *work.samples, *made, work.data.text.alphabet, work.seed);
+      const std::string line =
+          is_trained ? line_of(writer, work.zoo, work.held_out[*trained], work.data.text.alphabet, work.seed)
+                     : line_of(writer, *work.samples, *made, work.data.text.alphabet, work.seed);
       canvas.text(name_width, y, is_trained ? "trained" : "generated", {120, 124, 132});
       canvas.text(name_width + role_width, y, line, ink);
       y += line_height;
