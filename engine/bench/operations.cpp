@@ -13,6 +13,7 @@
 #include "kernels/operations/lookup.h"
 #include "kernels/operations/optimizer.h"
 #include "kernels/operations/reduce.h"
+#include "kernels/operations/rotary.h"
 #include "kernels/operations/row_l2.h"
 #include "kernels/operations/softmax_cross_entropy.h"
 #include "kernels/operations/standardise.h"
@@ -204,6 +205,11 @@ void simple(std::vector<BenchCase> &all, std::size_t n, int networks) {
                              lookup_forward<float>(s, t.at<float>(i, 0), t.at<float>(i, 1), t.at<float>(i, 2), look);
                              lookup_backward<float>(s, t.at<float>(i, 3), t.at<float>(i, 0), t.at<float>(i, 2), look);
                            }));
+  // Queries, keys and values of 128 tokens, four heads 64 wide.
+  const Rotary turned{int(n / (128 * 768)), 128, 4, 64};
+  all.push_back(on_tensors(
+      fmt::format("rotate_{}x128x768", turned.sequences), 8.0 * turned.sequences * 128 * 768, 0, {word * n, word * n},
+      [=](Stream &s, const Tensors &t, int i) { rotate<float>(s, t.at<float>(i, 0), t.at<float>(i, 1), turned); }));
   // Windows of 64 characters, of one class: a draw each, and 7 bytes a character.
   const WindowOrder windows{1, int(n / 64), 64, 1, 1, 0};
   all.push_back(on_tensors(fmt::format("gather_windows_{}x64", count_of(n / 64)), 7.0 * double(n), 0,

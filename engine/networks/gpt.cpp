@@ -18,10 +18,12 @@ Program gpt_program(const NetworkShape &shape) {
     throw InputError("network.widths: found ", vocabulary, " characters, expected 2 to 256");
   Program p("gpt", shape);
   const Value embedded = embedding(p, "wte", p.input({own.context}), vocabulary, width, own.tied ? 0.02 : 1);
-  Value x = positions(p, "wpe.weight", embedded);
+  Value x = own.rotary ? embedded : positions(p, "wpe.weight", embedded);
   for (int b = 0; b < own.blocks; ++b) {
     const std::string name = text("blocks.", b, ".");
     Value y = linear(p, name + "attn.qkv", layer_norm(p, name + "norm1", x, gpt_eps), 3 * width);
+    if (own.rotary)
+      y = rotary(p, y, own.heads);
     x = add(p, x, linear(p, name + "attn.proj", attention(p, y, own.heads, true), width));
     y = linear(p, name + "mlp.fc1", layer_norm(p, name + "norm2", x, gpt_eps), shape.widths[1], shape.act);
     x = add(p, x, linear(p, name + "mlp.fc2", y, width));
@@ -42,6 +44,7 @@ public:
     keys({"blocks", "of attention and a hidden layer each"}, own.blocks, positive);
     keys({"heads", "of attention; they divide the width of tokens"}, own.heads, positive);
     keys({"tied", "whether one matrix is for both ends"}, own.tied);
+    keys({"rotary", "whether places turn queries and keys (RoFormer), and have no weights"}, own.rotary);
   }
   void for_hidden_widths(NetworkShape &shape, const std::function<void(int &)> &f) const override {
     f(shape.widths[1]);
@@ -61,10 +64,13 @@ public:
   void write(Json &to, const NetworkShape &shape) const override {
     const auto &own = shape.as<GptSettings>();
     to["context"] = own.context, to["blocks"] = own.blocks, to["heads"] = own.heads, to["tied"] = own.tied;
+    if (own.rotary)
+      to["rotary"] = true;
   }
   void read(const Json &from, NetworkShape &shape) const override {
     const auto of = [&](const char *key) { return from.at(key).get<int>(); };
-    shape.own = GptSettings{of("context"), of("blocks"), of("heads"), from.at("tied").get<bool>()};
+    shape.own =
+        GptSettings{of("context"), of("blocks"), of("heads"), from.at("tied").get<bool>(), from.value("rotary", false)};
   }
 
   // By its own names. Heads are 64 wide, or there is one: no tensor tells.

@@ -1,4 +1,4 @@
-// Language models of characters (Radford et al., 2019, in small): causal attention, places that are learned, one matrix for
+// Language models of characters (Radford et al., 2019, in small): causal attention, places that are learned, or rotary, one matrix for
 // both ends or two: "wte.weight", "wpe.weight", "blocks.0.norm1.weight", "blocks.0.attn.qkv.weight", ..., "norm.weight",
 // "head.weight". Their inputs are the numbers of `context` characters, their outputs scores of the one behind each.
 #pragma once
@@ -10,7 +10,8 @@ namespace theta {
 // hidden layers'.
 struct GptSettings {
   int context = 64, blocks = 2, heads = 4;
-  bool tied = true; // one matrix for both ends
+  bool tied = true;    // one matrix for both ends
+  bool rotary = false; // places turn queries and keys, in place of what they add to tokens
 };
 
 bool is_text(const NetworkShape &);    // whether they learn text; then:

@@ -28,6 +28,8 @@ Value scores_of_vocabulary(Program &, Value x, Value embedded);
 // Of tokens [tokens, width]. Attention of all to all, or causal, to those up to themselves: x has 3·width, queries, keys
 // and values, each of `heads` heads.
 Value attention(Program &, Value x, int heads, bool causal = false);
+// Of queries, keys and values [tokens, 3·width], before attention: the former two are turned by their places.
+Value rotary(Program &, Value x, int heads);
 // y = x + what each place has of its own: NAME [places, width], ±0.02 (as ViT's and GPT's begin), of which tokens have the
 // first; 0: as many as there are tokens. of_a_batch: [1, places, width].
 Value positions(Program &, const std::string &name, Value x, bool of_a_batch = false, int places = 0);

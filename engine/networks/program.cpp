@@ -141,6 +141,9 @@ Symmetries Program::symmetries() const {
   for (const int v : ties.pooled_)
     if (const int group = group_of[std::size_t(ties.find(v))]; group >= 0)
       groups[std::size_t(group)].pooled = true;
+  for (const int v : ties.turned_)
+    if (const int group = group_of[std::size_t(ties.find(v))]; group >= 0)
+      groups[std::size_t(group)].turned = true;
   for (const auto &[v, units, run] : ties.runs_)
     if (const int group = group_of[std::size_t(ties.find(v))]; group >= 0) {
       groups[std::size_t(group)].units = units, groups[std::size_t(group)].head = run;
@@ -181,6 +184,7 @@ void Ties::along_state(Value v, std::size_t state) {
 }
 
 void Ties::pooled(Value v) { pooled_.push_back(v.number); }
+void Ties::turned(Value v) { turned_.push_back(v.number); }
 
 void Ties::in_runs(Value a, Value b, int units, int run) {
   same(a, b);

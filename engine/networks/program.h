@@ -105,6 +105,7 @@ public:
   void along(Value v, UnitAxis::Role role, std::size_t tensor, int axis); // units lie along it
   void along_state(Value v, std::size_t state);                           // the one axis of a tensor of state
   void pooled(Value v);                                                   // by their maximum
+  void turned(Value v);                                                   // UnitGroup::turned
   // Only `units` runs of `run` neighbours may change places in either, and they do so together: heads.
   void in_runs(Value a, Value b, int units, int run);
 
@@ -119,7 +120,7 @@ private:
     UnitAxis axis;
   };
   std::vector<Along> axes_;
-  std::vector<int> pooled_;
+  std::vector<int> pooled_, turned_;
   struct Runs {
     int value, units, run;
   };

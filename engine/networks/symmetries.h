@@ -22,6 +22,8 @@ struct UnitGroup {
   // comes of them. Within each head those of queries and keys may be exchanged together, and those of values and what
   // comes of them (unit_elements.h).
   int head = 0;
+  bool turned =
+      false; // heads whose queries and keys are turned by their places: within a head these stay where they are
   bool pooled = false; // by their maximum, before anything reads them: their sign is not free
   // Groups between this one and the inputs, and the outputs, on the shortest way: 0 for those next to them.
   int inputs = 0, outputs = 0;

@@ -6,6 +6,7 @@
 #include "kernels/operations/gemm.h"
 #include "kernels/operations/lookup.h"
 #include "kernels/operations/modulate.h"
+#include "kernels/operations/rotary.h"
 #include "kernels/operations/transpose.h"
 #include "operations.h"
 #include "step.h"
@@ -52,6 +53,32 @@ private:
   }
   const AttentionOperation &of_;
   Tensor<T> log_sum_, sums_; // [networks, rows, heads, tokens]
+};
+
+template <class T> class RotaryStep;
+class RotaryOperation : public OperationWith<RotaryOperation, RotaryStep> {
+public:
+  RotaryOperation(int tokens, int heads, int head) : tokens(tokens), heads(heads), head(head) {}
+  void tie(Ties &ties) const override { ties.same(from[0], to), ties.turned(to); }
+  int tokens, heads, head;
+};
+
+template <class T> class RotaryStep : public Step<T> {
+public:
+  explicit RotaryStep(const RotaryOperation &of) : of_(of) {}
+  void forward(Stream &s, const StepWork<T> &w, bool) override { rotate<T>(s, w.y, w.x[0], shape(w, false)); }
+  void backward(Stream &s, const StepWork<T> &w) override {
+    const Rotary back = shape(w, true);
+    rotate<T>(s, gradient_of(w), w.dy, back);
+    hand_down<T>(s, w, gradient_of(w),
+                 std::size_t(back.sequences) * std::size_t(of_.tokens) * 3 * std::size_t(of_.heads * of_.head));
+  }
+
+private:
+  Rotary shape(const StepWork<T> &w, bool back) const {
+    return {w.networks * w.rows, of_.tokens, of_.heads, of_.head, back};
+  }
+  const RotaryOperation &of_;
 };
 
 template <class T> class EmbeddingStep;
@@ -366,6 +393,15 @@ Value attention(Program &p, Value x, int heads, bool causal) {
     throw InputError("network: attention: found ", heads, " heads of ", p.width(x),
                      " queries, keys and values, expected heads that divide them");
   return p.append(std::make_unique<AttentionOperation>(tokens, heads, width / heads, causal), {x}, {tokens, width});
+}
+
+Value rotary(Program &p, Value x, int heads) {
+  check_tokens(p, x, "rotary places");
+  if (heads < 1 || p.width(x) % (6 * heads) != 0)
+    throw InputError("network: rotary places: found ", heads, " heads of ", p.width(x),
+                     " queries, keys and values, expected heads that divide them, each of an even width");
+  return p.append(std::make_unique<RotaryOperation>(int(p.shape(x)[0]), heads, p.width(x) / (3 * heads)), {x},
+                  p.shape(x));
 }
 
 Value embedding(Program &p, const std::string &name, Value numbers, int vocabulary, int width, double deviation) {

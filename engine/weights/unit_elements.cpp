@@ -50,7 +50,8 @@ std::vector<UnitElements> unit_elements(const NetworkShape &shape) {
       all[g].within = all.size();
       for (std::size_t head = 0; head < all[g].units; ++head)
         for (const bool queries : {true, false})
-          all.push_back(within_head(all[g], std::size_t(groups[g].head), head, queries));
+          if (!queries || !groups[g].turned)
+            all.push_back(within_head(all[g], std::size_t(groups[g].head), head, queries));
     }
   return all;
 }

@@ -25,7 +25,7 @@ public:
   void gradients(int run, float *gradient);
   // What a user would do instead: they are trained on them by Adam, a mini-batch a step; theta [at_once, V] in host memory.
   void train(int run, double lr, float *theta);
-  // Losses on as many mini-batches that they were not shown, [at_once].
+  // Losses on three mini-batches that they were not shown, [at_once].
   std::vector<float> losses(int run, const float *theta);
   // TrainingPart::summary of what a run is shown.
   std::vector<float> summary(int run, const Dataset &) const;

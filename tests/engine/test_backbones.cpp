@@ -283,9 +283,10 @@ TEST_CASE("backbones: a language model of causal attention, with one matrix for 
 }
 
 TEST_CASE("backbones: language models keep their function when units are exchanged, and are known by their names") {
-  for (const bool tied : {true, false}) {
+  for (const auto &[tied, rotary] : {std::pair{true, false}, {false, false}, {true, true}}) {
     CAPTURE(tied);
-    const NetworkShape shape = shape_of("gpt", {12, 20, 17}, Activation::gelu, GptSettings{7, 2, 3, tied});
+    CAPTURE(rotary);
+    const NetworkShape shape = shape_of("gpt", {12, 20, 17}, Activation::gelu, GptSettings{7, 2, 3, tied, rotary});
     check_symmetries(shape, 1 + 2 * 2); // the stream; of each block the heads and the hidden units
     check_program(shape.kind->program(shape), 2, 2);
     // Looking up is a layer: the stream is next to the inputs, and every number that a graph tells of it is finite.
@@ -296,6 +297,13 @@ TEST_CASE("backbones: language models keep their function when units are exchang
       for (const float each : *features)
         CHECK(std::isfinite(each));
     CHECK(architecture_of(*network_from(architecture_of(shape), "here")) == architecture_of(shape));
+    // Within its three heads a block's queries and keys may be exchanged, and its values; turned ones stay in their order.
+    CHECK(unit_elements(shape).size() == groups.size() + 2 * 3 * (rotary ? 1 : 2));
+    if (rotary) {
+      CHECK(layout_of(shape).size() + 7 * 12 ==
+            layout_of(shape_of("gpt", {12, 20, 17}, Activation::gelu, GptSettings{7, 2, 3, true})).size());
+      continue; // no tensor tells how many characters they look at
+    }
     NetworkShape wide = shape;
     wide.widths[0] = 128, wide.as<GptSettings>().heads = 2;
     std::string why;
@@ -306,6 +314,8 @@ TEST_CASE("backbones: language models keep their function when units are exchang
   CHECK_THROWS_AS(layout_of(shape_of("gpt", {12, 17}, Activation::gelu, GptSettings{})), InputError);
   CHECK_THROWS_AS(layout_of(shape_of("gpt", {12, 20, 300}, Activation::gelu, GptSettings{})), InputError);
   CHECK_THROWS_AS(layout_of(shape_of("gpt", {12, 20, 17}, Activation::gelu, GptSettings{7, 2, 5, true})), InputError);
+  CHECK_THROWS_WITH_AS(layout_of(shape_of("gpt", {12, 20, 17}, Activation::gelu, GptSettings{7, 2, 4, true, true})),
+                       doctest::Contains("of an even width"), InputError);
 }
 
 TEST_CASE("backbones: within a head, queries with keys and values with what comes of them may be exchanged") {

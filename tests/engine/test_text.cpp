@@ -7,6 +7,7 @@
 #include "engine/pipeline/stages/pipeline.h"
 #include "engine/tasks/eval_file.h"
 #include "engine/tasks/text/text_rows.h"
+#include "engine/tasks/text/wording.h"
 #include "engine/tasks/text/writer.h"
 #include "engine/zoo/mixture.h"
 #include "engine/zoo/shown.h"
@@ -293,6 +294,21 @@ TEST_CASE("text: a run trains a trunk and its branches, tells a generator mixtur
   CHECK((first == again && first != other));
   CHECK(writer.write(theta, start, 30, 0, 1, 0) == writer.write(theta, start, 30, 1e-6, 2, 0)); // the likeliest
   CHECK_THROWS_AS(writer.write(theta, {}, 3, 1, 1, 0), InputError);
+  // Wording: of networks that are all alike one text, four times; of others more.
+  const std::vector<std::uint8_t> twice{1, 2, 3, 1, 2};
+  CHECK(distinct_share({twice}, 2) == 0.75); // 12 23 31 12
+  CHECK(distinct_share({twice, twice}, 2) == 0.375);
+  CHECK(distinct_share({twice}, 6) == 0);
+  Mixtures told{3, {1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0}};
+  const auto worded = [&](bool alike) {
+    const NetworkSet set{4, [&, alike](std::size_t i, float *to) { zoo.theta(alike ? 0 : 7 * i, to); }};
+    return wording_of(writer, set, told, start[3], 1);
+  };
+  CHECK(worded(true).n == 1);
+  CHECK(worded(true).value <= 0.25);
+  CHECK(worded(false).value > worded(true).value);
+  told.shares[0] = 0.5; // three that were told one class alone
+  CHECK(worded(false).n == 0);
 }
 
 TEST_CASE("shown: gradients are those of the losses, and training begins with them") {
@@ -309,8 +325,8 @@ TEST_CASE("shown: gradients are those of the losses, and training begins with th
   }
   ZooTask task = task_of(config), later = task;
   task.network = later.network = on_trunk_of(task.network, out / "zoo");
-  later.recipe.steps += 2; // its two mini-batches are the two behind those of the first
-  ShownExamples first(task, sizes_of(data), 2, 4, Backend::cpu), second(later, sizes_of(data), 2, 4, Backend::cpu),
+  later.recipe.steps += 2; // its three mini-batches are those behind the two of the first
+  ShownExamples first(task, sizes_of(data), 2, 4, Backend::cpu), second(later, sizes_of(data), 3, 4, Backend::cpu),
       alone(task, sizes_of(data), 2, 1, Backend::cpu), one(task, sizes_of(data), 1, 4, Backend::cpu);
   for (ShownExamples *each : {&first, &second, &alone, &one})
     each->begin(Device{}, data);

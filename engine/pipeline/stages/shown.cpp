@@ -30,19 +30,21 @@ ZooTask task_for(Member &m) {
   return task;
 }
 
-// The learning rate at which training on what they are shown leaves the first networks of a zoo the least loss on what
-// they are not.
-double best_rate(ShownExamples &shown, double lr) {
-  double best = 0, least = INFINITY;
-  std::vector<float> theta(std::size_t(shown.at_once()) * shown.parameters());
-  for (const double times : {0.25, 0.5, 1.0, 2.0, 4.0, 8.0}) {
+// Trains runs first, first + 1, ... on what they are shown, each at the one of three learning rates that leaves it the
+// least loss on some more, which a user does not have. Returns these rates; theta [at_once, V].
+std::vector<double> train_at_best(ShownExamples &shown, int first, double lr, std::vector<float> &theta) {
+  const std::size_t v = shown.parameters(), n = std::size_t(shown.at_once());
+  std::vector<double> best(n), least(n, INFINITY);
+  std::vector<float> one(n * v);
+  for (const double times : {0.5, 1.0, 2.0}) {
     stop_if_interrupted("shown");
-    shown.train(0, times * lr, theta.data());
-    double loss = 0;
-    for (const float each : shown.losses(0, theta.data()))
-      loss += double(each);
-    if (loss < least)
-      best = times * lr, least = loss;
+    shown.train(first, times * lr, one.data());
+    const auto losses = shown.losses(first, one.data());
+    for (std::size_t i = 0; i < n; ++i)
+      if (double(losses[i]) < least[i]) {
+        best[i] = times * lr, least[i] = double(losses[i]);
+        std::copy_n(one.begin() + std::ptrdiff_t(i * v), v, theta.begin() + std::ptrdiff_t(i * v));
+      }
   }
   return best;
 }
@@ -53,7 +55,7 @@ public:
   const char *what() const override { return "what examples say to the zoo's networks, where their training begins"; }
   bool is_wanted(const Config &c) const override { return c.fit.shown > 0; }
   std::string key(Member &m) const override {
-    return hash_of(text("shown 1\n", m.key("zoo"), "\n", m.config().fit.shown));
+    return hash_of(text("shown 2\n", m.key("zoo"), "\n", m.config().fit.shown));
   }
   std::vector<MemoryPlan> plans(const PlanWork &w) const override {
     if (!is_wanted(w.config) || w.which == StagesOf::generator)
@@ -75,38 +77,38 @@ public:
                         m.device().backend);
     const Measured measured(m, "shown");
     shown.begin(m.device(), m.data());
-    const double lr = best_rate(shown, m.config().zoo.recipe.lr.values.at(0));
     const std::size_t most = std::max<std::size_t>(1, (std::size_t(1) << 28) / (v * sizeof(float)));
     ZooFormat format{zoo.format().layout, v, Dtype::f32, {{"run", Dtype::i64}}, m.facts_of(key, "shown")};
-    ZooWriter trained(m.shown_path() / trained_on_shown, format, most);
+    ZooFormat of_trained = format;
+    of_trained.columns.push_back({"lr", Dtype::f32});
+    ZooWriter trained(m.shown_path() / trained_on_shown, of_trained, most);
     for (std::size_t k = 0; k < shown.summary(0, m.data()).size(); ++k)
       format.columns.push_back({fmt::format("plain_{}", k), Dtype::f32});
     ZooWriter gradients(m.shown_path(), format, most);
     Progress progress(m.journal(), "shown", "networks", double(zoo.rows()));
     const auto wave = std::int64_t(shown.at_once());
     std::vector<float> gradient(std::size_t(wave) * v), theta(gradient.size());
+    std::vector<double> lr;
     std::int64_t first = -wave; // of the runs that are there
     for (std::size_t row = 0; row < zoo.rows(); ++row) {
       if (run[row] >= first + wave) {
         stop_if_interrupted("shown");
         first = run[row] / wave * wave;
         shown.gradients(int(first), gradient.data());
-        shown.train(int(first), lr, theta.data());
+        lr = train_at_best(shown, int(first), m.config().zoo.recipe.lr.values.at(0), theta);
       }
-      const std::size_t at = std::size_t(run[row] - first) * v;
+      const auto at = std::size_t(run[row] - first);
+      trained.append(theta.data() + at * v, {run[row], lr[at]});
       std::vector<ColumnValue> values{run[row]};
-      trained.append(theta.data() + at, values);
       for (const float each : shown.summary(int(run[row]), m.data()))
         values.emplace_back(double(each));
-      gradients.append(gradient.data() + at, values);
+      gradients.append(gradient.data() + at * v, values);
       progress.update(double(row + 1));
     }
     trained.finish();
     gradients.finish();
-    m.journal().line(
-        fmt::format("shown: {} mini-batches to each of {} networks; training on them is best at a learning "
-                    "rate of {:.3g}",
-                    m.config().fit.shown, zoo.rows(), lr));
+    m.journal().line(fmt::format("shown: {} mini-batches to each of {} networks, in {}", m.config().fit.shown,
+                                 zoo.rows(), m.shown_path().string()));
   }
 };
 

@@ -1,7 +1,8 @@
 // What networks are told by example, of fit.shown mini-batches. In the zoo's folder, for all runs that have it:
 //   shown/          a zoo: of each of its networks the gradient of what it is shown (zoo/shown.h); columns run, and plain_0,
 //                   ... of what is simplest to say of the examples (TrainingPart::summary)
-//   shown/trained/  a zoo: what Adam makes of the same examples, each mini-batch once, at the best of some learning rates
+//   shown/trained/  a zoo: what Adam makes of the same examples, each mini-batch once, at the best of three learning rates for
+//                   each network; columns run, lr
 // A generator has learned, of the networks that it sees, where training ends that begins with such gradients
 // (engine/weights/by_gradient.h): to look at examples. Samples are drawn about that.
 #pragma once

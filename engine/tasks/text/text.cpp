@@ -9,6 +9,7 @@
 #include "engine/tasks/metric.h"
 #include "engine/training/interrupt.h"
 #include "text_judge.h"
+#include "wording.h"
 #include "written.h"
 #include <fmt/core.h>
 #include <numeric>
@@ -100,6 +101,8 @@ public:
     judge.start(work.device, work.eval.part == "test" ? work.data.text.test : work.data.text.validation, work, rows);
     std::vector<std::unique_ptr<ZooReader>> others;
     const auto groups = groups_of(work, rows, others);
+    TextWriter writer(work.shape, work.device);
+    const std::uint8_t line_end = codes_of(work.data.text.alphabet, "\n").at(0);
     Progress progress(journal, "eval", "groups", double(groups.size()));
     std::vector<GroupReport> reports;
     for (const TextGroup &group : groups) {
@@ -107,6 +110,10 @@ public:
       reports.push_back(
           judge.judge(group.name, group.networks, group.mixtures, reports.size() > 1 ? &reports[1] : nullptr));
       reports.back().role = group.role;
+      if ((group.role == "held_out" || group.role == "generated") && reports.back().broken == 0)
+        if (const Estimate wording = wording_of(writer, group.networks, group.mixtures, line_end, work.seed);
+            wording.n > 0)
+          reports.back().figures["wording"] = wording;
       measure(work, group.networks, reports.back());
       progress.update(double(reports.size()), group.name);
     }

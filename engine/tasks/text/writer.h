@@ -11,6 +11,8 @@ public:
   // Throws InputError for networks that learn no text.
   TextWriter(const NetworkShape &, Device);
 
+  std::size_t parameters() const { return parameters_; } // V
+
   // `characters` codes behind those of `start`, one at least. Temperature 0: always the likeliest. What is drawn depends
   // on seed and stream alone. Throws Interrupted.
   std::vector<std::uint8_t> write(const std::vector<float> &theta, const std::vector<std::uint8_t> &start,
