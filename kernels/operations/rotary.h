@@ -15,9 +15,7 @@ struct Rotary {
   int sequences, tokens, heads, head;
   bool back = false;
 
-  template <class T> struct Turn {
-    T cosine, sine;
-  };
+  template <class T> struct Turn { T cosine, sine; };
   // The angle in double, taken into one turn before it is rounded.
   template <class T> THETA_HOST_DEVICE Turn<T> turn(int token, int pair) const {
     constexpr double whole = 6.283185307179586;

@@ -42,7 +42,8 @@ TEST_CASE("rotary: queries and keys turn by their places, values stay; in place,
   });
 }
 
-TEST_CASE("rotary: products of queries and keys know how far apart they are alone; far places are as exact as near ones") {
+TEST_CASE(
+    "rotary: products of queries and keys know how far apart they are alone; far places are as exact as near ones") {
   const Rotary far{.sequences = 1, .tokens = 4001, .heads = 1, .head = 10};
   auto x = random_values<double>(std::size_t(30), 2);
   std::vector<double> all; // the same token everywhere
