@@ -187,6 +187,20 @@ void add_exchange_commands(CLI::App &zoo, Action &action) {
 
 } // namespace
 
+namespace {
+
+constexpr const char *parts_folder = "parts";
+
+Run run_of_zoo(RunOptions &options, double networks) {
+  if (networks > 0)
+    options.set.push_back(fmt::format("zoo.networks={:.0f}", networks));
+  Run run = options.run();
+  run.stage = "zoo";
+  return run;
+}
+
+} // namespace
+
 void add_zoo_commands(CLI::App &app, Action &action) {
   auto *zoo = app.add_subcommand("zoo", "train and look at zoos");
   zoo->require_subcommand(1);
@@ -195,13 +209,33 @@ void add_zoo_commands(CLI::App &app, Action &action) {
   options->add_to(*train);
   auto networks = std::make_shared<double>(0);
   train->add_option("--networks", *networks, "how many runs, for zoo.networks: 1e6")->check(CLI::Range(1.0, 1e9));
-  train->callback([&action, options, networks] {
-    action = [options, networks] {
-      if (*networks > 0)
-        options->set.push_back(fmt::format("zoo.networks={:.0f}", *networks));
-      Run run = options->run();
-      run.stage = "zoo";
+  auto part = std::make_shared<std::string>();
+  train->add_option("--part", *part, "3/16: the third of sixteen parts alone, in a folder parts/3-of-16 of the run's");
+  train->callback([&action, options, networks, part] {
+    action = [options, networks, part] {
+      Run run = run_of_zoo(*options, *networks);
+      if (!part->empty()) {
+        run.part = zoo_part_of(*part);
+        check_part(run.part, run.config.zoo.recipe);
+        if (!run.config.others.empty())
+          throw InputError("--part: found ", *part, ", expected a configuration of one architecture");
+        run.out = run.out / parts_folder / folder_of(run.part);
+      }
       Pipeline(std::move(run)).run("zoo");
+    };
+  });
+  auto *join = zoo->add_subcommand("join", "make one zoo of the parts that were trained with --part");
+  auto whole = std::make_shared<RunOptions>();
+  whole->add_to(*join);
+  auto joined = std::make_shared<double>(0);
+  join->add_option("--networks", *joined, "as parts were trained with")->check(CLI::Range(1.0, 1e9));
+  join->callback([&action, whole, joined] {
+    action = [whole, joined] {
+      const Run run = run_of_zoo(*whole, *joined);
+      const auto parts = run.out / parts_folder;
+      Pipeline pipeline(run);
+      Member &member = *pipeline.members()[0];
+      join_parts(parts, member.zoo_path(), member.key("zoo"), pipeline.journal());
     };
   });
 

@@ -10,6 +10,8 @@
 
 namespace theta {
 
+inline constexpr const char *base_name = "base.safetensors"; // in a zoo's folder
+
 class BaseTrainer {
 public:
   // Throws InputError for classifiers, which all learn the same.

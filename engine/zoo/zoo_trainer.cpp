@@ -21,7 +21,7 @@ namespace {
 
 // On a GPU, enough to fill it. Networks on one trunk share what it computes.
 int evaluated_at_once(Backend backend) { return backend == Backend::cpu ? 64 : 1024; }
-constexpr const char *state_name = ".state.safetensors", *rows_name = ".rows", *base_name = "base.safetensors";
+constexpr const char *state_name = ".state.safetensors", *rows_name = ".rows";
 
 // The largest wave that is within the budget.
 int wave_within(const ZooTask &task, const DatasetSizes &sizes, Backend backend, Budget budget) {
@@ -50,7 +50,7 @@ ZooTask trunk_task(ZooTask task) {
   if (r.trunk.lr > 0)
     r.lr = r.trunk.lr;
   r.trunk = {};
-  task.storage = Dtype::f32, task.directory /= trunk_folder, task.name += ".trunk";
+  task.part = {}, task.storage = Dtype::f32, task.directory /= trunk_folder, task.name += ".trunk";
   return task;
 }
 
@@ -169,7 +169,7 @@ double ZooTrainer::row_bytes() const {
 
 // Room for the shards that are to come, and for a state beside the one it replaces.
 void ZooTrainer::check_disk(int first_run) const {
-  const double rows = double(task_.recipe.networks - first_run) * double(open_.checkpoints());
+  const double rows = double(task_.part.end(task_.recipe) - first_run) * double(open_.checkpoints());
   const double twice = open_.needs_file() ? 1 : 2; // a state holds no row that a file has
   const double state = wave_ * (6 + twice * double(open_.checkpoints())) * double(open_.parameters()) * sizeof(float);
   const auto wanted = std::size_t(rows * row_bytes() + state),
@@ -325,7 +325,8 @@ void ZooTrainer::train(Work &w, long step, Journal &journal, Told &told) const {
       journal.metrics(task_.name, steps_of_waves(w.first_run) + step,
                       {{"train_loss", std::accumulate(losses.begin(), losses.end(), 0.0) / double(losses.size())}});
     }
-    told.update(steps_before(w.first_run, step), double(w.first_run) * double(open_.checkpoints()) * row_bytes());
+    told.update(steps_before(w.first_run, step),
+                double(w.first_run - task_.part.begin(r)) * double(open_.checkpoints()) * row_bytes());
     if (interrupted()) {
       save(w, step);
       throw Interrupted(task_.name, ": stopped in wave ", number_of(w.first_run), " of ", number_of(r.networks - 1),
@@ -337,14 +338,18 @@ void ZooTrainer::train(Work &w, long step, Journal &journal, Told &told) const {
 }
 
 double ZooTrainer::steps_before(int first_run, long step) const {
-  return double(first_run) * double(task_.recipe.steps) + double(networks_of(first_run)) * double(step);
+  return double(first_run - task_.part.begin(task_.recipe)) * double(task_.recipe.steps) +
+         double(networks_of(first_run)) * double(step);
 }
 
 ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal) {
   const ZooRecipe &r = task_.recipe;
   fs::create_directories(task_.directory);
+  if (!task_.part.is_whole())
+    write_part(task_.directory, task_.part);
   const auto state = load_state(task_.directory / state_name, task_.key);
-  const int first_run = state ? int(state->number("first_run")) : 0;
+  const int begin = task_.part.begin(r), end = task_.part.end(r);
+  const int first_run = state ? int(state->number("first_run")) : begin;
   check_disk(first_run);
   const std::string base_key = "base\n" + task_.key;
   const fs::path base_state = task_.directory / base_name;
@@ -402,11 +407,11 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
   journal.rewind_metrics(task_.name, steps_of_waves(first_run) + step);
   const double done = steps_before(first_run, step);
   Told told{.progress = Progress(journal, task_.name, r.stop_psnr > 0 ? "allotted network-steps" : "network-steps",
-                                 double(r.networks) * double(r.steps), done),
+                                 double(end - begin) * double(r.steps), done),
             .first = done,
             .steps = double(r.steps),
             .images = scored_on_.front().images > 0 ? double(r.batch) : 0};
-  for (int run = first_run; run < r.networks; run += wave_) {
+  for (int run = first_run; run < end; run += wave_) {
     if (run > first_run)
       start_wave(run);
     train(w, step, journal, told);
@@ -419,14 +424,14 @@ ZooOutcome ZooTrainer::run(Device device, const Dataset &data, Journal &journal)
   }
   w.settle();
   if (w.writer.rows() == 0)
-    throw Error(task_.name, ": all ", r.networks, " runs diverged; a smaller zoo.lr may help");
+    throw Error(task_.name, ": all ", end - begin, " runs diverged; a smaller zoo.lr may help");
   w.writer.finish();
   w.file.reset();
   for (const char *name : {state_name, rows_name})
     fs::remove(task_.directory / name);
   const ZooOutcome outcome{w.writer.rows(), w.dropped};
   journal.line(fmt::format("{}: {} rows of {} runs ({} diverged and dropped) in {}", task_.name, outcome.rows,
-                           r.networks, outcome.dropped, task_.directory.string()));
+                           end - begin, outcome.dropped, task_.directory.string()));
   if (r.stop_psnr > 0) {
     std::map<std::int64_t, std::int64_t> updates; // of a run's last row
     const ZooReader zoo(task_.directory);

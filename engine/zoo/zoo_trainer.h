@@ -12,6 +12,7 @@
 #include "engine/training/state_file.h"
 #include "evaluator.h"
 #include "learning.h"
+#include "parts.h"
 #include "wave.h"
 
 namespace theta {
@@ -27,6 +28,7 @@ struct ZooTask {
   std::filesystem::path
       start{}; // a zoo whose row i network i begins as, and from row 0 again; empty: as the recipe says
   std::size_t most_row_bytes = theta::most_row_bytes;
+  ZooPart part{};           // of all networks, what is to be trained
   std::string name = "zoo"; // in plans, progress and metrics
 };
 
@@ -56,7 +58,7 @@ private:
   struct Finished; // a wave on its way to the disk
   struct Told;     // progress
   // A wave is known by its first run.
-  int networks_of(int first_run) const { return std::min(wave_, task_.recipe.networks - first_run); }
+  int networks_of(int first_run) const { return std::min(wave_, task_.part.end(task_.recipe) - first_run); }
   int number_of(int first_run) const { return first_run / wave_ + 1; } // for people
   long steps_of_waves(int first_run) const { return long(first_run) * task_.recipe.steps / wave_; }
   double steps_before(int first_run, long step) const; // of all networks together

@@ -2,6 +2,7 @@
 #include "engine/memory/arena.h"
 #include "engine/networks/cnn.h"
 #include "engine/networks/field.h"
+#include "engine/zoo/parts.h"
 #include "kernels/device/bf16.h"
 #include "small_data.h"
 
@@ -38,6 +39,31 @@ std::vector<float> train(Device device, const ZooTask &task, const Dataset &data
 }
 
 } // namespace
+
+TEST_CASE("zoo: parts are whole waves, as even as can be, and together all runs once") {
+  ZooRecipe r;
+  for (const auto &[networks, wave] : {std::pair{22, 4}, {64, 16}, {7, 100}, {1001, 10}}) {
+    r.networks = networks, r.wave = wave;
+    const int waves = (networks + wave - 1) / wave;
+    for (int of = 1; of <= std::min(waves, 9); ++of) {
+      int next = 0, most = 0, least = waves;
+      for (int number = 1; number <= of; ++number) {
+        const ZooPart part{number, of};
+        CHECK(part.begin(r) == next);
+        CHECK(part.begin(r) % wave == 0);
+        next = part.end(r);
+        const int has = (next - part.begin(r) + wave - 1) / wave;
+        most = std::max(most, has), least = std::min(least, has);
+      }
+      CHECK(next == networks);
+      CHECK(most - least <= 1);
+    }
+    CHECK_THROWS_AS(check_part({1, waves + 1}, r), InputError);
+  }
+  CHECK(folder_of(zoo_part_of("3/16")) == "3-of-16");
+  for (const char *wrong : {"", "3", "0/2", "3/2", "1/2 ", "a/b", "1/-1"})
+    CHECK_THROWS_AS(zoo_part_of(wrong), InputError);
+}
 
 TEST_CASE("zoo trainer: rows, columns and held-out runs; the columns are what an evaluator says of the rows") {
   const Dataset data = small_data();

@@ -122,6 +122,9 @@ void Member::check_made(const char *stage, const fs::path &what, bool same, cons
 void Member::check_zoo(const char *stage) {
   if (!run_.config.zoo.from.empty() || !fs::exists(zoo_path() / "index.json"))
     return; // the reader says so
+  if (const auto part = read_part(zoo_path()))
+    throw InputError(stage, ": ", zoo_path().string(), ": found part ", part->number, " of ", part->of,
+                     " of a zoo, expected all of it (`theta zoo join`)");
   const Json facts = parse_json(ZooReader(zoo_path()).format().facts, zoo_path().string());
   check_made(stage, zoo_path(), facts.value("key", "") == key("zoo"), facts.value("recipe", ""), zoo_text(config()),
              "zoo train");

@@ -16,6 +16,7 @@ struct Run {
   std::string version{};                    // of the program, for run.json
   bool writes = true;                       // else it only looks at what is there, also while another writes
   std::filesystem::path zoo{};              // where it is trained; empty: out/zoo
+  ZooPart part{};                           // of its zoo, what is trained
   std::filesystem::path generator{};        // that others share (pipeline.h); empty: its own, in out
   std::string stage{};                      // the one that it is made for, whose plans alone count; empty: all
 };
@@ -30,6 +31,7 @@ public:
   const std::string &name() const { return name_; }
   bool is_seen() const { return is_seen_; } // by the generator
   const Config &config() const { return run_.config; }
+  const ZooPart &part() const { return run_.part; }
   Device device() const { return run_.device; }
   Budget budget() const { return run_.memory_budget; }
   const std::vector<MemoryPlan> &plans() const { return plans_; }

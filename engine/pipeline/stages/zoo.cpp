@@ -34,6 +34,10 @@ public:
     if (!m.config().zoo.from.empty())
       return m.journal().line("zoo: " + m.zoo_path().string() + " is there, nothing to train");
     const std::string key = this->key(m);
+    if (const auto part = read_part(m.zoo_path()); part && folder_of(*part) != folder_of(m.part()))
+      throw InputError("zoo: ", m.zoo_path().string(), ": found part ", part->number, " of ", part->of,
+                       " of a zoo, expected a folder of its own for ",
+                       m.part().is_whole() ? "a whole one" : "part " + folder_of(m.part()));
     if (zoo_key_of(m.zoo_path()) == key) {
       std::filesystem::remove(m.zoo_path() / ".state.safetensors");
       return m.journal().line("zoo: done before, skipped");
@@ -41,6 +45,7 @@ public:
     const Dataset &data = m.data();
     ZooTask task = task_of(m.config());
     task.directory = m.zoo_path(), task.facts = m.facts_of(key, "trained"), task.key = key;
+    task.part = m.part();
     ZooTrainer trainer(std::move(task), sizes_of(data), m.device().backend, m.budget());
     const Measured measured(m, "zoo");
     trainer.run(m.device(), data, m.journal());
