@@ -129,6 +129,9 @@ public:
   // What it learns of networks beside their weights (conditions.h).
   virtual std::vector<std::string> conditions() const { return {}; }
 
+  // Whether these are dropped always: they are what somebody else tells about (fit.about_line).
+  virtual bool hears_nothing() const { return false; }
+
   // What its samples will be conditioned on, by name.
   virtual std::vector<std::string> told() const { return {}; }
 

@@ -116,6 +116,10 @@ done
 head -c 400 "$work/data/language1.txt" >"$work/mine.txt"
 shown sample "$work/shown" --set "sample.shown='$work/mine.txt'" >"$work/out" 2>"$work/err" || fail "a text of one's own is not taken: $(tail -n 1 "$work/err")"
 write "$work/shown/samples" --row 0 --characters 20 >/dev/null
+before=$(cat "$work/shown/samples/index.json")
+tail -c 400 "$work/data/language2.txt" >"$work/mine.txt"
+shown sample "$work/shown" --set "sample.shown='$work/mine.txt'" >"$work/out" 2>"$work/err" || fail "another text is not taken: $(tail -n 1 "$work/err")"
+[ "$before" != "$(cat "$work/shown/samples/index.json")" ] || fail "another text of the same name is taken for the one before"
 expect 2 "nothing says beside which networks" shown eval "$work/shown" --set "sample.shown='$work/mine.txt'"
 expect 2 "sample.shown: found no file" shown sample "$work/shown" --set "sample.shown='$work/none.txt'"
 echo hi >"$work/short.txt"
@@ -129,6 +133,7 @@ expect 2 "expected data.name = \"text\"" "$theta" zoo train "$work/text.toml" --
 expect 2 "network.low_rank" "$theta" plan "$work/text.toml" --set network.low_rank=9
 expect 2 "found no folder" "$theta" plan "$work/text.toml" --set "data.folder=$work/none"
 expect 2 "fit.about_line" "$theta" plan "$work/text.toml" --set fit.subspace.conditions=[]
+expect 2 "no condition would be told" "$theta" plan "$work/text.toml" --set fit.about_line=false --set fit.subspace.drop=1
 expect 2 "expected numbers" "$theta" plan "$work/text.toml" --set 'fit.subspace.conditions=["share_language0:3"]'
 expect 2 "network.fixed_a" "$theta" plan "$work/text.toml" --set network.low_rank=0
 expect 2 "found 2000, expected less than" "$theta" zoo train "$work/text.toml" --out "$work/bad" --set network.gpt.context=2000

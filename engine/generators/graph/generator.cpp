@@ -27,6 +27,7 @@ public:
   std::size_t trajectory() const override { return sampling_.trajectory(); }
   bool can_be_guided() const override { return true; }
   std::vector<std::string> conditions() const override { return config_.flow.conditions; }
+  bool hears_nothing() const override { return config_.flow.drop == 1; }
   std::vector<std::string> told() const override { return sampling_.told(config_.flow); }
 
   std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {

@@ -32,6 +32,7 @@ public:
   bool can_be_guided() const override { return true; }
 
   std::vector<std::string> conditions() const override { return config_.flow.conditions; }
+  bool hears_nothing() const override { return config_.flow.drop == 1; }
   std::vector<std::string> told() const override { return sampling_.told(config_.flow); }
 
   std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {

@@ -29,6 +29,7 @@ public:
   bool can_be_guided() const override { return true; }
 
   std::vector<std::string> conditions() const override { return config_.conditions; }
+  bool hears_nothing() const override { return config_.drop == 1; }
   std::vector<std::string> told() const override { return sampling_.told(config_); }
 
   std::vector<MemoryPlan> plans(const GeneratorTask &task) const override {

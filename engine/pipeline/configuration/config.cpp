@@ -116,6 +116,10 @@ void check(const Config &c) {
                            !c.sample.complete.empty()))
     throw InputError("fit.about_line: found true, expected a generator with conditions, networks of one architecture, "
                      "and neither sample.watch nor sample.complete");
+  if (c.generators.chosen().hears_nothing() && !c.generators.chosen().conditions().empty() && !c.fit.about_line)
+    throw InputError("fit.", c.generators.name(),
+                     ".drop: found 1, expected less, or fit.about_line: no condition would be "
+                     "told");
   if (c.fit.shown > 0 && (!c.fit.about_line || !c.zoo.from.empty() || !c.generators.chosen().told().empty()))
     throw InputError("fit.shown: found ", c.fit.shown,
                      ", expected fit.about_line with it, a zoo of this run, and no "

@@ -3,6 +3,7 @@
 #include "data/atomic_file.h"
 #include "data/hash.h"
 #include "data/json.h"
+#include "data/mapped_file.h"
 #include "data/zoo_writer.h"
 #include "engine/tasks/fields/completion.h"
 #include "kernels/device/trace.h"
@@ -21,7 +22,12 @@ class SampleStage : public Stage {
 public:
   const char *name() const override { return "sample"; }
   const char *what() const override { return "generate networks with the run's generator"; }
-  std::string key(Member &m) const override { return hash_of("sample 2\n" + m.key("fit") + sample_text(m.config())); }
+  std::string key(Member &m) const override {
+    const std::filesystem::path shown = m.config().sample.shown; // its text, whatever it is called
+    const bool is_there = std::filesystem::is_regular_file(shown) && std::filesystem::file_size(shown) > 0;
+    return hash_of("sample 2\n" + m.key("fit") + sample_text(m.config()) +
+                   (is_there ? hash_of(MappedFile(shown).bytes()) : ""));
+  }
   std::vector<MemoryPlan> plans(const PlanWork &w) const override {
     std::vector<MemoryPlan> all;
     if (w.which == StagesOf::generator)
