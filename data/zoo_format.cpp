@@ -47,11 +47,30 @@ std::vector<TensorInfo> zoo_files::tensors(const ZooFormat &format, std::size_t 
     at = all.back().end;
   };
   const auto k = std::int64_t(rows), v = std::int64_t(format.parameters);
-  add(zoo_files::theta, format.dtype, {k, v}, rows * format.parameters);
+  const auto codec = codec_of(format, "zoo");
+  if (!codec)
+    add(zoo_files::theta, format.dtype, {k, v}, rows * format.parameters);
   for (const auto &column : format.columns)
     add(column.name, column.dtype, {k}, rows);
   add(zoo_files::checksum, Dtype::u64, {k}, rows);
+  if (codec) // bytes last: the others begin at multiples of four
+    for (const auto &stream : codec->streams())
+      add(stream.name, stream.dtype, {k, std::int64_t(stream.elements)}, rows * stream.elements);
   return all;
+}
+
+std::optional<RowCodec> codec_of(const ZooFormat &format, const std::string &where) {
+  if (format.codecs.empty())
+    return {};
+  std::vector<Shape> shapes;
+  for (const TensorPlace &place : format.layout)
+    shapes.push_back(place.shape);
+  return RowCodec(std::move(shapes), format.codecs, format.kept, format.dtype, where);
+}
+
+std::size_t row_bytes(const ZooFormat &format) {
+  const auto codec = codec_of(format, "zoo");
+  return codec ? codec->bytes() : format.parameters * size_of(format.dtype);
 }
 
 std::string text_of(const ZooFormat &format) {
@@ -65,6 +84,10 @@ std::string text_of(const ZooFormat &format) {
               {"dtype", name_of(format.dtype)},
               {"layout", layout},
               {"columns", columns}};
+  for (const Codec &codec : format.codecs)
+    all["codecs"].push_back({{"code", name_of(codec.code)}, {"scale", name_of(codec.scale)}, {"run", codec.run}});
+  if (format.kept > 0)
+    all["kept"] = format.kept;
   all["facts"] = parse_json(format.facts, "facts of a zoo");
   return all.dump();
 }
@@ -90,6 +113,14 @@ ZooFormat zoo_format_from(const std::string &text, const std::string &where) {
   }
   if (covered != format.parameters)
     throw InputError(where, ": layout covers ", covered, " of ", format.parameters, " parameters");
+  if (json.contains("codecs"))
+    for (const auto &entry : json["codecs"])
+      format.codecs.push_back({code_named(field<std::string>(entry, "code", where)),
+                               code_scale_named(field<std::string>(entry, "scale", where)),
+                               field<int>(entry, "run", where)});
+  if (json.contains("kept"))
+    format.kept = field<std::size_t>(json, "kept", where);
+  codec_of(format, where); // checks it
   for (const auto &entry : field<Json>(json, "columns", where))
     format.columns.push_back(
         {field<std::string>(entry, "name", where), dtype_field(entry, {Dtype::f32, Dtype::i64}, where)});

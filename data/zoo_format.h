@@ -1,9 +1,12 @@
 // A zoo: a directory of shards, each a safetensors file of K networks flattened to V parameters.
 //   theta [K, V] first, 4096-aligned; then one column per fact about a network; last `checksum` U64,
-//   the xxh3 of the row: its parameters as stored, followed by its column values.
+//   the xxh3 of the row: its values in the order of the file.
+// Networks with a form (row_codec.h) have the streams of its codecs in place of theta, [K, elements of a row] each,
+// behind all else.
 // A shard is published whole or not at all. index.json, written last, names the shards and marks the zoo complete.
 // zoo_writer.h writes them, zoo_reader.h reads them.
 #pragma once
+#include "row_codec.h"
 #include "safetensors.h"
 
 namespace theta {
@@ -30,8 +33,14 @@ struct ZooFormat {
   std::size_t parameters = 0;      // V
   Dtype dtype = Dtype::f32;        // of theta: f32 or bf16
   std::vector<Column> columns;
-  std::string facts = "{}"; // a JSON object: architecture, dataset, recipe, seed, device
+  std::string facts = "{}";    // a JSON object: architecture, dataset, recipe, seed, device
+  std::vector<Codec> codecs{}; // one a tensor; none: theta, all numbers as they are
+  std::size_t kept = 0;        // of all weights that codecs mask, how many are kept
 };
+
+// How such a zoo's rows are stored; none where they are plain. Throws InputError, naming `where`, for what cannot be.
+std::optional<RowCodec> codec_of(const ZooFormat &, const std::string &where);
+std::size_t row_bytes(const ZooFormat &); // of a network, without its columns
 
 // What the files of a zoo are called, and how they lie.
 namespace zoo_files {

@@ -20,6 +20,7 @@ ZooReader::ZooReader(const fs::path &directory) : directory_(directory) {
   const Json index = parse_json({reinterpret_cast<const char *>(text.bytes().data()), text.bytes().size()}, where);
   const Json described = field<Json>(index, "theta", where);
   format_ = zoo_format_from(described.dump(), where);
+  codec_ = codec_of(format_, where);
   for (const auto &entry : field<Json>(index, "shards", where)) {
     const auto name = field<std::string>(entry, "file", where);
     if (name.find('/') != std::string::npos)
@@ -67,6 +68,8 @@ const ZooReader::Shard &ZooReader::shard_of(std::size_t row) const {
 
 void ZooReader::will_read(std::size_t row) const {
   const Shard &shard = shard_of(row);
+  if (codec_)
+    return; // small
   const std::size_t bytes = parameters() * size_of(format_.dtype);
   shard.file.will_read(shard.file.tensor(zoo_files::theta), (row - shard.first_row) * bytes, bytes);
 }
@@ -75,6 +78,13 @@ void ZooReader::theta(std::size_t row, std::size_t first, std::size_t count, flo
   if (row >= rows_ || first + count > parameters())
     throw Error(directory_.string(), ": row ", row, " of ", rows_, ", parameters ", first, " to ", first + count,
                 " of ", parameters());
+  if (codec_) {
+    std::vector<float> whole(count < parameters() ? parameters() : 0);
+    codec_->decode(coded(row).data(), whole.empty() ? out : whole.data());
+    if (!whole.empty())
+      std::copy_n(whole.begin() + std::ptrdiff_t(first), count, out);
+    return;
+  }
   const Shard &shard = shard_of(row);
   const TensorInfo &tensor = shard.file.tensor(zoo_files::theta);
   const std::size_t size = size_of(format_.dtype), at = ((row - shard.first_row) * parameters() + first) * size;
@@ -86,6 +96,24 @@ void ZooReader::theta(std::size_t row, std::size_t first, std::size_t count, flo
     shard.file.read(tensor, at + done * size, piece.data(), n * size);
     std::transform(piece.data(), piece.data() + n, out + done, [](bf16 x) { return to_float(x); });
   }
+}
+
+std::vector<std::byte> ZooReader::coded(std::size_t row) const {
+  const Shard &shard = shard_of(row);
+  std::vector<std::byte> bytes(codec_->bytes());
+  std::size_t at = 0;
+  for (const auto &stream : codec_->streams()) {
+    shard.file.read(shard.file.tensor(stream.name), (row - shard.first_row) * stream.bytes(), bytes.data() + at,
+                    stream.bytes());
+    at += stream.bytes();
+  }
+  return bytes;
+}
+
+void ZooReader::codes(std::size_t row, std::int8_t *out) const {
+  if (!codec_)
+    throw InputError(directory_.string(), ": found plain numbers, expected networks with codes");
+  codec_->codes(coded(row).data(), out);
 }
 
 bool ZooReader::has_column(std::string_view name) const {

@@ -20,6 +20,8 @@ public:
   // The V parameters of a network, as floats; or `count` of them from `first` on.
   void theta(std::size_t row, float *out) const { theta(row, 0, parameters(), out); }
   void theta(std::size_t row, std::size_t first, std::size_t count, float *out) const;
+  // The codes of its form alone (RowCodec::codes) [V]. Throws InputError where networks have none.
+  void codes(std::size_t row, std::int8_t *out) const;
   void will_read(std::size_t row) const; // soon: MappedFile::will_read
 
   bool has_column(std::string_view name) const;
@@ -47,8 +49,10 @@ private:
   };
   template <class T> std::vector<T> column(std::string_view name) const;
   const Shard &shard_of(std::size_t row) const; // throws Error
+  std::vector<std::byte> coded(std::size_t row) const;
   std::filesystem::path directory_;
   ZooFormat format_;
+  std::optional<RowCodec> codec_;
   std::vector<Shard> shards_;
   std::size_t rows_ = 0;
 };

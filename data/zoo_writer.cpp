@@ -3,6 +3,7 @@
 #include "hash.h"
 #include "json.h"
 #include "kernels/device/bf16.h"
+#include "work_file.h"
 #include <algorithm>
 
 namespace theta {
@@ -15,6 +16,9 @@ struct ZooWriter::State {
   std::size_t rows_per_shard, rows = 0, rows_in_shard = 0, data_start = 0;
   std::map<std::string, std::string> metadata;
   std::unique_ptr<AtomicFile> file;
+  std::optional<RowCodec> codec;
+  std::vector<std::vector<std::byte>> streams; // of the open shard, where there is a codec
+  std::unique_ptr<WorkFile> plain;             // its rows that came in parts
   std::vector<std::vector<std::byte>> columns; // of the open shard; the last one is the checksum
   std::vector<bf16> rounded;                   // a part of a network in bf16
   Json shards = Json::array();
@@ -26,11 +30,32 @@ struct ZooWriter::State {
     data_start = zoo_files::length_bytes + header.size();
     file = std::make_unique<AtomicFile>(directory / zoo_files::shard(shards.size()));
     columns.assign(format.columns.size() + 1, {});
+    streams.assign(codec ? codec->streams().size() : 0, {});
     rows_in_shard = 0;
   }
 
-  // The shard's next row is there; `hash` is of its parameters as stored. To it go the column values as stored.
-  void describe(const std::vector<ColumnValue> &values, Hasher &hash) {
+  // The shard's next row in its form.
+  void put(const float *theta, const std::vector<ColumnValue> &values) {
+    const auto row = codec->encode(theta);
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < streams.size(); ++i) {
+      const auto begin = row.begin() + std::ptrdiff_t(at);
+      at += codec->streams()[i].bytes();
+      streams[i].insert(streams[i].end(), begin, row.begin() + std::ptrdiff_t(at));
+    }
+    Hasher hash;
+    describe(values, hash, row);
+  }
+
+  WorkFile &plain_rows() {
+    if (!plain)
+      plain = std::make_unique<WorkFile>(directory / (".shard-" + std::to_string(shards.size()) + ".rows"), true);
+    return *plain;
+  }
+
+  // The shard's next row is there; `hash` is of its parameters as stored. To it go the column values as stored, and what
+  // stands behind them: a row with a form.
+  void describe(const std::vector<ColumnValue> &values, Hasher &hash, std::span<const std::byte> behind = {}) {
     if (values.size() != format.columns.size())
       throw Error(directory.string(), ": a row has ", values.size(), " values, expected ", format.columns.size());
     const auto put = [&](std::size_t c, auto value) {
@@ -47,6 +72,7 @@ struct ZooWriter::State {
               put(c, float(value));
           },
           values[c]);
+    hash.add(behind.data(), behind.size());
     put(values.size(), hash.value());
     if (++rows_in_shard == rows_per_shard)
       publish_shard();
@@ -54,8 +80,11 @@ struct ZooWriter::State {
 
   void publish_shard() {
     const auto tensors = zoo_files::tensors(format, rows_in_shard);
+    const std::size_t first = codec ? 0 : 1; // theta
+    for (std::size_t i = 0; i < streams.size(); ++i)
+      file->write(data_start + tensors[columns.size() + i].begin, streams[i].data(), streams[i].size());
     for (std::size_t c = 0; c < columns.size(); ++c)
-      file->write(data_start + tensors[c + 1].begin, columns[c].data(), columns[c].size());
+      file->write(data_start + tensors[first + c].begin, columns[c].data(), columns[c].size());
     const auto header = safetensors_header(tensors, metadata, zoo_files::alignment, data_start);
     const std::uint64_t length = header.size();
     if (zoo_files::length_bytes + length != data_start)
@@ -64,6 +93,9 @@ struct ZooWriter::State {
     file->write(zoo_files::length_bytes, header.data(), header.size());
     file->publish();
     file.reset();
+    if (plain)
+      fs::remove(plain->path());
+    plain.reset();
     list_shard(rows_in_shard, std::as_bytes(std::span(header)));
   }
 
@@ -81,12 +113,13 @@ ZooWriter::ZooWriter(fs::path directory, ZooFormat format, std::size_t rows_per_
     throw Error(directory.string(), ": cannot be created: ", failed.message());
   State &s = *state_;
   s.metadata["theta"] = text_of(format);
+  s.codec = codec_of(format, directory.string());
   s.directory = std::move(directory), s.format = std::move(format), s.rows_per_shard = rows_per_shard;
   for (std::size_t i = 0; i < keep_shards; ++i) {
     const Safetensors shard(s.directory / zoo_files::shard(i));
     if (shard.metadata("theta") != s.metadata["theta"])
       throw InputError(shard.path().string(), ": was written by another recipe");
-    s.list_shard(std::size_t(shard.tensor(zoo_files::theta).shape.at(0)), shard.header());
+    s.list_shard(std::size_t(shard.tensor(zoo_files::checksum).shape.at(0)), shard.header());
   }
   std::vector<fs::path> stale;
   for (const auto &entry : fs::directory_iterator(s.directory)) {
@@ -100,7 +133,10 @@ ZooWriter::ZooWriter(fs::path directory, ZooFormat format, std::size_t rows_per_
     fs::remove(path);
 }
 
-ZooWriter::~ZooWriter() = default;
+ZooWriter::~ZooWriter() {
+  if (std::error_code ignored; state_->plain)
+    fs::remove(state_->plain->path(), ignored);
+}
 
 std::size_t ZooWriter::rows() const { return state_->rows + (state_->file ? state_->rows_in_shard : 0); }
 std::size_t ZooWriter::shards() const { return state_->shards.size(); }
@@ -124,6 +160,8 @@ void ZooWriter::write(std::size_t row, std::size_t first, std::size_t count, con
   if (row >= s.rows_per_shard || first + count > s.format.parameters)
     throw Error(s.directory.string(), ": found parameters ", first, " to ", first + count, " of row ", row,
                 ", expected at most ", s.format.parameters, " of ", s.rows_per_shard, " rows");
+  if (s.codec)
+    return s.plain_rows().write((row * s.format.parameters + first) * sizeof(float), theta, count * sizeof(float));
   if (s.format.dtype == Dtype::f32)
     return s.file->write(at, theta, count * size);
   s.rounded.resize(std::min(count, part_bytes / size));
@@ -136,6 +174,8 @@ void ZooWriter::write(std::size_t row, std::size_t first, std::size_t count, con
 
 void ZooWriter::read(std::size_t row, std::size_t first, std::size_t count, float *theta) const {
   const State &s = *state_;
+  if (s.codec)
+    return state_->plain_rows().read((row * s.format.parameters + first) * sizeof(float), theta, count * sizeof(float));
   const std::size_t size = size_of(s.format.dtype), at = s.data_start + row * s.row_bytes() + first * size;
   if (s.format.dtype == Dtype::f32)
     return s.file->read(at, theta, count * size);
@@ -146,6 +186,11 @@ void ZooWriter::read(std::size_t row, std::size_t first, std::size_t count, floa
 
 void ZooWriter::append(const float *theta, const std::vector<ColumnValue> &values) {
   State &s = *state_;
+  if (s.codec) {
+    if (!s.file)
+      s.open_shard();
+    return s.put(theta, values);
+  }
   write(s.file ? s.rows_in_shard : 0, 0, s.format.parameters, theta);
   if (s.format.dtype != Dtype::f32)
     return describe(values);
@@ -156,6 +201,11 @@ void ZooWriter::append(const float *theta, const std::vector<ColumnValue> &value
 
 void ZooWriter::describe(const std::vector<ColumnValue> &values) {
   State &s = *state_;
+  if (s.codec) {
+    std::vector<float> theta(s.format.parameters);
+    read(s.rows_in_shard, 0, theta.size(), theta.data());
+    return s.put(theta.data(), values);
+  }
   Hasher hash;
   std::vector<std::byte> part(std::min(part_bytes, s.row_bytes()));
   for (std::size_t done = 0; done < s.row_bytes(); done += part.size()) {

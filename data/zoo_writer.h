@@ -21,6 +21,7 @@ public:
 
   // The same in parts, so that nobody holds a network: the parameters of rows of the open shard, in any order, what is
   // there read back, and then, row after row, their values: describe() the row that is to be the shard's next.
+  // Of networks with a form (codec_of) these are plain numbers in a file beside the shard, which describe() puts into it.
   void write(std::size_t row, std::size_t first, std::size_t count, const float *theta);
   void read(std::size_t row, std::size_t first, std::size_t count, float *theta) const;
   void describe(const std::vector<ColumnValue> &values);

@@ -67,7 +67,7 @@ std::shared_ptr<const WholeRuns> NetworkKind::whole_runs(const NetworkShape &sha
   const Program p = program(shape);
   const auto widths = p.chain(shape.act);
   const bool is_perceptron = !widths.empty() && int(widths.size()) <= most_mlp_layers + 1;
-  return is_perceptron ? perceptron_runs(widths, batch) : nullptr;
+  return is_perceptron ? perceptron_runs(widths, shape.act, shape.form, batch) : nullptr;
 }
 
 namespace {

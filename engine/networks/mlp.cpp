@@ -11,6 +11,7 @@ public:
       : p_(mlp_training_of(shape, batch)), flops_(perceptron_program(shape).step_flops(batch)) {}
 
   bool fit(Backend backend) const override { return mlp_training_fits(backend, p_); }
+  bool trains_forms(Backend backend) const override { return backend == Backend::cpu && p_.form.is_something(); }
   std::size_t workspace(Backend backend, int networks) const override {
     return mlp_training_workspace(backend, p_, networks);
   }
@@ -53,8 +54,11 @@ public:
 
 } // namespace
 
-std::shared_ptr<const WholeRuns> perceptron_runs(const std::vector<int> &widths, int batch) {
-  return std::make_shared<MlpRuns>(NetworkShape{widths}, batch);
+std::shared_ptr<const WholeRuns> perceptron_runs(const std::vector<int> &widths, Activation act,
+                                                 const NetworkForm &form, int batch) {
+  NetworkShape chain{widths, act};
+  chain.form = form;
+  return std::make_shared<MlpRuns>(chain, batch);
 }
 
 std::unique_ptr<const NetworkKind> make_mlp_kind() { return std::make_unique<MlpKind>(); }

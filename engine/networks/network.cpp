@@ -1,5 +1,6 @@
 #include "network.h"
 #include "data/json.h"
+#include "form.h"
 #include "kernels/device/names.h"
 #include "kind.h"
 #include <algorithm>
@@ -34,6 +35,8 @@ void check_fits(const NetworkShape &shape, const DatasetSizes &sizes) { shape.ki
 
 std::string architecture_of(const NetworkShape &shape) {
   Json j{{"kind", shape.kind->name()}, {"widths", shape.widths}, {"activation", name_of(shape.act)}};
+  if (shape.form.kind != FormKind::floats)
+    j["form"] = {{"kind", name_of(shape.form.kind)}, {"scale", name_of(shape.form.scale)}, {"zeros", shape.form.zeros}};
   shape.kind->write(j, shape);
   return j.dump();
 }
@@ -47,6 +50,9 @@ std::optional<NetworkShape> network_from(const std::string &architecture, const 
         NetworkShape shape{j.at("widths").get<std::vector<int>>(),
                            activation_named(j.at("activation").get<std::string>())};
         shape.kind = kind.get();
+        if (const Json form = j.value("form", Json()); form.is_object())
+          shape.form = {form_named(form.at("kind").get<std::string>()),
+                        form_scale_named(form.at("scale").get<std::string>()), form.at("zeros").get<double>()};
         kind->read(j, shape);
         return shape;
       }

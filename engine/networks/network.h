@@ -24,12 +24,24 @@ Initialisation initialisation_named(std::string_view name); // throws InputError
 const char *name_of(Initialisation);
 std::span<const char *const> names_of_initialisations(); // of every value, in their order
 
+// In what form networks run (form.h), what codes share a scale, and of sparse ones the share of zeros.
+enum class FormKind { floats, int8, int4, ternary, sparse, two_of_four };
+enum class FormScale { unit, block, tensor };
+FormKind form_named(std::string_view name);        // throws InputError
+FormScale form_scale_named(std::string_view name); // throws InputError
+struct NetworkForm {
+  FormKind kind = FormKind::floats;
+  FormScale scale = FormScale::unit;
+  double zeros = 0.8;
+};
+
 struct NetworkShape {
   std::vector<int> widths; // inputs, hidden ..., outputs; what they are is the kind's to say
   Activation act = Activation::relu;
   Initialisation initialisation = Initialisation::pytorch;
   const NetworkKind *kind = mlp_kind();
   std::any own{}; // what only networks of this kind have: FieldSettings (field.h), CnnSettings (cnn.h)
+  NetworkForm form{};
 
   // As an S, which is as it usually is where nothing has been set.
   template <class S> const S &as() const {

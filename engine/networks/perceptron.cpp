@@ -1,4 +1,5 @@
 #include "perceptron.h"
+#include "form.h"
 #include <algorithm>
 
 namespace theta {
@@ -22,6 +23,12 @@ MlpTraining mlp_training_of(const NetworkShape &shape, int batch, double omega) 
   if (p.layers > most_mlp_layers)
     throw InputError("network.widths: found ", p.layers, " layers, expected at most ", most_mlp_layers);
   std::copy(shape.widths.begin(), shape.widths.end(), p.widths);
+  if (const auto coded = coded_tensors(shape); !coded.empty()) {
+    p.form.most = most_code(shape.form), p.form.block = coded.front().block;
+    p.form.first = coded.front().scale, p.form.others = coded.back().scale;
+    p.form.of_four = shape.form.kind == FormKind::two_of_four;
+    p.form.prunes = shape.form.kind == FormKind::sparse || p.form.of_four;
+  }
   return p;
 }
 

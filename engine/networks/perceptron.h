@@ -11,7 +11,8 @@ Program perceptron_program(const NetworkShape &, double omega = usual_omega);
 // As the operations take it. Throws InputError for more layers than they have.
 MlpTraining mlp_training_of(const NetworkShape &, int batch, double omega = usual_omega);
 
-// Whole runs of classifiers that are such a chain.
-std::shared_ptr<const WholeRuns> perceptron_runs(const std::vector<int> &widths, int batch);
+// Whole runs of classifiers that are such a chain, in that form.
+std::shared_ptr<const WholeRuns> perceptron_runs(const std::vector<int> &widths, Activation, const NetworkForm &,
+                                                 int batch);
 
 } // namespace theta

@@ -95,6 +95,19 @@ std::vector<std::vector<std::size_t>> Program::tensors_of_operations() const {
   return all;
 }
 
+bool is_chain(const Symmetries &groups, std::size_t tensors) {
+  if (tensors != 2 * (groups.size() + 1))
+    return false;
+  for (std::size_t l = 0; l < groups.size(); ++l)
+    for (const UnitAxis &axis : groups[l].axes)
+      if (axis.tensor != 2 * l + (axis.role == UnitAxis::Role::incoming ? 0
+                                  : axis.role == UnitAxis::Role::bias   ? 1
+                                                                        : 2) ||
+          axis.axis != (axis.role == UnitAxis::Role::outgoing))
+        return false;
+  return true;
+}
+
 Symmetries Program::symmetries() const {
   Ties ties(*this);
   std::vector<int> above(values(), 0), below(values(), std::numeric_limits<int>::max() / 2); // layers to either end

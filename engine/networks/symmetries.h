@@ -31,4 +31,7 @@ struct UnitGroup {
 
 using Symmetries = std::vector<UnitGroup>; // from the inputs to the outputs
 
+// Whether the groups are the hidden layers of a chain of weights and biases, `tensors` in all.
+bool is_chain(const Symmetries &, std::size_t tensors);
+
 } // namespace theta

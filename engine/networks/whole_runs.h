@@ -20,8 +20,10 @@ public:
 
   virtual bool fit(Backend) const = 0;                            // whether a worker has room for a network
   virtual std::size_t workspace(Backend, int networks) const = 0; // bytes
-  virtual double flops_of_a_step() const = 0;                     // of one network
-  virtual double bytes_of_a_step() const = 0;                     // that it must read of the examples
+  // Whether it trains networks in a form (form.h); else they go layer by layer.
+  virtual bool trains_forms(Backend) const { return false; }
+  virtual double flops_of_a_step() const = 0; // of one network
+  virtual double bytes_of_a_step() const = 0; // that it must read of the examples
 
   virtual void train(Stream &, const TrainingRuns<float> &, const Examples &, long first, long last,
                      void *workspace) const = 0;

@@ -1,4 +1,5 @@
 #include "groups.h"
+#include "engine/networks/form.h"
 #include "engine/report/pictures.h"
 #include <algorithm>
 #include <cmath>
@@ -18,6 +19,15 @@ std::vector<std::size_t> all_rows(const ZooReader &zoo) {
 }
 
 } // namespace
+
+NetworkSet in_form(NetworkSet set, const NetworkShape &shape) {
+  const auto into_form = std::make_shared<const IntoForm>(shape);
+  if (into_form->is_something() && set.source.empty())
+    set.network = [network = std::move(set.network), into_form](std::size_t i, float *theta) {
+      network(i, theta), (*into_form)(theta);
+    };
+  return set;
+}
 
 void check_layout(const ZooReader &zoo, const NetworkShape &shape) {
   if (const std::size_t v = layout_of(shape).size(); zoo.parameters() != v)
@@ -134,6 +144,11 @@ void Groups::add_baselines() {
   baseline("gaussian",
            gaussians(work_.zoo, work_.training, most, work_.seed,
                      work_.zoo.parameters() > large_network ? work_.scratch / ".gaussian" : std::filesystem::path()));
+}
+
+void Groups::put_in_form() {
+  for (Group &group : all_)
+    group.networks = in_form(std::move(group.networks), work_.shape);
 }
 
 void Groups::add_recounted(const std::function<NetworkSet(NetworkSet)> &recount) {

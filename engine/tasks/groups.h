@@ -37,6 +37,8 @@ public:
   void add_answers(const Meet &);
   // recounted_NAME behind all groups of networks that nobody trained but for noise on one: generated, averages, Gaussians.
   void add_recounted(const std::function<NetworkSet(NetworkSet)> &recount);
+  // What is not the zoo's own is brought into the form in which its networks run.
+  void put_in_form();
   // Judges a report of the group of that name beside the group that it is compared with.
   void verdict(GroupReport &, const std::vector<GroupReport> &all, Comparison) const;
   // Noise, averages and a Gaussian of every weight; nothing where eval.baselines says so.
@@ -56,6 +58,9 @@ private:
   std::map<std::string, AskedFor> asked_; // by the group's name
   std::vector<std::unique_ptr<ZooReader>> others_;
 };
+
+// Networks that are no rows of the zoo, brought into the form in which its networks run.
+NetworkSet in_form(NetworkSet, const NetworkShape &);
 
 // Throws InputError where a zoo's networks are not as large as the shape's.
 void check_layout(const ZooReader &, const NetworkShape &);

@@ -8,24 +8,6 @@
 
 namespace theta {
 
-namespace {
-
-// Whether the groups are the hidden layers of a chain of weights and biases.
-bool is_chain(const Symmetries &groups, std::size_t tensors) {
-  if (tensors != 2 * (groups.size() + 1))
-    return false;
-  for (std::size_t l = 0; l < groups.size(); ++l)
-    for (const UnitAxis &axis : groups[l].axes)
-      if (axis.tensor != 2 * l + (axis.role == UnitAxis::Role::incoming ? 0
-                                  : axis.role == UnitAxis::Role::bias   ? 1
-                                                                        : 2) ||
-          axis.axis != (axis.role == UnitAxis::Role::outgoing))
-        return false;
-  return true;
-}
-
-} // namespace
-
 bool can_balance(const NetworkShape &shape) {
   return is_chain(shape.kind->symmetries(shape), layout_of(shape).places().size());
 }

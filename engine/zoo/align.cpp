@@ -68,6 +68,7 @@ void align_zoo(const ZooReader &zoo, const std::filesystem::path &to, std::size_
   std::vector<float> nearest(v), block(at_once * v);
   read(reference, nearest.data());
   ZooFormat format = zoo.format();
+  format.codecs.clear(), format.kept = 0; // units that are balanced have other scales
   Json facts = parse_json(format.facts, zoo.path().string());
   facts["aligned"] = {{"from", zoo.path().string()}, {"to", reference}, {"balanced", balances}};
   format.facts = facts.dump(-1, ' ', false, Json::error_handler_t::replace);

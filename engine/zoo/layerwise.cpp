@@ -49,6 +49,8 @@ Layerwise::Layerwise(const ZooRecipe &recipe, const NetworkShape &shape)
   if (const std::string wrong = beyond(recipe); !wrong.empty())
     throw InputError(wrong);
   networks_->multiply_in(recipe.arithmetic);
+  coded_ = coded_tensors(shape), most_ = most_code(shape.form), kept_ = kept_weights(shape);
+  of_four_ = shape.form.kind == FormKind::two_of_four;
 }
 
 std::vector<Layerwise::Stretch> Layerwise::stretches() const {
@@ -71,6 +73,9 @@ void Layerwise::plan(MemoryPlan &plan, int networks) {
   const std::int64_t n = networks;
   gradient_ = plan.reserve<float>("zoo.gradient", MemoryClass::gradients, {n, std::int64_t(networks_->layout().size())},
                                   "zoo.wave");
+  if (most_ > 0)
+    rounded_ = plan.reserve<float>("zoo.rounded", MemoryClass::weights, {n, std::int64_t(networks_->layout().size())},
+                                   "zoo.wave");
   largest_ = plan.reserve<float>("zoo.largest", MemoryClass::workspace, {n});
   loss_->plan(plan, networks, recipe_.batch);
   networks_->plan(plan, true, networks, recipe_.batch);
@@ -78,10 +83,30 @@ void Layerwise::plan(MemoryPlan &plan, int networks) {
 }
 
 // The losses of the mini-batch of step `step` (0 for the first), and the gradient.
-void Layerwise::compute_losses(Stream &s, const TrainingRuns<float> &runs, const Examples &examples, long step) {
-  networks_->move_state_of(runs.theta);
+void Layerwise::compute_losses(Stream &s, const TrainingRuns<float> &runs, const Examples &examples, long step,
+                               float *state) {
+  networks_->move_state_of(state);
   fill_zero(s, gradient_, std::size_t(runs.networks) * runs.parameters * sizeof(float));
   loss_->compute(s, *networks_, runs, examples, gradient_, step);
+}
+
+TrainingRuns<float> Layerwise::in_form(Stream &s, const TrainingRuns<float> &runs) const {
+  TrainingRuns<float> rounded = runs;
+  if (most_ > 0) {
+    round_to_codes<float>(s, rounded_, runs.theta, runs.networks, runs.parameters, coded_, most_);
+    rounded.theta = rounded_;
+  }
+  return rounded;
+}
+
+void Layerwise::prune(Stream &s, const TrainingRuns<float> &runs, const Pruning &now) const {
+  if (now.keep < 0)
+    return;
+  if (of_four_)
+    keep_two_of_four<float>(s, runs.theta, runs.moment1, runs.moment2, runs.networks, runs.parameters, coded_);
+  else
+    keep_largest<float>(s, runs.theta, runs.moment1, runs.moment2, runs.networks, runs.parameters, coded_,
+                        std::size_t(now.keep));
 }
 
 void Layerwise::update(Stream &s, const TrainingRuns<float> &runs, long step) const {
@@ -137,14 +162,24 @@ void record_rows(Stream &s, const TrainingRuns<float> &runs, float *largest_of, 
 
 void Layerwise::train(Stream &s, const TrainingRuns<float> &runs, const Examples &examples,
                       const std::vector<std::int32_t> &due, long first, long last, const KeepRow &keep) {
+  std::size_t all = 0; // weights that may be pruned
+  for (const CodedTensor &t : coded_)
+    all += t.elements();
+  const bool prunes = !coded_.empty() && most_ == 0;
+  auto rounded = in_form(s, runs);
   for (long step = first; step < last; ++step) {
-    compute_losses(s, runs, examples, step);
+    const Pruning now = prunes ? pruning_at(recipe_, step, all, kept_, of_four_) : Pruning{};
+    prune(s, runs, now);
+    compute_losses(s, rounded, examples, step, runs.theta);
     if (step == 0)
-      record_rows(s, runs, largest_, due, 0, keep); // what has seen no update: its loss is the first batch's
+      record_rows(s, rounded, largest_, due, 0, keep); // what has seen no update: its loss is the first batch's
+    if (now.holds)
+      hold_zeros<float>(s, gradient_, runs.theta, runs.networks, runs.parameters, coded_);
     update(s, runs, step);
     if (runs.average)
       move_average(s, runs, step);
-    record_rows(s, runs, largest_, due, step + 1, keep);
+    rounded = in_form(s, runs);
+    record_rows(s, rounded, largest_, due, step + 1, keep);
   }
 }
 

@@ -1,6 +1,7 @@
 // The trainer for every shape and device: the networks of a wave go through their layers side by side, one operation
 // after another. It takes runs that differ in nothing but their draws.
 #pragma once
+#include "engine/networks/form.h"
 #include "learning.h"
 #include <functional>
 
@@ -34,7 +35,10 @@ private:
     bool decays;
   };
   std::vector<Stretch> stretches() const;
-  void compute_losses(Stream &, const TrainingRuns<float> &runs, const Examples &, long step);
+  void compute_losses(Stream &, const TrainingRuns<float> &runs, const Examples &, long step, float *state);
+  // runs, their weights in the form in which they are multiplied by: rounded_, made anew of theta.
+  TrainingRuns<float> in_form(Stream &, const TrainingRuns<float> &runs) const;
+  void prune(Stream &, const TrainingRuns<float> &runs, const Pruning &) const;
   void update(Stream &, const TrainingRuns<float> &runs, long step) const;
   // average += (1 − decay)·(theta − average), all of a network, its state too; decay after t updates at most
   // (1 + t)/(10 + t) (TensorFlow's ExponentialMovingAverage with num_updates).
@@ -45,7 +49,12 @@ private:
   std::shared_ptr<LayeredNetworks<float>> networks_;
   std::unique_ptr<BatchLoss> loss_;
   std::vector<Stretch> stretches_;   // of what is trained
+  std::vector<CodedTensor> coded_;   // of networks with a form
+  int most_ = 0;                     // of their codes
+  std::size_t kept_ = 0;             // of their weights, where they are pruned
+  bool of_four_ = false;             // to two of four
   Tensor<float> gradient_, largest_; // [networks, V], [networks]
+  Tensor<float> rounded_;            // [networks, V], where there are codes
 };
 
 // Makes rows of the networks whose checkpoint is due after `step` updates, and notices divergence; largest [networks].

@@ -1,4 +1,5 @@
 #include "recipe.h"
+#include "engine/networks/form.h"
 #include "engine/networks/subset.h"
 #include "kernels/device/names.h"
 #include "kernels/device/philox.h"
@@ -12,6 +13,7 @@ namespace theta {
 namespace {
 constexpr std::array checkpoint_names{"every", "last", "random", "log", "root", "spaced"};
 constexpr std::array draw_names{"random", "grid"};
+constexpr std::array prune_names{"once", "gradual"};
 constexpr std::array start_names{"own", "shared", "base", "trunk"};
 
 // Chooses for one run; every choice is asked for in the same order.
@@ -45,6 +47,9 @@ private:
 
 DrawKind draw_named(std::string_view name) { return value_named<DrawKind>(name, draw_names, "draw"); }
 const char *name_of(DrawKind kind) { return draw_names[std::size_t(kind)]; }
+
+PruneKind prune_named(std::string_view name) { return value_named<PruneKind>(name, prune_names, "prune"); }
+const char *name_of(PruneKind kind) { return prune_names[std::size_t(kind)]; }
 
 StartKind start_named(std::string_view name) { return value_named<StartKind>(name, start_names, "start"); }
 const char *name_of(StartKind kind) { return start_names[std::size_t(kind)]; }
@@ -108,6 +113,10 @@ void describe(Keys &keys, ZooRecipe &r) {
        Limits{0, 200});
   keys({"low_rank", "fields: rank of what the base is multiplied by, which alone is trained; 0: all weights"},
        r.low_rank, Limits{0, 4096});
+  keys({"prune", "networks with zeros: all at once, or gradually"}, r.prune.kind, prune_named);
+  keys({"prune_from", "share of the steps after which weights become zero"}, r.prune.from, Limits{0, 1});
+  keys({"prune_until", "of gradual pruning: share of the steps at which it is over"}, r.prune.until, Limits{0, 1});
+  keys({"prune_every", "of gradual pruning: steps between"}, r.prune.every, positive);
   keys({"start",
         "what runs start from: own initialisations, that of run 0 (shared), a base that is trained first, or the "
         "trunk's weights (network.subset)"},
@@ -134,6 +143,17 @@ void check_recipe(const ZooRecipe &r, const NetworkShape &shape) {
     throw InputError("zoo.start: found trunk, expected it with network.subset, the tensors that networks differ in");
   if (r.start == StartKind::trunk && is_low_rank(shape))
     throw InputError("zoo.start: found trunk, expected shared or own with network.low_rank: changes begin as none");
+  const NetworkForm &form = shape.form;
+  if (form.kind != FormKind::floats) {
+    coded_tensors(shape);
+    if (r.activation.size() > 1 || r.average > 0 || r.low_rank > 0)
+      throw InputError("network.form: found ", name_of(form.kind),
+                       " with several activations, zoo.average or zoo.low_rank, expected none of these");
+    const long first = std::lround(r.prune.from * double(r.steps)), last = std::lround(r.prune.until * double(r.steps));
+    if (first >= r.steps || (r.prune.kind == PruneKind::gradual && (last < first || last >= r.steps)))
+      throw InputError("zoo.prune_from: found ", r.prune.from, ", and until ", r.prune.until,
+                       ", expected one after the other, and steps behind them");
+  }
   check_choices(r);
   const long most = r.checkpoints == CheckpointKind::every || r.checkpoints == CheckpointKind::spaced ? r.steps
                     : r.checkpoints == CheckpointKind::last
@@ -207,6 +227,16 @@ std::vector<long> checkpoint_steps(const ZooRecipe &r, std::uint64_t seed, int r
     break;
   }
   return steps;
+}
+
+Pruning pruning_at(const ZooRecipe &r, long step, std::size_t all, std::size_t kept, bool at_once) {
+  const long first = std::lround(r.prune.from * double(r.steps)), last = std::lround(r.prune.until * double(r.steps));
+  if (r.prune.kind == PruneKind::once || at_once)
+    return {step == first ? long(kept) : -1, step >= first};
+  if (step < first || step > last || (step != last && (step - first) % r.prune.every != 0))
+    return {-1, step >= first};
+  const double left = 1 - double(step - first) / double(std::max(1L, last - first));
+  return {long(kept) + std::lround(double(all - kept) * left * left * left), true};
 }
 
 bool is_held_out(long i, double share) { return std::floor(double(i + 1) * share) > std::floor(double(i) * share); }

@@ -58,6 +58,18 @@ struct AugmentRecipe {
   bool any() const { return crop > 0 || flip || cutout > 0 || mixup > 0; }
 };
 
+// When networks whose form has zeros (engine/networks/form.h) are pruned. once: before the step at share `from` of all
+// steps. gradual: from there until share `until`, every so many steps, so that zeros grow fast at first (Zhu and Gupta,
+// 2017, eq. 1). After it zeros stay zeros.
+enum class PruneKind { once, gradual };
+PruneKind prune_named(std::string_view name); // throws InputError
+const char *name_of(PruneKind);
+struct PruneRecipe {
+  PruneKind kind = PruneKind::once;
+  double from = 0.6, until = 0.8;
+  long every = 10;
+};
+
 struct ZooRecipe {
   int networks = 1;
   int wave = 256; // networks trained beside one another; results do not depend on it
@@ -82,6 +94,7 @@ struct ZooRecipe {
   TrunkRecipe trunk;
   AugmentRecipe augment;
   MixtureRecipe mixture;
+  PruneRecipe prune;
 
   DrawKind draw = DrawKind::random;
   std::vector<OptimizerKind> optimizer{OptimizerKind::adam};
@@ -107,6 +120,14 @@ void check_choices(const ZooRecipe &);
 
 // The steps of run `run` that become rows, ascending: a checkpoint of step s has seen s updates.
 std::vector<long> checkpoint_steps(const ZooRecipe &, std::uint64_t seed, int run);
+
+// How many of `all` weights are kept from before step `step` on, of which `kept` are at the end, and whether zeros stay
+// zeros in it: ScheduledStep::keep and holds. `at_once`: whatever the recipe says, once.
+struct Pruning {
+  long keep = -1;
+  bool holds = false;
+};
+Pruning pruning_at(const ZooRecipe &, long step, std::size_t all, std::size_t kept, bool at_once);
 
 // Whether item i of a sequence is held out: the first i items hold ⌊i·share⌋ held-out ones.
 bool is_held_out(long i, double share);

@@ -28,8 +28,11 @@ TrainerKind trainer_for(Backend backend, const NetworkShape &shape, int batch) {
 }
 
 TrainerKind trainer_for(Backend backend, const NetworkShape &shape, const ZooRecipe &recipe) {
+  const auto whole = shape.kind->whole_runs(shape, recipe.batch);
+  const bool has_form = shape.form.kind != FormKind::floats;
   return trainer_for(backend, shape, recipe.batch, checkpoint_steps(recipe, 0, 0).size(),
-                     Layerwise::beyond(recipe).empty(), Layerwise::is_needed(backend, recipe));
+                     Layerwise::beyond(recipe).empty(),
+                     Layerwise::is_needed(backend, recipe) || (has_form && whole && !whole->trains_forms(backend)));
 }
 
 std::shared_ptr<const WholeRuns> whole_runs_of(const NetworkShape &shape, int batch) {

@@ -1,5 +1,6 @@
 #include "wave.h"
 #include "kernels/device/bf16.h"
+#include "kernels/device/parallel.h"
 #include "kernels/operations/gather.h"
 #include "kernels/operations/random.h"
 #include <algorithm>
@@ -16,9 +17,10 @@ double work_of_a_call(Backend backend) { return backend == Backend::cpu ? 4e10 :
 
 Wave::Wave(const ZooRecipe &recipe, const NetworkShape &shape, int networks, std::uint64_t seed, bool rows_are_bf16,
            Backend backend, TrainerKind trainer, std::size_t most_row_bytes)
-    : recipe_(recipe), shape_(shape), layout_(layout_of(shape)), capacity_(networks), seed_(seed),
-      rows_are_bf16_(rows_are_bf16), checkpoints_(checkpoint_steps(recipe, seed, 0).size()),
-      most_row_bytes_(most_row_bytes), backend_(backend) {
+    : recipe_(recipe), shape_(shape), layout_(layout_of(shape)),
+      into_form_(shape, rows_are_bf16 ? Dtype::bf16 : Dtype::f32), capacity_(networks), seed_(seed),
+      rows_are_bf16_(rows_are_bf16 && !into_form_.is_something()),
+      checkpoints_(checkpoint_steps(recipe, seed, 0).size()), most_row_bytes_(most_row_bytes), backend_(backend) {
   recipe_.schedule.steps = recipe.steps;
   if (checkpoints_ == 0)
     throw InputError("zoo.count: found ", recipe.count, ": no step of ", recipe.steps, " would be kept");
@@ -188,6 +190,20 @@ void Wave::row_to(Stream &s, std::size_t row, float *to) const {
   copy(s, to, row_staging_, v * sizeof(float));
 }
 
+void Wave::put_in_form(Stream &s) const {
+  if (!into_form_.is_something())
+    return;
+  const std::size_t v = layout_.size(), n = due_.size();
+  constexpr std::size_t at_once = 256;
+  for (std::size_t first = 0; first < n; first += at_once) {
+    const std::size_t count = std::min(at_once, n - first);
+    auto rows = to_host(s, rows_ + first * v, count * v);
+    parallel_for(long(count), 1e3 * double(count * v), [&](long i) { into_form_(rows.data() + std::size_t(i) * v); });
+    copy(s, rows_ + first * v, rows.data(), rows.size() * sizeof(float));
+    s.synchronize();
+  }
+}
+
 TrainingRuns<float> Wave::runs() const {
   return {.networks = networks_,
           .parameters = layout_.size(),
@@ -216,9 +232,18 @@ TrainingRuns<float> Wave::runs() const {
 
 void Wave::train(Stream &s, const Examples &examples, long first, long last) {
   std::vector<ScheduledStep> schedule;
-  for (long step = first; step < last; ++step)
+  std::size_t prunable = 0;
+  for (const CodedTensor &t : coded_tensors(shape_))
+    prunable += most_code(shape_.form) == 0 ? t.elements() : 0;
+  for (long step = first; step < last; ++step) {
     schedule.push_back({recipe_.schedule.at(step), 1 / (1 - std::pow(recipe_.beta1, double(step + 1))),
                         1 / std::sqrt(1 - std::pow(recipe_.beta2, double(step + 1)))});
+    if (prunable > 0) {
+      const Pruning now =
+          pruning_at(recipe_, step, prunable, kept_weights(shape_), shape_.form.kind == FormKind::two_of_four);
+      schedule.back().keep = now.keep, schedule.back().holds = now.holds;
+    }
+  }
   copy(s, schedule_, schedule.data(), schedule.size() * sizeof(ScheduledStep));
   s.synchronize();
   const auto keep = [&](std::size_t row, const float *theta) { keep_row(s, row, theta); };

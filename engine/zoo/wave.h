@@ -3,6 +3,7 @@
 #pragma once
 #include "adapted.h"
 #include "data/work_file.h"
+#include "engine/networks/form.h"
 #include "engine/training/trainable.h"
 #include "trainer_kind.h"
 
@@ -24,6 +25,8 @@ public:
   std::size_t checkpoints() const { return checkpoints_; } // rows a run
   // Steps that are best trained in one call: between two calls Ctrl-C is noticed.
   long chunk() const;
+  // Brings all rows into the networks' form, after the last step.
+  void put_in_form(Stream &) const;
 
   // Fresh runs first_run..first_run+networks−1, none of their steps done. They start from `base` [V], where one is
   // given.
@@ -60,6 +63,7 @@ private:
   ZooRecipe recipe_;
   NetworkShape shape_;
   Layout layout_;
+  IntoForm into_form_;
   int capacity_, networks_ = 0, first_run_ = 0;
   std::uint64_t seed_;
   bool rows_are_bf16_;

@@ -93,6 +93,7 @@ std::optional<ZooStream::Ready> ZooStream::train_wave(Stream &s, long wave, int 
     next = std::min(recipe_.steps, step + wave_.chunk());
     wave_.train(s, on_device_, step, next);
   }
+  wave_.put_in_form(s);
   Ready ready{wave, slot, {}};
   const auto diverged = wave_.diverged(s);
   const auto losses = wave_.row_losses(s);

@@ -106,6 +106,9 @@ ZooTrainer::ZooTrainer(ZooTask task, const DatasetSizes &sizes, Backend backend,
   if (is_subset(task.network) && !has_trunk(task.network))
     trunk_ = std::make_unique<ZooTrainer>(trunk_task(task), sizes, backend);
   check_fits(task_.network, sizes);
+  if (open_.needs_file() && task_.network.form.kind != FormKind::floats)
+    throw InputError("network.form: found ", name_of(task_.network.form.kind), ", expected floats: a run's rows, of ",
+                     open_.parameters(), " parameters each, are more than memory should hold");
   if (task_.recipe.start == StartKind::base)
     base_ = std::make_unique<BaseTrainer>(task_.recipe, task_.network, task_.seed, sizes, backend);
   examples_->plan(plan_);
@@ -149,6 +152,7 @@ std::vector<float> ZooTrainer::train_trunk(Device device, const Dataset &data, J
 
 ZooFormat ZooTrainer::format() const {
   ZooFormat format{open_.layout().places(), open_.parameters(), task_.storage, {}, task_.facts};
+  store_in_form(format, task_.network);
   for (const char *name : {"run", "step", "held_out", "optimizer", "activation", "initialisation"})
     format.columns.push_back({name, Dtype::i64});
   const auto learned = learning_of(task_.network).columns(sizes_);
@@ -164,7 +168,7 @@ ZooFormat ZooTrainer::format() const {
 }
 
 double ZooTrainer::row_bytes() const {
-  return double(open_.parameters()) * double(size_of(task_.storage)) + 16 * 8; // and at most so many columns
+  return double(theta::row_bytes(format())) + 16 * 8; // and at most so many columns
 }
 
 // Room for the shards that are to come, and for a state beside the one it replaces.
@@ -214,6 +218,7 @@ void ZooTrainer::score(Work &w, std::size_t part, Finished &f) const {
 
 ZooTrainer::Finished ZooTrainer::finish_wave(Work &w) const {
   const std::size_t rows = w.open.due().size();
+  w.open.put_in_form(w.stream);
   Finished f{.first_run = w.first_run,
              .choices = w.open.choices(),
              .due = w.open.updates(w.stream),

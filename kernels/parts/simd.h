@@ -277,6 +277,12 @@ template <class V> inline Nearest<V> nearest(V x) {
   return {shifted - magic, Integers<V>(shifted) - Integers<V>(magic)};
 }
 
+// The nearest whole numbers, of equally near ones the even; |x| below 2²², of doubles 2⁵¹.
+template <class V> inline V whole(V x) {
+  const V magic = broadcast<V>(std::is_same_v<Element<V>, float> ? Element<V>(12582912.0) : Element<V>(0x1.8p52));
+  return (x + magic) - magic;
+}
+
 // exp(x) − 1 and exp(x).
 template <class V> struct Exponential { V minus_one, value; };
 template <class V> inline Exponential<V> exponential(V x) {

@@ -3,17 +3,29 @@
 // a run, for a batch of B images x that its own Philox stream draws:
 //   h_0 = x,  h_{l+1} = act(h_l·W_lᵀ + b_l)·dropout,  loss = mean cross-entropy of the last (without act and dropout)
 #pragma once
+#include "kernels/parts/codes.h"
 #include "training_run.h"
 
 namespace theta {
 
 constexpr int most_mlp_layers = 7; // six hidden
 
+// The form in which networks are trained: weights rounded to codes of −most..most (0: not), straight-through, with
+// scales of the first layer and of the others; pruned, the largest two of four or of all.
+struct MlpForm {
+  int most = 0;
+  ScaleOf first = ScaleOf::rows, others = ScaleOf::rows;
+  int block = 0; // CodedTensor::block
+  bool prunes = false, of_four = false;
+  bool is_something() const { return most > 0 || prunes; }
+};
+
 struct MlpTraining {
   int layers; // products: widths has one more
   int widths[most_mlp_layers + 1];
   int batch;
   float omega = usual_omega; // of sine
+  MlpForm form{};            // of training, on the cpu alone; evaluation takes weights as they are
 };
 
 std::size_t parameters_of(const MlpTraining &); // V

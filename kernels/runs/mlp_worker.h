@@ -11,6 +11,7 @@
 // leaves the registers, where the optimiser moves the weights under it.
 #pragma once
 #include "kernels/device/parallel.h"
+#include "kernels/operations/codes.h"
 #include "kernels/parts/panels.h"
 #include "mlp_training.h"
 #include "run_worker.h"
@@ -80,14 +81,17 @@ public:
     train_run(
         runs, network, first, last,
         [&](long step, bool tell) { return this->step(runs, network, runs.schedule[step - first], step, tell); },
-        [&](T *to) { M::take(to, w_, p_); });
+        [&](T *to) {
+          round_weights();
+          M::take(to, rounded_, p_);
+        });
     M::take(theta, w_, p_), M::take(m, m_, p_);
     if (v)
       M::take(v, v_, p_);
   }
 
   // The network of what follows.
-  void put_weights(const T *theta) { M::put(w_, theta, p_); }
+  void put_weights(const T *theta) { M::put(w_, theta, p_); } // of one without a form
 
   // The outputs of `count` <= rows() examples, in panels of rows() rows.
   T *outputs(Activation act, const std::uint32_t *example, int count, const RunSeen &run) {
@@ -111,6 +115,7 @@ private:
       const int in = p_.widths[l], out = p_.widths[l + 1];
       for (T **piece : {&w_[l], &m_[l], &v_[l]})
         *piece = pieces.take(M::size(in, out));
+      rounded_[l] = p_.form.most > 0 ? pieces.take(M::size(in, out)) : w_[l];
       g_[l] = rows_ < p_.batch ? pieces.take(M::size(in, out)) : nullptr;
       transposed_[l] = l > 0 ? pieces.take(std::size_t(Lie::padded(in)) * Lie::padded(out)) : nullptr;
       h_[l] = l > 0 ? activations(in) : nullptr;
@@ -137,7 +142,7 @@ private:
       if (l == 0)
         multiply_inputs(z);
       else
-        multiply<T, L>(z, h_[l], p_.widths[l], w_[l], out_panels(l), bias(w_, l), nullptr, rows_);
+        multiply<T, L>(z, h_[l], p_.widths[l], rounded_[l], out_panels(l), bias(rounded_, l), nullptr, rows_);
       if (l + 1 == p_.layers)
         return;
       T *slope = slope_[l + 1];
@@ -157,15 +162,74 @@ private:
       const int count = std::min(block_panels, panels - first);
       T *x = inputs(first);
       task_.unpack(x, rows_, first, count);
-      multiply<T, L>(z, x, std::min(count * L, p_.widths[0] - first * L), w_[0] + std::size_t(first) * L * out * L, out,
-                     first == 0 ? bias(w_, 0) : nullptr, nullptr, rows_);
+      multiply<T, L>(z, x, std::min(count * L, p_.widths[0] - first * L),
+                     rounded_[0] + std::size_t(first) * L * out * L, out, first == 0 ? bias(rounded_, 0) : nullptr,
+                     nullptr, rows_);
     }
   }
 
   // What the backward multiplies by: the weights, before they move.
   void transpose_weights() {
     for (int l = 1; l < p_.layers; ++l)
-      simd::transpose<T, L>(transposed_[l], w_[l], in_panels(l) * L, out_panels(l) * L);
+      simd::transpose<T, L>(transposed_[l], rounded_[l], in_panels(l) * L, out_panels(l) * L);
+  }
+
+  // What is multiplied by, of the weights behind it; nothing where that is they themselves.
+  void round_weights() {
+    const int most = p_.form.most;
+    for (int l = 0; most > 0 && l < p_.layers; ++l) {
+      const int in = p_.widths[l], panels = out_panels(l), row = panels * L;
+      const ScaleOf how = l == 0 ? p_.form.first : p_.form.others;
+      const T *from = w_[l];
+      T *to = rounded_[l];
+      std::copy_n(bias(w_, l), row, bias(rounded_, l));
+      // Rows first..last−1, panels left..right−1: of one scale, or of one a lane.
+      const auto round = [&](int first, int last, int left, int right, bool of_lanes, std::size_t n) {
+        P total{}, most_of{};
+        for (int i = first; i < last; ++i)
+          for (int panel = left; panel < right; ++panel) {
+            const P w = load<P>(from + std::size_t(i) * row + panel * L), size = larger(w, -w);
+            total += size, most_of = larger(most_of, size);
+          }
+        P scale = broadcast<P>(code_scale(most, sum(total), largest(most_of), n));
+        if (of_lanes)
+          for (int k = 0; k < L; ++k)
+            scale[k] = code_scale(most, total[k], most_of[k], n);
+        const P limit = broadcast<P>(T(most));
+        for (int i = first; i < last; ++i)
+          for (int panel = left; panel < right; ++panel) {
+            const std::size_t at = std::size_t(i) * row + panel * L;
+            const P code = whole(load<P>(from + at) / scale);
+            store(to + at, (code > limit ? limit : code < -limit ? -limit : code) * scale);
+          }
+      };
+      if (how == ScaleOf::columns)
+        for (int i = 0; i < in; ++i)
+          round(i, i + 1, 0, panels, false, std::size_t(p_.widths[l + 1]));
+      else if (how == ScaleOf::whole)
+        round(0, in, 0, panels, false, std::size_t(in) * std::size_t(p_.widths[l + 1]));
+      else
+        for (int panel = 0, block = p_.form.block > 0 ? p_.form.block : in; panel < panels; ++panel)
+          for (int first = 0; first < in; first += block)
+            round(first, std::min(in, first + block), panel, panel + 1, true, std::size_t(std::min(block, in - first)));
+      std::fill(to + std::size_t(in) * row, bias(rounded_, l), T(0)); // padding
+    }
+  }
+
+  // All but the `keep` largest weights become zero, or of four neighbours all but two.
+  void prune(std::size_t keep) {
+    std::vector<CodedTensor> tensors;
+    std::size_t at = 0;
+    for (int l = 0; l < p_.layers; at += std::size_t(p_.widths[l] + 1) * std::size_t(p_.widths[l + 1]), ++l)
+      tensors.push_back({at, p_.widths[l + 1], p_.widths[l], 1, ScaleOf::rows});
+    std::vector<T> theta(at), m(at), v(at);
+    M::take(theta.data(), w_, p_), M::take(m.data(), m_, p_), M::take(v.data(), v_, p_);
+    Stream here{Device{}};
+    if (p_.form.of_four)
+      keep_two_of_four<T>(here, theta.data(), m.data(), v.data(), 1, at, tensors);
+    else
+      keep_largest<T>(here, theta.data(), m.data(), v.data(), 1, at, tensors, keep);
+    M::put(w_, theta.data(), p_), M::put(m_, m.data(), p_), M::put(v_, v.data(), p_);
   }
 
   // From the gradient of the outputs down: use(layer, at, g) takes each pack of the weights' gradients as it leaves the
@@ -209,6 +273,9 @@ private:
     const RunRecipe &r = runs.recipe[network];
     const RunSeen run{runs.seed, runs.first_run + std::uint32_t(network), r.label_noise};
     draw_examples(example_, p_.batch, run.seed, run.run, step, task_.examples());
+    if (now.keep >= 0)
+      prune(std::size_t(now.keep));
+    round_weights();
     transpose_weights();
     T loss = 0;
     const auto gradient_of = [&](int first) {
@@ -224,10 +291,15 @@ private:
         forward(r.act, [](int, int, int, P one) { return one; });
       loss += T(task_.gradient(out_, rows_, count, T(1) / p_.batch, r.label_smoothing, tell) / p_.batch);
     };
-    with_update<P>(runs, r, now, [&](auto update) {
+    with_update<P>(runs, r, now, [&](auto moved) {
+      const auto update = [&](T *w, T *m, T *v, P g, bool is_bias) {
+        moved(w, m, v, now.holds && !is_bias ? P(load<P>(w) != 0 ? g : P{}) : g);
+      };
       if (rows_ >= p_.batch) {
         gradient_of(0);
-        backward([&](int l, std::size_t at, P g) { update(w_[l] + at, m_[l] + at, v_[l] + at, g); });
+        backward([&](int l, std::size_t at, P g) {
+          update(w_[l] + at, m_[l] + at, v_[l] + at, g, w_[l] + at >= bias(w_, l));
+        });
         return;
       }
       for (int l = 0; l < p_.layers; ++l)
@@ -238,7 +310,7 @@ private:
       }
       for (int l = 0; l < p_.layers; ++l)
         for (std::size_t at = 0; at < M::size(p_.widths[l], p_.widths[l + 1]); at += L)
-          update(w_[l] + at, m_[l] + at, v_[l] + at, load<P>(g_[l] + at));
+          update(w_[l] + at, m_[l] + at, v_[l] + at, load<P>(g_[l] + at), w_[l] + at >= bias(w_, l));
     });
     return loss;
   }
@@ -250,6 +322,8 @@ private:
   T *x_, *out_, *zeros_;
   // w_[l] is [inputs, outputs] with the bias as one more row, as are its moments and its gradient; h_[l] layer l's
   // input, slope_[l] act' of what it came from, and then its gradient.
+  // rounded_[l] is what is multiplied by: w_[l] where networks have no codes.
+  T *rounded_[most_mlp_layers];
   T *w_[most_mlp_layers], *m_[most_mlp_layers], *v_[most_mlp_layers], *g_[most_mlp_layers];
   T *transposed_[most_mlp_layers], *h_[most_mlp_layers], *slope_[most_mlp_layers];
   std::uint32_t *example_;
@@ -258,7 +332,7 @@ private:
 // All threads' workers: each works in its part of one workspace. An evaluation looks at `examples_at_once` at a time.
 constexpr int examples_at_once = 128;
 inline MlpTraining evaluation_of(MlpTraining p) {
-  p.batch = examples_at_once;
+  p.batch = examples_at_once, p.form = {};
   return p;
 }
 

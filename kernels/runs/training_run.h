@@ -18,8 +18,12 @@ struct RunRecipe {
 
 // What all runs share in one step: the factor on their learning rates, and Adam's bias corrections 1/(1 − beta1ᵗ) and
 // 1/√(1 − beta2ᵗ).
+// Where networks are pruned (kernels/operations/codes.h): how many of their weights are kept from before this step on, or
+// −1 where nothing changes; and whether zeros stay zeros.
 struct ScheduledStep {
   double lr_factor, correction1, root_correction2;
+  long keep = -1;
+  bool holds = false;
 };
 
 // A data set of images where the runs can read it: image [examples, pixels], label [examples] bytes; a pixel enters a

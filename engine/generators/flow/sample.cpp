@@ -2,6 +2,7 @@
 #include "engine/diffusion/solve.h"
 #include "engine/memory/arena.h"
 #include "engine/training/interrupt.h"
+#include "kernels/device/parallel.h"
 #include "kernels/operations/add.h"
 #include "kernels/operations/convert.h"
 #include "kernels/operations/random.h"
@@ -15,15 +16,22 @@
 namespace theta {
 
 FlowSampler::FlowSampler(const FlowConfig &config, const NetworkFacts &facts, SolverOptions options)
-    : FlowSampler(config, TokenCoder(config, facts), model_of(config, TokenCoder(config, facts)), options) {}
+    : FlowSampler(config, TokenCoder(config, facts), model_of(config, TokenCoder(config, facts)), options,
+                  facts.shape) {}
 
 FlowSampler::FlowSampler(const FlowConfig &config, TokenCoder coder, std::unique_ptr<FlowModel<float>> model,
-                         SolverOptions options)
+                         SolverOptions options, const std::optional<NetworkShape> &shape)
     : options_(options), coder_(std::move(coder)), parameters_(coder_.parameters()), conditions_(config.conditions),
       start_(config.start), residual_(config.residual), guided_(options.guidance != 1 && conditions_.size() > 0),
       noise_scale_(config.noise_scale), objective_(config.objective), path_(config.noise),
       solver_(solver_of(options.solver, config.noise, config.objective, options.steps, options.eta)),
       model_(std::move(model)) {
+  if (options.round_below > 0) {
+    if (shape)
+      into_form_.emplace(*shape);
+    if (!into_form_ || !into_form_->is_something())
+      throw InputError("sample.round_below: found ", options.round_below, ", expected 0 of networks without a form");
+  }
   const std::int64_t batch = options.batch, size = std::int64_t(coder_.tokens().size()),
                      k = std::int64_t(conditions_.size());
   values_ =
@@ -46,8 +54,10 @@ FlowSampler::FlowSampler(const FlowConfig &config, TokenCoder coder, std::unique
   if (start_)
     start_tokens_ = activation("sample.start", batch, size);
   theta_ = activation("sample.theta", batch, std::int64_t(parameters_));
+  if (options.guided || into_form_)
+    x0_ = activation("sample.x0", batch, size);
   if (options.guided) {
-    x0_ = activation("sample.x0", batch, size), slope_ = activation("sample.slope", batch, std::int64_t(parameters_));
+    slope_ = activation("sample.slope", batch, std::int64_t(parameters_));
     token_slope_ = activation("sample.token_slope", batch, size);
     zero_ = plan_.reserve<float>("sample.zero", MemoryClass::weights, {size});
     inverse_ = plan_.reserve<float>("sample.inverse", MemoryClass::weights, {size});
@@ -75,7 +85,32 @@ const float *FlowSampler::predict(Stream &s, const Parameters<float> &weights, c
     add_scaled<float>(s, out, out, start, 1, n);
   if (by)
     guide(s, *by, out, z, t);
+  if (into_form_ && t < options_.round_below)
+    round(s, out, z, t);
   return out;
+}
+
+// The answer that means x0 in the networks' form.
+void FlowSampler::round(Stream &s, float *prediction, const float *z, double t) {
+  const int batch = options_.batch;
+  const std::size_t size = coder_.tokens().size(), n = std::size_t(batch) * size;
+  const Draws none{options_.seed, Purpose::sample_noise};
+  const Reading r = reading_of(objective_, path_.at(t));
+  if (r.x0_p == 0)
+    return; // no answer would change it
+  float *x0 = x0_;
+  copy(s, x0, z, n * sizeof(float));
+  denoise_step<float>(s, x0, prediction, batch, size, {r.x0_z, r.x0_p, 0}, none);
+  scatter_tokens<float>(s, theta_, x0, place_, mean_, std_, batch, parameters_, size);
+  auto networks = to_host(s, theta_.get(), std::size_t(batch) * parameters_);
+  parallel_for(batch, 1e3 * double(networks.size()),
+               [&](int i) { (*into_form_)(networks.data() + std::size_t(i) * parameters_); });
+  copy(s, theta_, networks.data(), networks.size() * sizeof(float));
+  coder_.balance(s, theta_, batch);
+  gather_tokens<float>(s, x0, theta_, place_, mean_, std_, batch, 1, parameters_, size, {});
+  copy(s, prediction, x0, n * sizeof(float));
+  denoise_step<float>(s, prediction, z, batch, size, {1 / r.x0_p, -r.x0_z / r.x0_p, 0}, none);
+  s.synchronize();
 }
 
 // The answer that means x0 nearer to what is known.

@@ -6,6 +6,10 @@ void FlowSampling::describe(Keys &keys) {
   keys({"ddim_eta", "noise added between steps: 0 is deterministic (DDIM), 1 ancestral"}, solver.eta, Limits{0, 1});
   keys({"solver", "of the equation from noise to networks"}, solver.solver, solver_named);
   keys({"solver_steps", "steps of the solver"}, solver.steps, positive);
+  keys({"round_below",
+        "networks with a form (network.form): below this share of noise, what the model takes samples for "
+        "is rounded to it at every step; 0: at the end alone"},
+       solver.round_below, share);
   keys({"between", "samples from one noise to the next; 0: every sample has a noise of its own"}, solver.between,
        not_negative);
   keys({"guidance", "classifier-free guidance: 1 is none, above 1 exaggerates the conditions"}, solver.guidance,

@@ -112,7 +112,8 @@ private:
   static std::unique_ptr<FlowSampler> sampler_of(const std::vector<NetworkShape> &learned, const GeneratorTask &task,
                                                  const GraphConfig &config, const SolverOptions &options) {
     GraphTask of = graph_task(config, learned, task.networks);
-    return std::make_unique<FlowSampler>(config.flow, std::move(of.networks[0].coder), std::move(of.model), options);
+    return std::make_unique<FlowSampler>(config.flow, std::move(of.networks[0].coder), std::move(of.model), options,
+                                         task.networks.shape);
   }
   // It, for networks of one architecture.
   static TrainedFlow flow_of(const GraphDiffusion &g, const NetworkFacts &wanted) {

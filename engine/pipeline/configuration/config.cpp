@@ -1,5 +1,6 @@
 #include "config.h"
 #include "data/solids.h"
+#include "engine/networks/form.h"
 #include "engine/networks/kind.h"
 #include "engine/networks/subset.h"
 #include "engine/settings/nearest.h"
@@ -56,6 +57,7 @@ void describe(Keys &keys, Config &c) {
   keys({"fixed_a", "of network.low_rank: A is drawn once, the same for all, and rows are B alone"}, c.fixed_a);
   keys({"activation", "of hidden units; a list: each run draws one"}, c.zoo.recipe.activation, activation_named);
   keys({"initialisation", "of weights; a list: each run draws one"}, c.zoo.recipe.initialisation, initialisation_named);
+  describe(keys, c.network.form);
   network.kind->describe_table(keys, network);
   keys.section("zoo");
   describe(keys, c.zoo.recipe);
@@ -157,8 +159,11 @@ Config load_config(const std::filesystem::path &path, const std::vector<std::str
       throw InputError("network.kind: found subset, expected the kind of whole networks, and network.subset");
     if (!config.subset.empty() && !config.others.empty())
       throw InputError("network.subset: found it with several architectures, expected one, on one trunk");
-    if (!config.subset.empty())
+    if (!config.subset.empty()) { // it is the rows that have a form
+      const NetworkForm form = std::exchange(config.network.form, {});
       config.network = subset_of(config.network, config.subset, config.low_rank, config.fixed_a);
+      config.network.form = form;
+    }
     if (config.fixed_a && config.low_rank == 0)
       throw InputError("network.fixed_a: found true, expected network.low_rank with it");
     if (config.subset.empty() && config.low_rank > 0)

@@ -59,7 +59,7 @@ AboutLine::AboutLine(const ZooReader &zoo, const std::vector<std::size_t> &train
     }
   ridge_.emplace(of_training, k, v, [&](std::size_t i, float *theta) { zoo.theta(training[i], theta); });
   ZooFormat format = zoo.format();
-  format.dtype = Dtype::f32;
+  format.dtype = Dtype::f32, format.codecs.clear(), format.kept = 0;
   std::vector<std::vector<float>> floats;
   std::vector<std::vector<std::int64_t>> integers;
   for (const Column &column : format.columns) {

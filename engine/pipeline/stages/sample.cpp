@@ -5,6 +5,7 @@
 #include "data/json.h"
 #include "data/mapped_file.h"
 #include "data/zoo_writer.h"
+#include "engine/networks/form.h"
 #include "engine/tasks/fields/completion.h"
 #include "kernels/device/trace.h"
 #include "measured.h"
@@ -72,6 +73,8 @@ void SampleStage::run(Member &m) const {
   // Written as they are made; what the columns say of them is known afterwards.
   const std::size_t count = std::size_t(c.sample.count), v = facts.parameters();
   ZooFormat format{facts.layout, v, Dtype::f32, {{"sample", Dtype::i64}}, m.facts_of(key, "generated")};
+  if (facts.shape)
+    store_in_form(format, *facts.shape);
   for (const std::string &name : c.generators.chosen().told())
     format.columns.push_back({"told_" + name, Dtype::f32});
   if (c.fit.shown > 0)
@@ -136,6 +139,15 @@ void SampleStage::run(Member &m) const {
         shown.push_back(c.sample.shown.empty() ? std::int64_t(split.asked[i % split.asked.size()]) : -1);
       for (std::size_t j = 0; j < v; ++j)
         theta[j] += about[j];
+      writer.write(i, 0, v, theta.data());
+    }
+  }
+  if (facts.shape && facts.shape->form.kind != FormKind::floats) {
+    const IntoForm into_form(*facts.shape);
+    std::vector<float> theta(v);
+    for (std::size_t i = 0; i < count; ++i) {
+      writer.read(i, 0, v, theta.data());
+      into_form(theta.data());
       writer.write(i, 0, v, theta.data());
     }
   }

@@ -59,6 +59,7 @@ std::vector<GroupReport> FieldRows::judged(Journal &journal, const char *of_each
     groups.add("gaussian_full", "baseline",
                {full_gaussians(rows_of(work_.zoo, work_.training), work_.zoo.parameters(),
                                std::size_t(work_.eval.networks), work_.seed)});
+  groups.put_in_form();
   Progress progress(journal, "eval", "groups", double(groups.all().size()));
   std::vector<GroupReport> reports;
   for (const Group &group : groups.all()) {

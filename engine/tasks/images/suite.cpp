@@ -114,6 +114,7 @@ std::vector<GroupReport> compare(const EvalWork &work, Journal &journal) {
     if (v <= large_network)
       all.add_answers(meet);
   }
+  all.put_in_form();
   if (judges.recount)
     all.add_recounted(
         [&](NetworkSet set) { return judges.recount->of(std::move(set), work.device, work.data, work.seed); });

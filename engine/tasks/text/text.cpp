@@ -100,7 +100,9 @@ public:
     TextJudge judge(work.shape, sizes_of(work.data), work.eval.wave, work.device.backend);
     judge.start(work.device, work.eval.part == "test" ? work.data.text.test : work.data.text.validation, work, rows);
     std::vector<std::unique_ptr<ZooReader>> others;
-    const auto groups = groups_of(work, rows, others);
+    auto groups = groups_of(work, rows, others);
+    for (TextGroup &group : groups)
+      group.networks = in_form(std::move(group.networks), work.shape);
     TextWriter writer(work.shape, work.device);
     const std::uint8_t line_end = codes_of(work.data.text.alphabet, "\n").at(0);
     Progress progress(journal, "eval", "groups", double(groups.size()));
