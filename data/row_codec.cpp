@@ -278,7 +278,7 @@ std::vector<std::byte> RowCodec::encode(const float *theta) const {
   return row;
 }
 
-void RowCodec::decode(const std::byte *row, float *theta) const {
+std::vector<float> RowCodec::numbers(const std::byte *row) const {
   std::size_t at = 0;
   std::vector<float> numbers;
   if (const Stream *of = stream(Code::plain, at)) {
@@ -291,6 +291,11 @@ void RowCodec::decode(const std::byte *row, float *theta) const {
       std::transform(half.begin(), half.end(), numbers.begin(), [](bf16 x) { return to_float(x); });
     }
   }
+  return numbers;
+}
+
+void RowCodec::decode(const std::byte *row, float *theta) const {
+  const std::vector<float> numbers = this->numbers(row);
   std::vector<std::int8_t> all(parameters_);
   codes(row, all.data());
   std::size_t next = 0, value = numbers.size() - kept_; // numbers that tensors have, and values that are kept

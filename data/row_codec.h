@@ -48,6 +48,16 @@ public:
   // `kept`: of all weights with Code::kept together, how many are. Throws InputError, naming `where`, for what cannot be.
   RowCodec(std::vector<Shape> tensors, std::vector<Codec>, std::size_t kept, Dtype numbers, const std::string &where);
 
+  // A tensor among a row's weights, and which of its elements share a scale.
+  struct Tensor {
+    Codec codec;
+    std::size_t offset, elements, row; // row: elements of an output
+    std::size_t groups() const;        // 0: none has one
+    std::size_t group_of(std::size_t element) const;
+  };
+  const std::vector<Tensor> &tensors() const { return tensors_; }
+  std::size_t parameters() const { return parameters_; } // V
+
   struct Stream {
     std::string name;
     Dtype dtype;
@@ -62,16 +72,12 @@ public:
   void decode(const std::byte *row, float *theta) const;
   // The codes alone [V]: 0 or 1 of a mask, 0 where there are none.
   void codes(const std::byte *row, std::int8_t *) const;
+  // The numbers alone, as the stream of that name has them.
+  std::vector<float> numbers(const std::byte *row) const;
   // A row of weights as it would be read after it had been written.
   void round(float *theta) const { decode(encode(theta).data(), theta); }
 
 private:
-  struct Tensor {
-    Codec codec;
-    std::size_t offset, elements, row; // row: elements of an output
-    std::size_t groups() const;
-    std::size_t group_of(std::size_t element) const;
-  };
   std::size_t count_of(Code) const;
   const Stream *stream(Code, std::size_t &at) const; // at: where it begins in a row
   std::vector<Tensor> tensors_;

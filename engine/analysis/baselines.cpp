@@ -2,6 +2,7 @@
 #include "data/work_file.h"
 #include "engine/weights/dense.h"
 #include "engine/weights/normalizer.h"
+#include "engine/weights/unit_elements.h"
 #include "kernels/device/parallel.h"
 #include "kernels/device/philox.h"
 #include <algorithm>
@@ -82,6 +83,47 @@ NetworkSet averages(const ZooReader &zoo, const std::vector<std::size_t> &rows, 
                   theta[first + c] += part[c] / float(each);
               }
             }
+          }};
+}
+
+namespace {
+
+// Streams of draws; averages have those from 0 on, mixtures those from 2³¹ on.
+constexpr std::uint32_t streams_of_numbers = 1u << 30, streams_of_units = 3u << 29;
+
+std::uint32_t below(std::size_t n, std::uint64_t seed, std::uint32_t stream, std::uint64_t draw) {
+  return std::uint32_t(std::uint64_t(philox(seed, Purpose::average_baseline, stream, draw).word[0]) * n >> 32);
+}
+
+} // namespace
+
+NetworkSet independent_numbers(const ZooReader &zoo, const std::vector<std::size_t> &rows, std::size_t count,
+                               std::uint64_t seed) {
+  // Of so many networks at once: a network read for every number would be slow.
+  const std::size_t n = std::min<std::size_t>(rows.size(), 4096), v = zoo.parameters();
+  auto all = std::make_shared<std::vector<float>>(n * v);
+  for (std::size_t i = 0; i < n; ++i)
+    zoo.theta(pick(rows, seed, Purpose::average_baseline, streams_of_numbers, i), all->data() + i * v);
+  return {count, [=](std::size_t i, float *theta) {
+            for (std::size_t c = 0; c < v; ++c)
+              theta[c] = (*all)[below(n, seed, streams_of_numbers + 1 + std::uint32_t(i), c) * v + c];
+          }};
+}
+
+NetworkSet independent_units(const ZooReader &zoo, const NetworkShape &shape, const std::vector<std::size_t> &rows,
+                             std::size_t count, std::uint64_t seed) {
+  return {count, [=, &zoo, &rows, groups = unit_elements(shape)](std::size_t i, float *theta) {
+            const std::uint32_t stream = streams_of_units + std::uint32_t(i);
+            std::vector<float> other(zoo.parameters());
+            std::uint64_t draw = 0;
+            const auto row = [&] { return rows[below(rows.size(), seed, stream, draw++)]; };
+            zoo.theta(row(), theta);
+            for (const UnitElements &group : groups)
+              for (std::size_t unit = 0; unit < group.units; ++unit) {
+                zoo.theta(row(), other.data());
+                group.each_pair(unit, below(group.units, seed, stream, draw++),
+                                [&](std::size_t to, std::size_t from) { theta[to] = other[from]; });
+              }
           }};
 }
 

@@ -31,6 +31,15 @@ using Meet = std::function<void(float *second, float *first)>;
 NetworkSet averages(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, std::size_t each,
                     std::uint64_t seed, Meet meet = {});
 
+// `count` networks: every number from a training network of its own, drawn at random.
+NetworkSet independent_numbers(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count,
+                               std::uint64_t seed);
+
+// `count` networks: a random training network, each of whose units (engine/weights/unit_elements.h) is a random one of
+// another.
+NetworkSet independent_units(const ZooReader &, const NetworkShape &, const std::vector<std::size_t> &rows,
+                             std::size_t count, std::uint64_t seed);
+
 // `count` networks: a point of the straight line between two random training networks, the second brought to the first.
 NetworkSet mixtures(const ZooReader &, const std::vector<std::size_t> &rows, std::size_t count, std::uint64_t seed,
                     Meet meet = {});

@@ -17,6 +17,7 @@ public:
   // `last`. Throws InputError unless steps >= 2 and 0 < first <= last < 1.
   static Path chain(int steps, double first, double last);
 
+  NoiseSchedule schedule() const { return schedule_; } // of no chain
   NoiseLevel<double> at(double t) const;
   bool is_straight() const { return alpha_bar_.empty() && theta::is_straight(schedule_); }
   double start() const; // the deviation of the noise that a solver begins with

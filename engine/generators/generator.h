@@ -123,6 +123,9 @@ public:
   // Whether it can learn networks of several architectures at once (GeneratorTask::family).
   virtual bool learns_families() const { return false; }
 
+  // Whether it can learn codes as categories (CodesAs::categorical).
+  virtual bool learns_categories() const { return false; }
+
   // Whether it follows a guide (SampleWork::guide).
   virtual bool can_be_guided() const { return false; }
 

@@ -21,6 +21,7 @@ NetworkKinds &kinds() {
     made.push_back(make_convnext_kind());
     made.push_back(make_gpt_kind());
     made.push_back(make_subset_kind());
+    made.push_back(make_coded_kind());
     return made;
   }();
   return all;

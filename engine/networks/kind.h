@@ -66,9 +66,9 @@ const NetworkKinds &network_kinds();
 bool add_network_kind(std::unique_ptr<const NetworkKind>); // true
 
 // Made by their rooms: perceptrons that classify, perceptrons of coordinates, convolutional classifiers, signals as
-// they are; residual networks, vision transformers, ConvNeXt; language models; some tensors of one of these.
+// they are; residual networks, vision transformers, ConvNeXt; language models; some tensors of one of these; their codes.
 std::unique_ptr<const NetworkKind> make_mlp_kind(), make_field_kind(), make_cnn_kind(), make_pixel_kind(),
-    make_resnet_kind(), make_vit_kind(), make_convnext_kind(), make_gpt_kind(), make_subset_kind();
+    make_resnet_kind(), make_vit_kind(), make_convnext_kind(), make_gpt_kind(), make_subset_kind(), make_coded_kind();
 
 // Of `out` outputs with `in` weights each, an input having `of_an_input` weights: NAME.weight, and NAME.bias where it
 // has one.

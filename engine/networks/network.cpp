@@ -50,10 +50,10 @@ std::optional<NetworkShape> network_from(const std::string &architecture, const 
         NetworkShape shape{j.at("widths").get<std::vector<int>>(),
                            activation_named(j.at("activation").get<std::string>())};
         shape.kind = kind.get();
+        kind->read(j, shape);
         if (const Json form = j.value("form", Json()); form.is_object())
           shape.form = {form_named(form.at("kind").get<std::string>()),
                         form_scale_named(form.at("scale").get<std::string>()), form.at("zeros").get<double>()};
-        kind->read(j, shape);
         return shape;
       }
     return {};

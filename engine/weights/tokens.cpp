@@ -1,4 +1,5 @@
 #include "tokens.h"
+#include "engine/networks/coded.h"
 #include <algorithm>
 
 namespace theta {
@@ -17,15 +18,28 @@ template <class F> void add_type(Tokens &tokens, TokenType type, F place) {
 Tokens by_neuron(const Tokenised &t) {
   if (!t.shape)
     throw InputError("tokens: found neuron, expected chunk or layer for an unknown architecture");
-  const std::size_t layers = t.layout.size() / 2;
+  const auto scales = is_coded(*t.shape) ? scales_of(*t.shape) : std::vector<CodedScale>();
+  const std::size_t layers = (t.layout.size() - scales.size()) / 2;
+  // The scale of a unit of layer l, whose outgoing weights share one, or of an output.
+  const auto scale_of = [&](std::size_t l) {
+    for (const CodedScale &scale : scales)
+      if (scale.how == CodeScale::columns ? scale.tensor == 2 * l + 2 : scale.tensor == 2 * l)
+        return &scale;
+    return static_cast<const CodedScale *>(nullptr);
+  };
+  for (const CodedScale &scale : scales)
+    if (scale.how != CodeScale::columns && scale.how != CodeScale::rows)
+      throw InputError("tokens: found neuron, expected chunk or layer where codes share scales beyond a unit");
   const bool outgoing = layers == 2;
   Tokens tokens;
   for (std::size_t l = 0; l < layers; ++l) {
     const TensorPlace &weight = t.layout[2 * l], &bias = t.layout[2 * l + 1];
     const int out = int(weight.shape[0]), in = int(elements_of(weight)) / out;
     const auto first = long(weight.offset), first_bias = long(bias.offset);
-    if (outgoing && l == 1) { // its weights left with the units
-      add_type(tokens, {"biases", 1, out, false}, [&](int, int e) { return first_bias + e; });
+    if (outgoing && l == 1) {                      // its weights left with the units
+      const CodedScale *const scale = scale_of(l); // of outputs
+      add_type(tokens, {"biases", 1, scale ? 2 * out : out, false},
+               [&](int, int e) { return e < out ? first_bias + e : long(scale->offset) + e - out; });
       continue;
     }
     // What leaves a unit: [outputs, taps] (UnitLayers).
@@ -33,12 +47,15 @@ Tokens by_neuron(const Tokenised &t) {
     const int taps = outgoing ? leaving / int(t.layout[2].shape[0]) : 1;
     const long next_weight = outgoing ? long(t.layout[2].offset) : 0;
     const bool hidden = l + 1 < layers;
-    add_type(tokens, {hidden ? text("units", l + 1) : "outputs", out, in + 1 + leaving, hidden && outgoing},
+    const CodedScale *const scale = scale_of(l);
+    const int width = in + 1 + leaving;
+    add_type(tokens, {hidden ? text("units", l + 1) : "outputs", out, width + (scale ? 1 : 0), hidden && outgoing},
              [&](int u, int e) {
                const int i = e - in - 1;
-               return e < in    ? first + long(u) * in + e
-                      : e == in ? first_bias + u
-                                : next_weight + (long(i / taps) * out + u) * taps + i % taps;
+               return e < in       ? first + long(u) * in + e
+                      : e == in    ? first_bias + u
+                      : e == width ? long(scale->offset) + u
+                                   : next_weight + (long(i / taps) * out + u) * taps + i % taps;
              });
   }
   return tokens;

@@ -1,6 +1,6 @@
 #include "align.h"
 #include "data/json.h"
-#include "data/zoo_writer.h"
+#include "data/zoo_columns.h"
 #include "engine/networks/kind.h"
 #include "engine/training/folder_lock.h"
 #include "engine/training/interrupt.h"
@@ -22,30 +22,6 @@ NetworkShape shape_in(const ZooReader &zoo) {
                      ", expected an architecture that says which units may change places");
   return *shape;
 }
-
-// Values of all columns of a row.
-class Columns {
-public:
-  explicit Columns(const ZooReader &zoo) {
-    for (const Column &c : zoo.format().columns)
-      if (c.dtype == Dtype::i64)
-        all_.push_back({zoo.integers(c.name), {}});
-      else
-        all_.push_back({{}, zoo.floats(c.name)});
-  }
-  std::vector<ColumnValue> of(std::size_t row) const {
-    std::vector<ColumnValue> values;
-    for (const auto &[integers, floats] : all_)
-      if (floats.empty())
-        values.emplace_back(integers[row]);
-      else
-        values.emplace_back(double(floats[row]));
-    return values;
-  }
-
-private:
-  std::vector<std::pair<std::vector<std::int64_t>, std::vector<float>>> all_;
-};
 
 } // namespace
 
@@ -72,7 +48,7 @@ void align_zoo(const ZooReader &zoo, const std::filesystem::path &to, std::size_
   Json facts = parse_json(format.facts, zoo.path().string());
   facts["aligned"] = {{"from", zoo.path().string()}, {"to", reference}, {"balanced", balances}};
   format.facts = facts.dump(-1, ' ', false, Json::error_handler_t::replace);
-  const Columns columns(zoo);
+  const ZooColumns columns(zoo);
   const FolderLock lock(to);
   ZooWriter writer(to, format, 65536);
   Progress progress(journal, "align", "networks", double(zoo.rows()));

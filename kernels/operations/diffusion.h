@@ -103,6 +103,16 @@ template <class T> THETA_HOST_DEVICE inline NoiseLevel<T> target_of(Objective ob
   }
 }
 
+// x0 of a mixture x and of what the objective says of it; and back.
+template <class T> THETA_HOST_DEVICE inline T data_of(Objective objective, const NoiseLevel<T> &level, T x, T answer) {
+  const auto [p, q] = target_of(objective, level);
+  return (q * x - level.noise * answer) / (level.signal * q - level.noise * p);
+}
+template <class T> THETA_HOST_DEVICE inline T answer_of(Objective objective, const NoiseLevel<T> &level, T x, T x0) {
+  const auto [p, q] = target_of(objective, level);
+  return q == 0 ? p * x0 : p * x0 + q * (x - level.signal * x0) / level.noise;
+}
+
 // A path and its times: one of the above, whose times are continuous, or a table of levels at the whole times 0, 1,
 // ..., steps − 1: (√alpha_bar[t], √(1 − alpha_bar[t])) (Ho et al., 2020, eq. 4). Its bytes are the stream's device's.
 template <class T> struct NoisePath {

@@ -4,6 +4,7 @@
 #include "engine/training/step_loop.h"
 #include "kernels/device/parallel.h"
 #include "kernels/operations/add.h"
+#include "kernels/operations/code_posterior.h"
 #include "kernels/operations/diffusion.h"
 #include "kernels/operations/random.h"
 #include "kernels/operations/reduce.h"
@@ -119,6 +120,8 @@ void FlowFit::plan_batch(Backend backend, const std::optional<StreamTask> &strea
     share.place = plan_.reserve<std::int32_t>(name("tokens.place", k), MemoryClass::data, {size});
     share.mean = plan_.reserve<float>(name("tokens.mean", k), MemoryClass::data, {size});
     share.std = plan_.reserve<float>(name("tokens.std", k), MemoryClass::data, {size});
+    if (!share.of.coder.seconds().empty())
+      share.second = plan_.reserve<std::int32_t>(name("tokens.second", k), MemoryClass::data, {size});
     if (config_.weigh_by != WeighBy::elements)
       share.weight = plan_.reserve<float>(name("tokens.weight", k), MemoryClass::data, {size});
   }
@@ -304,6 +307,23 @@ void FlowFit::noise(Stream &s, const Share &share, std::uint32_t draw) {
                 .place = share.place,
                 .streams = config_.own_noise ? share.streams.data() : nullptr},
                seed_, draw, draw);
+  if (share.second) {
+    clear_padding<float>(s, x0, share.place, rows, size);
+    code_targets<float>(s, target, x0, t, config_.noise, config_.objective,
+                        {rows, size, share.second, coder.most_code(), share.mean, share.std});
+  }
+}
+
+const float *FlowFit::answer(Stream &s, const float *predicted) {
+  if (!shares_[0].second)
+    return predicted;
+  float *y = model_->d_out(); // where the gradient will be
+  copy(s, y, predicted, elements_ * sizeof(float));
+  for (const Share &share : shares_)
+    code_moments<float>(
+        s, y + share.first_element, x0_ + share.first_element, t_ + share.first_row, config_.noise,
+        {share.rows(config_.draws), share.size(), share.second, share.of.coder.most_code(), share.mean, share.std});
+  return y;
 }
 
 // Forward and backward of one part of a batch; after the last, the optimiser's step.
@@ -336,7 +356,7 @@ void FlowFit::learn(Stream &s, Work &w, const std::vector<ConditionRange> &range
     const auto parameters = weights_.parameters(&finish);
     const float *predicted = model_->forward(
         s, parameters, x0_, {.time = t_, .conditions = told, .start = start_, .seed = seed_, .draw = draw});
-    mean_squared_error<float>(s, loss_ + part, model_->d_out(), predicted, target_, elements_, partials_);
+    mean_squared_error<float>(s, loss_ + part, model_->d_out(), answer(s, predicted), target_, elements_, partials_);
     for (const Share &share : shares_)
       if (config_.weigh_by != WeighBy::elements)
         weigh_columns<float>(s, model_->d_out() + share.first_element, share.weight, share.rows(config_.draws),
@@ -355,6 +375,8 @@ void FlowFit::upload(Stream &s, const Learned &learned) const {
     const auto &places = shares_[k].of.coder.tokens().place;
     const auto &[mean, std] = learned.tokens[k];
     copy(s, shares_[k].place, places.data(), places.size() * sizeof(std::int32_t));
+    if (const auto &second = shares_[k].of.coder.seconds(); !second.empty())
+      copy(s, shares_[k].second, second.data(), second.size() * sizeof(std::int32_t));
     copy(s, shares_[k].mean, mean.data(), mean.size() * sizeof(float));
     copy(s, shares_[k].std, std.data(), std.size() * sizeof(float));
     if (config_.weigh_by != WeighBy::elements)

@@ -63,6 +63,7 @@ private:
     std::vector<Tensor<float>> staging{};                              // [networks, V] each
     Tensor<std::int32_t> place{};                                      // [S]
     Tensor<float> mean{}, std{};                                       // [S]
+    Tensor<std::int32_t> second{};                                     // [S], where codes are categories
     Tensor<float> weight{};                                            // [S], where elements do not count alike
     std::vector<float> counts{};                                       // the same, in host memory
     std::vector<std::uint32_t> streams{};                              // of rows' noise, where networks have their own
@@ -83,6 +84,7 @@ private:
   void measure_tokens(const std::vector<FlowRows> &, const std::vector<Orders> &, Learned &) const;
   void weigh(const std::vector<FlowRows> &, const std::vector<Orders> &, const Learned &, const Effect &);
   void noise(Stream &, const Share &, std::uint32_t draw);
+  const float *answer(Stream &, const float *predicted); // with moments of codes, where these are categories
   void learn(Stream &, Work &, const std::vector<ConditionRange> &, long step, int part);
 
   FlowConfig config_;

@@ -4,6 +4,7 @@
 #include "engine/training/interrupt.h"
 #include "kernels/device/parallel.h"
 #include "kernels/operations/add.h"
+#include "kernels/operations/code_posterior.h"
 #include "kernels/operations/convert.h"
 #include "kernels/operations/random.h"
 #include "kernels/operations/units.h"
@@ -27,9 +28,11 @@ FlowSampler::FlowSampler(const FlowConfig &config, TokenCoder coder, std::unique
       solver_(solver_of(options.solver, config.noise, config.objective, options.steps, options.eta)),
       model_(std::move(model)) {
   if (options.round_below > 0) {
-    if (shape)
-      into_form_.emplace(*shape);
-    if (!into_form_ || !into_form_->is_something())
+    if (shape && is_coded(*shape))
+      into_form_ = [rows = CodedRows(*shape)](float *row) { rows.round(row); };
+    else if (shape && shape->form.kind != FormKind::floats)
+      into_form_ = IntoForm(*shape);
+    else
       throw InputError("sample.round_below: found ", options.round_below, ", expected 0 of networks without a form");
   }
   const std::int64_t batch = options.batch, size = std::int64_t(coder_.tokens().size()),
@@ -40,6 +43,12 @@ FlowSampler::FlowSampler(const FlowConfig &config, TokenCoder coder, std::unique
     narrow_values_ =
         plan_.reserve<bf16>("transformer.narrow", MemoryClass::weights, {std::int64_t(model_->parameters().size())});
   place_ = plan_.reserve<std::int32_t>("tokens.place", MemoryClass::weights, {size});
+  if (!coder_.seconds().empty()) {
+    second_ = plan_.reserve<std::int32_t>("tokens.second", MemoryClass::weights, {size});
+    if (options.guidance != 1 || residual_)
+      throw InputError("fit.codes: found categorical with sample.guidance = ", options.guidance,
+                       " or residual, expected guidance of 1, and no residual");
+  }
   mean_ = plan_.reserve<float>("tokens.mean", MemoryClass::weights, {size});
   std_ = plan_.reserve<float>("tokens.std", MemoryClass::weights, {size});
   const auto activation = [&](const char *name, std::int64_t rows, std::int64_t width) {
@@ -68,6 +77,12 @@ FlowSampler::FlowSampler(const FlowConfig &config, TokenCoder coder, std::unique
   plan_.place();
 }
 
+void FlowSampler::answer(Stream &s, float *prediction, const float *z) const {
+  const CodeElements<float> codes{options_.batch, coder_.tokens().size(), second_, coder_.most_code(), mean_, std_};
+  code_moments<float>(s, prediction, z, t_, path_.schedule(), codes);
+  code_answers<float>(s, prediction, z, t_, path_.schedule(), objective_, codes);
+}
+
 // The model's answer, guided, less nothing: a residual model's plus the start. Valid until the next.
 const float *FlowSampler::predict(Stream &s, const Parameters<float> &weights, const float *z, double t, Guide *by) {
   const int batch = options_.batch;
@@ -81,6 +96,8 @@ const float *FlowSampler::predict(Stream &s, const Parameters<float> &weights, c
     denoise_step<float>(s, out, untold, batch, coder_.tokens().size(), {options_.guidance, 1 - options_.guidance, 0},
                         {options_.seed, Purpose::sample_noise});
   }
+  if (second_)
+    answer(s, out, z);
   if (residual_)
     add_scaled<float>(s, out, out, start, 1, n);
   if (by)
@@ -104,7 +121,7 @@ void FlowSampler::round(Stream &s, float *prediction, const float *z, double t) 
   scatter_tokens<float>(s, theta_, x0, place_, mean_, std_, batch, parameters_, size);
   auto networks = to_host(s, theta_.get(), std::size_t(batch) * parameters_);
   parallel_for(batch, 1e3 * double(networks.size()),
-               [&](int i) { (*into_form_)(networks.data() + std::size_t(i) * parameters_); });
+               [&](int i) { into_form_(networks.data() + std::size_t(i) * parameters_); });
   copy(s, theta_, networks.data(), networks.size() * sizeof(float));
   coder_.balance(s, theta_, batch);
   gather_tokens<float>(s, x0, theta_, place_, mean_, std_, batch, 1, parameters_, size, {});
@@ -233,6 +250,8 @@ void FlowSampler::run(Device device, const TrainedFlow &p, std::size_t samples, 
   }
   const auto &places = coder_.tokens().place;
   copy(s, place_, places.data(), places.size() * sizeof(std::int32_t));
+  if (second_)
+    copy(s, second_, coder_.seconds().data(), coder_.seconds().size() * sizeof(std::int32_t));
   const int batch = options_.batch;
   const std::size_t size = coder_.tokens().size(), n = std::size_t(batch) * size;
   float *x = x_, *next = next_;

@@ -5,7 +5,7 @@
 #include "engine/generators/emit.h"
 #include "engine/generators/guide.h"
 #include "engine/generators/prompts.h"
-#include "engine/networks/form.h"
+#include "engine/networks/coded.h"
 #include "token_coder.h"
 #include "trained.h"
 #include <functional>
@@ -44,6 +44,8 @@ public:
            std::size_t watched = 0, const EmitNetwork &watch = {}, Guide *guide = nullptr);
 
 private:
+  // Of codes as categories, what the model says becomes what its objective asks for.
+  void answer(Stream &, float *prediction, const float *z) const;
   const float *predict(Stream &, const Parameters<float> &, const float *z, double t, Guide *);
   void guide(Stream &, Guide &, float *prediction, const float *z, double t);
   void round(Stream &, float *prediction, const float *z, double t);
@@ -53,7 +55,7 @@ private:
   SolverOptions options_;
   TokenCoder coder_;
   std::size_t parameters_;
-  std::optional<IntoForm> into_form_;
+  std::function<void(float *theta)> into_form_; // where samples are rounded
   Conditions conditions_;
   bool start_, residual_, guided_;
   double noise_scale_;
@@ -65,6 +67,7 @@ private:
   Tensor<float> values_; // [parameters]
   Tensor<bf16> narrow_values_;
   Tensor<std::int32_t> place_;                         // [S]
+  Tensor<std::int32_t> second_;                        // [S], where codes are categories
   Tensor<float> mean_, std_;                           // [S]
   Tensor<float> x_, next_, prediction_, start_tokens_; // [batch, S]
   Tensor<float> told_prediction_;                      // [batch, S]

@@ -1,4 +1,5 @@
 #include "token_coder.h"
+#include "engine/networks/coded.h"
 #include "engine/networks/kind.h"
 #include "engine/weights/symmetry.h"
 #include "kernels/device/parallel.h"
@@ -14,6 +15,8 @@ TokenCoder::TokenCoder(const FlowConfig &c, const NetworkFacts &facts)
   for (const auto &[key, wanted] : {std::pair{"shuffle", c.shuffle}, {"align", c.align}})
     if (wanted && !facts.shape)
       throw InputError(key, ": found true, expected false for an unknown architecture");
+  if (facts.shape && codes_of(*facts.shape) == CodesAs::categorical)
+    widen_for_codes(*facts.shape);
   if (c.balance && facts.shape)
     balance_as(*facts.shape);
   if (c.shuffle) {
@@ -36,8 +39,43 @@ TokenCoder::TokenCoder(const FlowConfig &c, const NetworkFacts &facts)
 
 TokenCoder::TokenCoder(const FlowConfig &c, const NetworkFacts &facts, Tokens tokens, std::vector<std::size_t> groups)
     : layout_(facts.layout), normalizer_(c.normalizer), tokens_(std::move(tokens)), groups_(std::move(groups)) {
+  if (facts.shape && codes_of(*facts.shape) == CodesAs::categorical)
+    throw InputError("fit.codes: found categorical, expected weights or ordinal for this generator");
   if (c.balance && facts.shape)
     balance_as(*facts.shape);
+}
+
+// Every token gets room for a second number of each of its codes, behind its elements.
+void TokenCoder::widen_for_codes(const NetworkShape &coded) {
+  const auto is_code = code_places(coded);
+  Tokens wide;
+  std::size_t from = 0;
+  for (const TokenType &type : tokens_.types) {
+    int most = 0; // codes in a token
+    const auto codes_in = [&](int token) {
+      int codes = 0;
+      for (int e = 0; e < type.width; ++e) {
+        const std::int32_t place = tokens_.place[from + std::size_t(token * type.width + e)];
+        codes += place >= 0 && is_code[std::size_t(place)];
+      }
+      return codes;
+    };
+    for (int token = 0; token < type.count; ++token)
+      most = std::max(most, codes_in(token));
+    for (int token = 0; token < type.count; ++token, from += std::size_t(type.width)) {
+      const std::size_t at = wide.place.size();
+      wide.place.insert(wide.place.end(), tokens_.place.begin() + std::ptrdiff_t(from),
+                        tokens_.place.begin() + std::ptrdiff_t(from) + type.width);
+      wide.place.resize(at + std::size_t(type.width + most), -1);
+      seconds_.resize(wide.place.size(), -1);
+      std::size_t next = at + std::size_t(type.width);
+      for (int e = 0; e < type.width; ++e)
+        if (const std::int32_t place = tokens_.place[from + std::size_t(e)]; place >= 0 && is_code[std::size_t(place)])
+          seconds_[at + std::size_t(e)] = std::int32_t(next++);
+    }
+    wide.types.push_back({type.name, type.count, type.width + most, type.exchangeable});
+  }
+  tokens_ = std::move(wide), most_code_ = most_code_of(coded);
 }
 
 void TokenCoder::balance_as(const NetworkShape &shape) {

@@ -17,6 +17,10 @@ public:
   // coders of one training.
   TokenCoder(const FlowConfig &, const NetworkFacts &, Tokens, std::vector<std::size_t> groups);
   const Tokens &tokens() const { return tokens_; }
+  // Of codes as categories: of each element that is one, that of its second number, which is padding; −1 of others. Empty
+  // where codes are numbers, or there are none.
+  const std::vector<std::int32_t> &seconds() const { return seconds_; }
+  int most_code() const { return most_code_; } // of codes −most..most
   bool has_padding() const;
   WeightTransformerShape shape(const FlowConfig &) const;
 
@@ -56,7 +60,10 @@ private:
   std::optional<NetworkShape> aligned_;
   UnitLayers shuffled_;
   UnitFactors factors_;
+  void widen_for_codes(const NetworkShape &coded);
   Tokens tokens_;
+  std::vector<std::int32_t> seconds_;
+  int most_code_ = 0;
   std::vector<std::size_t> groups_; // empty: as the tokens say
 };
 

@@ -27,6 +27,7 @@ public:
 
   std::size_t trajectory() const override { return sampling_.trajectory(); }
   bool can_be_guided() const override { return true; }
+  bool learns_categories() const override { return true; }
 
   std::vector<std::string> conditions() const override { return config_.conditions; }
   bool hears_nothing() const override { return config_.drop == 1; }

@@ -1,6 +1,6 @@
 #include "config.h"
 #include "data/solids.h"
-#include "engine/networks/form.h"
+#include "engine/networks/coded.h"
 #include "engine/networks/kind.h"
 #include "engine/networks/subset.h"
 #include "engine/settings/nearest.h"
@@ -75,6 +75,9 @@ void describe(Keys &keys, Config &c) {
   keys({"first", "how many of them are skipped first"}, c.fit.first, not_negative);
   keys({"about_line", "whether generators learn what a ridge regression on their conditions leaves of networks"},
        c.fit.about_line);
+  keys({"codes", "of networks with codes (network.form) generators learn weights; codes and logarithms of scales as "
+                 "numbers (ordinal); or codes as categories (categorical)"},
+       c.fit.codes, codes_as_named);
   keys({"shown",
         "of fit.about_line: mini-batches by which samples are told, in place of conditions: they are drawn about "
         "what looking at these makes of the start of training; 0: none"},
@@ -118,6 +121,15 @@ void check(const Config &c) {
                            !c.sample.complete.empty()))
     throw InputError("fit.about_line: found true, expected a generator with conditions, networks of one architecture, "
                      "and neither sample.watch nor sample.complete");
+  const bool codes = c.fit.codes != CodesAs::weights;
+  if (codes && (c.fit.about_line || !c.others.empty() || c.sample.watch > 0 || !c.sample.complete.empty()))
+    throw InputError("fit.codes: found ", name_of(c.fit.codes),
+                     ", expected networks of one architecture, and none of fit.about_line, sample.watch and "
+                     "sample.complete");
+  if (codes && c.zoo.from.empty())
+    coded_of(c.network, c.fit.codes); // has some
+  if (c.fit.codes == CodesAs::categorical && !c.generators.chosen().learns_categories())
+    throw InputError("fit.codes: found categorical, expected weights or ordinal for ", c.generators.name());
   if (c.generators.chosen().hears_nothing() && !c.generators.chosen().conditions().empty() && !c.fit.about_line)
     throw InputError("fit.", c.generators.name(),
                      ".drop: found 1, expected less, or fit.about_line: no condition would be "

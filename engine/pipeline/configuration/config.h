@@ -2,6 +2,7 @@
 #pragma once
 #include "data/dataset.h"
 #include "engine/generators/generator.h"
+#include "engine/networks/coded.h"
 #include "engine/networks/network.h"
 #include "engine/settings/key_list.h"
 #include "engine/tasks/eval_config.h"
@@ -35,6 +36,7 @@ struct ZooConfig {
 struct FitConfig {
   long networks = 0, first = 0;     // so many (0: all), from that one on
   bool about_line = false;          // it learns what a ridge regression on its conditions leaves (stages/about_line.h)
+  CodesAs codes = CodesAs::weights; // what it learns of networks with codes (stages/codes.h)
   int shown = 0;                    // mini-batches by which samples are told (stages/shown.h)
   std::vector<std::string> without; // classes of text that no network has read which it sees
 };

@@ -130,9 +130,14 @@ Source source_of(const Config &c, const DatasetSizes &sizes) {
 
 GeneratorTask generator_task(const Config &c, const DatasetSizes &sizes, Backend backend, NetworkFacts networks,
                              std::size_t training) {
+  const bool codes = c.fit.codes != CodesAs::weights;
+  if (codes && networks.shape && !is_coded(*networks.shape)) {
+    const NetworkShape coded = coded_of(*networks.shape, c.fit.codes);
+    networks = {layout_of(coded).places(), coded};
+  }
   GeneratorTask task{std::move(networks), training,       c.seed, backend,
                      c.sample.count,      c.sample.batch, {},     !c.sample.complete.empty()};
-  if (c.zoo.from.empty())
+  if (c.zoo.from.empty() && !codes)
     task.stream = StreamTask{c.zoo.recipe, c.network, sizes};
   for (const NetworkShape &shape : c.family)
     task.family.push_back({{layout_of(shape).places(), shape}, training});

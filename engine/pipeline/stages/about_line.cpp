@@ -1,5 +1,5 @@
 #include "about_line.h"
-#include "data/zoo_writer.h"
+#include "data/zoo_columns.h"
 #include "engine/training/interrupt.h"
 #include "engine/training/state_file.h"
 #include <algorithm>
@@ -31,17 +31,6 @@ std::vector<float> told_of(const ZooReader &zoo, const std::vector<std::string> 
   return told;
 }
 
-std::vector<ColumnValue> values_of(const ZooReader &zoo, const std::vector<std::vector<float>> &floats,
-                                   const std::vector<std::vector<std::int64_t>> &integers, std::size_t row) {
-  std::vector<ColumnValue> values;
-  for (std::size_t c = 0; c < zoo.format().columns.size(); ++c)
-    if (zoo.format().columns[c].dtype == Dtype::i64)
-      values.emplace_back(integers[c][row]);
-    else
-      values.emplace_back(double(floats[c][row]));
-  return values;
-}
-
 } // namespace
 
 AboutLine::AboutLine(const ZooReader &zoo, const std::vector<std::size_t> &training,
@@ -60,13 +49,7 @@ AboutLine::AboutLine(const ZooReader &zoo, const std::vector<std::size_t> &train
   ridge_.emplace(of_training, k, v, [&](std::size_t i, float *theta) { zoo.theta(training[i], theta); });
   ZooFormat format = zoo.format();
   format.dtype = Dtype::f32, format.codecs.clear(), format.kept = 0;
-  std::vector<std::vector<float>> floats;
-  std::vector<std::vector<std::int64_t>> integers;
-  for (const Column &column : format.columns) {
-    const bool is_whole = column.dtype == Dtype::i64;
-    floats.push_back(is_whole ? std::vector<float>() : zoo.floats(column.name));
-    integers.push_back(is_whole ? zoo.integers(column.name) : std::vector<std::int64_t>());
-  }
+  const ZooColumns columns(zoo);
   ZooWriter writer(rest, format, std::max<std::size_t>(1, (std::size_t(1) << 30) / (v * sizeof(float))));
   std::vector<float> theta(v), on_line(v);
   for (std::size_t row = 0; row < zoo.rows(); ++row) {
@@ -75,7 +58,7 @@ AboutLine::AboutLine(const ZooReader &zoo, const std::vector<std::size_t> &train
     ridge_->answer(told.data() + row * k, on_line.data());
     for (std::size_t i = 0; i < v; ++i)
       theta[i] -= on_line[i];
-    writer.append(theta.data(), values_of(zoo, floats, integers, row));
+    writer.append(theta.data(), columns.of(row));
   }
   writer.finish();
 }

@@ -1,5 +1,6 @@
 // The stage that trains the generator: on its member's zoo, or on those of all members that it may see.
 #include "about_line.h"
+#include "codes.h"
 #include "data/hash.h"
 #include "engine/analysis/curvature.h"
 #include "engine/analysis/novelty.h"
@@ -129,6 +130,10 @@ private:
                                "what it leaves is learned",
                                100 * line.explained()));
     }
+    if (c.fit.codes != CodesAs::weights) {
+      write_codes(whole, c.fit.codes, out / "codes");
+      rest.emplace(out / "codes");
+    }
     if (c.fit.shown > 0) {
       check_shown(first, "fit");
       const double told = learn_to_look(first, split.training, key);
@@ -158,7 +163,9 @@ private:
                  },
                  [&](std::size_t k, const std::vector<float> &theta) {
                    if (rest)
-                     throw InputError("fit.about_line: found it with weigh_by = effect, expected elements or tensors");
+                     throw InputError(
+                         "fit.about_line, fit.codes: found one with weigh_by = effect, expected elements or "
+                         "tensors");
                    return effect(*seen[k], theta);
                  }};
     for (std::size_t i = 1; i < zoos.size(); ++i)

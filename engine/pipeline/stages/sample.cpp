@@ -1,5 +1,6 @@
 // The stage that generates, and how good what it generates is.
 #include "about_line.h"
+#include "codes.h"
 #include "data/atomic_file.h"
 #include "data/hash.h"
 #include "data/json.h"
@@ -105,19 +106,28 @@ void SampleStage::run(Member &m) const {
   const Measured measured(m, "sample");
   if (guide)
     guide->take(m.device());
+  std::optional<EmitCodes> codes;
+  if (c.fit.codes != CodesAs::weights)
+    codes.emplace(*task.networks.shape,
+                  [&](std::size_t i, std::span<const float> theta) { writer.write(i, 0, theta.size(), theta.data()); });
   const Sampled made = [&] {
     Progress progress(m.journal(), "sample", "networks", double(count));
     std::size_t parameters = 0;
-    return c.generators.chosen().sample(task, {m.device(), m.generator_path(), zoo, split.asked,
-                                               [&](std::size_t i, std::size_t at, std::span<const float> theta) {
-                                                 writer.write(i, at, theta.size(), theta.data());
-                                                 progress.update(double(parameters += theta.size()) / double(v));
-                                               },
-                                               [&](const std::string &what) { m.journal().line(what); }, watched,
-                                               [&](std::size_t i, std::size_t at, std::span<const float> theta) {
-                                                 way->write(i, at, theta.size(), theta.data());
-                                               },
-                                               guide ? &*guide : nullptr});
+    return c.generators.chosen().sample(task,
+                                        {m.device(), m.generator_path(), zoo, split.asked,
+                                         [&](std::size_t i, std::size_t at, std::span<const float> theta) {
+                                           if (codes)
+                                             codes->take(i, at, theta);
+                                           else
+                                             writer.write(i, at, theta.size(), theta.data());
+                                           parameters += theta.size();
+                                           progress.update(double(parameters) / double(task.networks.parameters()));
+                                         },
+                                         [&](const std::string &what) { m.journal().line(what); }, watched,
+                                         [&](std::size_t i, std::size_t at, std::span<const float> theta) {
+                                           way->write(i, at, theta.size(), theta.data());
+                                         },
+                                         guide ? &*guide : nullptr});
   }();
   for (std::size_t i = 0; i < watched * rows; ++i)
     way->describe({std::int64_t(i / rows), std::int64_t(i % rows / 2), std::int64_t(i % rows % 2)});

@@ -3,6 +3,7 @@
 #include "engine/analysis/joint.h"
 #include "engine/analysis/verdict.h"
 #include "engine/tasks/eval_file.h"
+#include "engine/tasks/form_metric.h"
 #include "engine/tasks/metric.h"
 #include "engine/training/interrupt.h"
 #include "engine/zoo/trainer_kind.h"
@@ -110,6 +111,10 @@ std::vector<GroupReport> compare(const EvalWork &work, Journal &journal) {
       add("aligned_gaussian", gaussians(fitted, v, most, work.seed));
       if (v <= most_covariance / 2)
         add("aligned_gaussian_full", full_gaussians(fitted, v, most, work.seed));
+    }
+    if (work.shape.form.kind != FormKind::floats && v <= large_network) {
+      add("independent_codes", independent_numbers(work.zoo, work.training, most, work.seed));
+      add("independent_units", independent_units(work.zoo, work.shape, work.training, most, work.seed));
     }
     if (v <= large_network)
       all.add_answers(meet);
@@ -232,7 +237,7 @@ std::string table_of(const std::vector<GroupReport> &reports) {
                        100 * accuracy.std, 100 * accuracy.max, loss.mean, iou.mean, iou.std, l2.mean, l2.std,
                        memorised.value, memorised.low, memorised.high, r.figure("z_u").value, r.verdict);
   }
-  return out + joint_table(reports) + verdicts_of(reports);
+  return out + form_table(reports) + joint_table(reports) + verdicts_of(reports);
 }
 
 } // namespace theta
