@@ -98,7 +98,8 @@ for file in generator.safetensors line.safetensors eval.json zoo samples; do
 done
 
 # Told by example: about what looking at held-out networks' text says, or a text of one's own.
-shown() { "$theta" "$1" "$work/text.toml" --out "$2" --set fit.shown=3 --set sample.prompt=[] --set fit.subspace.drop=1 "${@:3}"; }
+by_example=(--set fit.shown=3 --set sample.prompt=[] --set fit.subspace.drop=1)
+shown() { "$theta" "$1" "$work/text.toml" --out "$2" "${by_example[@]}" "${@:3}"; }
 cp -r "$work/whole" "$work/shown"
 shown run "$work/shown" >"$work/out" 2>"$work/err" || fail "told by example it did not run: $(tail -n 1 "$work/err")"
 for group in generated looked looked_and_rest trained_on_shown ridge; do
@@ -107,7 +108,7 @@ done
 rm -rf "$work/killed"
 cp -r "$work/whole" "$work/killed"
 for i in 1 2 3 4; do
-  killed_after $((RANDOM % 500 + 50)) shown run "$work/killed" --threads $((i % 2 + 1))
+  killed_after $((RANDOM % 500 + 50)) "$theta" run "$work/text.toml" --out "$work/killed" "${by_example[@]}" --threads $((i % 2 + 1))
 done
 shown run "$work/killed" >/dev/null 2>"$work/err" || fail "told by example: the killed run did not continue: $(tail -n 1 "$work/err")"
 for file in generator.safetensors looking.safetensors eval.json zoo samples; do
