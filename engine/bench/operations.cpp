@@ -2,6 +2,7 @@
 #include "cases.h"
 #include "kernels/operations/add.h"
 #include "kernels/operations/batchnorm.h"
+#include "kernels/operations/codes.h"
 #include "kernels/operations/conv1d.h"
 #include "kernels/operations/conv2d.h"
 #include "kernels/operations/counting.h"
@@ -210,6 +211,13 @@ void simple(std::vector<BenchCase> &all, std::size_t n, int networks) {
   all.push_back(on_tensors(
       fmt::format("rotate_{}x128x768", turned.sequences), 8.0 * turned.sequences * 128 * 768, 0, {word * n, word * n},
       [=](Stream &s, const Tensors &t, int i) { rotate<float>(s, t.at<float>(i, 0), t.at<float>(i, 1), turned); }));
+  // Networks of one matrix 64 x 64, a scale a row, ternary.
+  const CodedTensor matrix{0, 64, 64, 1, ScaleOf::rows};
+  all.push_back(on_tensors(fmt::format("round_to_codes_{}x64x64", count_of(n / 4096)), 12.0 * double(n / 4096 * 4096),
+                           0, {word * n, word * n}, [=](Stream &s, const Tensors &t, int i) {
+                             round_to_codes<float>(s, t.at<float>(i, 0), t.at<float>(i, 1), int(n / 4096), 4096,
+                                                   {matrix}, 1);
+                           }));
   // Windows of 64 characters, of one class: a draw each, and 7 bytes a character.
   const WindowOrder windows{1, int(n / 64), 64, 1, 1, 0};
   all.push_back(on_tensors(fmt::format("gather_windows_{}x64", count_of(n / 64)), 7.0 * double(n), 0,

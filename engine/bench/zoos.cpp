@@ -142,6 +142,12 @@ std::vector<BenchCase> zoo_cases(bool gpu) {
       {"zoo_field" + device + "_27-128-128-128-1_2048pts", occupancy, 2048, OptimizerKind::adam, 16384},
       {"zoo_cnn" + device + "_s_b128", cnn, 128}};
   std::vector<BenchCase> cases;
+  if (!gpu) { // where forms go as whole runs
+    NetworkShape ternary{{49, 8, 10}};
+    ternary.form.kind = FormKind::ternary;
+    cases.push_back(training({"zoo_mlp_cpu_49-8-10_b64_adamw_ternary", ternary, 64, OptimizerKind::adamw}, backend,
+                             TrainerKind::whole_runs));
+  }
   for (const Training &t : trainings)
     cases.push_back(training(t, backend, TrainerKind::whole_runs));
   if (gpu)

@@ -43,6 +43,9 @@ activation.cu | activation.cu | test_activation | if (column < p.cols) { | if (t
 activation.cu | activation.cu | test_activation | threadIdx.y > 0 \|\| column >= p.cols | threadIdx.y > 0
 activation.cu | activation.cu | test_activation | 2:if (i >= n) | if (false)
 optimizer.cu | optimizer.cu | test_optimizer | if (thread >= n) | if (false)
+codes.cu | codes.cu | test_codes | if (warp >= groups) | if (false)
+codes.cu | codes.cu | test_codes | 1:__syncthreads(); | 
+code_posterior.cu | code_posterior.cu | test_code_posterior | 1:if (p.second[e] < 0) | if (p.second[e] < -1)
 rotary.cu | rotary.cu | test_rotary | int(token % p.tokens) | int(token)
 windows.h | windows.cu | test_windows | begin[chosen + 1] - begin[chosen] - std::uint32_t(context) | begin[chosen + 1] - begin[chosen] + 60u
 batchnorm.cu | batchnorm.cu | test_batchnorm | e < n ? x[at(e)] : 0.0f | x[at(e)]
