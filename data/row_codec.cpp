@@ -32,11 +32,11 @@ float rounded_scale(double s, bool in_bf16) {
   return std::bit_cast<float>((bits + 0x7fu + (bits >> 8 & 1u)) & ~0xffu);
 }
 
-// Whether all weights are multiples of the scale, but for what products of floats leave; or exactly.
-bool fits(std::span<const float> weights, double scale, int most, bool exactly) {
+// Whether all weights are multiples of the scale, but for what products of floats leave.
+bool fits(std::span<const float> weights, double scale, int most) {
   return std::all_of(weights.begin(), weights.end(), [&](float w) {
     const double code = w / scale, whole = std::nearbyint(code);
-    return std::abs(code - whole) <= (exactly ? 0.0 : 1e-5 * std::max(1.0, std::abs(whole))) && std::abs(whole) <= most;
+    return std::abs(code - whole) <= 1e-5 * std::max(1.0, std::abs(whole)) && std::abs(whole) <= most;
   });
 }
 
@@ -98,12 +98,19 @@ float best_scale(std::span<const float> weights, int most, bool in_bf16) {
   }
   if (largest == 0)
     return 0;
-  for (const bool exactly : {true, false})
-    for (int code = 1; code <= most; ++code) { // of the largest
-      const double scale = exactly ? double(rounded_scale(largest / code, in_bf16)) : largest / code;
-      if (fits(weights, scale, most, exactly))
-        return rounded_scale(scale, in_bf16);
+  double least = INFINITY; // what is left of multiples of a scale by rounding it
+  float nearest = 0;
+  for (int code = 1; code <= most && least > 0; ++code) // of the largest
+    if (fits(weights, largest / code, most)) {
+      const float scale = rounded_scale(largest / code, in_bf16);
+      double left = 0;
+      for (const float w : weights)
+        left = std::max(left, std::abs(double(w) - double(scale) * code_of(w, scale, most)));
+      if (left < least)
+        least = left, nearest = scale;
     }
+  if (nearest > 0)
+    return nearest;
   return rounded_scale(most == 1 ? best_ternary(weights) : best_of_many(weights, largest, most), in_bf16);
 }
 

@@ -1,10 +1,12 @@
 #include "data/zoo_reader.h"
+#include "engine/generators/flow/token_coder.h"
 #include "engine/networks/cnn.h"
-#include "engine/networks/form.h"
+#include "engine/networks/coded.h"
 #include "engine/networks/perceptron.h"
 #include "engine/weights/symmetry.h"
 #include "small_data.h"
 #include "tests/kernels/runs.h"
+#include <set>
 
 using namespace theta;
 using namespace theta::test;
@@ -249,6 +251,57 @@ TEST_CASE("form: a zoo's networks are scored as they are stored, and do not depe
     CHECK(scores.accuracy == zoo.floats("test_accuracy"));
     CHECK(relative_error(scores.loss, zoo.floats("test_loss")) <= 1e-6);
   }
+}
+
+TEST_CASE(
+    "form: codes and scales say all of a network; tokens have each of them once, and categories room for a second") {
+  for (const NetworkShape &plain :
+       {NetworkShape{{12, 6, 5}, Activation::relu}, NetworkShape{{12, 6, 5}, Activation::tanh},
+        NetworkShape{{9, 7, 6, 4}, Activation::relu}})
+    for (const FormKind kind : {FormKind::ternary, FormKind::int4}) {
+      const NetworkShape shape = with(plain, kind), coded = coded_of(shape, CodesAs::categorical);
+      CAPTURE(architecture_of(coded));
+      const auto again = network_from(architecture_of(coded), "test");
+      REQUIRE(again.has_value());
+      CHECK(codes_of(*again) == CodesAs::categorical);
+      CHECK(codes_of(shape) == CodesAs::weights);
+      const CodedRows rows(coded);
+      const IntoForm into_form(shape);
+      CHECK(rows.weights() == layout_of(shape).size());
+      CHECK(rows.parameters() == layout_of(coded).size());
+      auto theta = random_values<float>(rows.weights(), 6, 0.5), back = theta;
+      into_form(theta.data());
+      std::vector<float> row(rows.parameters());
+      rows.row_of(theta.data(), row.data());
+      const auto is_code = code_places(coded);
+      for (std::size_t i = 0; i < row.size(); ++i)
+        if (is_code[i])
+          CHECK(row[i] == std::round(row[i]));
+      rows.theta_of(row.data(), back.data());
+      into_form(back.data()); // scales have 16 bits
+      CHECK(back == theta);
+
+      const Tokens tokens = tokens_by("neuron", {layout_of(coded).places(), coded, 1});
+      std::vector<std::int32_t> places = tokens.place;
+      std::sort(places.begin(), places.end());
+      REQUIRE(places.size() == rows.parameters());
+      for (std::size_t i = 0; i < places.size(); ++i)
+        CHECK(places[i] == std::int32_t(i));
+
+      const TokenCoder coder({}, {layout_of(coded).places(), coded});
+      CHECK(coder.most_code() == most_code(shape.form));
+      REQUIRE(coder.seconds().size() == coder.tokens().size());
+      std::set<std::int32_t> seconds;
+      for (std::size_t e = 0; e < coder.tokens().size(); ++e) {
+        const std::int32_t place = coder.tokens().place[e], second = coder.seconds()[e];
+        CHECK((second >= 0) == (place >= 0 && is_code[std::size_t(place)] == 1));
+        if (second >= 0) {
+          CHECK(coder.tokens().place[std::size_t(second)] == -1);
+          CHECK(seconds.insert(second).second);
+        }
+      }
+      CHECK(TokenCoder({}, {layout_of(coded).places(), coded_of(shape, CodesAs::ordinal)}).seconds().empty());
+    }
 }
 
 TEST_CASE("form: settings that do not go together are refused by name") {
