@@ -1,6 +1,7 @@
 #include "groups.h"
 #include "engine/networks/form.h"
 #include "engine/report/pictures.h"
+#include "engine/weights/symmetry.h"
 #include <algorithm>
 #include <cmath>
 #include <fmt/core.h>
@@ -22,9 +23,14 @@ std::vector<std::size_t> all_rows(const ZooReader &zoo) {
 
 NetworkSet in_form(NetworkSet set, const NetworkShape &shape) {
   const auto into_form = std::make_shared<const IntoForm>(shape);
+  // Which weights are the largest depends on how units are scaled.
+  const bool balances = kept_weights(shape) > 0 && can_balance(shape);
   if (into_form->is_something() && set.source.empty())
-    set.network = [network = std::move(set.network), into_form](std::size_t i, float *theta) {
-      network(i, theta), (*into_form)(theta);
+    set.network = [=, network = std::move(set.network)](std::size_t i, float *theta) {
+      network(i, theta);
+      if (balances)
+        balance(theta, shape);
+      (*into_form)(theta);
     };
   return set;
 }

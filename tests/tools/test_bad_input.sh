@@ -15,7 +15,7 @@ expect 2 "network.widths: found 50 inputs" "$theta" run "$work/small.toml" --out
 expect 2 "network.widths: found 49 inputs and 10 outputs, expected 2" "$theta" run "$work/small.toml" --out "$work/none" --set network.kind=field
 expect 2 "found 1 channels, 0 kernels" "$theta" run "$work/small.toml" --out "$work/none" --set network.kind=cnn --set network.channels=[4]
 expect 2 "leave nothing of an image" "$theta" plan "$work/small.toml" --set network.kind=cnn --set network.channels=[4] --set network.kernels=[9] --set network.pools=[1]
-expect 2 "expected mlp, field, cnn, pixels, resnet, vit, convnext, gpt or subset" "$theta" plan "$work/small.toml" --set network.kind=perceptron
+expect 2 "expected mlp, field, cnn, pixels, resnet, vit, convnext, gpt, subset or coded" "$theta" plan "$work/small.toml" --set network.kind=perceptron
 expect 2 "expected fashion-mnist, idx, cifar10, cifar100, images, solids, meshes or text" "$theta" plan "$work/small.toml" --set data.name=cubes
 expect 2 "Largest: " "$theta" run "$work/small.toml" --out "$work/none" --memory-budget 100KiB
 expect 2 "smaller with less" "$theta" plan "$work/small.toml" --memory-budget 100KiB

@@ -79,4 +79,5 @@ expect 2 "fit.codes: found networks whose form is sparse" run run none --set 'fi
 expect 2 "fit.codes: found categorical, expected weights or ordinal for subspace" run run none --set 'network.form="int4"' --set 'fit.codes="categorical"' --set 'fit.generator="subspace"'
 expect 2 "sample.round_below: found 0.5, expected 0 of networks without a form" run run none --set sample.round_below=0.5
 expect 2 "network.form: found ternary with several activations" run run none --set 'network.form="ternary"' --set 'network.activation=["relu", "tanh"]'
+expect 2 "network.kind: found coded, expected the kind of whole networks" run run none --set 'network.kind="coded"'
 expect 2 "zoo.prune_from: found 1" run run none --set 'network.form="sparse"' --set zoo.prune_from=1.0

@@ -169,6 +169,8 @@ Config load_config(const std::filesystem::path &path, const std::vector<std::str
     config.network.kind->look_at(config.network, [&] { return image_format(config.data.options()); });
     if (config.network.kind == network_kind_named("subset"))
       throw InputError("network.kind: found subset, expected the kind of whole networks, and network.subset");
+    if (is_coded(config.network))
+      throw InputError("network.kind: found coded, expected the kind of whole networks, network.form and fit.codes");
     if (!config.subset.empty() && !config.others.empty())
       throw InputError("network.subset: found it with several architectures, expected one, on one trunk");
     if (!config.subset.empty()) { // it is the rows that have a form
