@@ -10,11 +10,11 @@ namespace {
 constexpr int rows = 3;
 constexpr std::size_t size = 37;
 
-// Codes 0..15 with their second numbers at 20..35; what is between is none.
+// Codes at 20..35 with their second numbers at 0..15; what is between is none.
 std::vector<std::int32_t> second_numbers() {
   std::vector<std::int32_t> of(size, -1);
   for (int e = 0; e < 16; ++e)
-    of[std::size_t(e)] = 20 + (e * 5) % 16;
+    of[std::size_t(20 + e)] = (e * 5) % 16;
   return of;
 }
 
