@@ -1,4 +1,5 @@
 #include "form.h"
+#include "data/json.h"
 #include "kernels/device/names.h"
 #include "kind.h"
 #include <algorithm>
@@ -121,6 +122,14 @@ void store_in_form(ZooFormat &format, const NetworkShape &shape) {
     format.codecs.push_back(codec);
   }
   format.kept = kept_weights(shape);
+}
+
+void store_plainly(ZooFormat &format) {
+  format.codecs.clear(), format.kept = 0;
+  Json facts = parse_json(format.facts, "facts of a zoo");
+  if (facts.contains("architecture") && facts["architecture"].is_object())
+    facts["architecture"].erase("form");
+  format.facts = facts.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 IntoForm::IntoForm(const NetworkShape &shape, Dtype numbers)

@@ -1,6 +1,7 @@
 #include "align.h"
 #include "data/json.h"
 #include "data/zoo_columns.h"
+#include "engine/networks/form.h"
 #include "engine/networks/kind.h"
 #include "engine/training/folder_lock.h"
 #include "engine/training/interrupt.h"
@@ -44,10 +45,11 @@ void align_zoo(const ZooReader &zoo, const std::filesystem::path &to, std::size_
   std::vector<float> nearest(v), block(at_once * v);
   read(reference, nearest.data());
   ZooFormat format = zoo.format();
-  format.codecs.clear(), format.kept = 0; // units that are balanced have other scales
   Json facts = parse_json(format.facts, zoo.path().string());
   facts["aligned"] = {{"from", zoo.path().string()}, {"to", reference}, {"balanced", balances}};
   format.facts = facts.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (balances)
+    store_plainly(format); // units have other scales than their form's then
   const ZooColumns columns(zoo);
   const FolderLock lock(to);
   ZooWriter writer(to, format, 65536);

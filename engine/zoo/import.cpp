@@ -1,6 +1,7 @@
 #include "import.h"
 #include "data/csv.h"
 #include "data/json.h"
+#include "engine/networks/form.h"
 #include "engine/networks/recognition.h"
 #include "engine/training/folder_lock.h"
 #include "engine/training/interrupt.h"
@@ -127,6 +128,9 @@ struct Plan {
 std::vector<std::size_t> lay_out(Plan &plan, const std::vector<TensorShape> &tensors, const ImportTask &task) {
   plan.why.clear();
   if (task.network) {
+    if (task.network->form.kind != FormKind::floats)
+      throw InputError("import: --config: network.form: found ", name_of(task.network->form.kind),
+                       ", expected floats: networks are taken as they are");
     plan.shape = task.network;
     if (const auto order = matched(*task.network, tensors, plan.why))
       return *order;

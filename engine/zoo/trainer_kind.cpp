@@ -28,11 +28,11 @@ TrainerKind trainer_for(Backend backend, const NetworkShape &shape, int batch) {
 }
 
 TrainerKind trainer_for(Backend backend, const NetworkShape &shape, const ZooRecipe &recipe) {
-  const auto whole = shape.kind->whole_runs(shape, recipe.batch);
-  const bool has_form = shape.form.kind != FormKind::floats;
+  const auto whole =
+      shape.form.kind != FormKind::floats ? shape.kind->whole_runs(shape, recipe.batch) : nullptr; // of a form
   return trainer_for(backend, shape, recipe.batch, checkpoint_steps(recipe, 0, 0).size(),
                      Layerwise::beyond(recipe).empty(),
-                     Layerwise::is_needed(backend, recipe) || (has_form && whole && !whole->trains_forms(backend)));
+                     Layerwise::is_needed(backend, recipe) || (whole && !whole->trains_forms(backend)));
 }
 
 std::shared_ptr<const WholeRuns> whole_runs_of(const NetworkShape &shape, int batch) {

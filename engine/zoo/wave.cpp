@@ -22,6 +22,9 @@ Wave::Wave(const ZooRecipe &recipe, const NetworkShape &shape, int networks, std
       rows_are_bf16_(rows_are_bf16 && !into_form_.is_something()),
       checkpoints_(checkpoint_steps(recipe, seed, 0).size()), most_row_bytes_(most_row_bytes), backend_(backend) {
   recipe_.schedule.steps = recipe.steps;
+  if (kept_ = kept_weights(shape); most_code(shape.form) == 0)
+    for (const CodedTensor &t : coded_tensors(shape))
+      prunable_ += t.elements();
   if (checkpoints_ == 0)
     throw InputError("zoo.count: found ", recipe.count, ": no step of ", recipe.steps, " would be kept");
   check_choices(recipe);
@@ -232,15 +235,11 @@ TrainingRuns<float> Wave::runs() const {
 
 void Wave::train(Stream &s, const Examples &examples, long first, long last) {
   std::vector<ScheduledStep> schedule;
-  std::size_t prunable = 0;
-  for (const CodedTensor &t : coded_tensors(shape_))
-    prunable += most_code(shape_.form) == 0 ? t.elements() : 0;
   for (long step = first; step < last; ++step) {
     schedule.push_back({recipe_.schedule.at(step), 1 / (1 - std::pow(recipe_.beta1, double(step + 1))),
                         1 / std::sqrt(1 - std::pow(recipe_.beta2, double(step + 1)))});
-    if (prunable > 0) {
-      const Pruning now =
-          pruning_at(recipe_, step, prunable, kept_weights(shape_), shape_.form.kind == FormKind::two_of_four);
+    if (prunable_ > 0) {
+      const Pruning now = pruning_at(recipe_, step, prunable_, kept_, shape_.form.kind == FormKind::two_of_four);
       schedule.back().keep = now.keep, schedule.back().holds = now.holds;
     }
   }

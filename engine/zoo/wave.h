@@ -64,6 +64,7 @@ private:
   NetworkShape shape_;
   Layout layout_;
   IntoForm into_form_;
+  std::size_t prunable_ = 0, kept_ = 0; // weights, where a form has zeros
   int capacity_, networks_ = 0, first_run_ = 0;
   std::uint64_t seed_;
   bool rows_are_bf16_;

@@ -72,6 +72,11 @@ done
 quiet "$theta" zoo export "$work/form-ternary/zoo" "$work/exported"
 quiet "$theta" zoo import "$work/exported" "$work/imported" --config "$work/small.toml"
 quiet "$theta" zoo align "$work/form-ternary/zoo" "$work/aligned"
+quiet "$theta" zoo align --balance "$work/form-ternary/zoo" "$work/balanced"
+"$theta" zoo info "$work/aligned" 2>/dev/null | grep -q '"kind":"ternary"' || fail "units in another order are not in their form"
+! "$theta" zoo info "$work/balanced" 2>/dev/null | grep -q '"kind":"ternary"' || fail "balanced units say a form that they are not in"
+sed 's/^\[zoo\]/form = "ternary"\n&/' "$work/small.toml" >"$work/formed.toml"
+expect 2 "import: --config: network.form: found ternary" "$theta" zoo import "$work/exported" "$work/formed" --config "$work/formed.toml"
 
 expect 2 "form: found 'int3', expected floats" run run none --set 'network.form="int3"'
 expect 2 "fit.codes: found networks whose form is floats" run run none --set 'fit.codes="ordinal"'

@@ -107,40 +107,49 @@ const float *FlowSampler::predict(Stream &s, const Parameters<float> &weights, c
   return out;
 }
 
-// The answer that means x0 in the networks' form.
-void FlowSampler::round(Stream &s, float *prediction, const float *z, double t) {
-  const int batch = options_.batch;
-  const std::size_t size = coder_.tokens().size(), n = std::size_t(batch) * size;
-  const Draws none{options_.seed, Purpose::sample_noise};
+// What an answer means x0 to be, in x0_; nothing where no answer would change it. And the answer that means what is there.
+bool FlowSampler::take_x0(Stream &s, const float *prediction, const float *z, double t) {
   const Reading r = reading_of(objective_, path_.at(t));
   if (r.x0_p == 0)
-    return; // no answer would change it
-  float *x0 = x0_;
-  copy(s, x0, z, n * sizeof(float));
-  denoise_step<float>(s, x0, prediction, batch, size, {r.x0_z, r.x0_p, 0}, none);
-  scatter_tokens<float>(s, theta_, x0, place_, mean_, std_, batch, parameters_, size);
+    return false;
+  const std::size_t size = coder_.tokens().size();
+  copy(s, x0_, z, std::size_t(options_.batch) * size * sizeof(float));
+  denoise_step<float>(s, x0_, prediction, options_.batch, size, {r.x0_z, r.x0_p, 0},
+                      {options_.seed, Purpose::sample_noise});
+  return true;
+}
+void FlowSampler::mean_x0(Stream &s, float *prediction, const float *z, double t) {
+  const Reading r = reading_of(objective_, path_.at(t));
+  const std::size_t size = coder_.tokens().size();
+  copy(s, prediction, x0_, std::size_t(options_.batch) * size * sizeof(float));
+  denoise_step<float>(s, prediction, z, options_.batch, size, {1 / r.x0_p, -r.x0_z / r.x0_p, 0},
+                      {options_.seed, Purpose::sample_noise});
+}
+
+// The answer that means x0 in the networks' form.
+void FlowSampler::round(Stream &s, float *prediction, const float *z, double t) {
+  if (!take_x0(s, prediction, z, t))
+    return;
+  const int batch = options_.batch;
+  const std::size_t size = coder_.tokens().size();
+  scatter_tokens<float>(s, theta_, x0_, place_, mean_, std_, batch, parameters_, size);
   auto networks = to_host(s, theta_.get(), std::size_t(batch) * parameters_);
   parallel_for(batch, 1e3 * double(networks.size()),
                [&](int i) { into_form_(networks.data() + std::size_t(i) * parameters_); });
   copy(s, theta_, networks.data(), networks.size() * sizeof(float));
   coder_.balance(s, theta_, batch);
-  gather_tokens<float>(s, x0, theta_, place_, mean_, std_, batch, 1, parameters_, size, {});
-  copy(s, prediction, x0, n * sizeof(float));
-  denoise_step<float>(s, prediction, z, batch, size, {1 / r.x0_p, -r.x0_z / r.x0_p, 0}, none);
+  gather_tokens<float>(s, x0_, theta_, place_, mean_, std_, batch, 1, parameters_, size, {});
+  mean_x0(s, prediction, z, t);
   s.synchronize();
 }
 
 // The answer that means x0 nearer to what is known.
 void FlowSampler::guide(Stream &s, Guide &by, float *prediction, const float *z, double t) {
+  if (!take_x0(s, prediction, z, t))
+    return;
   const int batch = options_.batch;
   const std::size_t size = coder_.tokens().size(), n = std::size_t(batch) * size;
-  const Draws none{options_.seed, Purpose::sample_noise};
-  const Reading r = reading_of(objective_, path_.at(t));
-  if (r.x0_p == 0)
-    return; // no answer would change it
   float *x0 = x0_, *slope = token_slope_;
-  copy(s, x0, z, n * sizeof(float));
-  denoise_step<float>(s, x0, prediction, batch, size, {r.x0_z, r.x0_p, 0}, none);
   for (int step = 0; step < Guide::steps; ++step) {
     scatter_tokens<float>(s, theta_, x0, place_, mean_, std_, batch, parameters_, size);
     const auto missed = by.slope(s, slope_, theta_);
@@ -160,8 +169,7 @@ void FlowSampler::guide(Stream &s, Guide &by, float *prediction, const float *z,
     }
     s.synchronize();
   }
-  copy(s, prediction, x0, n * sizeof(float));
-  denoise_step<float>(s, prediction, z, batch, size, {1 / r.x0_p, -r.x0_z / r.x0_p, 0}, none);
+  mean_x0(s, prediction, z, t);
 }
 
 // What samples first..first+count−1 are told, and their starts' tokens; the rest of the batch as its last.

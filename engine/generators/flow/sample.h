@@ -48,6 +48,8 @@ private:
   void answer(Stream &, float *prediction, const float *z) const;
   const float *predict(Stream &, const Parameters<float> &, const float *z, double t, Guide *);
   void guide(Stream &, Guide &, float *prediction, const float *z, double t);
+  bool take_x0(Stream &, const float *prediction, const float *z, double t);
+  void mean_x0(Stream &, float *prediction, const float *z, double t);
   void round(Stream &, float *prediction, const float *z, double t);
   void begin(Stream &, float *x, std::size_t first);
   void tell(Stream &, const TrainedFlow &, const Prompts &, std::size_t first, std::size_t count);

@@ -1,5 +1,6 @@
 #include "about_line.h"
 #include "data/zoo_columns.h"
+#include "engine/networks/form.h"
 #include "engine/training/interrupt.h"
 #include "engine/training/state_file.h"
 #include <algorithm>
@@ -48,7 +49,8 @@ AboutLine::AboutLine(const ZooReader &zoo, const std::vector<std::size_t> &train
     }
   ridge_.emplace(of_training, k, v, [&](std::size_t i, float *theta) { zoo.theta(training[i], theta); });
   ZooFormat format = zoo.format();
-  format.dtype = Dtype::f32, format.codecs.clear(), format.kept = 0;
+  format.dtype = Dtype::f32;
+  store_plainly(format);
   const ZooColumns columns(zoo);
   ZooWriter writer(rest, format, std::max<std::size_t>(1, (std::size_t(1) << 30) / (v * sizeof(float))));
   std::vector<float> theta(v), on_line(v);
